@@ -1,0 +1,29 @@
+"""Runs Metal shaders on this machine's CPU.
+
+    library = emulator.compile("scale.metal")
+    kernel = library.function("scale")
+    kernel.launch([tensor, 2.0], threadgroups=(8, 1, 1), threads=(256, 1, 1))
+"""
+
+from .errors import (
+    BoundsError,
+    CompileError,
+    DivergentBarrierError,
+    EmulatorError,
+    RaceError,
+    UninitializedError,
+)
+from .library import Kernel, Library, Report, compile
+
+__all__ = [
+    "BoundsError",
+    "CompileError",
+    "DivergentBarrierError",
+    "EmulatorError",
+    "Kernel",
+    "Library",
+    "RaceError",
+    "Report",
+    "UninitializedError",
+    "compile",
+]

@@ -1,0 +1,188 @@
+"""Turns what a caller passes into the addresses a kernel reads, and refuses what does not fit."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .declarations import Parameter
+from .errors import EmulatorError
+
+MAX_BUFFERS = 31
+SPACES = ("by value", "device", "constant", "threadgroup")  # enum Space of shim/entry.h
+
+# Scalars by their code: as in the struct module, and E for bfloat, S for a struct.
+SCALARS = {
+    "?": ("bool", "bool"), "b": ("char", "int8"), "B": ("uchar", "uint8"),
+    "h": ("short", "int16"), "H": ("ushort", "uint16"), "i": ("int", "int32"),
+    "I": ("uint", "uint32"), "q": ("long", "int64"), "Q": ("ulong", "uint64"),
+    "e": ("half", "float16"), "E": ("bfloat", "bfloat16"), "f": ("float", "float32"),
+}  # fmt: skip
+
+
+class ParameterType(ctypes.Structure):
+    """``Parameter`` of shim/entry.h: what the compiler says of a parameter's type."""
+
+    _fields_ = [
+        ("space", ctypes.c_ubyte),
+        ("is_const", ctypes.c_bool),
+        ("is_reference", ctypes.c_bool),
+        ("scalar", ctypes.c_char),
+        ("width", ctypes.c_uint),
+        ("size", ctypes.c_uint),
+    ]
+
+    def __str__(self) -> str:
+        """As it would stand in the source."""
+        code = self.scalar.decode()
+        name = SCALARS[code][0] if code in SCALARS else f"struct of {self.size} bytes"
+        width = str(self.width) if self.width > 1 else ""
+        const = "const " if self.is_const and SPACES[self.space] == "device" else ""
+        return f"{SPACES[self.space]} {const}{name}{width}{'&' if self.is_reference else '*'}"
+
+
+class Launch(ctypes.Structure):
+    """``Launch`` of shim/fibres.h."""
+
+    _fields_ = [
+        ("threadgroups", ctypes.c_uint * 3),
+        ("threads", ctypes.c_uint * 3),
+        ("threadgroup_lengths", ctypes.c_uint * MAX_BUFFERS),
+        ("failure", ctypes.c_uint),
+        ("next", ctypes.c_size_t),
+        ("buffers", ctypes.c_void_p * MAX_BUFFERS),
+    ]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An argument's bytes."""
+
+    address: int
+    size: int
+    owner: object  # keeps the bytes alive
+    scalar: str | None  # name of the dtype; None for plain bytes
+    writable: bool
+
+
+# Behind optional arguments that are not bound: compilers may read them ahead of a test.
+_ZERO_PAGE = ctypes.create_string_buffer(1 << 16)
+
+
+def bind(
+    kernel: str,
+    parameters: Sequence[Parameter],
+    types: Sequence[ParameterType],
+    arguments: Sequence[Any],
+    launch: Launch,
+) -> list[object]:
+    """Fills in ``launch.buffers``: argument i becomes [[buffer(i)]].
+
+    Returns what must stay alive during the launch.  Raises EmulatorError with the kernel and the
+    argument named if one does not fit its parameter.
+    """
+    buffers = {
+        p.index: (p, t) for p, t in zip(parameters, types, strict=True) if p.attribute == "buffer"
+    }
+    count = max(buffers, default=-1) + 1
+    if count > MAX_BUFFERS:
+        raise EmulatorError(f"{kernel}: buffer({count - 1}); Metal has {MAX_BUFFERS} buffers")
+    required = max((i for i, (p, _) in buffers.items() if not p.optional), default=-1) + 1
+    if not required <= len(arguments) <= count:
+        names = ", ".join(f"{p.name} [[buffer({i})]]" for i, (p, _) in sorted(buffers.items()))
+        raise EmulatorError(
+            f"{kernel}: {len(arguments)} arguments given, but it takes {count}: {names}"
+        )
+    alive: list[object] = []
+    for index in range(count):
+        argument = arguments[index] if index < len(arguments) else None
+        if index not in buffers:
+            if argument is not None:
+                raise EmulatorError(f"{kernel}: argument {index}: there is no [[buffer({index})]]")
+            continue
+        parameter, kind = buffers[index]
+        where = f"{kernel}: argument {index} ({parameter.name})"
+        if argument is None:
+            if not parameter.optional:
+                raise EmulatorError(f"{where} is None; it must be a {kind}")
+            launch.buffers[index] = ctypes.addressof(_ZERO_PAGE)
+            continue
+        memory = _memory(where, argument, kind)
+        _check(where, memory, kind)
+        launch.buffers[index] = memory.address or ctypes.addressof(_ZERO_PAGE)
+        alive.append(memory.owner)
+    return alive
+
+
+def _memory(where: str, argument: Any, kind: ParameterType) -> Memory:
+    """Finds an argument's bytes, whatever it is."""
+    if isinstance(argument, (bool, int, float)):
+        argument = _packed(where, argument, kind)
+    if isinstance(argument, (bytes, bytearray)):
+        copy = ctypes.create_string_buffer(bytes(argument), max(len(argument), 1))
+        return Memory(ctypes.addressof(copy), len(argument), copy, None, False)
+    if hasattr(argument, "data_ptr") and hasattr(argument, "untyped_storage"):  # a torch tensor
+        if argument.device.type != "cpu":
+            raise EmulatorError(f"{where} is on {argument.device}; the emulator needs it on the CPU")
+        end = argument.untyped_storage().nbytes()
+        size = end - argument.storage_offset() * argument.element_size()
+        if argument.is_contiguous():
+            size = argument.numel() * argument.element_size()
+        scalar = str(argument.dtype).removeprefix("torch.")
+        return Memory(argument.data_ptr(), size, argument, scalar, True)
+    if hasattr(argument, "__array_interface__"):  # a numpy array or scalar
+        interface = argument.__array_interface__
+        address, read_only = interface["data"]
+        # A numpy scalar's interface points to a copy that only the interface keeps alive.
+        return Memory(
+            address, argument.nbytes, (argument, interface), argument.dtype.name, not read_only
+        )
+    raise EmulatorError(
+        f"{where} is a {type(argument).__name__}; "
+        "it may be a torch tensor, a numpy array, bytes or a number"
+    )
+
+
+def _packed(where: str, number: bool | int | float, kind: ParameterType) -> bytes:
+    code = kind.scalar.decode()
+    if code == "S" or kind.width > 1:
+        raise EmulatorError(f"{where} is the number {number}; it must be a {kind}")
+    try:
+        if code == "E":
+            bits = struct.unpack("<I", struct.pack("<f", number))[0]
+            return struct.pack("<H", (bits + 0x7FFF + (bits >> 16 & 1)) >> 16)
+        return struct.pack(f"<{code}", number)
+    except (struct.error, OverflowError) as error:
+        raise EmulatorError(f"{where} is {number}, which does not fit a {kind}: {error}") from None
+
+
+def _check(where: str, memory: Memory, kind: ParameterType) -> None:
+    code = kind.scalar.decode()
+    if memory.scalar is not None and code in SCALARS and memory.scalar != SCALARS[code][1]:
+        raise EmulatorError(
+            f"{where} has dtype {memory.scalar}; it must have {SCALARS[code][1]}, as it is a {kind}"
+        )
+    if kind.is_reference and memory.size != kind.size:
+        raise EmulatorError(
+            f"{where} has {memory.size} bytes; it must have {kind.size}, as it is a {kind}"
+        )
+    if not kind.is_reference and code == "S" and memory.size % kind.size:
+        raise EmulatorError(
+            f"{where} has {memory.size} bytes, not a multiple of {kind.size}; it is a {kind}"
+        )
+    if SPACES[kind.space] == "device" and not kind.is_const and not memory.writable:
+        raise EmulatorError(f"{where} cannot be written, but it is a {kind}")
+
+
+def triple(what: str, value: Sequence[int] | int) -> tuple[int, int, int]:
+    """A grid of 1, 2 or 3 sizes, each at least 1, completed with ones."""
+    sizes = (value,) if isinstance(value, int) else tuple(value)
+    if not 1 <= len(sizes) <= 3 or not all(
+        hasattr(size, "__index__") and 1 <= size < 1 << 31 for size in sizes
+    ):
+        raise EmulatorError(f"{what} must be 1 to 3 positive integers, not {value!r}")
+    x, y, z = (*(int(size) for size in sizes), 1, 1)[:3]
+    return x, y, z

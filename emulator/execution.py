@@ -1,0 +1,62 @@
+"""Runs a compiled kernel: workers, each on a CPU thread of its own with stacks for its fibres."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import threading
+
+from .arguments import Launch
+
+STACK_BYTES = 256 * 1024  # STACK of shim/fibres.h
+ALIGNMENT = 32 * STACK_BYTES  # stacks of a simdgroup lie in one aligned piece
+MAX_THREADS = 1024
+GROUP_BYTES = 1 << 16  # at least sizeof(Threadgroup)
+ARENA_BYTES = 1 << 18  # threadgroup memory, with room for kernels that use more than a Mac has
+
+
+class Workspace:
+    """One worker's memory: its fibres' stacks, its threadgroup's state and threadgroup memory.
+
+    Pages that are never touched cost nothing.
+    """
+
+    def __init__(self) -> None:
+        size = ALIGNMENT + MAX_THREADS * STACK_BYTES + GROUP_BYTES + ARENA_BYTES
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+        self._memory = mmap.mmap(-1, size, flags=flags)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        self.stacks = (start + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+        self.group = self.stacks + MAX_THREADS * STACK_BYTES
+        self.arena = self.group + GROUP_BYTES
+
+
+_idle: list[Workspace] = []  # kept for the next launch; list operations are atomic
+
+
+def run(library: ctypes.CDLL, launch: Launch, arena_bytes: int, workers: int) -> None:
+    """Runs all threadgroups of ``launch``, on ``workers`` CPU threads; returns when all are done.
+
+    Who is free takes the next threadgroup.  ctypes releases the interpreter lock meanwhile.
+    """
+
+    def work() -> None:
+        try:
+            workspace = _idle.pop()
+        except IndexError:
+            workspace = Workspace()
+        library.emulator_run(
+            ctypes.byref(launch),
+            ctypes.c_size_t(workspace.stacks),
+            ctypes.c_void_p(workspace.group),
+            ctypes.c_void_p(workspace.arena),
+            ctypes.c_size_t(arena_bytes),
+        )
+        _idle.append(workspace)
+
+    others = [threading.Thread(target=work) for _ in range(workers - 1)]
+    for other in others:
+        other.start()
+    work()
+    for other in others:
+        other.join()

@@ -1,0 +1,305 @@
+"""The rewrites that turn preprocessed Metal into C++.
+
+Each is a function over tokens and says why it is needed.  None moves a token to another line, so
+clang's messages name the lines of the .metal file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .declarations import Declaration, HostKernel
+from .errors import CompileError
+from .tokens import Tokens
+
+Constant = bool | int | float
+ADDRESS_SPACES = {"device", "constant", "threadgroup"}
+SCALARS = (
+    "bool", "char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half", "bfloat",
+    "float",
+)  # fmt: skip
+VECTORS = {f"{scalar}{width}" for scalar in SCALARS for width in (2, 3, 4)}
+VECTORS |= {f"packed_{scalar}{width}" for scalar in SCALARS for width in (2, 4)}
+
+# Words of C++ that Metal's language does not have.
+REFUSED = {
+    "catch", "double", "dynamic_cast", "goto", "noexcept", "register", "thread_local", "throw",
+    "try", "typeid", "virtual",
+}  # fmt: skip
+
+
+def refuse_what_metal_refuses(tokens: Tokens) -> None:
+    """Clang's C++ has more words than Metal's; a shader that uses them would fail on a Mac."""
+    for i in tokens.words():
+        if tokens.text(i) in REFUSED:
+            raise CompileError(f"{tokens.where(i)}: error: Metal has no {tokens.text(i)!r}")
+
+
+def give_arguments(tokens: Tokens, declaration: Declaration) -> None:
+    """A parameter's attribute becomes a default argument, of the same meaning.
+
+    C++ drops attributes it does not know.  This way a kernel is started without arguments, and the
+    compiler checks that each value fits its parameter.
+    """
+    for parameter in declaration.parameters:
+        begin, end = parameter.tokens
+        opening = next((i for i in range(begin, end) if tokens.text(i) == "[["), end)
+        if parameter.attribute == "buffer":
+            maker = "BufferReference" if parameter.is_reference else "Buffer"
+            value = f"{maker}{{{parameter.index}}}"
+        elif parameter.attribute == "threadgroup":
+            value = f"ThreadgroupParameter{{{parameter.index}}}"
+        else:
+            value = f"attribute::{parameter.attribute}()"
+        name = tokens.previous(opening)
+        tokens.blank(opening, end)
+        tokens.texts[name] += f" = ::metal::emulator::{value}"
+
+
+def keep_one_kernel(tokens: Tokens, kernels: Iterable[HostKernel], chosen: HostKernel) -> None:
+    """Only the chosen kernel is compiled; an entry point for Python follows it.
+
+    Templates are instantiated where the source asks for it under a host name, so that leaving the
+    others out saves nearly all of the compile time.
+    """
+    entry = f" EMULATOR_ENTRY(({chosen.expression}), ({chosen.declaration.max_threads}))"
+    for kernel in kernels:
+        declaration = kernel.declaration
+        if kernel.statement is not None:
+            tokens.blank(*kernel.statement)
+        elif kernel is not chosen:
+            tokens.blank(declaration.head[0], declaration.end + 1)
+        tokens.blank(*declaration.head)
+    if chosen.statement is None:
+        tokens.texts[chosen.declaration.head[0]] += "static "
+        tokens.texts[chosen.declaration.end] += entry
+    else:
+        tokens.texts[chosen.statement[1] - 1] += entry
+
+
+def place_threadgroup_variables(tokens: Tokens) -> None:
+    """A threadgroup variable becomes a reference into the threadgroup's memory.
+
+    All threads of a group must see one object, and nothing in C++ lives as long as a group.
+    """
+    scopes = _Scopes(tokens)
+    for count, i in enumerate([w for w in tokens.words() if tokens.text(w) == "threadgroup"]):
+        if scopes.of(i) != "block" or tokens.text(tokens.previous(i)) not in (";", "{", "}"):
+            continue
+        end = _statement_end(tokens, i)
+        parts = tokens.split(i + 1, end)
+        if any(text in "*&=" for begin, last in parts for text in _outer(tokens, begin, last)):
+            continue  # a pointer or reference
+        kind, text = "", ""
+        for number, (begin, last) in enumerate(parts):
+            bracket = next((k for k in range(begin, last) if tokens.text(k) == "["), last)
+            name = tokens.previous(bracket)
+            if number == 0:
+                kind = tokens.between(begin, name)
+            alias = f"emulator_{tokens.text(name)}_type"
+            text += (
+                f"typedef {kind} {alias}{tokens.between(bracket, last)}; threadgroup {alias}& "
+                f"{tokens.text(name)} = ::metal::emulator::threadgroup_variable<{alias}, "
+                f"{count * 16 + number}>(); "
+            )
+        tokens.blank(i, end)
+        tokens.texts[i] = text
+
+
+def make_vectors(tokens: Tokens) -> None:
+    """Vector constructors and casts become function calls.
+
+    C++ has neither ``float4(x, y, z, w)`` nor ``float4(half4)`` for clang's vectors.
+    """
+    names = VECTORS | _vector_aliases(tokens)
+    for i in list(tokens.words()):
+        word = tokens.text(i)
+        if word in names or word == "vec":
+            _make_constructor(tokens, i)
+        elif word == "static_cast":
+            opening = tokens.next(i)
+            closing = tokens.closing_angle(opening)
+            if any(tokens.text(k) in names or tokens.text(k) == "vec" for k in range(i, closing)):
+                tokens.texts[i] = "::metal::emulator::make"
+
+
+def _make_constructor(tokens: Tokens, i: int) -> None:
+    last = i
+    if tokens.text(i) == "vec":
+        last = tokens.closing_angle(tokens.next(i))
+        if last < 0:
+            return
+    parenthesis = tokens.next(last)
+    if tokens.text(parenthesis) != "(" or tokens.text(tokens.next(parenthesis)) == "&":
+        return
+    before = tokens.previous(i)
+    if tokens.text(before) == "::":
+        if tokens.text(tokens.previous(before)) != "metal":
+            return
+        tokens.blank(tokens.previous(before), i)
+        before = tokens.previous(i)
+    # `float4 (*p)[2]` declares; `x = float4(*p)` constructs.
+    in_type = tokens.text(before) in ADDRESS_SPACES | {"thread", "const", "typename", "operator"}
+    if in_type or (tokens.text(tokens.next(parenthesis)) == "*" and tokens.text(before) in ";{}"):
+        return
+    tokens.texts[i] = f"::metal::emulator::make<{tokens.text(i)}"
+    tokens.texts[last] += ">"
+
+
+def _vector_aliases(tokens: Tokens) -> set[str]:
+    aliases: set[str] = set()
+    for i in tokens.words():
+        if tokens.text(i) not in ("typedef", "using"):
+            continue
+        end = _statement_end(tokens, i)
+        texts = tokens.texts[i:end]
+        if any(text in VECTORS | aliases or text == "vec" for text in texts):
+            name = tokens.next(i) if tokens.text(i) == "using" else tokens.previous(end)
+            aliases.add(tokens.text(name))
+    return aliases
+
+
+def suffix_literals(tokens: Tokens) -> None:
+    """``1.0`` is a float in Metal and a double in C++; ``1.0h`` is a half."""
+    for i, kind in enumerate(tokens.kinds):
+        text = tokens.texts[i].lower()
+        if kind != "number" or text.startswith("0x") or not ("." in text or "e" in text):
+            continue
+        if text.endswith("bf"):
+            tokens.texts[i] = f"bfloat({text[:-2]}f)"
+        elif text.endswith("h"):
+            tokens.texts[i] = f"half({text[:-1]}f)"
+        elif not text.endswith("f"):
+            tokens.texts[i] += "f"
+
+
+def substitute_function_constants(tokens: Tokens, values: Mapping[int | str, Constant]) -> None:
+    """Function constants get their values, so the compiler can specialise as Metal does."""
+    defined = {}
+    for i in list(tokens.words()):
+        if tokens.text(i) != "function_constant" or tokens.text(tokens.previous(i)) != "[[":
+            continue
+        opening = tokens.previous(i)
+        name = tokens.text(tokens.previous(opening))
+        index = tokens.between(tokens.next(i) + 1, tokens.closing(tokens.next(i)))
+        end = _statement_end(tokens, i)
+        if tokens.text(tokens.next(tokens.closing(opening))) != ";":
+            continue  # a parameter's
+        value = values.get(name, values.get(int(index)) if index.isdigit() else None)
+        defined[name] = value is not None
+        tokens.blank(opening, end)
+        if value is None:
+            # Any use of it is an error, unless the source asks first whether it has a value.
+            message = f'"function constant {name} has no value"'
+            asked = f"is_function_constant_defined({name})" in tokens.between(0, len(tokens)).replace(" ", "")
+            tokens.texts[opening] = " = {}" if asked else f" __attribute__((unavailable({message}))) = {{}}"
+        else:
+            tokens.texts[opening] = f" = {_literal(value)}"
+        start = _statement_start(tokens, i)
+        tokens.texts[start] = "static const " + tokens.texts[start]
+    for i in list(tokens.words()):
+        if tokens.text(i) == "is_function_constant_defined":
+            opening = tokens.next(i)
+            closing = tokens.closing(opening)
+            name = tokens.between(opening + 1, closing)
+            tokens.blank(i, closing + 1)
+            tokens.texts[i] = "true" if defined.get(name) else "false"
+
+
+def _literal(value: Constant) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value!r}f" if isinstance(value, float) else repr(value)
+
+
+def drop_member_address_spaces(tokens: Tokens) -> None:
+    """``static constant constexpr int N = 8;`` in a class loses the address space.
+
+    C++ has no members in address spaces; their values are compile-time constants anyway.
+    """
+    scopes = _Scopes(tokens)
+    for i in list(tokens.words()):
+        if tokens.text(i) in ADDRESS_SPACES and scopes.of(i) == "class":
+            outer = list(_outer(tokens, i, _statement_end(tokens, i)))
+            declarator = outer[: outer.index("=")] if "=" in outer else outer
+            if not {"*", "&", "("} & set(declarator):
+                tokens.blank(i, i + 1)
+
+
+def turn_array_parameters_into_pointers(tokens: Tokens) -> None:
+    """``threadgroup T x[N]`` as a parameter is a pointer, but clang drops its address space."""
+    scopes = _Scopes(tokens)
+    for i in list(tokens.words()):
+        if tokens.text(i) not in ADDRESS_SPACES or scopes.of(i) != "parameters":
+            continue
+        end = i
+        while end < len(tokens) and tokens.text(end) not in (",", ")", "[", "*", "&", "(", "<"):
+            end = tokens.next(end)
+            if tokens.text(end) == "<":
+                end = tokens.next(max(end, tokens.closing_angle(end)))
+        if tokens.text(end) == "[" and tokens.kinds[tokens.previous(end)] == "word":
+            name = tokens.previous(end)
+            tokens.blank(end, tokens.closing(end) + 1)
+            tokens.texts[name] = f"*{tokens.text(name)}"
+
+
+def _statement_end(tokens: Tokens, i: int) -> int:
+    """The semicolon that ends the statement of token ``i``."""
+    while i < len(tokens) and tokens.text(i) != ";":
+        i = tokens.next(tokens.closing(i) if tokens.text(i) in ("(", "[", "{", "[[") else i)
+    return i
+
+
+def _statement_start(tokens: Tokens, i: int) -> int:
+    previous = tokens.previous(i)
+    while previous >= 0 and tokens.text(previous) not in (";", "{", "}"):
+        i, previous = previous, tokens.previous(previous)
+    return i
+
+
+def _outer(tokens: Tokens, first: int, last: int) -> Iterable[str]:
+    """The code tokens of a range that stand outside all brackets."""
+    i = first
+    while i < last:
+        if tokens.text(i) in ("(", "[", "{", "[["):
+            yield tokens.text(i)
+            i = tokens.closing(i)
+        elif tokens.text(i) == "<" and tokens.closing_angle(i) > 0:
+            i = tokens.closing_angle(i)
+        elif tokens.is_code(i):
+            yield tokens.text(i)
+        i += 1
+
+
+class _Scopes:
+    """What encloses each token: "file", "class", "block" (code), "parameters" or "index"."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._kinds: list[str] = []
+        stack = ["file"]
+        for i in range(len(tokens)):
+            text = tokens.texts[i] if tokens.kinds[i] == "mark" else ""
+            if text in (")", "]", "}", "]]") and len(stack) > 1:
+                stack.pop()
+            self._kinds.append(stack[-1])
+            if text == "{":
+                stack.append(_brace_kind(tokens, i))
+            elif text in ("(", "[", "[["):
+                stack.append("parameters" if text == "(" else "index")
+
+    def of(self, i: int) -> str:
+        return self._kinds[i]
+
+
+def _brace_kind(tokens: Tokens, brace: int) -> str:
+    head = []
+    i = _statement_start(tokens, brace)
+    if tokens.text(i) == "template":
+        i = tokens.next(tokens.closing_angle(tokens.next(i)))
+    while i < brace:
+        head.append(tokens.text(i))
+        i = tokens.next(i)
+    if head and head[0] in ("namespace", "extern"):
+        return "file"
+    is_function = "(" in head and "alignas" not in head
+    return "class" if not is_function and {"struct", "class", "union"} & set(head) else "block"

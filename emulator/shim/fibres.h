@@ -1,0 +1,325 @@
+// Threads of a threadgroup are fibres on one CPU thread; nobody schedules them.
+//
+// The lanes of a simdgroup form a ring and run in its order, each from one sync point to the next:
+// to synchronise is to switch to the next lane.  When the last lane of the ring reaches a sync
+// point all the others stand there too, so it hands on to the first lane, or, at a threadgroup
+// barrier, to the first lane of the next simdgroup.  No counters, no arrival flags.
+//
+// The lane at the ring's last place is the simdgroup's executor.  Collective matrix operations run
+// in it alone, once: when it gets to one, all other lanes have passed it (see matrix.h).
+//
+// A fibre knows its place from its stack pointer: stacks are STACK apart and aligned, and the
+// executor's is the last of each SIMDGROUP of them.  So these questions cost no memory access and
+// the compiler knows that their answers never change.
+#pragma once
+
+namespace metal {
+namespace emulator {
+
+typedef __UINTPTR_TYPE__ address;
+typedef unsigned char byte;
+
+constexpr address STACK = 256 * 1024;
+constexpr address SIMDGROUP = 32;
+constexpr address MAX_THREADS = 1024;
+constexpr address MAX_SIMDGROUPS = MAX_THREADS / SIMDGROUP;
+constexpr address MAX_BUFFERS = 31;
+// Stacks start at different cache sets: 17 is odd, so 32 lanes fall on 32 sets.
+constexpr address COLOUR = 17 * 64;
+constexpr address TOP = STACK - SIMDGROUP * COLOUR;
+constexpr address SLOT = 16; // bytes that a lane can give to a shuffle
+
+// Where a suspended fibre goes on.  switch_to() knows these offsets.
+struct Context {
+    void* instruction;
+    void* stack;
+    void* frame;
+};
+
+enum Failure : unsigned { NONE = 0, MATRIX_IN_DIVERGENT_FLOW = 1 };
+
+// One launch, shared by all workers.  arguments.py mirrors this layout.
+struct Launch {
+    unsigned threadgroups[3];
+    unsigned threads[3];
+    unsigned threadgroup_lengths[MAX_BUFFERS]; // bytes behind [[threadgroup(n)]] parameters
+    unsigned failure;
+    address next; // threadgroups taken so far, atomically
+    void* buffers[MAX_BUFFERS];
+};
+
+struct Lane;
+
+struct Simdgroup {
+    Lane* first;
+    Lane* last;
+    Simdgroup* previous;
+    Simdgroup* next;
+    unsigned index;
+    unsigned active;        // a bit for each lane that has not returned
+    bool at_barrier;        // where the lanes stopped last: at a threadgroup barrier?
+    bool executor_returned; // no one is left to run matrix operations
+    unsigned waiting;       // lanes, by place, that wait for the executor (see settle())
+    unsigned waiting_since; // the fewest operations that one of them had passed
+    unsigned present[2];    // the lanes that take part in a shuffle, by its parity
+    alignas(64) byte slots[2][SIMDGROUP][SLOT];
+};
+
+struct Threadgroup {
+    Context worker;
+    const Launch* launch;
+    byte* arena; // threadgroup memory
+    unsigned position[3];
+    unsigned simdgroup_count;
+    unsigned failure;
+    Simdgroup simdgroups[MAX_SIMDGROUPS];
+};
+
+// A thread.  It lies on top of its own stack.
+struct Lane {
+    Context context;
+    Lane* next;
+    Lane* previous;
+    Simdgroup* simdgroup;
+    Threadgroup* group;
+    unsigned operations;    // collective operations passed so far
+    unsigned char pending;  // ... of which the last may not have been executed yet
+    unsigned char parity;   // of shuffles passed: which slots are in use
+    unsigned short index;   // in its simdgroup
+    unsigned element;       // the first of its two matrix elements
+    unsigned thread_index;  // in its threadgroup
+    unsigned position[3];   // in its threadgroup
+};
+static_assert(sizeof(Lane) <= COLOUR, "");
+
+#define EMULATOR_INLINE inline __attribute__((always_inline))
+#define EMULATOR_COLD __attribute__((noinline, cold))
+
+// Not volatile: the compiler may compute it once, as a fibre's stack never moves.
+EMULATOR_INLINE address stack_pointer()
+{
+    address sp;
+#if defined(__x86_64__)
+    asm("movq %%rsp, %0" : "=r"(sp));
+#elif defined(__aarch64__)
+    asm("mov %0, sp" : "=r"(sp));
+#else
+#error "fibres exist for x86-64 and aarch64"
+#endif
+    return sp;
+}
+
+// The fibre's place in its simdgroup's ring, 0..31; counted so that the executor has the last.
+EMULATOR_INLINE address place() { return stack_pointer() / STACK % SIMDGROUP; }
+EMULATOR_INLINE bool is_executor() { return place() == SIMDGROUP - 1; }
+
+EMULATOR_INLINE Lane* lane_of_stack(address stack)
+{
+    return reinterpret_cast<Lane*>((stack & ~(STACK - 1)) + TOP + stack / STACK % SIMDGROUP * COLOUR);
+}
+EMULATOR_INLINE Lane* this_lane() { return lane_of_stack(stack_pointer()); }
+
+// From an object in this fibre's frame to its twin in the executor's: flow is uniform, so frames
+// are alike, and stacks are laid out at constant distances.
+EMULATOR_INLINE address distance_to_executor()
+{
+    return (SIMDGROUP - 1 - place()) * (STACK + COLOUR);
+}
+
+// Leaves `from` and goes on with `to`.  Only the instruction, stack and frame pointers are saved;
+// all other registers are declared lost, so the compiler spills just what is alive.
+EMULATOR_INLINE void switch_to(Context* from, Context* to)
+{
+#if defined(__x86_64__)
+    asm volatile(
+        "leaq 1f(%%rip), %%rax\n\t"
+        "movq %%rax, (%%rdi)\n\t"
+        "movq %%rsp, 8(%%rdi)\n\t"
+        "movq %%rbp, 16(%%rdi)\n\t"
+        "movq 8(%%rsi), %%rsp\n\t"
+        "movq 16(%%rsi), %%rbp\n\t"
+        "jmpq *(%%rsi)\n"
+        "1:"
+        : "+D"(from), "+S"(to)
+        :
+        : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+          "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+          "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc", "memory");
+#elif defined(__aarch64__)
+    register Context* self asm("x0") = from;
+    register Context* other asm("x1") = to;
+    asm volatile(
+        "adr x2, 1f\n\t"
+        "mov x3, sp\n\t"
+        "stp x2, x3, [x0]\n\t"
+        "str x29, [x0, #16]\n\t"
+        "ldp x2, x3, [x1]\n\t"
+        "ldr x29, [x1, #16]\n\t"
+        "mov sp, x3\n\t"
+        "br x2\n"
+        "1:"
+        : "+r"(self), "+r"(other)
+        :
+        : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15",
+          "x16", "x17", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
+          "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13",
+          "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",
+          "v27", "v28", "v29", "v30", "v31", "cc", "memory");
+#endif
+}
+
+// Gives the whole threadgroup up.
+EMULATOR_COLD inline void fail(Lane* lane, Failure failure)
+{
+    lane->group->failure = failure;
+    switch_to(&lane->context, &lane->group->worker);
+    __builtin_unreachable();
+}
+
+// The executor lets the lanes that wait for it go on to their next stop, then goes on itself.
+// In uniform flow they are all the others and the ring serves as it is; else the others, who
+// stand further ahead, are left out of it for this round.
+EMULATOR_COLD inline void release_waiting(Lane* executor)
+{
+    Simdgroup* simdgroup = executor->simdgroup;
+    const unsigned waiting = simdgroup->waiting;
+    simdgroup->waiting = 0;
+    simdgroup->waiting_since = ~0u;
+
+    Lane* skipped_after[SIMDGROUP]; // for each gap in the ring: the lane before it, the one after
+    Lane* skipped_to[SIMDGROUP];
+    unsigned gaps = 0;
+    Lane* before = executor;
+    for (Lane* lane = simdgroup->first; lane != executor;) {
+        Lane* const next = lane->next;
+        const address lane_place = reinterpret_cast<address>(lane) / STACK % SIMDGROUP;
+        if (waiting >> lane_place & 1) {
+            if (before->next != lane) {
+                skipped_after[gaps] = before;
+                skipped_to[gaps++] = before->next;
+                before->next = lane;
+            }
+            before = lane;
+        }
+        lane = next;
+    }
+    if (before->next != executor) {
+        skipped_after[gaps] = before;
+        skipped_to[gaps++] = before->next;
+        before->next = executor;
+    }
+    switch_to(&executor->context, &executor->next->context);
+    while (gaps > 0) {
+        --gaps;
+        skipped_after[gaps]->next = skipped_to[gaps];
+    }
+}
+
+// Waits until the collective operations that this lane has passed are executed.
+__attribute__((noinline)) inline void settle_pending(Lane* lane)
+{
+    Simdgroup* simdgroup = lane->simdgroup;
+    lane->pending = false;
+    if (is_executor()) {
+        if (simdgroup->waiting) {
+            release_waiting(lane);
+        }
+        return;
+    }
+    if (simdgroup->executor_returned) {
+        fail(lane, MATRIX_IN_DIVERGENT_FLOW);
+    }
+    simdgroup->waiting |= 1u << place();
+    if (lane->operations < simdgroup->waiting_since) {
+        simdgroup->waiting_since = lane->operations;
+    }
+    switch_to(&lane->context, &lane->next->context);
+}
+
+EMULATOR_INLINE void settle()
+{
+    Lane* lane = this_lane();
+    if (__builtin_expect(lane->pending, 0)) {
+        settle_pending(lane);
+    }
+}
+
+// Passes a collective operation; true in the lane that is to execute it.
+EMULATOR_INLINE bool executes_collective()
+{
+    Lane* lane = this_lane();
+    lane->pending = true;
+    ++lane->operations;
+    if (is_executor()) {
+        // Someone waits at an earlier operation's result, so has not passed this one.
+        if (__builtin_expect(lane->simdgroup->waiting_since < lane->operations, 0)) {
+            release_waiting(lane);
+        }
+        return true;
+    }
+    return false;
+}
+
+EMULATOR_INLINE Lane* arrive(bool at_barrier)
+{
+    Lane* lane = this_lane();
+    lane->pending = false;
+    lane->simdgroup->at_barrier = at_barrier;
+    if (is_executor() && __builtin_expect(lane->simdgroup->waiting, 0)) {
+        release_waiting(lane);
+    }
+    return lane;
+}
+
+EMULATOR_INLINE void sync_simdgroup()
+{
+    Lane* lane = arrive(false);
+    switch_to(&lane->context, &lane->next->context);
+}
+
+EMULATOR_INLINE void sync_threadgroup()
+{
+    Lane* lane = arrive(true);
+    Simdgroup* simdgroup = lane->simdgroup;
+    Lane* target = lane == simdgroup->last ? simdgroup->next->first : lane->next;
+    switch_to(&lane->context, &target->context);
+}
+
+// The kernel has returned in this lane: it leaves the ring, the others go on.
+inline void leave(Lane* lane)
+{
+    Simdgroup* simdgroup = lane->simdgroup;
+    if (is_executor()) {
+        if (simdgroup->waiting) {
+            release_waiting(lane);
+        }
+        simdgroup->executor_returned = true;
+    }
+    simdgroup->active &= ~(1u << lane->index);
+    simdgroup->present[lane->parity] &= ~(1u << lane->index); // others may have arrived already
+    Context* target;
+    if (lane->next != lane) {
+        const bool was_last = lane == simdgroup->last;
+        lane->previous->next = lane->next;
+        lane->next->previous = lane->previous;
+        if (lane == simdgroup->first) {
+            simdgroup->first = lane->next;
+        }
+        if (was_last) {
+            simdgroup->last = lane->previous;
+        }
+        const bool hands_on = was_last && simdgroup->at_barrier;
+        target = hands_on ? &simdgroup->next->first->context : &lane->next->context;
+    } else if (simdgroup->next != simdgroup) {
+        simdgroup->previous->next = simdgroup->next;
+        simdgroup->next->previous = simdgroup->previous;
+        target = &simdgroup->next->first->context;
+    } else {
+        target = &lane->group->worker;
+    }
+    switch_to(&lane->context, target);
+    __builtin_unreachable();
+}
+
+} // namespace emulator
+} // namespace metal

@@ -1,0 +1,411 @@
+// Arithmetic and transcendental functions.
+//
+// float versions of exp and log come from one polynomial each, evaluated in double: at most
+// 0.6 ulp, and denormals, overflow and infinities need no special cases on the way back to float.
+#pragma once
+#include "types.h"
+
+namespace metal {
+namespace emulator {
+
+METAL_FUNC double bits_to_double(ulong x) { return __builtin_bit_cast(double, x); }
+METAL_FUNC ulong double_to_bits(double x) { return __builtin_bit_cast(ulong, x); }
+
+// 2^t: 2^n by the exponent's bits, 2^f for |f| <= 1/2 by its Taylor series.
+METAL_FUNC float exp2_of(double t)
+{
+    const double inside = !(t > -200.0) ? -200.0 : t < 200.0 ? t : 200.0;
+    const double rounder = 0x1.8p52; // adding it leaves an integer in the low bits
+    const double rounded = inside + rounder;
+    const double f = inside - (rounded - rounder);
+    const double f2 = f * f;
+    const double low = 1.0 + 0.6931471805599453 * f + (0.2402265069591007 + 0.05550410866482158 * f) * f2;
+    const double high = 0.009618129107628477 + 0.0013333558146428443 * f
+        + (0.0001540353039338161 + 1.5252733804059841e-05 * f) * f2;
+    const double fraction = low + high * (f2 * f2);
+    const float result
+        = static_cast<float>(bits_to_double(double_to_bits(fraction) + (double_to_bits(rounded) << 52)));
+    return t != t ? static_cast<float>(t) : result;
+}
+
+// log2(x): the exponent's bits, and for a mantissa m around 1 the series of atanh((m-1)/(m+1)).
+METAL_FUNC double log2_of(float x)
+{
+    const ulong bits = double_to_bits(x); // every float is a normal double
+    const ulong shifted = bits - 0x3FE6A09E667F3BCDul; // so that m lies in [sqrt(1/2), sqrt(2))
+    const double exponent = static_cast<double>(static_cast<long>(shifted) >> 52);
+    const double m = bits_to_double(bits - (shifted & 0xFFF0000000000000ul));
+    const double s = (m - 1.0) / (m + 1.0);
+    const double s2 = s * s;
+    const double series = 1.0
+        + s2 * (1.0 / 3 + s2 * (1.0 / 5 + s2 * (1.0 / 7 + s2 * (1.0 / 9 + s2 * (1.0 / 11 + s2 * (1.0 / 13))))));
+    const double result = exponent + 2.8853900817779268 * s * series; // 2 / ln 2
+    if (x > 0.0f && x < __builtin_inff()) {
+        return result;
+    }
+    return x == 0.0f ? -__builtin_inf() : x > 0.0f ? __builtin_inf() : __builtin_nan("");
+}
+
+constexpr double LOG2_E = 1.4426950408889634;
+constexpr double LOG2_10 = 3.321928094887362;
+
+} // namespace emulator
+
+// F(x) for float, half, bfloat and vectors of them; `expression` computes it in float.
+#define EMULATOR_UNARY(F, expression)                                   \
+    METAL_FUNC float F(float x) { return expression; }                  \
+    METAL_FUNC half F(half h)                                           \
+    {                                                                   \
+        const float x = h;                                              \
+        return static_cast<half>(expression);                           \
+    }                                                                   \
+    METAL_FUNC bfloat F(bfloat b)                                       \
+    {                                                                   \
+        const float x = b;                                              \
+        return static_cast<bfloat>(expression);                         \
+    }                                                                   \
+    template <typename T, int n>                                        \
+    METAL_FUNC vec<T, n> F(vec<T, n> v)                                 \
+    {                                                                   \
+        vec<T, n> result;                                               \
+        for (int i = 0; i < n; ++i) {                                   \
+            result[i] = F(static_cast<T>(v[i]));                        \
+        }                                                               \
+        return result;                                                  \
+    }
+#define EMULATOR_BINARY(F, expression)                                  \
+    METAL_FUNC float F(float x, float y) { return expression; }         \
+    METAL_FUNC half F(half a, half b)                                   \
+    {                                                                   \
+        const float x = a, y = b;                                       \
+        return static_cast<half>(expression);                           \
+    }                                                                   \
+    METAL_FUNC bfloat F(bfloat a, bfloat b)                             \
+    {                                                                   \
+        const float x = a, y = b;                                       \
+        return static_cast<bfloat>(expression);                         \
+    }                                                                   \
+    template <typename T, int n>                                        \
+    METAL_FUNC vec<T, n> F(vec<T, n> a, vec<T, n> b)                    \
+    {                                                                   \
+        vec<T, n> result;                                               \
+        for (int i = 0; i < n; ++i) {                                   \
+            result[i] = F(static_cast<T>(a[i]), static_cast<T>(b[i]));  \
+        }                                                               \
+        return result;                                                  \
+    }
+
+// Those that exist in fast:: and precise:: too; here all are precise.
+#define EMULATOR_TRANSCENDENTALS                                                      \
+    EMULATOR_UNARY(exp2, emulator::exp2_of(x))                                        \
+    EMULATOR_UNARY(exp, emulator::exp2_of(x * emulator::LOG2_E))                      \
+    EMULATOR_UNARY(exp10, emulator::exp2_of(x * emulator::LOG2_10))                   \
+    EMULATOR_UNARY(log2, static_cast<float>(emulator::log2_of(x)))                    \
+    EMULATOR_UNARY(log, static_cast<float>(emulator::log2_of(x) / emulator::LOG2_E))  \
+    EMULATOR_UNARY(log10, static_cast<float>(emulator::log2_of(x) / emulator::LOG2_10)) \
+    EMULATOR_UNARY(sin, __builtin_sinf(x))                                            \
+    EMULATOR_UNARY(cos, __builtin_cosf(x))                                            \
+    EMULATOR_UNARY(tan, __builtin_tanf(x))                                            \
+    EMULATOR_UNARY(asin, __builtin_asinf(x))                                          \
+    EMULATOR_UNARY(acos, __builtin_acosf(x))                                          \
+    EMULATOR_UNARY(atan, __builtin_atanf(x))                                          \
+    EMULATOR_UNARY(sinh, __builtin_sinhf(x))                                          \
+    EMULATOR_UNARY(cosh, __builtin_coshf(x))                                          \
+    EMULATOR_UNARY(tanh, __builtin_tanhf(x))                                          \
+    EMULATOR_UNARY(asinh, __builtin_asinhf(x))                                        \
+    EMULATOR_UNARY(acosh, __builtin_acoshf(x))                                        \
+    EMULATOR_UNARY(atanh, __builtin_atanhf(x))                                        \
+    EMULATOR_UNARY(sinpi, __builtin_sinf(3.14159265358979f * x))                      \
+    EMULATOR_UNARY(cospi, __builtin_cosf(3.14159265358979f * x))                      \
+    EMULATOR_UNARY(sqrt, __builtin_sqrtf(x))                                          \
+    EMULATOR_UNARY(rsqrt, static_cast<float>(1.0 / __builtin_sqrt(x)))                \
+    EMULATOR_BINARY(pow, __builtin_powf(x, y))                                        \
+    EMULATOR_BINARY(powr, __builtin_powf(x, y))                                       \
+    EMULATOR_BINARY(atan2, __builtin_atan2f(x, y))                                    \
+    EMULATOR_BINARY(fmod, __builtin_fmodf(x, y))                                      \
+    EMULATOR_BINARY(divide, x / y)
+
+#define EMULATOR_ROUNDING                                  \
+    EMULATOR_UNARY(floor, __builtin_floorf(x))             \
+    EMULATOR_UNARY(ceil, __builtin_ceilf(x))               \
+    EMULATOR_UNARY(trunc, __builtin_truncf(x))             \
+    EMULATOR_UNARY(round, __builtin_roundf(x))             \
+    EMULATOR_UNARY(rint, __builtin_rintf(x))               \
+    EMULATOR_UNARY(fabs, __builtin_fabsf(x))               \
+    EMULATOR_UNARY(fract, x - __builtin_floorf(x))         \
+    EMULATOR_UNARY(saturate, x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f) \
+    EMULATOR_BINARY(fmin, x != x ? y : x > y ? y : x)      \
+    EMULATOR_BINARY(fmax, x != x ? y : x < y ? y : x)      \
+    EMULATOR_BINARY(fdim, x > y ? x - y : 0.0f)            \
+    EMULATOR_BINARY(copysign, __builtin_copysignf(x, y))   \
+    EMULATOR_BINARY(nextafter, __builtin_nextafterf(x, y)) \
+    EMULATOR_BINARY(step, y < x ? 0.0f : 1.0f)
+
+EMULATOR_TRANSCENDENTALS
+EMULATOR_ROUNDING
+EMULATOR_UNARY(sign, x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x == x ? x : 0.0f)
+namespace precise {
+EMULATOR_TRANSCENDENTALS
+EMULATOR_ROUNDING
+} // namespace precise
+namespace fast {
+EMULATOR_TRANSCENDENTALS
+EMULATOR_ROUNDING
+} // namespace fast
+
+#undef EMULATOR_ROUNDING
+#undef EMULATOR_TRANSCENDENTALS
+#undef EMULATOR_BINARY
+#undef EMULATOR_UNARY
+
+// Functions of each scalar type by itself, so that overloads compete as they do in Metal.
+#define EMULATOR_COMMON(T)                                                                     \
+    METAL_FUNC constexpr T min(T x, T y) { return y < x ? y : x; }                             \
+    METAL_FUNC constexpr T max(T x, T y) { return x < y ? y : x; }                             \
+    METAL_FUNC constexpr T clamp(T x, T low, T high) { return min(max(x, low), high); }        \
+    METAL_FUNC constexpr T select(T no, T yes, bool condition) { return condition ? yes : no; } \
+    METAL_FUNC constexpr T min3(T x, T y, T z) { return min(x, min(y, z)); }                   \
+    METAL_FUNC constexpr T max3(T x, T y, T z) { return max(x, max(y, z)); }                   \
+    METAL_FUNC constexpr T median3(T x, T y, T z) { return max(min(x, y), min(max(x, y), z)); }
+#define EMULATOR_INTEGER(T, U)                                                                \
+    EMULATOR_COMMON(T)                                                                        \
+    METAL_FUNC constexpr U abs(T x) { return static_cast<U>(x < T(0) ? T(0) - x : x); }       \
+    METAL_FUNC constexpr U absdiff(T x, T y) { return static_cast<U>(x < y ? y - x : x - y); } \
+    METAL_FUNC constexpr T popcount(T x) { return T(__builtin_popcountg(static_cast<U>(x))); } \
+    METAL_FUNC constexpr T clz(T x) { return T(__builtin_clzg(static_cast<U>(x), int(8 * sizeof(T)))); } \
+    METAL_FUNC constexpr T ctz(T x) { return T(__builtin_ctzg(static_cast<U>(x), int(8 * sizeof(T)))); } \
+    METAL_FUNC constexpr T rotate(T x, T by)                                                  \
+    {                                                                                         \
+        const int bits = 8 * sizeof(T), left = static_cast<U>(by) % bits;                     \
+        return left == 0 ? x : T(static_cast<U>(static_cast<U>(x) << left | static_cast<U>(x) >> (bits - left))); \
+    }                                                                                         \
+    METAL_FUNC constexpr T hadd(T x, T y) { return T((x >> 1) + (y >> 1) + (x & y & 1)); }    \
+    METAL_FUNC constexpr T rhadd(T x, T y) { return T((x >> 1) + (y >> 1) + ((x | y) & 1)); } \
+    METAL_FUNC constexpr T addsat(T x, T y) { return __builtin_elementwise_add_sat(x, y); }   \
+    METAL_FUNC constexpr T subsat(T x, T y) { return __builtin_elementwise_sub_sat(x, y); }   \
+    METAL_FUNC constexpr T extract_bits(T x, uint offset, uint bits)                          \
+    {                                                                                         \
+        const uint width = 8 * sizeof(T);                                                     \
+        return bits == 0 ? T(0)                                                               \
+            : T(T(static_cast<U>(x) << (width - bits - offset)) >> (width - bits));           \
+    }                                                                                         \
+    METAL_FUNC constexpr T insert_bits(T x, T with, uint offset, uint bits)                   \
+    {                                                                                         \
+        const U mask = bits >= 8 * sizeof(T) ? U(~U(0)) : U(((U(1) << bits) - 1) << offset);  \
+        return T((static_cast<U>(x) & U(~mask)) | (U(static_cast<U>(with) << offset) & mask)); \
+    }                                                                                         \
+    METAL_FUNC constexpr T reverse_bits(T x) { return T(__builtin_elementwise_bitreverse(static_cast<U>(x))); } \
+    METAL_FUNC constexpr T mulhi(T x, T y)                                                    \
+    {                                                                                         \
+        return T((static_cast<__int128>(x) * static_cast<__int128>(y)) >> (8 * sizeof(T)));   \
+    }                                                                                         \
+    METAL_FUNC constexpr T mad(T x, T y, T z) { return T(x * y + z); }
+#define EMULATOR_FLOAT(T)                                                                     \
+    EMULATOR_COMMON(T)                                                                        \
+    METAL_FUNC constexpr T abs(T x) { return static_cast<T>(__builtin_fabsf(x)); }            \
+    METAL_FUNC T mix(T x, T y, T a) { return x + (y - x) * a; }                               \
+    METAL_FUNC T fma(T x, T y, T z) { return static_cast<T>(__builtin_fmaf(x, y, z)); }       \
+    METAL_FUNC T mad(T x, T y, T z) { return fma(x, y, z); }                                  \
+    METAL_FUNC T smoothstep(T low, T high, T x)                                               \
+    {                                                                                         \
+        const T t = clamp((x - low) / (high - low), T(0), T(1));                              \
+        return t * t * (T(3) - T(2) * t);                                                     \
+    }                                                                                         \
+    METAL_FUNC constexpr bool isnan(T x) { return x != x; }                                   \
+    METAL_FUNC constexpr bool isinf(T x) { return __builtin_isinf(float(x)); }                \
+    METAL_FUNC constexpr bool isfinite(T x) { return __builtin_isfinite(float(x)); }          \
+    METAL_FUNC constexpr bool isnormal(T x) { return __builtin_isfinite(float(x)) && __builtin_isnormal(x); } \
+    METAL_FUNC constexpr bool signbit(T x) { return __builtin_signbit(float(x)); }            \
+    METAL_FUNC T ldexp(T x, int k) { return static_cast<T>(__builtin_ldexpf(x, k)); }         \
+    METAL_FUNC int ilogb(T x) { return __builtin_ilogbf(x); }                                 \
+    METAL_FUNC T frexp(T x, thread int& exponent) { return static_cast<T>(__builtin_frexpf(x, &exponent)); } \
+    METAL_FUNC T modf(T x, thread T& whole)                                                   \
+    {                                                                                         \
+        whole = static_cast<T>(__builtin_truncf(x));                                          \
+        return static_cast<T>(__builtin_copysignf(__builtin_isinf(float(x)) ? 0.0f : float(x - whole), x)); \
+    }                                                                                         \
+    METAL_FUNC T sincos(T x, thread T& cosine)                                                \
+    {                                                                                         \
+        cosine = static_cast<T>(__builtin_cosf(x));                                           \
+        return static_cast<T>(__builtin_sinf(x));                                             \
+    }
+EMULATOR_INTEGER(char, uchar)
+EMULATOR_INTEGER(uchar, uchar)
+EMULATOR_INTEGER(short, ushort)
+EMULATOR_INTEGER(ushort, ushort)
+EMULATOR_INTEGER(int, uint)
+EMULATOR_INTEGER(uint, uint)
+EMULATOR_INTEGER(long, ulong)
+EMULATOR_INTEGER(ulong, ulong)
+EMULATOR_FLOAT(half)
+EMULATOR_FLOAT(bfloat)
+EMULATOR_FLOAT(float)
+METAL_FUNC constexpr bool select(bool no, bool yes, bool condition) { return condition ? yes : no; }
+#undef EMULATOR_FLOAT
+#undef EMULATOR_INTEGER
+#undef EMULATOR_COMMON
+namespace fast {
+using metal::abs;
+using metal::clamp;
+using metal::fma;
+using metal::max;
+using metal::min;
+using metal::mix;
+} // namespace fast
+namespace precise {
+using metal::abs;
+using metal::clamp;
+using metal::fma;
+using metal::max;
+using metal::min;
+using metal::mix;
+} // namespace precise
+
+// Element by element on vectors.
+#define EMULATOR_VECTOR_1(F)                                                  \
+    template <typename T, int n>                                              \
+    METAL_FUNC vec<decltype(F(T())), n> F(vec<T, n> x)                        \
+    {                                                                         \
+        vec<decltype(F(T())), n> result;                                      \
+        for (int i = 0; i < n; ++i) {                                         \
+            result[i] = F(static_cast<T>(x[i]));                              \
+        }                                                                     \
+        return result;                                                        \
+    }
+#define EMULATOR_VECTOR_2(F)                                                  \
+    template <typename T, int n>                                              \
+    METAL_FUNC vec<T, n> F(vec<T, n> x, vec<T, n> y)                          \
+    {                                                                         \
+        vec<T, n> result;                                                     \
+        for (int i = 0; i < n; ++i) {                                         \
+            result[i] = F(static_cast<T>(x[i]), static_cast<T>(y[i]));        \
+        }                                                                     \
+        return result;                                                        \
+    }                                                                         \
+    template <typename T, int n>                                              \
+    METAL_FUNC vec<T, n> F(vec<T, n> x, T y)                                  \
+    {                                                                         \
+        return F(x, static_cast<vec<T, n>>(y));                               \
+    }
+#define EMULATOR_VECTOR_3(F)                                                  \
+    template <typename T, int n>                                              \
+    METAL_FUNC vec<T, n> F(vec<T, n> x, vec<T, n> y, vec<T, n> z)             \
+    {                                                                         \
+        vec<T, n> result;                                                     \
+        for (int i = 0; i < n; ++i) {                                         \
+            result[i] = F(static_cast<T>(x[i]), static_cast<T>(y[i]), static_cast<T>(z[i])); \
+        }                                                                     \
+        return result;                                                        \
+    }                                                                         \
+    template <typename T, int n>                                              \
+    METAL_FUNC vec<T, n> F(vec<T, n> x, T y, T z)                             \
+    {                                                                         \
+        return F(x, static_cast<vec<T, n>>(y), static_cast<vec<T, n>>(z));    \
+    }
+EMULATOR_VECTOR_1(abs)
+EMULATOR_VECTOR_1(popcount)
+EMULATOR_VECTOR_1(clz)
+EMULATOR_VECTOR_1(ctz)
+EMULATOR_VECTOR_1(reverse_bits)
+EMULATOR_VECTOR_1(isnan)
+EMULATOR_VECTOR_1(isinf)
+EMULATOR_VECTOR_1(isfinite)
+EMULATOR_VECTOR_1(isnormal)
+EMULATOR_VECTOR_1(signbit)
+EMULATOR_VECTOR_2(min)
+EMULATOR_VECTOR_2(max)
+EMULATOR_VECTOR_2(absdiff)
+EMULATOR_VECTOR_2(addsat)
+EMULATOR_VECTOR_2(subsat)
+EMULATOR_VECTOR_2(hadd)
+EMULATOR_VECTOR_2(rhadd)
+EMULATOR_VECTOR_2(mulhi)
+EMULATOR_VECTOR_2(rotate)
+EMULATOR_VECTOR_3(clamp)
+EMULATOR_VECTOR_3(mix)
+EMULATOR_VECTOR_3(fma)
+EMULATOR_VECTOR_3(mad)
+EMULATOR_VECTOR_3(min3)
+EMULATOR_VECTOR_3(max3)
+EMULATOR_VECTOR_3(median3)
+EMULATOR_VECTOR_3(smoothstep)
+#undef EMULATOR_VECTOR_3
+#undef EMULATOR_VECTOR_2
+#undef EMULATOR_VECTOR_1
+
+template <typename T, int n>
+METAL_FUNC vec<T, n> select(vec<T, n> no, vec<T, n> yes, vec<bool, n> condition)
+{
+    vec<T, n> result;
+    for (int i = 0; i < n; ++i) {
+        result[i] = condition[i] ? yes[i] : no[i];
+    }
+    return result;
+}
+template <int n>
+METAL_FUNC bool any(vec<bool, n> x)
+{
+    bool result = false;
+    for (int i = 0; i < n; ++i) {
+        result = result || x[i];
+    }
+    return result;
+}
+template <int n>
+METAL_FUNC bool all(vec<bool, n> x)
+{
+    bool result = true;
+    for (int i = 0; i < n; ++i) {
+        result = result && x[i];
+    }
+    return result;
+}
+METAL_FUNC constexpr bool any(bool x) { return x; }
+METAL_FUNC constexpr bool all(bool x) { return x; }
+
+template <typename T, int n>
+METAL_FUNC T dot(vec<T, n> x, vec<T, n> y)
+{
+    T sum = x[0] * y[0];
+    for (int i = 1; i < n; ++i) {
+        sum += x[i] * y[i];
+    }
+    return sum;
+}
+template <typename T, int n>
+METAL_FUNC T length_squared(vec<T, n> x)
+{
+    return dot(x, x);
+}
+template <typename T, int n>
+METAL_FUNC T length(vec<T, n> x)
+{
+    return sqrt(dot(x, x));
+}
+template <typename T, int n>
+METAL_FUNC T distance(vec<T, n> x, vec<T, n> y)
+{
+    return length(x - y);
+}
+template <typename T, int n>
+METAL_FUNC vec<T, n> normalize(vec<T, n> x)
+{
+    return x * rsqrt(dot(x, x));
+}
+template <typename T>
+METAL_FUNC vec<T, 3> cross(vec<T, 3> x, vec<T, 3> y)
+{
+    return x.yzx * y.zxy - x.zxy * y.yzx;
+}
+
+} // namespace metal
+
+template <typename T, typename U>
+METAL_FUNC constexpr T as_type(U x)
+{
+    static_assert(sizeof(T) == sizeof(U), "as_type needs types of one size");
+    return __builtin_bit_cast(T, x);
+}
+namespace metal {
+using ::as_type;
+}

@@ -1,0 +1,6 @@
+// All of Metal that the emulator knows.  Forced into every shader; the headers that a shader names
+// (../include) hold macros only, as they go through the preprocessor before the source pass.
+#pragma once
+#include "atomics.h"
+#include "entry.h"
+#include "matrix.h"

@@ -1,0 +1,47 @@
+"""From Metal source to C++ that clang understands: a few rewrites of tokens, no parser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import rewrites
+from .declarations import Parameter, find_host_kernels
+from .tokens import Tokens
+
+# As on a GPU, everything is inlined: a kernel has one frame, alike in all its threads.
+PROLOGUE = "#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)\n"
+EPILOGUE = "\n#pragma clang attribute pop\n"
+
+
+class Source:
+    """A preprocessed Metal source: its kernels by host name, and C++ for each of them."""
+
+    def __init__(self, preprocessed: str, constants: Mapping[int | str, rewrites.Constant]) -> None:
+        self._text = preprocessed
+        self._constants = constants
+        tokens = Tokens(preprocessed)
+        rewrites.refuse_what_metal_refuses(tokens)
+        self._kernels = {kernel.host_name: kernel for kernel in find_host_kernels(tokens)}
+
+    @property
+    def kernels(self) -> list[str]:
+        """Host names, in the order of the source."""
+        return list(self._kernels)
+
+    def parameters(self, host_name: str) -> tuple[Parameter, ...]:
+        """The kernel's parameters, in order."""
+        return self._kernels[host_name].declaration.parameters
+
+    def cpp(self, host_name: str) -> str:
+        """C++ in which this one kernel can be started; the others are left out."""
+        tokens = Tokens(self._text)  # the same tokens, so that indices found before still hold
+        chosen = self._kernels[host_name]
+        rewrites.substitute_function_constants(tokens, self._constants)
+        rewrites.drop_member_address_spaces(tokens)
+        rewrites.place_threadgroup_variables(tokens)
+        rewrites.turn_array_parameters_into_pointers(tokens)
+        rewrites.make_vectors(tokens)
+        rewrites.suffix_literals(tokens)
+        rewrites.give_arguments(tokens, chosen.declaration)
+        rewrites.keep_one_kernel(tokens, self._kernels.values(), chosen)
+        return f"{PROLOGUE}{tokens}{EPILOGUE}"

@@ -1,0 +1,167 @@
+"""The compiler, and a cache of what it made.
+
+The compiler is the clang inside PyPI's ``ziglang``; the environment variable METAL_EMULATOR_CXX
+names another clang++ to use.  The cache lives in $METAL_EMULATOR_CACHE, else in the user's cache
+directory under ``metal-emulator``; deleting it costs only time.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import os
+import platform
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import CompileError, EmulatorError
+
+HERE = Path(__file__).parent
+INCLUDE = HERE / "include"  # the headers that shaders name: macros only
+SHIM = HERE / "shim"  # Metal's language and library, in C++
+
+# Metal of macOS 14 and 15 is C++14.  The shim itself uses what clang offers beyond.
+LANGUAGE = ("-x", "c++", "-std=c++14", "-nostdinc", "-nostdinc++")
+
+# Results must not depend on the machine, so the instruction set is fixed.  (Native code would use
+# AVX512-BF16 where it exists, which flushes denormals.)  zig has names of its own.
+TARGETS = {"x86_64": "-march=x86-64-v3", "aarch64": "-march=armv8.2-a+fp16"}
+ZIG_TARGETS = {"x86_64": "-mcpu=x86_64_v3", "aarch64": "-mcpu=generic+v8_2a+fullfp16"}
+
+# half and bfloat round after every operation.
+ROUNDING = (
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-Xclang", "-ffloat16-excess-precision=none",
+    "-Xclang", "-fbfloat16-excess-precision=none",
+)  # fmt: skip
+
+CODE = (
+    "-O2", "-g0", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden",
+    "-fno-strict-aliasing",  # shaders cast pointers freely, and Metal lets them
+    "-fno-stack-protector", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables",
+    # A matrix's memory is shared by lanes at different points of the program, so no two may ever
+    # share a place on the stack.
+    "-Xclang", "-disable-lifetime-markers",
+)  # fmt: skip
+
+# A fibre has 256 KiB of stack, less what colouring takes.
+MAX_FRAME_BYTES = 192 * 1024
+
+WARNINGS = (
+    "-w",
+    "-Werror=c++17-extensions", "-Werror=c++20-extensions", "-Werror=return-type",
+    "-Werror=vla-extension",
+    f"-Werror=frame-larger-than={MAX_FRAME_BYTES}", f"-Wframe-larger-than={MAX_FRAME_BYTES}",
+    "-ferror-limit=10", "-fno-caret-diagnostics", "-fdiagnostics-absolute-paths",
+)  # fmt: skip
+
+LINK = ("-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,-s")
+
+
+def machine() -> str:
+    """This machine's architecture, as a key of TARGETS."""
+    name = {"amd64": "x86_64", "arm64": "aarch64"}.get(
+        platform.machine().lower(), platform.machine().lower()
+    )
+    if name not in TARGETS:
+        raise EmulatorError(f"the emulator runs on {' and '.join(TARGETS)}, not on {name}")
+    return name
+
+
+def cache_directory() -> Path:
+    """Where compiled kernels are kept."""
+    chosen = os.environ.get("METAL_EMULATOR_CACHE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "metal-emulator"
+
+
+def compiler() -> tuple[list[str], str]:
+    """The command that starts clang++, and its flag for this machine's instruction set."""
+    chosen = os.environ.get("METAL_EMULATOR_CXX")
+    if chosen:
+        return shlex.split(chosen), TARGETS[machine()]
+    package = importlib.util.find_spec("ziglang")
+    if package is None or package.origin is None:
+        raise EmulatorError(
+            "no compiler: install ziglang (pip install ziglang) or set METAL_EMULATOR_CXX to a clang++"
+        )
+    return [str(Path(package.origin).parent / "zig"), "c++"], ZIG_TARGETS[machine()]
+
+
+@functools.cache
+def _identity(command: tuple[str, ...]) -> str:
+    """What a cached result depends on besides source and flags: compiler and shim."""
+    digest = hashlib.sha256(_run([*command, "--version"]).stdout.encode())
+    for path in sorted(SHIM.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _run(command: Sequence[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache_directory() / "zig")}
+    try:
+        return subprocess.run(
+            command, input=stdin, capture_output=True, text=True, env=environment, check=False
+        )
+    except OSError as error:
+        raise EmulatorError(f"cannot run the compiler {command[0]}: {error}") from None
+
+
+def preprocess(
+    source: str, name: str, directory: Path, include: Sequence[str], defines: dict[str, str]
+) -> str:
+    """Expands includes and macros; the result keeps line markers.
+
+    ``name`` is what messages call the source; relative includes start at ``directory``.
+    """
+    command = [*compiler()[0], *LANGUAGE, "-E", "-w", "-fno-caret-diagnostics"]
+    command += ["-ffreestanding", "-D__METAL__=1", "-D__METAL_VERSION__=310", "-D__METAL_MACOS__=1"]
+    command += ["-U__x86_64__", "-U__aarch64__", "-U__linux__", "-U__APPLE__"]
+    for key, value in defines.items():
+        command.append(f"-D{key}={value}")
+    for path in (*include, str(INCLUDE)):
+        command += ["-I", path]
+    command += ["-iquote", str(directory), "-"]
+    result = _run(command, f'# 1 "{name}"\n{source}')
+    if result.returncode != 0:
+        raise CompileError(_readable(result.stderr))
+    return result.stdout
+
+
+def build(source: str) -> Path:
+    """Compiles C++ into a shared library, or finds it in the cache.
+
+    Processes may do this at the same time: each writes a file of its own and renames it.
+    """
+    command, target = compiler()
+    flags = [*LANGUAGE, target, *ROUNDING, *CODE, *WARNINGS, *LINK]
+    key = hashlib.sha256("\0".join([_identity(tuple(command)), *flags, source]).encode())
+    directory = cache_directory() / "kernels"
+    library = directory / f"{key.hexdigest()}.so"
+    if library.exists():
+        return library
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory) as scratch:
+        text = Path(scratch, "kernel.cpp")
+        text.write_text(source)
+        output = Path(scratch, "kernel.so")
+        result = _run(
+            [*command, *flags, "-isystem", str(SHIM), "-include", str(SHIM / "metal.h"), str(text),
+             "-o", str(output)]
+        )  # fmt: skip
+        if result.returncode != 0:
+            raise CompileError(_readable(result.stderr))
+        output.replace(library)
+    return library
+
+
+def _readable(message: str) -> str:
+    lines = [line for line in message.splitlines() if "errors generated" not in line]
+    return "\n".join(lines).strip()
