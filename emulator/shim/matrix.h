@@ -46,6 +46,99 @@ METAL_FUNC RowOf<bfloat> from_float<bfloat>(Row row)
     return __builtin_bit_cast(RowOf<bfloat>, __builtin_convertvector(result, RowOf<ushort>));
 }
 
+// What the executor does.  Not inlined: a kernel has hundreds of these, and one of them takes far
+// longer than a call.
+#define EMULATOR_COLLECTIVE __attribute__((noinline)) inline
+
+// Three rounds of interleaving halves turn eight rows into eight columns.
+template <typename T>
+METAL_FUNC void transpose(RowOf<T> (&r)[8])
+{
+    for (int round = 0; round < 3; ++round) {
+        RowOf<T> next[8];
+        for (int i = 0; i < 4; ++i) {
+            next[2 * i] = __builtin_shufflevector(r[i], r[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+            next[2 * i + 1] = __builtin_shufflevector(r[i], r[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+        }
+        for (int i = 0; i < 8; ++i) {
+            r[i] = next[i];
+        }
+    }
+}
+
+// Memory is aligned to elements only.
+template <typename T, bool transposed>
+EMULATOR_COLLECTIVE void load_rows(RowOf<T>* to, const T* from, ulong stride)
+{
+    RowOf<T> rows[8];
+    for (int i = 0; i < 8; ++i) {
+        __builtin_memcpy(&rows[i], from + i * stride, sizeof rows[i]);
+    }
+    if (transposed) {
+        transpose<T>(rows);
+    }
+    for (int i = 0; i < 8; ++i) {
+        to[i] = rows[i];
+    }
+}
+
+template <typename T, bool transposed>
+EMULATOR_COLLECTIVE void store_rows(T* to, const RowOf<T>* from, ulong stride)
+{
+    RowOf<T> rows[8];
+    for (int i = 0; i < 8; ++i) {
+        rows[i] = from[i];
+    }
+    if (transposed) {
+        transpose<T>(rows);
+    }
+    for (int i = 0; i < 8; ++i) {
+        __builtin_memcpy(to + i * stride, &rows[i], sizeof rows[i]);
+    }
+}
+
+// d = a * b + c.  Sums are kept in float and rounded once.
+template <typename D, typename A, typename B, typename C>
+EMULATOR_COLLECTIVE void multiply_rows(RowOf<D>* d, const RowOf<A>* a, const RowOf<B>* b, const RowOf<C>* c)
+{
+    Row left[8], right[8], sum[8];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 8; ++i) {
+        left[i] = to_float<A>(a[i]);
+        right[i] = to_float<B>(b[i]);
+        sum[i] = to_float<C>(c[i]);
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 8; ++i) {
+#pragma clang loop unroll(full)
+        for (int k = 0; k < 8; ++k) {
+            sum[i] = __builtin_elementwise_fma(Row(left[i][k]), right[k], sum[i]);
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 8; ++i) {
+        d[i] = from_float<D>(sum[i]);
+    }
+}
+
+template <typename T>
+EMULATOR_COLLECTIVE void fill_rows(RowOf<T>* rows, T x)
+{
+    for (int i = 0; i < 8; ++i) {
+        rows[i] = RowOf<T>(x);
+    }
+}
+
+template <typename T>
+EMULATOR_COLLECTIVE void copy_rows(RowOf<T>* to, const RowOf<T>* from)
+{
+    for (int i = 0; i < 8; ++i) {
+        to[i] = from[i];
+    }
+}
+
+#undef EMULATOR_COLLECTIVE
+
 } // namespace emulator
 
 template <typename T, int columns, int rows>
@@ -81,10 +174,7 @@ struct simdgroup_matrix {
     METAL_FUNC void fill(T x)
     {
         if (emulator::executes_collective()) {
-            Row* data = row_data();
-            for (int i = 0; i < 8; ++i) {
-                data[i] = Row(x);
-            }
+            emulator::fill_rows<T>(row_data(), x);
         }
     }
 
@@ -92,11 +182,7 @@ private:
     METAL_FUNC void copy(const thread simdgroup_matrix& other)
     {
         if (emulator::executes_collective()) {
-            Row* data = row_data();
-            const Row* from = other.row_data();
-            for (int i = 0; i < 8; ++i) {
-                data[i] = from[i];
-            }
+            emulator::copy_rows<T>(row_data(), other.row_data());
         }
     }
 
@@ -124,49 +210,20 @@ METAL_FUNC simdgroup_matrix<T, columns, rows> make_filled_simdgroup_matrix(T x)
 
 namespace emulator {
 
-// Three rounds of interleaving halves turn eight rows into eight columns.
+// The origin counts columns and rows of the matrix, so a transposed one is found across.
 template <typename T>
-METAL_FUNC void transpose(RowOf<T> (&r)[8])
+METAL_FUNC T* corner(T* memory, ulong stride, ulong2 origin, bool transposed)
 {
-    for (int round = 0; round < 3; ++round) {
-        RowOf<T> next[8];
-        for (int i = 0; i < 4; ++i) {
-            next[2 * i] = __builtin_shufflevector(r[i], r[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
-            next[2 * i + 1] = __builtin_shufflevector(r[i], r[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
-        }
-        for (int i = 0; i < 8; ++i) {
-            r[i] = next[i];
-        }
-    }
-}
-
-// A row in memory, which is aligned to elements only.
-template <typename T>
-METAL_FUNC RowOf<T> load_row(const T* source)
-{
-    RowOf<T> row;
-    __builtin_memcpy(&row, source, sizeof row);
-    return row;
+    return memory + (transposed ? origin.x * stride + origin.y : origin.y * stride + origin.x);
 }
 
 template <typename T>
 METAL_FUNC void load_matrix(
     thread simdgroup_matrix<T, 8, 8>& m, const T* source, ulong stride, ulong2 origin, bool transposed)
 {
-    if (!executes_collective()) {
-        return;
-    }
-    source += transposed ? origin.x * stride + origin.y : origin.y * stride + origin.x;
-    RowOf<T> rows[8];
-    for (int i = 0; i < 8; ++i) {
-        rows[i] = load_row(source + i * stride);
-    }
-    if (transposed) {
-        transpose<T>(rows);
-    }
-    RowOf<T>* data = m.row_data();
-    for (int i = 0; i < 8; ++i) {
-        data[i] = rows[i];
+    if (executes_collective()) {
+        (transposed ? load_rows<T, true> : load_rows<T, false>)(
+            m.row_data(), corner(source, stride, origin, transposed), stride);
     }
 }
 
@@ -174,20 +231,9 @@ template <typename T>
 METAL_FUNC void store_matrix(
     const thread simdgroup_matrix<T, 8, 8>& m, T* target, ulong stride, ulong2 origin, bool transposed)
 {
-    if (!executes_collective()) {
-        return;
-    }
-    target += transposed ? origin.x * stride + origin.y : origin.y * stride + origin.x;
-    RowOf<T> rows[8];
-    const RowOf<T>* data = m.row_data();
-    for (int i = 0; i < 8; ++i) {
-        rows[i] = data[i];
-    }
-    if (transposed) {
-        transpose<T>(rows);
-    }
-    for (int i = 0; i < 8; ++i) {
-        __builtin_memcpy(target + i * stride, &rows[i], sizeof rows[i]);
+    if (executes_collective()) {
+        (transposed ? store_rows<T, true> : store_rows<T, false>)(
+            corner(target, stride, origin, transposed), m.row_data(), stride);
     }
 }
 
@@ -217,36 +263,14 @@ EMULATOR_STORE(threadgroup)
 #undef EMULATOR_STORE
 #undef EMULATOR_LOAD
 
-// d = a * b + c.  Sums are kept in float and rounded once.
+// d = a * b + c
 template <typename D, typename A, typename B, typename C>
 METAL_FUNC void simdgroup_multiply_accumulate(
     thread simdgroup_matrix<D, 8, 8>& d, const thread simdgroup_matrix<A, 8, 8>& a,
     const thread simdgroup_matrix<B, 8, 8>& b, const thread simdgroup_matrix<C, 8, 8>& c)
 {
-    if (!emulator::executes_collective()) {
-        return;
-    }
-    const emulator::RowOf<A>* const a_rows = a.row_data();
-    const emulator::RowOf<B>* const b_rows = b.row_data();
-    const emulator::RowOf<C>* const c_rows = c.row_data();
-    emulator::Row left[8], right[8], sum[8];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 8; ++i) {
-        left[i] = emulator::to_float<A>(a_rows[i]);
-        right[i] = emulator::to_float<B>(b_rows[i]);
-        sum[i] = emulator::to_float<C>(c_rows[i]);
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 8; ++i) {
-#pragma clang loop unroll(full)
-        for (int k = 0; k < 8; ++k) {
-            sum[i] = __builtin_elementwise_fma(emulator::Row(left[i][k]), right[k], sum[i]);
-        }
-    }
-    emulator::RowOf<D>* const d_rows = d.row_data();
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 8; ++i) {
-        d_rows[i] = emulator::from_float<D>(sum[i]);
+    if (emulator::executes_collective()) {
+        emulator::multiply_rows<D, A, B, C>(d.row_data(), a.row_data(), b.row_data(), c.row_data());
     }
 }
 
