@@ -1,0 +1,120 @@
+"""Templates to files: renders every variant, writes only what differs, removes orphans."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from codegen import arguments
+from codegen.matrix import MASKS, Variant
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = ROOT / "templates"
+BANNER = "Written by `python -m codegen` from templates/; do not edit."
+METAL_TYPES = {"float16": "half", "bfloat16": "bfloat", "float32": "float"}
+PACKAGE_MODULE = "torch-ext/metal_flash_sdpa/_variants.py"
+
+
+class RenderError(RuntimeError):
+    """A variant whose template fails; the message names the variant and the template's words."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How the tree differs from what codegen would write; paths are relative to the root."""
+
+    changed: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.missing or self.extra)
+
+    def lines(self) -> Iterable[str]:
+        """One line per file: what is wrong with it, and its path."""
+        for kind in ("changed", "missing", "extra"):
+            for path in getattr(self, kind):
+                yield f"{kind:8} {path}"
+
+
+def environment(templates: Path = TEMPLATES) -> Environment:
+    """Jinja for Metal: an unknown variable is an error, block tags leave no blank lines."""
+    return Environment(
+        loader=FileSystemLoader(templates),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def shader(variant: Variant, jinja: Environment) -> str:
+    """The Metal source of one variant.
+
+    Raises RenderError naming the variant if its template fails or is not ASCII.
+    """
+    try:
+        text = jinja.get_template(f"{variant.family}.metal.j2").render(
+            v=variant,
+            banner=BANNER,
+            mask_text=MASKS[variant.mask],
+            metal_type=METAL_TYPES[variant.dtype],
+            buffers=[b for b in arguments.PREFILL_BUFFERS if variant.sinks or not b.sinks_only],
+            ints=arguments.PREFILL_INTS,
+            floats=arguments.PREFILL_FLOATS,
+        )
+        text.encode("ascii")
+    except (TemplateError, UnicodeEncodeError) as error:
+        raise RenderError(f"{variant.name}: {type(error).__name__}: {error}") from error
+    return text
+
+
+def manifest(variants: Iterable[Variant]) -> str:
+    """generated/manifest.json: one variant per line, so that a diff reads well."""
+    rows = ",\n".join("  " + json.dumps(variant.manifest_row()) for variant in variants)
+    return f"[\n{rows}\n]\n"
+
+
+def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
+    """What the shipped package needs of the manifest, as a Python module."""
+    return jinja.get_template("variants.py.j2").render(
+        banner=BANNER,
+        variants=tuple(variants),
+        buffers=arguments.PREFILL_BUFFERS,
+        ints=arguments.PREFILL_INTS,
+        floats=arguments.PREFILL_FLOATS,
+    )
+
+
+def outputs(variants: tuple[Variant, ...], templates: Path = TEMPLATES) -> dict[str, str]:
+    """Every file that codegen owns: path relative to the root -> text."""
+    jinja = environment(templates)
+    files = {f"generated/{variant.file}": shader(variant, jinja) for variant in variants}
+    files["generated/manifest.json"] = manifest(variants)
+    files[PACKAGE_MODULE] = package_module(variants, jinja)
+    return files
+
+
+def compare(files: dict[str, str], root: Path = ROOT) -> Changes:
+    """What differs between `files` and the tree under `root`."""
+    changed = [p for p in files if (root / p).is_file() and (root / p).read_text() != files[p]]
+    missing = [p for p in files if not (root / p).is_file()]
+    present = (p.relative_to(root).as_posix() for p in (root / "generated").rglob("*"))
+    extra = [p for p in present if p not in files]
+    return Changes(tuple(sorted(changed)), tuple(sorted(missing)), tuple(sorted(extra)))
+
+
+def write(files: dict[str, str], root: Path = ROOT) -> Changes:
+    """Make the tree equal to `files`; return what was different."""
+    changes = compare(files, root)
+    for path in (*changes.changed, *changes.missing):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(files[path])
+    for path in changes.extra:
+        (root / path).unlink()
+    return changes

@@ -1,0 +1,445 @@
+// prefill_bfloat16_d72_q64k32_window_sinks
+//
+// Written by `python -m codegen` from templates/; do not edit.
+//
+// Flash attention, forward: out = softmax(mask(softcap(scale * Q K^T))) V, and its log-sum-exp.
+//   head_dim   72
+//   elements   bfloat16; scores, softmax and sums in float32
+//   mask       sliding window (left, right), aligned bottom-right
+//   sinks      one logit per query head joins the softmax's denominator
+//   tile       64 query rows (4 simdgroups of 16) x 32 keys
+//   memory     10240 bytes of threadgroup memory: one block of K, one of V
+
+#include <metal_stdlib>
+#include <metal_simdgroup_matrix>
+
+using namespace metal;
+
+typedef bfloat element;
+typedef packed_bfloat4 packed_element4; // aligned like one element: rows may start anywhere
+typedef vec<element, 4> element4;
+
+constant constexpr int HEAD_DIM = 72;
+constant constexpr int BLOCK_Q = 64; // query rows per threadgroup
+constant constexpr int BLOCK_K = 32; // keys per block
+constant constexpr int THREADS = 128;
+constant constexpr int STAGED_STRIDE = 80; // HEAD_DIM and padding against bank conflicts
+
+// Matrices are made of 8x8 fragments, one simdgroup_matrix each.
+constant constexpr int FRAGMENT = 8;
+constant constexpr int SIMDGROUP_ROWS = 16; // query rows per simdgroup
+constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+constant constexpr int D_FRAGMENTS = HEAD_DIM / FRAGMENT;
+
+typedef simdgroup_matrix<element, FRAGMENT, FRAGMENT> ElementMatrix;
+typedef simdgroup_matrix<float, FRAGMENT, FRAGMENT> FloatMatrix;
+
+// Arrays of matrices stay in registers only if every index is known to the compiler.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+// The softmax runs in base 2.  Finite sentinels, because fast math may assume that there is no
+// infinity: a masked score lies so far below the least maximum that its weight is exactly 0.
+constant constexpr float LOG2_E = 1.44269504f;
+constant constexpr float LN_2 = 0.693147181f;
+constant constexpr float LEAST_MAX = -1.0e38f;
+constant constexpr float MASKED = -3.0e38f;
+constant constexpr uint MINUS_INFINITY_BITS = 0xFF800000u;
+
+// Where a lane stands in its simdgroup's fragments: it holds the elements (row, column) and
+// (row, column + 1) of each.
+struct Place {
+    int row;    // within the threadgroup's tile, for the simdgroup's first row fragment
+    int column; // within a fragment
+};
+
+inline Place find_place(uint simdgroup, uint lane)
+{
+    const int quad = lane / 4;
+    Place place;
+    place.row = simdgroup * SIMDGROUP_ROWS + (quad & 4) + (lane / 2) % 4;
+    place.column = (quad & 2) * 2 + (lane % 2) * 2;
+    return place;
+}
+
+// Row sums and maxima: the four lanes that hold a row differ in bits 0 and 3 of their index.
+inline float row_reduce_max(float x)
+{
+    x = max(x, simd_shuffle_xor(x, 1));
+    return max(x, simd_shuffle_xor(x, 8));
+}
+
+inline float row_reduce_sum(float x)
+{
+    x += simd_shuffle_xor(x, 1);
+    return x + simd_shuffle_xor(x, 8);
+}
+
+// The arguments that are not tensors: one array of int32 (a long takes two), one of float32.
+struct Ints {
+    long q_batch_stride; // q: elements from one batch to the next
+    long q_row_stride; // q: elements from one row to the next
+    long q_head_stride; // q: elements from one head to the next
+    long k_batch_stride; // k: elements from one batch to the next
+    long k_row_stride; // k: elements from one row to the next
+    long k_head_stride; // k: elements from one head to the next
+    long v_batch_stride; // v: elements from one batch to the next
+    long v_row_stride; // v: elements from one row to the next
+    long v_head_stride; // v: elements from one head to the next
+    long out_batch_stride; // out: elements from one batch to the next
+    long out_row_stride; // out: elements from one row to the next
+    long out_head_stride; // out: elements from one head to the next
+    long lse_batch_stride; // lse: elements from one batch to the next
+    long lse_head_stride; // lse: elements from one head to the next
+    int batch; // sequences
+    int q_len; // query rows of each sequence; packed: of all together
+    int k_len; // keys of each sequence; packed: of all together
+    int packed; // 1: cu_seqlens say where each sequence lies
+    int group; // query heads that share one KV head
+    int window_left; // keys seen before the diagonal
+    int window_right; // keys seen after the diagonal
+};
+
+struct Floats {
+    float softmax_scale; // multiplies Q K^T
+    float softcap; // scores become softcap * tanh(score / softcap); 0: off
+};
+
+// A threadgroup's query rows and the sequence they belong to.
+struct Tile {
+    int batch;   // index along the batch stride; 0 if packed
+    int q_start; // the sequence's first query row; 0 unless packed
+    int q_len;   // query rows of the sequence
+    int k_start;
+    int k_len;
+    int row; // the tile's first query row within the sequence
+};
+
+// cu_seqlens[i], kept within the tensor whatever it says.
+inline int row_offset(device const int* cu_seqlens, int i, int total)
+{
+    return clamp(cu_seqlens[i], 0, total);
+}
+
+// Padded batches take batch from the grid.  In a packed batch, sequence b owns the tiles from
+// q_start(b) / BLOCK_Q + b up to the next one's: enough for its rows wherever they start, so the
+// grid needs no sequence's length, and b is found by bisection.
+inline Tile find_tile(
+    uint3 group, uint3 groups, constant Ints& n, device const int* cu_seqlens_q, device const int* cu_seqlens_k)
+{
+    const int index = group.x;
+    Tile tile;
+    if (n.packed == 0) {
+        tile.batch = group.z;
+        tile.q_start = 0;
+        tile.q_len = n.q_len;
+        tile.k_start = 0;
+        tile.k_len = n.k_len;
+        tile.row = index * BLOCK_Q;
+        return tile;
+    }
+    int sequence = 0;
+    int end = n.batch;
+    while (end - sequence > 1) {
+        const int middle = (sequence + end) / 2;
+        if (row_offset(cu_seqlens_q, middle, n.q_len) / BLOCK_Q + middle <= index) {
+            sequence = middle;
+        } else {
+            end = middle;
+        }
+    }
+    tile.batch = 0;
+    tile.q_start = row_offset(cu_seqlens_q, sequence, n.q_len);
+    tile.q_len = row_offset(cu_seqlens_q, sequence + 1, n.q_len) - tile.q_start;
+    tile.k_start = row_offset(cu_seqlens_k, sequence, n.k_len);
+    tile.k_len = max(row_offset(cu_seqlens_k, sequence + 1, n.k_len) - tile.k_start, 0);
+    tile.row = (index - tile.q_start / BLOCK_Q - sequence) * BLOCK_Q;
+    return tile;
+}
+
+// The keys that a tile's rows see.  Blocks between inner_begin and inner_end are seen by every
+// row of the tile and need no mask.
+struct Band {
+    int begin;
+    int end;
+    int inner_begin;
+    int inner_end;
+};
+
+inline Band find_band(Tile tile, constant Ints& n)
+{
+    Band band;
+    // Aligned bottom-right: the last query row's diagonal is the last key.
+    const int first_diagonal = tile.row + tile.k_len - tile.q_len;
+    const int last_diagonal = min(tile.row + BLOCK_Q, tile.q_len) - 1 + tile.k_len - tile.q_len;
+    band.begin = max(first_diagonal - n.window_left, 0);
+    band.end = min(last_diagonal + n.window_right + 1, tile.k_len);
+    band.inner_begin = max(last_diagonal - n.window_left, 0);
+    band.inner_end = min(first_diagonal + n.window_right + 1, tile.k_len);
+    return band;
+}
+
+// Gives the scores that a row does not see their sentinel.
+inline void mask_scores(
+    thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS], Tile tile, int key, Place place, constant Ints& n)
+{
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+        const int diagonal = tile.row + place.row + r * FRAGMENT + tile.k_len - tile.q_len;
+        const int begin = diagonal - n.window_left;
+        const int end = min(diagonal + n.window_right + 1, tile.k_len);
+        UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const int column = key + c * FRAGMENT + place.column + i;
+                if (column < begin || column >= end) {
+                    scores[r][c].thread_elements()[i] = MASKED;
+                }
+            }
+        }
+    }
+}
+
+// Device memory to registers: this simdgroup's rows of Q; rows past the end are 0.
+inline void load_queries(
+    thread ElementMatrix (&queries)[ROW_FRAGMENTS][D_FRAGMENTS], device const element* q, long stride, int rows,
+    Place place)
+{
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+        const int row = place.row + r * FRAGMENT;
+        device const element* source = q + row * stride + place.column;
+        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                queries[r][d].thread_elements()[i] = row < rows ? source[d * FRAGMENT + i] : element(0);
+            }
+        }
+    }
+}
+
+// Device memory to threadgroup memory: one block of K or V; rows past the end are 0.
+inline void stage_rows(threadgroup element* block, device const element* source, long stride, int rows, uint thread_index)
+{
+    constexpr int VECTORS = HEAD_DIM / 4; // per row
+    for (int i = thread_index; i < BLOCK_K * VECTORS; i += THREADS) {
+        const int row = i / VECTORS;
+        const int column = i % VECTORS * 4;
+        element4 value = element4(0);
+        if (row < rows) {
+            value = element4(*(device const packed_element4*)(source + row * stride + column));
+        }
+        *(threadgroup element4*)(block + row * STAGED_STRIDE + column) = value;
+    }
+}
+
+// S = Q K^T.
+inline void multiply_queries_keys(
+    thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS],
+    thread ElementMatrix (&queries)[ROW_FRAGMENTS][D_FRAGMENTS], threadgroup const element* k_block)
+{
+    UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+        UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+            scores[r][c] = make_filled_simdgroup_matrix<float, FRAGMENT, FRAGMENT>(0.0f);
+        }
+        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+            ElementMatrix keys;
+            simdgroup_load(keys, k_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
+            UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+                simdgroup_multiply_accumulate(scores[r][c], queries[r][d], keys, scores[r][c]);
+            }
+        }
+    }
+}
+
+// Scores become base-2 logits; softcap acts on the natural ones.
+inline void scale_scores(thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS], constant Floats& f)
+{
+    const bool capped = f.softcap > 0.0f;
+    const float scale = capped ? f.softmax_scale / f.softcap : f.softmax_scale * LOG2_E;
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+        UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                scores[r][c].thread_elements()[i] *= scale;
+            }
+        }
+    }
+    if (capped) {
+        const float cap = f.softcap * LOG2_E;
+        UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+            UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+                UNROLL for (int i = 0; i < 2; ++i) {
+                    // fast::tanh overflows for large arguments
+                    scores[r][c].thread_elements()[i] = cap * precise::tanh(scores[r][c].thread_elements()[i]);
+                }
+            }
+        }
+    }
+}
+
+// O += P V.
+inline void add_weighted_values(
+    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS],
+    thread ElementMatrix (&weights)[ROW_FRAGMENTS][K_FRAGMENTS], threadgroup const element* v_block)
+{
+    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+            ElementMatrix values;
+            simdgroup_load(values, v_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
+            UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+                simdgroup_multiply_accumulate(outputs[r][d], weights[r][c], values, outputs[r][d]);
+            }
+        }
+    }
+}
+
+// Multiplies each row of O by its factor.
+inline void scale_outputs(thread FloatMatrix (&outputs)[D_FRAGMENTS], float factor)
+{
+    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        outputs[d].thread_elements()[0] *= factor;
+        outputs[d].thread_elements()[1] *= factor;
+    }
+}
+
+// Before the first block; the sink takes part in the maximum from the start.
+inline void clear(
+    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS], thread float (&row_max)[ROW_FRAGMENTS],
+    thread float (&row_sum)[ROW_FRAGMENTS], float sink)
+{
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+            outputs[r][d] = make_filled_simdgroup_matrix<float, FRAGMENT, FRAGMENT>(0.0f);
+        }
+        row_max[r] = max(sink, LEAST_MAX);
+        row_sum[r] = 0.0f;
+    }
+}
+
+// Online softmax: P = 2^(S - max), and what was summed under the old maximum is rescaled.
+inline void update_softmax(
+    thread ElementMatrix (&weights)[ROW_FRAGMENTS][K_FRAGMENTS],
+    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS], thread float (&row_max)[ROW_FRAGMENTS],
+    thread float (&row_sum)[ROW_FRAGMENTS], thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS])
+{
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+        float new_max = row_max[r];
+        UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+            new_max = max(new_max, max(scores[r][c].thread_elements()[0], scores[r][c].thread_elements()[1]));
+        }
+        new_max = row_reduce_max(new_max);
+
+        const float factor = fast::exp2(row_max[r] - new_max);
+        row_max[r] = new_max;
+        row_sum[r] *= factor;
+        scale_outputs(outputs[r], factor);
+
+        UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const float weight = fast::exp2(scores[r][c].thread_elements()[i] - new_max);
+                row_sum[r] += weight;
+                weights[r][c].thread_elements()[i] = element(weight);
+            }
+        }
+    }
+}
+
+// After the last block: the four lanes of a row pool their sums, and O is normalised.
+inline void finish_softmax(
+    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS], thread float (&row_max)[ROW_FRAGMENTS],
+    thread float (&row_sum)[ROW_FRAGMENTS], float sink)
+{
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+        row_sum[r] = row_reduce_sum(row_sum[r]);
+        row_sum[r] += fast::exp2((sink < MASKED ? MASKED : sink) - row_max[r]); // a NaN stays one
+        // A row that sees no key has sum 0 and O 0, and stays so.
+        scale_outputs(outputs[r], row_sum[r] == 0.0f ? 0.0f : 1.0f / row_sum[r]);
+    }
+}
+
+// Registers to device memory: the rows that exist, and their log-sum-exp.
+inline void store_rows(
+    device element* out, device float* lse, thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS],
+    thread float (&row_max)[ROW_FRAGMENTS], thread float (&row_sum)[ROW_FRAGMENTS], long stride, int rows, Place place)
+{
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+        const int row = place.row + r * FRAGMENT;
+        if (row >= rows) {
+            continue;
+        }
+        device element* target = out + row * stride + place.column;
+        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                target[d * FRAGMENT + i] = element(outputs[r][d].thread_elements()[i]);
+            }
+        }
+        if (place.column == 0) {
+            const float natural = LN_2 * (row_max[r] + precise::log2(row_sum[r]));
+            // As bits, so that fast math has no infinity to reason about.
+            lse[row] = as_type<float>(row_sum[r] == 0.0f ? MINUS_INFINITY_BITS : as_type<uint>(natural));
+        }
+    }
+}
+
+[[kernel, max_total_threads_per_threadgroup(THREADS)]]
+void prefill_bfloat16_d72_q64k32_window_sinks(
+    device const element* q [[buffer(0)]],
+    device const element* k [[buffer(1)]],
+    device const element* v [[buffer(2)]],
+    device element* out [[buffer(3)]],
+    device float* lse [[buffer(4)]],
+    device const int* cu_seqlens_q [[buffer(5)]],
+    device const int* cu_seqlens_k [[buffer(6)]],
+    device const float* sinks [[buffer(7)]],
+    constant Ints& n [[buffer(8)]],
+    constant Floats& f [[buffer(9)]],
+    uint3 group [[threadgroup_position_in_grid]],
+    uint3 groups [[threadgroups_per_grid]],
+    uint thread_index [[thread_index_in_threadgroup]],
+    uint simdgroup [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]])
+{
+    threadgroup element k_block[BLOCK_K * STAGED_STRIDE];
+    threadgroup element v_block[BLOCK_K * STAGED_STRIDE];
+
+    // Where this threadgroup works: a tile of one sequence's query rows, one head.
+    const Tile tile = find_tile(group, groups, n, cu_seqlens_q, cu_seqlens_k);
+    if (tile.row < 0 || tile.row >= tile.q_len) {
+        return; // a ragged batch has at most one such tile per sequence and head
+    }
+    const int head = group.y;
+    const int kv_head = head / n.group;
+    const float sink = sinks[head] * LOG2_E;
+    const Band band = find_band(tile, n);
+    const Place place = find_place(simdgroup, lane);
+
+    q += tile.batch * n.q_batch_stride + (tile.q_start + tile.row) * n.q_row_stride + head * n.q_head_stride;
+    k += tile.batch * n.k_batch_stride + tile.k_start * n.k_row_stride + kv_head * n.k_head_stride;
+    v += tile.batch * n.v_batch_stride + tile.k_start * n.v_row_stride + kv_head * n.v_head_stride;
+    out += tile.batch * n.out_batch_stride + (tile.q_start + tile.row) * n.out_row_stride + head * n.out_head_stride;
+    lse += tile.batch * n.lse_batch_stride + head * n.lse_head_stride + tile.q_start + tile.row;
+
+    ElementMatrix queries[ROW_FRAGMENTS][D_FRAGMENTS];
+    FloatMatrix scores[ROW_FRAGMENTS][K_FRAGMENTS];
+    ElementMatrix weights[ROW_FRAGMENTS][K_FRAGMENTS];
+    FloatMatrix outputs[ROW_FRAGMENTS][D_FRAGMENTS];
+    float row_max[ROW_FRAGMENTS]; // of base-2 scores
+    float row_sum[ROW_FRAGMENTS]; // this lane's share of the softmax denominator
+
+    load_queries(queries, q, n.q_row_stride, tile.q_len - tile.row, place);
+    clear(outputs, row_max, row_sum, sink);
+
+    for (int key = band.begin; key < band.end; key += BLOCK_K) {
+        threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
+        stage_rows(k_block, k + key * n.k_row_stride, n.k_row_stride, tile.k_len - key, thread_index);
+        stage_rows(v_block, v + key * n.v_row_stride, n.v_row_stride, tile.k_len - key, thread_index);
+        threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
+
+        multiply_queries_keys(scores, queries, k_block);
+        scale_scores(scores, f);
+        if (key < band.inner_begin || key + BLOCK_K > band.inner_end) {
+            mask_scores(scores, tile, key, place, n);
+        }
+        update_softmax(weights, outputs, row_max, row_sum, scores);
+        add_weighted_values(outputs, weights, v_block);
+    }
+
+    finish_softmax(outputs, row_max, row_sum, sink);
+    store_rows(out, lse, outputs, row_max, row_sum, n.out_row_stride, tile.q_len - tile.row, place);
+}

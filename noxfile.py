@@ -1,0 +1,77 @@
+"""The project's sessions.  `nox -l` lists them; `nox -s parity` is the main job."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+SOURCES = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "torch-ext")))}
+
+# "installed": use the torch of the Python that runs nox.  Anything else is what pip installs
+# in place of the pinned release, for example a wheel file.
+TORCH = os.environ.get("METAL_FLASH_SDPA_TORCH", "")
+WITH_TORCH = ["--system-site-packages"] if TORCH == "installed" else []
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "tests"]
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install dependency groups of pyproject.toml; the group torch may be replaced by TORCH."""
+    names = [group for group in groups if group != "torch" or not TORCH]
+    requirements = nox.project.dependency_groups(PYPROJECT, *names)
+    if "torch" in groups and TORCH not in ("", "installed"):
+        requirements = (*requirements, TORCH)
+    session.install(*requirements)
+
+
+@nox.session
+def gen(session: nox.Session) -> None:
+    """Write generated/ from the matrix and the templates (`-- --check`, `-- --list`)."""
+    install(session, "codegen")
+    session.run("python", "-m", "codegen", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Format and types of all Python, freshness of generated/."""
+    install(session, "lint")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+    session.run("python", "-m", "codegen", "--check")
+
+
+@nox.session(venv_params=WITH_TORCH)
+def tests(session: nox.Session) -> None:
+    """Every test, on all cores (arguments go to pytest)."""
+    install(session, "test", "torch")
+    session.run("pytest", "-n", "auto", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def parity(session: nox.Session) -> None:
+    """Run every kernel over its cases against float64 (`-- --help` lists what narrows it)."""
+    install(session, "test", "torch")
+    session.run("python", "-m", "tests.parity", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def local(session: nox.Session) -> None:
+    """The inner loop: format, generate, lint, test."""
+    install(session, "lint", "test", "torch")
+    session.run("ruff", "format", ".")
+    session.run("ruff", "check", "--fix", ".")
+    session.run("python", "-m", "codegen")
+    session.run("mypy")
+    session.run("pytest", "-n", "auto", *session.posargs, env=SOURCES)
+
+
+if __name__ == "__main__":
+    nox.main()

@@ -1,0 +1,170 @@
+"""The case table: what every variant is run on.  Lengths follow the variant's tile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+GENERATED = Path(__file__).resolve().parent.parent / "generated"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of generated/manifest.json."""
+
+    name: str
+    family: str
+    head_dim: int
+    dtype: str
+    mask: str
+    sinks: bool
+    file: str
+    block_q: int
+    block_k: int
+    threads: int
+    threadgroup_bytes: int
+
+    @property
+    def mode(self) -> str:
+        """Mask mode as reports name it."""
+        return f"{self.mask}+sinks" if self.sinks else self.mask
+
+
+def manifest() -> tuple[Variant, ...]:
+    """Every variant that exists."""
+    return tuple(Variant(**row) for row in json.loads((GENERATED / "manifest.json").read_text()))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One attention call.  Its seed is its name: a case is the same wherever it runs."""
+
+    name: str
+    q_lens: tuple[int, ...]
+    k_lens: tuple[int, ...]
+    heads: int = 1
+    kv_heads: int = 1
+    packed: bool = True  # False: a padded batch; all lengths are then equal
+    causal: bool = False
+    window_size: tuple[int, int] = (-1, -1)
+    softcap: float = 0.0
+    softmax_scale: float | None = None  # None: head_dim ** -0.5
+    score_std: float = 1.0  # standard deviation of the scores at the default scale
+    value_std: float = 1.0
+    sinks: tuple[float, ...] = (0.5, -1.5, 2.0)  # repeated over the heads
+    layout: str = "contiguous"  # of q, k, v and out: see LAYOUTS
+    nan_in: str = ""  # put one NaN into the last row of this tensor
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"layout is {self.layout!r}: must be one of {sorted(LAYOUTS)}")
+        if len(self.q_lens) != len(self.k_lens):
+            raise ValueError(f"{len(self.q_lens)} q_lens, {len(self.k_lens)} k_lens: must agree")
+        if not self.packed and len({*zip(self.q_lens, self.k_lens)}) != 1:
+            raise ValueError("a padded batch has sequences of one length")
+
+
+LAYOUTS = {
+    "contiguous": "(batch, row, head, dim)",
+    "transposed": "(batch, head, row, dim), seen as (batch, row, head, dim)",
+    "sliced": "heads and rows cut from wider ones, each at an odd offset",
+    "far": "the last head lies more than 2^31 elements after the first",
+}
+
+MASK_OPTIONS = {
+    "full": {},
+    "causal": {"causal": True},
+    "window": {"window_size": (37, 11)},
+}
+
+
+def cases(variant: Variant) -> Iterator[Case]:
+    """The cases of one variant."""
+    for case in (*everywhere(variant), *of_mask(variant), *of_sinks(variant)):
+        if case.causal or case.window_size != (-1, -1):
+            yield case
+        else:
+            yield replace(case, **MASK_OPTIONS[variant.mask])  # type: ignore[arg-type]
+
+
+def everywhere(variant: Variant) -> Iterator[Case]:
+    """Cases for all variants, under the mask that the variant computes."""
+    q, k = variant.block_q, variant.block_k
+    edges = (1, k - 1, k, k + 1, q - 1, q, q + 1, 2 * q + k + 5)
+    yield Case("tile edges", edges, edges)
+    yield Case("padded", (q + 3, q + 3), (q + 3, q + 3), heads=2, kv_heads=2, packed=False)
+    yield Case("padded, one row", (1, 1, 1), (k + 2,) * 3, heads=4, kv_heads=2, packed=False)
+    yield Case("several blocks", (3 * q + 17,), (5 * k + 3 * q + 7,), heads=2, kv_heads=1)
+    yield Case("fewer queries than keys", (1, 3, q, q + 1), (k + 1, 3 * k + 5, q + 2 * k + 7, q + k))
+    yield Case("more queries than keys", (k + 9, q + k + 1, 2 * q), (1, k - 1, q + 3))
+    yield Case("empty sequences", (0, 5, 0, q + 1, 7, 0), (4, 9, 0, 0, k, 0), heads=2)
+    yield Case("no keys at all", (3, 2), (0, 0), heads=2)
+    yield Case("no queries at all", (0, 0), (3, 2), heads=2)
+    for heads, kv_heads in ((2, 1), (8, 2), (14, 2), (8, 1)):
+        yield Case(f"GQA {heads}/{kv_heads}", (33, 5), (40, 47), heads=heads, kv_heads=kv_heads)
+    for softcap in (30.0, 50.0):
+        yield Case(f"softcap {softcap:.0f}", (q + 5,), (q + k + 9,), score_std=25.0, softcap=softcap)
+    yield Case("scale 1", (41,), (50,), softmax_scale=1.0, score_std=0.3)
+    yield Case("scale negative", (41,), (50,), softmax_scale=-0.2)
+    yield Case("scores to 1e4", (q + 1,), (2 * k + 3,), heads=2, score_std=2500.0)
+    yield Case("transposed", (q + 2,) * 2, (k + 3,) * 2, 4, 2, packed=False, layout="transposed")
+    yield Case("sliced", (q + 2, 7), (k + 3, 19), 4, 2, layout="sliced")
+    yield Case("past 2^31 elements", (9,), (k + 1,), 2, 2, layout="far")
+    # The NaN is in the last sequence, whose one query sees every key; the first stays finite.
+    for tensor in ("q", "k", "v"):
+        yield Case(f"NaN in {tensor}", (19, 1), (23, 30), 2, 2, nan_in=tensor)
+
+
+def of_mask(variant: Variant) -> Iterator[Case]:
+    """What only some masks can be asked."""
+    q, k = variant.block_q, variant.block_k
+    if variant.mask == "causal":
+        yield Case("window open on the left", (50,), (60,), window_size=(-1, 0))
+    if variant.mask != "window":
+        return
+    n = 2 * q + k + 13
+    for left, right in ((0, 0), (1, 0), (64, 64), (0, 3), (k, k), (20, -1), (-1, 20), (9999, 9999)):
+        window = (left, right)
+        yield Case(f"window {window}", (n,), (n,), window_size=window)
+    # Windows that leave some rows without a key, on either side.
+    yield Case("window, keys run out", (n, 40), (k + 1, n), window_size=(5, 2))
+    yield Case("window, keys to spare", (k + 1, 1), (n, n), window_size=(5, 2))
+    yield Case("window and causal", (n, 9), (n, 70), 2, 1, causal=True, window_size=(33, 64))
+    yield Case("window and softcap", (n,), (n,), window_size=(64, 0), score_std=25.0, softcap=50.0)
+
+
+def of_sinks(variant: Variant) -> Iterator[Case]:
+    """Extreme sinks, for the variants that have them."""
+    if not variant.sinks:
+        return
+    infinity = float("inf")
+    yield Case("sinks -inf", (40, 9), (45, 0), 2, 1, sinks=(-infinity,))
+    yield Case("sinks large", (40, 9), (45, 0), 3, 1, sinks=(4.0, 30.0, 1e4))
+    yield Case("sinks mixed", (40,), (45,), 4, 2, sinks=(-infinity, -1e4, 0.0, 8.0))
+
+
+def seed_rows() -> tuple[tuple[Case, str], ...]:
+    """The six rows of the seed's own table, float16, head_dim 64: (case, mask mode).
+
+    Its limit is max-abs <= 1e-4.  float16 rounds a value between 1/8 and 1/4 by up to 6.1e-5, so
+    values have a standard deviation of 0.1, which keeps outputs below 1/4: the rounding of the
+    output alone then takes at most 61 % of the limit.
+    """
+    full = Case("full", (1024,), (1024,), heads=8, kv_heads=8, value_std=0.1)
+    window = replace(full, name="window (64, 64)", window_size=(64, 64))
+    gqa = replace(window, name="+ GQA (H=8, Hkv=2)", kv_heads=2)
+    last = replace(gqa, name="H=14, Hkv=2, window 127, sink", heads=14, window_size=(127, 127))
+    return (
+        (full, "full"),
+        (window, "window"),
+        (replace(full, name="sink only"), "full+sinks"),
+        (replace(window, name="window + sink"), "window+sinks"),
+        (gqa, "window+sinks"),
+        (last, "window+sinks"),
+    )
+
+
+SEED_MAX_ABS = 1e-4
+SEED_COSINE = 0.9999995  # prints as 1.000000

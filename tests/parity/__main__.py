@@ -1,0 +1,211 @@
+"""Run the kernels over the case table and print whether they compute attention."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from codegen.matrix import matrix
+from codegen.render import compare as compare_generated
+from codegen.render import outputs
+from tests import cases as table
+from tests.cases import Case, Variant, manifest
+from tests.parity import large, report, workers
+from tests.parity.run import Launch, Outcome, run
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+REPORT_FOLDER = ROOT / "build" / "parity"
+SHOWN_FAILURES = 20
+
+
+def launcher(device: str) -> Launch:
+    """The package's own launcher for a device."""
+    if device == "mps":
+        from metal_flash_sdpa.launchers import jit
+
+        return jit.launch
+    from metal_flash_sdpa.launchers import emulator
+
+    return partial(emulator.launch, workers=1)
+
+
+def run_variant(variant: Variant, chosen: Sequence[Case], device: str) -> report.VariantResult:
+    """Every chosen case on one variant."""
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    launch = launcher(device)
+    tensors_on = "mps" if device == "mps" else "cpu"
+    results = tuple(run(case, variant, launch, tensors_on) for case in chosen)
+    return report.VariantResult(variant, results, time.perf_counter() - start)
+
+
+def run_seed_row(case: Case, variant: Variant, device: str) -> report.SeedRow:
+    """One row of the seed's table."""
+    outcome: Outcome = run_variant(variant, [case], device).outcomes[0]
+    ok = (
+        outcome.ok
+        and outcome.out.max_abs <= table.SEED_MAX_ABS
+        and outcome.out.cosine >= table.SEED_COSINE
+    )
+    return report.SeedRow(case.name, outcome.out.cosine, outcome.out.max_abs, ok)
+
+
+def run_large(tokens: int, device: str) -> large.LargeRun:
+    """One length of the long run."""
+    torch.set_num_threads(1)
+    return large.run(tokens, launcher(device), "mps" if device == "mps" else "cpu")
+
+
+def execute(
+    tasks: Sequence[Callable[[], Any]], device: str, console: Console, what: str
+) -> list[Any]:
+    """Run all tasks under a progress bar; on the emulator each in a process of its own."""
+    results: list[Any] = [None] * len(tasks)
+    done: Iterator[tuple[int, Any]]
+    if device == "mps":
+        done = ((i, task()) for i, task in enumerate(tasks))
+    else:
+        done = workers.run(tasks, os.cpu_count() or 1)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(what, total=len(tasks))
+        for count, (index, result) in enumerate(done, 1):
+            results[index] = result
+            progress.advance(bar)
+            if not console.is_terminal and (count % 12 == 0 or count == len(tasks)):
+                console.print(f"{what}: {count} of {len(tasks)}", highlight=False)
+    return results
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="nox -s parity --", description=__doc__)
+    variants = manifest()
+    parser.add_argument("--head-dim", type=int, choices=sorted({v.head_dim for v in variants}))
+    parser.add_argument("--dtype", choices=sorted({v.dtype for v in variants}))
+    parser.add_argument("--mask", choices=sorted({v.mask for v in variants}))
+    parser.add_argument(
+        "--sinks", action=argparse.BooleanOptionalAction, help="only with, only without sinks"
+    )
+    parser.add_argument("--case", help="only the case of this name")
+    parser.add_argument(
+        "--device",
+        choices=("emulator", "mps"),
+        default="mps" if torch.backends.mps.is_available() else "emulator",
+    )
+    return parser.parse_args()
+
+
+def reproduce(variant: Variant, case: str, device: str) -> str:
+    """The command that runs one case of one variant alone."""
+    sinks = "--sinks" if variant.sinks else "--no-sinks"
+    only = f' --case "{case}"' if case else ""
+    return (
+        f"nox -s parity -- --head-dim {variant.head_dim} --dtype {variant.dtype} "
+        f"--mask {variant.mask} {sinks} --device {device}{only}"
+    )
+
+
+def main() -> int:
+    chosen = options()
+    console = Console(width=None if sys.stdout.isatty() else 156)
+    start = time.perf_counter()
+
+    changes = compare_generated(outputs(matrix()))
+    if changes:
+        console.print("generated/ is not fresh; run `python -m codegen`:", *changes.lines(), sep="\n")
+        return 1
+
+    selected = [
+        v
+        for v in manifest()
+        if chosen.head_dim in (None, v.head_dim)
+        and chosen.dtype in (None, v.dtype)
+        and chosen.mask in (None, v.mask)
+        and chosen.sinks in (None, v.sinks)
+    ]
+    tasks: list[Callable[[], Any]] = []
+    for variant in selected:
+        run_on = [c for c in table.cases(variant) if chosen.case in (None, c.name)]
+        tasks.append(partial(run_variant, variant, run_on, chosen.device))
+    by_key = {(v.head_dim, v.dtype, v.mode): v for v in manifest()}
+    everything = len(selected) == len(manifest()) and chosen.case is None
+
+    count = sum(len(task.args[1]) for task in tasks if isinstance(task, partial))
+    console.print(f"{len(selected)} variants, {count:,} cases, on {chosen.device}", highlight=False)
+    raw = execute(tasks, chosen.device, console, "variants")
+    results = tuple(
+        result
+        if isinstance(result, report.VariantResult)
+        else report.VariantResult(variant, (), 0.0, f"{type(result).__name__}: {result}")
+        for variant, result in zip(selected, raw)
+    )
+
+    seed: tuple[report.SeedRow, ...] = ()
+    long_runs: tuple[large.LargeRun, ...] = ()
+    flat = True
+    if everything:
+        rows = [
+            partial(run_seed_row, case, by_key[64, "float16", mode], chosen.device)
+            for case, mode in table.seed_rows()
+        ]
+        seed = tuple(
+            result
+            if isinstance(result, report.SeedRow)
+            else report.SeedRow(f"{case.name}: {result}", 0.0, float("inf"), False)
+            for (case, _), result in zip(table.seed_rows(), execute(rows, chosen.device, console, "seed rows"))
+        )
+        lengths = [partial(run_large, tokens, chosen.device) for tokens in large.TOKENS]
+        long_runs = tuple(
+            result
+            if isinstance(result, large.LargeRun)
+            else large.LargeRun(tokens, False, float("inf"), 0.0, 0.0, 0.0, 0.0)
+            for tokens, result in zip(large.TOKENS, execute(lengths, chosen.device, console, "long runs"))
+        )
+        flat = large.memory_is_flat(list(long_runs))
+
+    done = report.Report(
+        chosen.device, results, seed, long_runs, flat, time.perf_counter() - start
+    )
+    report.write(done, REPORT_FOLDER)
+    console.print(report.matrix_table(done))
+    if everything:
+        console.print(report.seed_table(done))
+        console.print(report.large_table(done))
+        if not flat:
+            console.print("[bold red]memory beyond the tensors grows with the length[/]")
+
+    failures = [(r.variant, *f) for r in results for f in r.failures()]
+    for variant, case, why in failures[:SHOWN_FAILURES]:
+        console.print(f"[bold red]FAIL[/] {variant.name}: {case}", highlight=False)
+        console.print(f"     {why}", highlight=False, markup=False)
+        console.print(f"     {reproduce(variant, case, chosen.device)}", highlight=False)
+    if len(failures) > SHOWN_FAILURES:
+        console.print(f"... and {len(failures) - SHOWN_FAILURES} more; see the report")
+
+    verdict = "[bold green]PASS[/]" if done.ok else "[bold red]FAIL[/]"
+    console.print(
+        f"{verdict} {done.passed} of {len(results)} variants, {count:,} cases, "
+        f"{done.seconds:.0f} s on {chosen.device}; "
+        f"{(REPORT_FOLDER / 'report.html').relative_to(ROOT)}",
+        highlight=False,
+    )
+    return 0 if done.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

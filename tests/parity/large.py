@@ -1,0 +1,98 @@
+"""The long run: 131,072 tokens under a window with sinks, in memory that does not grow."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from metal_flash_sdpa.plan import plan_prefill
+
+from tests.cases import Case
+from tests.parity.run import Launch, prepare
+from tests.reference import attention, compare
+
+TOKENS = (8_192, 16_384, 131_072)
+WINDOW = (127, 0)
+HEADS, HEAD_DIM, DTYPE = 8, 64, torch.float16
+SAMPLED_ROWS = 64
+
+# The memory that a run needs beyond its tensors may differ by this much from one length to
+# another: the resolution of the measurement (allocator and thread stacks), not of the kernel.
+MEMORY_SLACK_MIB = 8.0
+
+
+@dataclass(frozen=True)
+class LargeRun:
+    """One length of the long run."""
+
+    tokens: int
+    ok: bool
+    max_abs: float
+    cosine: float
+    tensors_mib: float
+    extra_mib: float  # peak beyond inputs and outputs
+    seconds: float
+
+
+def resident_kib(field: str) -> int:
+    """VmRSS (now) or VmHWM (peak) of this process, from Linux's /proc."""
+    status = Path("/proc/self/status").read_text()
+    match = re.search(rf"{field}:\s+(\d+) kB", status)
+    assert match is not None, f"/proc/self/status has no {field}"
+    return int(match.group(1))
+
+
+def run(tokens: int, launch: Launch, device: str) -> LargeRun:
+    """Run one length; compare sampled rows with the reference."""
+    case = Case("large", (tokens,), (tokens,), HEADS, HEADS, window_size=WINDOW)
+    warm = prepare(Case("warm", (1,), (1,), HEADS, HEADS, window_size=WINDOW), HEAD_DIM, DTYPE, True, device)
+    launch(plan_prefill(warm.request), warm.tensors)
+
+    inputs = prepare(case, HEAD_DIM, DTYPE, True, device)
+    plan = plan_prefill(inputs.request)
+    if device == "mps":
+        torch.mps.synchronize()
+        before = torch.mps.driver_allocated_memory() // 1024
+    else:
+        Path("/proc/self/clear_refs").write_text("5")  # peak := now
+        before = resident_kib("VmRSS")
+    start = time.perf_counter()
+    launch(plan, inputs.tensors)
+    if device == "mps":
+        torch.mps.synchronize()
+        after = torch.mps.driver_allocated_memory() // 1024
+    else:
+        after = resident_kib("VmHWM")
+    seconds = time.perf_counter() - start
+
+    # A sampled row needs the keys of its window only: cut the sequence short below it.
+    rows = torch.linspace(0, tokens - 1, SAMPLED_ROWS).long()
+    got, want, plain = [], [], []
+    for row in rows.tolist():
+        span = slice(max(0, row - WINDOW[0]), row + 1)
+        q, k, v, out = (inputs.tensors[name][span].cpu() for name in ("q", "k", "v", "out"))
+        last = torch.tensor([q.shape[0] - 1])
+        sinks = inputs.tensors["sinks"].cpu()
+        got.append(out[-1:])
+        for results, dtype in ((want, torch.float64), (plain, DTYPE)):
+            results.append(attention(q, k, v, inputs.options, sinks, dtype=dtype, rows=last)[0])
+    error = compare(torch.cat(got), torch.cat(want), torch.cat(plain), DTYPE)
+    everywhere = not inputs.tensors["out"].isnan().any().item()
+    return LargeRun(
+        tokens=tokens,
+        ok=error.ok and everywhere,
+        max_abs=error.max_abs,
+        cosine=error.cosine,
+        tensors_mib=sum(t.nbytes for t in inputs.tensors.values()) / 2**20,
+        extra_mib=(after - before) / 1024,
+        seconds=seconds,
+    )
+
+
+def memory_is_flat(runs: list[LargeRun]) -> bool:
+    """Whether the memory beyond the tensors is the same at every length."""
+    extra = [run.extra_mib for run in runs]
+    return max(extra) - min(extra) <= MEMORY_SLACK_MIB

@@ -1,0 +1,184 @@
+"""Runs one case on one variant and compares it with the reference."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from metal_flash_sdpa.plan import LaunchPlan, Request, lse_shape, plan_prefill
+from torch import Tensor
+
+from tests.cases import Case, Variant
+from tests.parity.arena import Arena, offsets
+from tests.reference import Error, Options, attention, compare, lse_tolerance
+
+Launch = Callable[[LaunchPlan, dict[str, Tensor]], Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one case gave."""
+
+    case: str
+    out: Error
+    lse: Error
+    damage: int  # elements written outside the outputs
+    problem: str = ""  # an exception or a wrong plan, in words
+
+    @property
+    def ok(self) -> bool:
+        return self.out.ok and self.lse.ok and not self.damage and not self.problem
+
+    def explain(self) -> str:
+        """Why it failed, in one line."""
+        if self.problem:
+            return self.problem
+        if self.damage:
+            return f"{self.damage} elements outside the outputs were overwritten"
+        name, error = ("out", self.out) if not self.out.ok else ("lse", self.lse)
+        return (
+            f"{name}{list(error.worst)} is {error.got:.7g}, should be {error.want:.7g}; "
+            f"max-abs {error.max_abs:.3g} (allowed {error.tolerance:.3g}), cos {error.cosine:.7f}"
+        )
+
+
+NOTHING = Error(0.0, 1.0, 1.0, 0.0, (), 0.0, 0.0)
+
+
+@dataclass
+class Inputs:
+    """A case's tensors, in the arenas that they lie in, and the request made of them."""
+
+    request: Request
+    options: Options
+    arenas: dict[str, Arena]
+    tensors: dict[str, Tensor]
+    sequences: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+
+
+def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: str) -> Inputs:
+    """Draw a case's values and lay its tensors out."""
+    generator = torch.Generator().manual_seed(zlib.crc32(case.name.encode()))
+    batch, heads, kv_heads = len(case.q_lens), case.heads, case.kv_heads
+    if case.packed:
+        shapes = {"q": (1, sum(case.q_lens), heads), "k": (1, sum(case.k_lens), kv_heads)}
+    else:
+        shapes = {"q": (batch, case.q_lens[0], heads), "k": (batch, case.k_lens[0], kv_heads)}
+    shapes["v"], shapes["out"] = shapes["k"], shapes["q"]
+
+    arenas = {
+        name: Arena((*shape, head_dim), dtype, case.layout, device, case.packed)
+        for name, shape in shapes.items()
+    }
+    spread = {"q": case.score_std**0.5, "k": case.score_std**0.5, "v": case.value_std}
+    for name, std in spread.items():
+        values = torch.randn(arenas[name].view.shape, generator=generator) * std
+        if case.nan_in == name:
+            values.view(-1, values.shape[-2], head_dim)[-1, 0, head_dim // 2] = torch.nan
+        arenas[name].fill(values)
+
+    scale = head_dim**-0.5 if case.softmax_scale is None else case.softmax_scale
+    request = Request(
+        dtype=str(dtype).removeprefix("torch."),
+        head_dim=head_dim,
+        heads=heads,
+        kv_heads=kv_heads,
+        batch=batch,
+        q_len=shapes["q"][1],
+        k_len=shapes["k"][1],
+        packed=case.packed,
+        q_strides=arenas["q"].strides,
+        k_strides=arenas["k"].strides,
+        v_strides=arenas["v"].strides,
+        out_strides=arenas["out"].strides,
+        softmax_scale=scale,
+        causal=case.causal,
+        window_size=case.window_size,
+        softcap=case.softcap,
+        sinks=sinks,
+    )
+    shape = lse_shape(request)
+    lse = Arena((1, 1, 1, int(torch.Size(shape).numel())), torch.float32, "contiguous", device, True)
+    arenas["lse"] = lse
+    tensors = {name: arena.view for name, arena in arenas.items()}
+    tensors["lse"] = lse.view.view(shape)
+    if case.packed:
+        tensors["cu_seqlens_q"] = offsets(case.q_lens).to(device)
+        tensors["cu_seqlens_k"] = offsets(case.k_lens).to(device)
+    if sinks:
+        repeats = -(-heads // len(case.sinks))
+        tensors["sinks"] = torch.tensor((case.sinks * repeats)[:heads]).to(device)
+    options = Options(scale, case.causal, case.window_size, case.softcap)
+    return Inputs(request, options, arenas, tensors)
+
+
+def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Each sequence of a case on its own: q, k, v, out (len, heads, dim) and lse (heads, len)."""
+    q_start = k_start = 0
+    for b, (q_len, k_len) in enumerate(zip(case.q_lens, case.k_lens)):
+        if case.packed:
+            q_rows, k_rows = slice(q_start, q_start + q_len), slice(k_start, k_start + k_len)
+            parts = {name: tensors[name][q_rows] for name in ("q", "out")}
+            parts |= {name: tensors[name][k_rows] for name in ("k", "v")}
+            parts["lse"] = tensors["lse"][:, q_rows]
+            q_start, k_start = q_start + q_len, k_start + k_len
+        else:
+            parts = {name: tensors[name][b] for name in ("q", "k", "v", "out", "lse")}
+        yield {name: part.cpu() for name, part in parts.items()}
+
+
+def judge(case: Case, inputs: Inputs, dtype: torch.dtype) -> tuple[Error, Error]:
+    """Errors of out and lse over all sequences of a case that has run."""
+    sinks = inputs.tensors["sinks"].cpu() if "sinks" in inputs.tensors else None
+    columns: dict[str, list[Tensor]] = {name: [] for name in ("got", "want", "plain", "lse", "l")}
+    tolerance = 0.0
+    for part in sequences(case, inputs.tensors):
+        q, k, v = part["q"], part["k"], part["v"]
+        want, want_lse = attention(q, k, v, inputs.options, sinks, dtype=torch.float64)
+        plain, _ = attention(q, k, v, inputs.options, sinks, dtype=dtype)
+        tolerance = max(tolerance, lse_tolerance(q, k, inputs.options, want_lse))
+        for name, value in zip(columns, (part["out"], want, plain, part["lse"].T, want_lse.T)):
+            columns[name].append(value)
+    joined = {name: torch.cat(values) for name, values in columns.items()}
+    out = compare(joined["got"], joined["want"], joined["plain"], dtype)
+    return out, compare_lse(joined["lse"], joined["l"], tolerance)
+
+
+def compare_lse(got: Tensor, want: Tensor, tolerance: float) -> Error:
+    """Error of a log-sum-exp; -inf and NaN must stand exactly where the reference has them."""
+    if got.numel() == 0:
+        return NOTHING
+    got = got.double()
+    difference = (got - want).abs()
+    difference[(got == want) | (got.isnan() & want.isnan())] = 0.0
+    difference = difference.nan_to_num(nan=torch.inf)
+    worst = torch.unravel_index(difference.argmax(), difference.shape)
+    return Error(
+        max_abs=difference.max().item(),
+        tolerance=tolerance,
+        cosine=1.0,
+        least_cosine=0.0,
+        worst=tuple(int(i) for i in worst),
+        got=got[worst].item(),
+        want=want[worst].item(),
+    )
+
+
+def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Outcome:
+    """Run `case` on `variant`; anything that goes wrong is in the outcome."""
+    dtype = getattr(torch, variant.dtype)
+    try:
+        inputs = prepare(case, variant.head_dim, dtype, variant.sinks, device)
+        plan = plan_prefill(inputs.request)
+        if plan.kernel != variant.name:
+            return Outcome(case.name, NOTHING, NOTHING, 0, f"the plan picked {plan.kernel}")
+        if min(plan.threadgroups) > 0:
+            launch(plan, inputs.tensors)
+        out, lse = judge(case, inputs, dtype)
+        damage = sum(inputs.arenas[name].damage() for name in ("out", "lse"))
+    except Exception as error:  # a kernel under test may fail in any way
+        return Outcome(case.name, NOTHING, NOTHING, 0, f"{type(error).__name__}: {error}")
+    return Outcome(case.name, out, lse, damage)

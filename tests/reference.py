@@ -1,0 +1,149 @@
+"""Attention as its definition says, and what "correct" means next to it.
+
+`attention` runs in any dtype: in float64 it is the reference, in a kernel's own dtype it is the
+plain PyTorch attention whose error bounds the kernel's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Error floors and cosines, from design.md, "What correct means".
+FLOOR = {torch.float32: 1e-6, torch.float16: 2e-4, torch.bfloat16: 2e-3}
+LEAST_COSINE = {torch.float32: 0.999999, torch.float16: 0.999999, torch.bfloat16: 0.9999}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the mathematics depends on beside the tensors; names as in flash-attn."""
+
+    softmax_scale: float
+    causal: bool = False
+    window_size: tuple[int, int] = (-1, -1)
+    softcap: float = 0.0
+
+
+def visible(rows: Tensor, q_len: int, k_len: int, options: Options) -> Tensor:
+    """Which keys each query row of `rows` sees: (len(rows), k_len) bool, aligned bottom-right."""
+    diagonal = rows.unsqueeze(1) + (k_len - q_len)
+    keys = torch.arange(k_len).unsqueeze(0)
+    left, right = options.window_size
+    if options.causal:
+        right = 0
+    seen = torch.ones(len(rows), k_len, dtype=torch.bool)
+    if left >= 0:
+        seen &= keys >= diagonal - left
+    if right >= 0:
+        seen &= keys <= diagonal + right
+    return seen
+
+
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    options: Options,
+    sinks: Tensor | None = None,
+    *,
+    dtype: torch.dtype,
+    rows: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Attention of one sequence, every step in `dtype`.
+
+    q (q_len, heads, head_dim), k and v (k_len, kv_heads, head_dim), sinks (heads,) logits.
+    Returns out (rows, heads, head_dim) and log-sum-exp (heads, rows); `rows` picks query rows.
+    A row that sees no key gives 0 and -inf.
+    """
+    q_len, heads, _ = q.shape
+    k_len, kv_heads, _ = k.shape
+    if rows is None:
+        rows = torch.arange(q_len)
+    q = q[rows].to(dtype).transpose(0, 1)
+    k = k.to(dtype).repeat_interleave(heads // kv_heads, dim=1).transpose(0, 1)
+    v = v.to(dtype).repeat_interleave(heads // kv_heads, dim=1).transpose(0, 1)
+
+    # Scale both sides by its root, as PyTorch's own math attention does: half does not overflow.
+    root = math.sqrt(abs(options.softmax_scale))
+    scores = (q * math.copysign(root, options.softmax_scale)) @ (k * root).transpose(1, 2)
+    if options.softcap:
+        scores = options.softcap * torch.tanh(scores / options.softcap)
+    scores = scores.masked_fill(~visible(rows, q_len, k_len, options), -math.inf)
+    if sinks is not None:
+        column = sinks.to(dtype).reshape(heads, 1, 1).expand(heads, len(rows), 1)
+        scores = torch.cat([scores, column], dim=-1)
+    if scores.shape[-1] == 0:
+        return torch.zeros_like(q).transpose(0, 1), q.new_full((heads, len(rows)), -math.inf)
+    lse = scores.logsumexp(dim=-1)
+    weights = scores.softmax(dim=-1).masked_fill((scores == -math.inf).all(-1, keepdim=True), 0)
+    return (weights[..., :k_len] @ v).transpose(0, 1), lse
+
+
+@dataclass(frozen=True)
+class Error:
+    """How far an output is from the reference, and how far it may be."""
+
+    max_abs: float
+    tolerance: float
+    cosine: float
+    least_cosine: float
+    worst: tuple[int, ...]  # position of the worst element
+    got: float
+    want: float
+
+    @property
+    def ok(self) -> bool:
+        return self.max_abs <= self.tolerance and self.cosine >= self.least_cosine
+
+    @property
+    def ratio(self) -> float:
+        """Error as a fraction of the tolerance."""
+        return self.max_abs / self.tolerance
+
+
+def compare(got: Tensor, want: Tensor, plain: Tensor, dtype: torch.dtype) -> Error:
+    """Error of `got` against the float64 `want`; `plain` is same-dtype PyTorch attention.
+
+    NaN must stand exactly where the reference has it; there it counts as equal.
+    """
+    floor, least_cosine = FLOOR[dtype], LEAST_COSINE[dtype]
+    if got.numel() == 0:
+        return Error(0.0, floor, 1.0, least_cosine, (), 0.0, 0.0)
+    got, plain = got.double(), plain.double()
+    plain_error = (plain - want).abs().nan_to_num(nan=0.0, posinf=0.0)
+    difference = (got - want).abs()
+    difference[got.isnan() & want.isnan()] = 0.0
+    difference = difference.nan_to_num(nan=math.inf)
+    worst = torch.unravel_index(difference.argmax(), difference.shape)
+    a, b = got.nan_to_num().flatten(), want.nan_to_num().flatten()
+    norms = (a.norm() * b.norm()).item()
+    cosine = (a @ b).item() / norms if norms else float(a.norm() == b.norm())
+    return Error(
+        max_abs=difference.max().item(),
+        tolerance=2 * plain_error.max().item() + floor,
+        cosine=cosine,
+        least_cosine=least_cosine,
+        worst=tuple(int(i) for i in worst),
+        got=got[worst].item(),
+        want=want[worst].item(),
+    )
+
+
+def lse_tolerance(q: Tensor, k: Tensor, options: Options, want: Tensor) -> float:
+    """How far a float32 log-sum-exp may be from `want`.
+
+    With u = 2^-24: a dot product of head_dim terms is off by at most head_dim * u * |q| |k|
+    (Cauchy-Schwarz bounds the sum of |q_d k_d|), scaling, capping and the running maximum add a
+    few roundings of a value that large, summing k_len weights is off by k_len * u relatively,
+    and the final logarithm and product round a value of size |lse|.
+    """
+    size = 0.0
+    if q.numel() and k.numel():
+        norms = q.double().norm(dim=-1).nan_to_num().max() * k.double().norm(dim=-1).nan_to_num().max()
+        size = norms.item() * abs(options.softmax_scale)
+    finite = want[want.isfinite()]
+    largest = finite.abs().max().item() if finite.numel() else 0.0
+    return 2.0**-24 * ((q.shape[-1] + 8) * size + k.shape[0] + 4 * largest + 8)
