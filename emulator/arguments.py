@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -177,12 +178,13 @@ def _check(where: str, memory: Memory, kind: ParameterType) -> None:
         raise EmulatorError(f"{where} cannot be written, but it is a {kind}")
 
 
-def triple(what: str, value: Sequence[int] | int) -> tuple[int, int, int]:
+def triple(what: str, value: Any) -> tuple[int, int, int]:
     """A grid of 1, 2 or 3 sizes, each at least 1, completed with ones."""
-    sizes = (value,) if isinstance(value, int) else tuple(value)
-    if not 1 <= len(sizes) <= 3 or not all(
-        hasattr(size, "__index__") and 1 <= size < 1 << 31 for size in sizes
-    ):
+    try:
+        sizes = [operator.index(size) for size in value]
+    except TypeError:
+        sizes = [value] if isinstance(value, int) else []
+    if not 1 <= len(sizes) <= 3 or not all(1 <= size < 1 << 31 for size in sizes):
         raise EmulatorError(f"{what} must be 1 to 3 positive integers, not {value!r}")
-    x, y, z = (*(int(size) for size in sizes), 1, 1)[:3]
+    x, y, z = (*sizes, 1, 1)[:3]
     return x, y, z

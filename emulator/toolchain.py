@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shlex
 import subprocess
 import tempfile
@@ -49,18 +50,21 @@ CODE = (
     "-Xclang", "-disable-lifetime-markers",
 )  # fmt: skip
 
+# As clang calls them in messages.
+ADDRESS_SPACES = {"__global": "device", "__local": "threadgroup", "__constant": "constant"}
+
 # A fibre has 256 KiB of stack, less what colouring takes.
 MAX_FRAME_BYTES = 192 * 1024
 
 WARNINGS = (
-    "-w",
+    "-Wno-everything",
     "-Werror=c++17-extensions", "-Werror=c++20-extensions", "-Werror=return-type",
     "-Werror=vla-extension",
     f"-Werror=frame-larger-than={MAX_FRAME_BYTES}", f"-Wframe-larger-than={MAX_FRAME_BYTES}",
     "-ferror-limit=10", "-fno-caret-diagnostics", "-fdiagnostics-absolute-paths",
 )  # fmt: skip
 
-LINK = ("-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,-s")
+LINK = ("-shared", "-nostdlib", "-Wl,-Bsymbolic")
 
 
 def machine() -> str:
@@ -163,5 +167,8 @@ def build(source: str) -> Path:
 
 
 def _readable(message: str) -> str:
-    lines = [line for line in message.splitlines() if "errors generated" not in line]
+    """Clang's message, in Metal's words."""
+    for theirs, ours in ADDRESS_SPACES.items():
+        message = message.replace(theirs, ours)
+    lines = [line for line in message.splitlines() if not re.match(r"\d+ errors? generated", line)]
     return "\n".join(lines).strip()

@@ -59,6 +59,8 @@ struct Simdgroup {
     unsigned active;        // a bit for each lane that has not returned
     bool at_barrier;        // where the lanes stopped last: at a threadgroup barrier?
     bool executor_returned; // no one is left to run matrix operations
+    bool someone_returned;
+    unsigned operations;    // that the first lane to return had passed: the others must agree
     unsigned waiting;       // lanes, by place, that wait for the executor (see settle())
     unsigned waiting_since; // the fewest operations that one of them had passed
     unsigned present[2];    // the lanes that take part in a shuffle, by its parity
@@ -295,6 +297,11 @@ inline void leave(Lane* lane)
         }
         simdgroup->executor_returned = true;
     }
+    if (simdgroup->someone_returned && simdgroup->operations != lane->operations) {
+        fail(lane, MATRIX_IN_DIVERGENT_FLOW);
+    }
+    simdgroup->someone_returned = true;
+    simdgroup->operations = lane->operations;
     simdgroup->active &= ~(1u << lane->index);
     simdgroup->present[lane->parity] &= ~(1u << lane->index); // others may have arrived already
     Context* target;

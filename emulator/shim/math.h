@@ -333,8 +333,9 @@ EMULATOR_VECTOR_3(smoothstep)
 #undef EMULATOR_VECTOR_2
 #undef EMULATOR_VECTOR_1
 
-template <typename T, int n>
-METAL_FUNC vec<T, n> select(vec<T, n> no, vec<T, n> yes, vec<bool, n> condition)
+// Conditions are vectors of bool, or of what comparing vectors gives in clang: 0 and -1.
+template <typename T, typename Condition, int n>
+METAL_FUNC vec<T, n> select(vec<T, n> no, vec<T, n> yes, vec<Condition, n> condition)
 {
     vec<T, n> result;
     for (int i = 0; i < n; ++i) {
@@ -342,8 +343,8 @@ METAL_FUNC vec<T, n> select(vec<T, n> no, vec<T, n> yes, vec<bool, n> condition)
     }
     return result;
 }
-template <int n>
-METAL_FUNC bool any(vec<bool, n> x)
+template <typename Condition, int n>
+METAL_FUNC bool any(vec<Condition, n> x)
 {
     bool result = false;
     for (int i = 0; i < n; ++i) {
@@ -351,8 +352,8 @@ METAL_FUNC bool any(vec<bool, n> x)
     }
     return result;
 }
-template <int n>
-METAL_FUNC bool all(vec<bool, n> x)
+template <typename Condition, int n>
+METAL_FUNC bool all(vec<Condition, n> x)
 {
     bool result = true;
     for (int i = 0; i < n; ++i) {

@@ -58,6 +58,7 @@ inline void enter_simdgroup(
     simdgroup->active = ~0u >> (SIMDGROUP - count);
     simdgroup->at_barrier = false;
     simdgroup->executor_returned = false;
+    simdgroup->someone_returned = false;
     simdgroup->waiting = 0;
     simdgroup->waiting_since = ~0u;
     const unsigned* const threads = group->launch->threads;
