@@ -1,8 +1,8 @@
 """Runs Metal shaders on this machine's CPU.
 
-    library = emulator.compile("scale.metal")
-    kernel = library.function("scale")
-    kernel.launch([tensor, 2.0], threadgroups=(8, 1, 1), threads=(256, 1, 1))
+>>> library = emulator.compile("scale.metal")
+>>> kernel = library.function("scale")
+>>> report = kernel.launch([tensor, 2.0], threadgroups=(8, 1, 1), threads=(256, 1, 1))
 """
 
 from .errors import (

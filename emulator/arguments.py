@@ -127,7 +127,9 @@ def _memory(where: str, argument: Any, kind: ParameterType) -> Memory:
         return Memory(ctypes.addressof(copy), len(argument), copy, None, False)
     if hasattr(argument, "data_ptr") and hasattr(argument, "untyped_storage"):  # a torch tensor
         if argument.device.type != "cpu":
-            raise EmulatorError(f"{where} is on {argument.device}; the emulator needs it on the CPU")
+            raise EmulatorError(
+                f"{where} is on {argument.device}; the emulator needs it on the CPU"
+            )
         end = argument.untyped_storage().nbytes()
         size = end - argument.storage_offset() * argument.element_size()
         if argument.is_contiguous():

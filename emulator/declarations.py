@@ -52,9 +52,9 @@ class Declaration:
     host_name: str
     is_template: bool
     head: tuple[int, int]  # attributes and the word kernel, up to the return type
-    end: int  # the closing brace
+    body: tuple[int, int]  # the braces
     parameters: tuple[Parameter, ...]
-    max_threads: str  # C++; "0" if not limited
+    max_threads: str  # C++; empty if not limited
 
 
 @dataclass(frozen=True)
@@ -176,9 +176,9 @@ def _read_declaration(tokens: Tokens, first: int) -> Declaration | None:
         host_name=by_name.get("host_name", (name,))[0],
         is_template=tokens.text(tokens.previous(first)) == ">",
         head=head,
-        end=tokens.closing(body),
+        body=(body, tokens.closing(body)),
         parameters=tuple(_read_parameters(tokens, i + 1, closing)),
-        max_threads=by_name.get("max_total_threads_per_threadgroup", ("0",))[0],
+        max_threads=by_name.get("max_total_threads_per_threadgroup", ("",))[0],
     )
 
 

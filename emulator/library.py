@@ -15,7 +15,7 @@ from typing import Any
 from . import toolchain
 from .arguments import Launch, ParameterType, bind, triple
 from .errors import CompileError, EmulatorError
-from .execution import GROUP_BYTES, MAX_THREADS, run
+from .execution import GROUP_BYTES, run
 from .rewrites import Constant
 from .source import Source
 
@@ -91,7 +91,7 @@ class Kernel:
         #: Bytes of threadgroup memory that the kernel declares.
         self.threadgroup_bytes: int = library.emulator_threadgroup_bytes()
         #: [[max_total_threads_per_threadgroup]], or Metal's own limit.
-        self.max_threads: int = library.emulator_max_threads() or MAX_THREADS
+        self.max_threads: int = library.emulator_max_threads()
         if library.emulator_group_bytes() > GROUP_BYTES:
             raise EmulatorError("execution.GROUP_BYTES is too small for the shim's Threadgroup")
 

@@ -62,17 +62,20 @@ def keep_one_kernel(tokens: Tokens, kernels: Iterable[HostKernel], chosen: HostK
     Templates are instantiated where the source asks for it under a host name, so that leaving the
     others out saves nearly all of the compile time.
     """
-    entry = f" EMULATOR_ENTRY(({chosen.expression}), ({chosen.declaration.max_threads}))"
+    entry = f" EMULATOR_ENTRY(({chosen.expression}))"
     for kernel in kernels:
         declaration = kernel.declaration
         if kernel.statement is not None:
             tokens.blank(*kernel.statement)
         elif kernel is not chosen:
-            tokens.blank(declaration.head[0], declaration.end + 1)
+            tokens.blank(declaration.head[0], declaration.body[1] + 1)
         tokens.blank(*declaration.head)
+    if chosen.declaration.max_threads:
+        limit = f"::metal::emulator::ThreadLimit<({chosen.declaration.max_threads})>::limit"
+        tokens.texts[chosen.declaration.body[0]] += f" (void)&{limit};"
     if chosen.statement is None:
         tokens.texts[chosen.declaration.head[0]] += "static "
-        tokens.texts[chosen.declaration.end] += entry
+        tokens.texts[chosen.declaration.body[1]] += entry
     else:
         tokens.texts[chosen.statement[1] - 1] += entry
 
@@ -176,6 +179,11 @@ def suffix_literals(tokens: Tokens) -> None:
 def substitute_function_constants(tokens: Tokens, values: Mapping[int | str, Constant]) -> None:
     """Function constants get their values, so the compiler can specialise as Metal does."""
     defined = {}
+    asked_for = {
+        tokens.text(tokens.next(tokens.next(i)))
+        for i in tokens.words()
+        if tokens.text(i) == "is_function_constant_defined"
+    }
     for i in list(tokens.words()):
         if tokens.text(i) != "function_constant" or tokens.text(tokens.previous(i)) != "[[":
             continue
@@ -190,9 +198,8 @@ def substitute_function_constants(tokens: Tokens, values: Mapping[int | str, Con
         tokens.blank(opening, end)
         if value is None:
             # Any use of it is an error, unless the source asks first whether it has a value.
-            message = f'"function constant {name} has no value"'
-            asked = f"is_function_constant_defined({name})" in tokens.between(0, len(tokens)).replace(" ", "")
-            tokens.texts[opening] = " = {}" if asked else f" __attribute__((unavailable({message}))) = {{}}"
+            refusal = f'__attribute__((unavailable("function constant {name} has no value")))'
+            tokens.texts[opening] = f" {'' if name in asked_for else refusal} = {{}}"
         else:
             tokens.texts[opening] = f" = {_literal(value)}"
         start = _statement_start(tokens, i)

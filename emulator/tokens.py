@@ -1,4 +1,4 @@
-"""A C++ source as a list of tokens that can be replaced in place, so that lines stay where they are.
+"""A C++ source as a list of tokens, replaced in place so that lines stay where they are.
 
 Everything between tokens is a token too; a rewrite never changes the number of line breaks.
 """

@@ -94,7 +94,7 @@ def compiler() -> tuple[list[str], str]:
     package = importlib.util.find_spec("ziglang")
     if package is None or package.origin is None:
         raise EmulatorError(
-            "no compiler: install ziglang (pip install ziglang) or set METAL_EMULATOR_CXX to a clang++"
+            "no compiler: pip install ziglang, or set METAL_EMULATOR_CXX to a clang++"
         )
     return [str(Path(package.origin).parent / "zig"), "c++"], ZIG_TARGETS[machine()]
 
@@ -146,7 +146,9 @@ def build(source: str) -> Path:
     """
     command, target = compiler()
     flags = [*LANGUAGE, target, *ROUNDING, *CODE, *WARNINGS, *LINK]
-    key = hashlib.sha256("\0".join([_identity(tuple(command)), *flags, source]).encode())
+    # Where a line came from does not matter to the code, so a moved or commented file is found.
+    content = "\n".join(line for line in source.splitlines() if line and line[:2] != "# ")
+    key = hashlib.sha256("\0".join([_identity(tuple(command)), *flags, content]).encode())
     directory = cache_directory() / "kernels"
     library = directory / f"{key.hexdigest()}.so"
     if library.exists():

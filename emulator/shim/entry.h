@@ -175,7 +175,7 @@ const Parameter* parameters(void (*)(T...))
 } // namespace metal
 
 // The source pass puts this behind the kernel that Python asked for.
-#define EMULATOR_ENTRY(KERNEL, MAX_THREADGROUP_SIZE)                                                  \
+#define EMULATOR_ENTRY(KERNEL)                                                                        \
     static void emulator_lane()                                                                       \
     {                                                                                                 \
         KERNEL();                                                                                     \
@@ -183,7 +183,7 @@ const Parameter* parameters(void (*)(T...))
     }                                                                                                 \
     EMULATOR_EXPORT unsigned emulator_parameter_count() { return ::metal::emulator::parameter_count(&KERNEL); } \
     EMULATOR_EXPORT const ::metal::emulator::Parameter* emulator_parameters() { return ::metal::emulator::parameters(&KERNEL); } \
-    EMULATOR_EXPORT unsigned emulator_max_threads() { return MAX_THREADGROUP_SIZE; }                  \
+    EMULATOR_EXPORT unsigned emulator_max_threads() { return ::metal::emulator::max_threads; }        \
     EMULATOR_EXPORT unsigned long emulator_threadgroup_bytes() { return ::metal::emulator::threadgroup_bytes; } \
     EMULATOR_EXPORT unsigned long emulator_group_bytes() { return sizeof(::metal::emulator::Threadgroup); } \
     EMULATOR_EXPORT void emulator_run(                                                                \

@@ -212,6 +212,8 @@ EMULATOR_ROUNDING
         return t * t * (T(3) - T(2) * t);                                                     \
     }                                                                                         \
     METAL_FUNC constexpr bool isnan(T x) { return x != x; }                                   \
+    METAL_FUNC constexpr bool isunordered(T x, T y) { return x != x || y != y; }              \
+    METAL_FUNC constexpr bool isordered(T x, T y) { return x == x && y == y; }                \
     METAL_FUNC constexpr bool isinf(T x) { return __builtin_isinf(float(x)); }                \
     METAL_FUNC constexpr bool isfinite(T x) { return __builtin_isfinite(float(x)); }          \
     METAL_FUNC constexpr bool isnormal(T x) { return __builtin_isfinite(float(x)) && __builtin_isnormal(x); } \

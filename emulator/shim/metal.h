@@ -3,5 +3,6 @@
 #pragma once
 #pragma clang system_header // may use more of clang than shaders may
 #include "atomics.h"
+#include "containers.h"
 #include "entry.h"
 #include "matrix.h"

@@ -25,6 +25,18 @@ struct ThreadgroupVariable {
 template <typename T, int id>
 const address ThreadgroupVariable<T, id>::offset = reserve_threadgroup_bytes(sizeof(T));
 
+// [[max_total_threads_per_threadgroup(n)]], likewise: n may depend on template parameters.
+static unsigned max_threads = MAX_THREADS;
+
+inline unsigned limit_threads(unsigned n) { return max_threads = n; }
+
+template <unsigned n>
+struct ThreadLimit {
+    static const unsigned limit;
+};
+template <unsigned n>
+const unsigned ThreadLimit<n>::limit = limit_threads(n);
+
 template <typename T, int id>
 EMULATOR_INLINE threadgroup T& threadgroup_variable()
 {

@@ -77,7 +77,7 @@ def test_wrong_argument_count(scale: emulator.Kernel, count: int) -> None:
         "out [[buffer(0)]], x [[buffer(1)]], sizes [[buffer(2)]], offset [[buffer(3)]]"
     )
     with pytest.raises(EmulatorError, match=re.escape(expected)):
-        scale.launch((good() + [1])[:count], threadgroups=1, threads=32)
+        scale.launch([*good(), 1][:count], threadgroups=1, threads=32)
 
 
 @pytest.mark.parametrize("grid", [0, -1, (), (1, 2, 3, 4), (1, 0), 1.5, (2.0, 1), 1 << 31, "8"])
@@ -91,7 +91,9 @@ def test_bad_grids(scale: emulator.Kernel, grid: Any) -> None:
 def test_limits(scale: emulator.Kernel) -> None:
     with pytest.raises(EmulatorError, match="1056 threads per threadgroup; at most 1024"):
         scale.launch(good(), threadgroups=1, threads=(32, 33))
-    source = HEADER + """
+    source = (
+        HEADER
+        + """
     [[kernel, max_total_threads_per_threadgroup(4 * N)]] void few(device int* x [[buffer(0)]]) { x[0] = 1; }
     kernel void large(device float* x [[buffer(0)]], uint i [[thread_index_in_threadgroup]])
     {
@@ -102,6 +104,7 @@ def test_limits(scale: emulator.Kernel) -> None:
     }
     kernel void many(device float* x [[buffer(31)]]) { x[0] = 1; }
     """
+    )
     library = emulator.compile(source, defines={"N": 16})
     x = torch.zeros(1, dtype=torch.int32)
     with pytest.raises(EmulatorError, match="few: 65 threads per threadgroup; at most 64"):
@@ -197,5 +200,14 @@ def test_matrix_operations_that_not_all_lanes_reach() -> None:
         x[lane] = m.thread_elements()[0];
     }"""
     kernel = emulator.compile(source).function("k")
-    with pytest.raises(EmulatorError, match="k: a simdgroup_matrix operation was not reached by all"):
+    with pytest.raises(
+        EmulatorError, match="k: a simdgroup_matrix operation was not reached by all"
+    ):
         kernel.launch([torch.zeros(64)], threadgroups=4, threads=32)
+
+
+def test_thread_memory_must_fit_a_fibre() -> None:
+    source = HEADER + KERNEL + "float big[65536]; for (uint k = 0; k < 65536; ++k) big[k] = x[k];"
+    source += "threadgroup_barrier(mem_flags::mem_none); x[i] = big[int(x[0])]; }"
+    with pytest.raises(CompileError, match=r"stack frame size \(\d+\) exceeds limit \(196608\)"):
+        emulator.compile(source).function("k")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_packed_vectors_may_lie_at_any_element() -> None:
     assert out.tolist() == [0, 0, 0, 5, 6, 7, 8] + [0] * 9
 
 
-FLOAT_FUNCTIONS = {
+FLOAT_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "exp": np.exp, "exp2": np.exp2, "log": np.log, "log2": np.log2, "log10": np.log10,
     "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "tanh": np.tanh, "sin": np.sin,
     "cos": np.cos, "floor": np.floor, "ceil": np.ceil, "rint": np.rint, "abs": np.abs,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -50,7 +52,7 @@ def test_without_the_barrier_threads_do_not_exchange() -> None:
     assert not torch.equal(x, torch.arange(64.0).flip(0))
 
 
-SHUFFLES = {
+SHUFFLES: dict[str, Callable[[int], int]] = {
     "simd_shuffle(x, 31 - lane)": lambda i: 31 - i,
     "simd_shuffle_xor(x, 5)": lambda i: i ^ 5,
     "simd_shuffle_up(x, 3)": lambda i: i - 3 if i >= 3 else i,
