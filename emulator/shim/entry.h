@@ -174,13 +174,9 @@ const Parameter* parameters(void (*)(T...))
 } // namespace emulator
 } // namespace metal
 
-// The source pass puts this behind the kernel that Python asked for.
+// The source pass puts this behind the kernel that Python asked for, and before it the function
+// that each fibre runs, emulator_lane().
 #define EMULATOR_ENTRY(KERNEL)                                                                        \
-    static void emulator_lane()                                                                       \
-    {                                                                                                 \
-        KERNEL();                                                                                     \
-        ::metal::emulator::leave(::metal::emulator::this_lane());                                     \
-    }                                                                                                 \
     EMULATOR_EXPORT unsigned emulator_parameter_count() { return ::metal::emulator::parameter_count(&KERNEL); } \
     EMULATOR_EXPORT const ::metal::emulator::Parameter* emulator_parameters() { return ::metal::emulator::parameters(&KERNEL); } \
     EMULATOR_EXPORT unsigned emulator_max_threads() { return ::metal::emulator::max_threads; }        \

@@ -288,8 +288,9 @@ EMULATOR_INLINE void sync_threadgroup()
 }
 
 // The kernel has returned in this lane: it leaves the ring, the others go on.
-inline void leave(Lane* lane)
+inline void leave()
 {
+    Lane* lane = this_lane();
     Simdgroup* simdgroup = lane->simdgroup;
     if (is_executor()) {
         if (simdgroup->waiting) {

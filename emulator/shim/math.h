@@ -19,10 +19,12 @@ METAL_FUNC float exp2_of(double t)
     const double rounded = inside + rounder;
     const double f = inside - (rounded - rounder);
     const double f2 = f * f;
-    const double low = 1.0 + 0.6931471805599453 * f + (0.2402265069591007 + 0.05550410866482158 * f) * f2;
-    const double high = 0.009618129107628477 + 0.0013333558146428443 * f
-        + (0.0001540353039338161 + 1.5252733804059841e-05 * f) * f2;
-    const double fraction = low + high * (f2 * f2);
+    const double low = __builtin_fma(
+        __builtin_fma(0.05550410866482158, f, 0.2402265069591007), f2, __builtin_fma(0.6931471805599453, f, 1.0));
+    const double high = __builtin_fma(
+        __builtin_fma(1.5252733804059841e-05, f, 0.0001540353039338161), f2,
+        __builtin_fma(0.0013333558146428443, f, 0.009618129107628477));
+    const double fraction = __builtin_fma(high, f2 * f2, low);
     const float result
         = static_cast<float>(bits_to_double(double_to_bits(fraction) + (double_to_bits(rounded) << 52)));
     return t != t ? static_cast<float>(t) : result;
