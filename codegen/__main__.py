@@ -1,8 +1,8 @@
 """python -m codegen: write generated/ from the matrix and the templates.
 
-    python -m codegen           write what differs, remove orphans
-    python -m codegen --check   write nothing; exit 1 and name each changed, missing or extra file
-    python -m codegen --list    print the matrix
+python -m codegen           write what differs, remove orphans
+python -m codegen --check   write nothing; exit 1 and name each changed, missing or extra file
+python -m codegen --list    print the matrix
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"
 BANNER = "Written by `python -m codegen` from templates/; do not edit."
 METAL_TYPES = {"float16": "half", "bfloat16": "bfloat", "float32": "float"}
+README = "README.md"
+README_TABLE = re.compile(r"(<!-- support table: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
 PACKAGE_MODULE = "torch-ext/metal_flash_sdpa/_variants.py"
 
 
@@ -91,12 +94,41 @@ def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
     )
 
 
+def support_table(variants: Iterable[Variant]) -> str:
+    """The README's table of what is supported, in Markdown."""
+    rows: dict[int, list[Variant]] = {}
+    for variant in variants:
+        rows.setdefault(variant.head_dim, []).append(variant)
+    lines = [
+        "| head_dim | dtypes | masks | sinks | tile, 16-bit | tile, float32 |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for head_dim, of_dim in rows.items():
+        dtypes = ", ".join(dict.fromkeys(v.dtype for v in of_dim))
+        masks = ", ".join(dict.fromkeys(v.mask for v in of_dim))
+        sinks = " and ".join(dict.fromkeys("with" if v.sinks else "without" for v in of_dim))
+        tiles = {v.element_bytes: f"{v.tile.block_q} x {v.tile.block_k}" for v in of_dim}
+        lines.append(f"| {head_dim} | {dtypes} | {masks} | {sinks} | {tiles[2]} | {tiles[4]} |")
+    return "\n".join(lines) + "\n"
+
+
+def readme(variants: Iterable[Variant], text: str) -> str:
+    """README.md with its support table as the matrix has it.
+
+    Raises RenderError if the table's markers are gone.
+    """
+    if len(README_TABLE.findall(text)) != 1:
+        raise RenderError(f"{README}: the markers around the support table are not there")
+    return README_TABLE.sub(lambda m: m[1] + support_table(variants) + m[2], text)
+
+
 def outputs(variants: tuple[Variant, ...], templates: Path = TEMPLATES) -> dict[str, str]:
     """Every file that codegen owns: path relative to the root -> text."""
     jinja = environment(templates)
     files = {f"generated/{variant.file}": shader(variant, jinja) for variant in variants}
     files["generated/manifest.json"] = manifest(variants)
     files[PACKAGE_MODULE] = package_module(variants, jinja)
+    files[README] = readme(variants, (ROOT / README).read_text())
     return files
 
 

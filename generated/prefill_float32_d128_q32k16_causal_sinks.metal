@@ -228,7 +228,10 @@ inline void stage_rows(threadgroup element* block, device const element* source,
     }
 }
 
-// S = Q K^T.
+// S = Q K^T.  A float32 product is summed in short chains, so that its rounding error grows with
+// the chain's length and not with HEAD_DIM.
+constant constexpr int CHAIN = 4; // fragments
+
 inline void multiply_queries_keys(
     thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS],
     thread ElementMatrix (&queries)[ROW_FRAGMENTS][D_FRAGMENTS], threadgroup const element* k_block)
@@ -237,11 +240,22 @@ inline void multiply_queries_keys(
         UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
             scores[r][c] = make_filled_simdgroup_matrix<float, FRAGMENT, FRAGMENT>(0.0f);
         }
-        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
-            ElementMatrix keys;
-            simdgroup_load(keys, k_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
+        UNROLL for (int begin = 0; begin < D_FRAGMENTS; begin += CHAIN) {
+            FloatMatrix sums[ROW_FRAGMENTS];
             UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
-                simdgroup_multiply_accumulate(scores[r][c], queries[r][d], keys, scores[r][c]);
+                sums[r] = make_filled_simdgroup_matrix<float, FRAGMENT, FRAGMENT>(0.0f);
+            }
+            UNROLL for (int d = begin; d < min(begin + CHAIN, D_FRAGMENTS); ++d) {
+                ElementMatrix keys;
+                simdgroup_load(keys, k_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
+                UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+                    simdgroup_multiply_accumulate(sums[r], queries[r][d], keys, sums[r]);
+                }
+            }
+            UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+                UNROLL for (int i = 0; i < 2; ++i) {
+                    scores[r][c].thread_elements()[i] += sums[r].thread_elements()[i];
+                }
             }
         }
     }

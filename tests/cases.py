@@ -97,7 +97,9 @@ def everywhere(variant: Variant) -> Iterator[Case]:
     yield Case("padded", (q + 3, q + 3), (q + 3, q + 3), heads=2, kv_heads=2, packed=False)
     yield Case("padded, one row", (1, 1, 1), (k + 2,) * 3, heads=4, kv_heads=2, packed=False)
     yield Case("several blocks", (3 * q + 17,), (5 * k + 3 * q + 7,), heads=2, kv_heads=1)
-    yield Case("fewer queries than keys", (1, 3, q, q + 1), (k + 1, 3 * k + 5, q + 2 * k + 7, q + k))
+    yield Case(
+        "fewer queries than keys", (1, 3, q, q + 1), (k + 1, 3 * k + 5, q + 2 * k + 7, q + k)
+    )
     yield Case("more queries than keys", (k + 9, q + k + 1, 2 * q), (1, k - 1, q + 3))
     yield Case("empty sequences", (0, 5, 0, q + 1, 7, 0), (4, 9, 0, 0, k, 0), heads=2)
     yield Case("no keys at all", (3, 2), (0, 0), heads=2)
@@ -105,7 +107,9 @@ def everywhere(variant: Variant) -> Iterator[Case]:
     for heads, kv_heads in ((2, 1), (8, 2), (14, 2), (8, 1)):
         yield Case(f"GQA {heads}/{kv_heads}", (33, 5), (40, 47), heads=heads, kv_heads=kv_heads)
     for softcap in (30.0, 50.0):
-        yield Case(f"softcap {softcap:.0f}", (q + 5,), (q + k + 9,), score_std=25.0, softcap=softcap)
+        yield Case(
+            f"softcap {softcap:.0f}", (q + 5,), (q + k + 9,), score_std=25.0, softcap=softcap
+        )
     yield Case("scale 1", (41,), (50,), softmax_scale=1.0, score_std=0.3)
     yield Case("scale negative", (41,), (50,), softmax_scale=-0.2)
     yield Case("scores to 1e4", (q + 1,), (2 * k + 3,), heads=2, score_std=2500.0)
@@ -166,5 +170,6 @@ def seed_rows() -> tuple[tuple[Case, str], ...]:
     )
 
 
+SEED_VARIANT = (64, "float16")  # head_dim, dtype
 SEED_MAX_ABS = 1e-4
 SEED_COSINE = 0.9999995  # prints as 1.000000

@@ -7,6 +7,7 @@ plain PyTorch attention whose error bounds the kernel's.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,11 +52,14 @@ def attention(
     *,
     dtype: torch.dtype,
     rows: Tensor | None = None,
+    scale_product: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Attention of one sequence, every step in `dtype`.
 
     q (q_len, heads, head_dim), k and v (k_len, kv_heads, head_dim), sinks (heads,) logits.
     Returns out (rows, heads, head_dim) and log-sum-exp (heads, rows); `rows` picks query rows.
+    The scale multiplies both q and k by its root, as in PyTorch's own math attention, or with
+    `scale_product` their product, as in the eager attention of transformers.
     A row that sees no key gives 0 and -inf.
     """
     q_len, heads, _ = q.shape
@@ -66,9 +70,11 @@ def attention(
     k = k.to(dtype).repeat_interleave(heads // kv_heads, dim=1).transpose(0, 1)
     v = v.to(dtype).repeat_interleave(heads // kv_heads, dim=1).transpose(0, 1)
 
-    # Scale both sides by its root, as PyTorch's own math attention does: half does not overflow.
-    root = math.sqrt(abs(options.softmax_scale))
-    scores = (q * math.copysign(root, options.softmax_scale)) @ (k * root).transpose(1, 2)
+    if scale_product:
+        scores = q @ k.transpose(1, 2) * options.softmax_scale
+    else:
+        root = math.sqrt(abs(options.softmax_scale))
+        scores = (q * math.copysign(root, options.softmax_scale)) @ (k * root).transpose(1, 2)
     if options.softcap:
         scores = options.softcap * torch.tanh(scores / options.softcap)
     scores = scores.masked_fill(~visible(rows, q_len, k_len, options), -math.inf)
@@ -80,6 +86,26 @@ def attention(
     lse = scores.logsumexp(dim=-1)
     weights = scores.softmax(dim=-1).masked_fill((scores == -math.inf).all(-1, keepdim=True), 0)
     return (weights[..., :k_len] @ v).transpose(0, 1), lse
+
+
+def plain_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    options: Options,
+    sinks: Tensor | None,
+    rows: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Plain PyTorch attention in the inputs' dtype, in both of its customary orders.
+
+    Its error bounds a kernel's.  Where one row decides the largest error the two orders differ by
+    chance, so neither alone says how far plain PyTorch is off.
+    """
+    first, second = (
+        attention(q, k, v, options, sinks, dtype=q.dtype, rows=rows, scale_product=order)[0]
+        for order in (False, True)
+    )
+    return first, second
 
 
 @dataclass(frozen=True)
@@ -104,16 +130,20 @@ class Error:
         return self.max_abs / self.tolerance
 
 
-def compare(got: Tensor, want: Tensor, plain: Tensor, dtype: torch.dtype) -> Error:
+def compare(got: Tensor, want: Tensor, plain: Sequence[Tensor], dtype: torch.dtype) -> Error:
     """Error of `got` against the float64 `want`; `plain` is same-dtype PyTorch attention.
+
+    The tolerance is twice the largest finite error of `plain`, plus the floor.
 
     NaN must stand exactly where the reference has it; there it counts as equal.
     """
     floor, least_cosine = FLOOR[dtype], LEAST_COSINE[dtype]
     if got.numel() == 0:
         return Error(0.0, floor, 1.0, least_cosine, (), 0.0, 0.0)
-    got, plain = got.double(), plain.double()
-    plain_error = (plain - want).abs().nan_to_num(nan=0.0, posinf=0.0)
+    got = got.double()
+    plain_error = max(
+        (p.double() - want).abs().nan_to_num(nan=0.0, posinf=0.0).max().item() for p in plain
+    )
     difference = (got - want).abs()
     difference[got.isnan() & want.isnan()] = 0.0
     difference = difference.nan_to_num(nan=math.inf)
@@ -123,7 +153,7 @@ def compare(got: Tensor, want: Tensor, plain: Tensor, dtype: torch.dtype) -> Err
     cosine = (a @ b).item() / norms if norms else float(a.norm() == b.norm())
     return Error(
         max_abs=difference.max().item(),
-        tolerance=2 * plain_error.max().item() + floor,
+        tolerance=2 * plain_error + floor,
         cosine=cosine,
         least_cosine=least_cosine,
         worst=tuple(int(i) for i in worst),
@@ -142,7 +172,9 @@ def lse_tolerance(q: Tensor, k: Tensor, options: Options, want: Tensor) -> float
     """
     size = 0.0
     if q.numel() and k.numel():
-        norms = q.double().norm(dim=-1).nan_to_num().max() * k.double().norm(dim=-1).nan_to_num().max()
+        norms = (
+            q.double().norm(dim=-1).nan_to_num().max() * k.double().norm(dim=-1).nan_to_num().max()
+        )
         size = norms.item() * abs(options.softmax_scale)
     finite = want[want.isfinite()]
     largest = finite.abs().max().item() if finite.numel() else 0.0

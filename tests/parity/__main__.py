@@ -26,6 +26,7 @@ from tests.parity.run import Launch, Outcome, run
 ROOT = Path(__file__).resolve().parent.parent.parent
 REPORT_FOLDER = ROOT / "build" / "parity"
 SHOWN_FAILURES = 20
+TABLE_WIDTH = 156  # where the output is not a terminal
 
 
 def launcher(device: str) -> Launch:
@@ -120,83 +121,107 @@ def reproduce(variant: Variant, case: str, device: str) -> str:
     )
 
 
+def select(chosen: argparse.Namespace) -> list[tuple[Variant, list[Case]]]:
+    """The variants asked for, each with the cases asked for."""
+    selected = []
+    for variant in manifest():
+        wanted = (
+            chosen.head_dim in (None, variant.head_dim)
+            and chosen.dtype in (None, variant.dtype)
+            and chosen.mask in (None, variant.mask)
+            and chosen.sinks in (None, variant.sinks)
+        )
+        run_on = [c for c in table.cases(variant) if chosen.case in (None, c.name)]
+        if wanted and run_on:
+            selected.append((variant, run_on))
+    return selected
+
+
+def run_matrix(
+    selected: Sequence[tuple[Variant, list[Case]]], device: str, console: Console
+) -> tuple[report.VariantResult, ...]:
+    """Every selected variant on its cases."""
+    tasks = [partial(run_variant, variant, run_on, device) for variant, run_on in selected]
+    results = execute(tasks, device, console, "variants")
+    return tuple(
+        report.VariantResult(variant, (), 0.0, repr(result))
+        if isinstance(result, Exception)
+        else result
+        for (variant, _), result in zip(selected, results)
+    )
+
+
+def run_seed(device: str, console: Console) -> tuple[report.SeedRow, ...]:
+    """The seed's own table."""
+    by_mode = {v.mode: v for v in manifest() if (v.head_dim, v.dtype) == table.SEED_VARIANT}
+    rows = [(case, by_mode[mode]) for case, mode in table.seed_rows()]
+    tasks = [partial(run_seed_row, case, variant, device) for case, variant in rows]
+    results = execute(tasks, device, console, "seed rows")
+    return tuple(
+        report.SeedRow(f"{case.name}: {result!r}", 0.0, float("inf"), False)
+        if isinstance(result, Exception)
+        else result
+        for (case, _), result in zip(rows, results)
+    )
+
+
+def run_long(device: str, console: Console) -> tuple[large.LargeRun, ...]:
+    """The long run at each of its lengths."""
+    tasks = [partial(run_large, tokens, device) for tokens in large.TOKENS]
+    results = execute(tasks, device, console, "long runs")
+    return tuple(
+        large.LargeRun.failed(tokens, repr(result)) if isinstance(result, Exception) else result
+        for tokens, result in zip(large.TOKENS, results)
+    )
+
+
+def print_failures(done: report.Report, console: Console) -> None:
+    """What failed, where, and the command that repeats it alone."""
+    failures = [(r.variant, *f) for r in done.results for f in r.failures()]
+    for variant, case, why in failures[:SHOWN_FAILURES]:
+        console.print(f"[bold red]FAIL[/] {variant.name}: {case}", highlight=False)
+        console.print(f"     {why}", highlight=False, markup=False)
+        console.print(f"     {reproduce(variant, case, done.device)}", highlight=False)
+    if len(failures) > SHOWN_FAILURES:
+        console.print(f"... and {len(failures) - SHOWN_FAILURES} more; see the report")
+    for long_run in done.large:
+        if long_run.problem:
+            console.print(
+                f"[bold red]FAIL[/] {long_run.tokens} tokens: {long_run.problem}", highlight=False
+            )
+    if not done.large_flat:
+        console.print("[bold red]FAIL[/] memory beyond the tensors grows with the length")
+
+
 def main() -> int:
     chosen = options()
-    console = Console(width=None if sys.stdout.isatty() else 156)
+    console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     start = time.perf_counter()
 
-    changes = compare_generated(outputs(matrix()))
-    if changes:
-        console.print("generated/ is not fresh; run `python -m codegen`:", *changes.lines(), sep="\n")
+    stale = compare_generated(outputs(matrix()))
+    if stale:
+        console.print("generated/ is not fresh; run `python -m codegen`:", *stale.lines(), sep="\n")
+        return 1
+    selected = select(chosen)
+    if not selected:
+        names = sorted({c.name for v in manifest() for c in table.cases(v)})
+        console.print(f"no variant has a case {chosen.case!r}; the cases are:", *names, sep="\n  ")
         return 1
 
-    selected = [
-        v
-        for v in manifest()
-        if chosen.head_dim in (None, v.head_dim)
-        and chosen.dtype in (None, v.dtype)
-        and chosen.mask in (None, v.mask)
-        and chosen.sinks in (None, v.sinks)
-    ]
-    tasks: list[Callable[[], Any]] = []
-    for variant in selected:
-        run_on = [c for c in table.cases(variant) if chosen.case in (None, c.name)]
-        tasks.append(partial(run_variant, variant, run_on, chosen.device))
-    by_key = {(v.head_dim, v.dtype, v.mode): v for v in manifest()}
-    everything = len(selected) == len(manifest()) and chosen.case is None
-
-    count = sum(len(task.args[1]) for task in tasks if isinstance(task, partial))
+    count = sum(len(run_on) for _, run_on in selected)
+    everything = chosen.case is None and len(selected) == len(manifest())
     console.print(f"{len(selected)} variants, {count:,} cases, on {chosen.device}", highlight=False)
-    raw = execute(tasks, chosen.device, console, "variants")
-    results = tuple(
-        result
-        if isinstance(result, report.VariantResult)
-        else report.VariantResult(variant, (), 0.0, f"{type(result).__name__}: {result}")
-        for variant, result in zip(selected, raw)
-    )
-
-    seed: tuple[report.SeedRow, ...] = ()
-    long_runs: tuple[large.LargeRun, ...] = ()
-    flat = True
-    if everything:
-        rows = [
-            partial(run_seed_row, case, by_key[64, "float16", mode], chosen.device)
-            for case, mode in table.seed_rows()
-        ]
-        seed = tuple(
-            result
-            if isinstance(result, report.SeedRow)
-            else report.SeedRow(f"{case.name}: {result}", 0.0, float("inf"), False)
-            for (case, _), result in zip(table.seed_rows(), execute(rows, chosen.device, console, "seed rows"))
-        )
-        lengths = [partial(run_large, tokens, chosen.device) for tokens in large.TOKENS]
-        long_runs = tuple(
-            result
-            if isinstance(result, large.LargeRun)
-            else large.LargeRun(tokens, False, float("inf"), 0.0, 0.0, 0.0, 0.0)
-            for tokens, result in zip(large.TOKENS, execute(lengths, chosen.device, console, "long runs"))
-        )
-        flat = large.memory_is_flat(list(long_runs))
-
-    done = report.Report(
-        chosen.device, results, seed, long_runs, flat, time.perf_counter() - start
-    )
+    results = run_matrix(selected, chosen.device, console)
+    seed = run_seed(chosen.device, console) if everything else ()
+    long_runs = run_long(chosen.device, console) if everything else ()
+    done = report.Report(chosen.device, results, seed, long_runs, time.perf_counter() - start)
     report.write(done, REPORT_FOLDER)
+
     console.print(report.matrix_table(done))
     if everything:
         console.print(report.seed_table(done))
         console.print(report.large_table(done))
-        if not flat:
-            console.print("[bold red]memory beyond the tensors grows with the length[/]")
-
-    failures = [(r.variant, *f) for r in results for f in r.failures()]
-    for variant, case, why in failures[:SHOWN_FAILURES]:
-        console.print(f"[bold red]FAIL[/] {variant.name}: {case}", highlight=False)
-        console.print(f"     {why}", highlight=False, markup=False)
-        console.print(f"     {reproduce(variant, case, chosen.device)}", highlight=False)
-    if len(failures) > SHOWN_FAILURES:
-        console.print(f"... and {len(failures) - SHOWN_FAILURES} more; see the report")
-
+    print_failures(done, console)
     verdict = "[bold green]PASS[/]" if done.ok else "[bold red]FAIL[/]"
     console.print(
         f"{verdict} {done.passed} of {len(results)} variants, {count:,} cases, "

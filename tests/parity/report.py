@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.table import Table
 
 from tests.cases import Variant
-from tests.parity.large import LargeRun
+from tests.parity.large import LargeRun, memory_is_flat
 from tests.parity.run import Outcome
 
 
@@ -72,8 +72,11 @@ class Report:
     results: tuple[VariantResult, ...]
     seed: tuple[SeedRow, ...]
     large: tuple[LargeRun, ...]
-    large_flat: bool
     seconds: float
+
+    @property
+    def large_flat(self) -> bool:
+        return memory_is_flat(self.large)
 
     @property
     def passed(self) -> int:
@@ -127,7 +130,9 @@ def matrix_table(report: Report) -> Table:
 
 def seed_table(report: Report) -> Table:
     """The seed's six rows."""
-    table = Table(title="the seed's rows (float16, head_dim 64, 1,024 tokens)", title_justify="left")
+    table = Table(
+        title="the seed's rows (float16, head_dim 64, 1,024 tokens)", title_justify="left"
+    )
     for name in ("row", "cos", "max-abs", ""):
         table.add_column(name)
     for row in report.seed:

@@ -13,7 +13,14 @@ from torch import Tensor
 
 from tests.cases import Case, Variant
 from tests.parity.arena import Arena, offsets
-from tests.reference import Error, Options, attention, compare, lse_tolerance
+from tests.reference import (
+    Error,
+    Options,
+    attention,
+    compare,
+    lse_tolerance,
+    plain_attention,
+)
 
 Launch = Callable[[LaunchPlan, dict[str, Tensor]], Any]
 
@@ -101,7 +108,9 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
         sinks=sinks,
     )
     shape = lse_shape(request)
-    lse = Arena((1, 1, 1, int(torch.Size(shape).numel())), torch.float32, "contiguous", device, True)
+    lse = Arena(
+        (1, 1, 1, int(torch.Size(shape).numel())), torch.float32, "contiguous", device, True
+    )
     arenas["lse"] = lse
     tensors = {name: arena.view for name, arena in arenas.items()}
     tensors["lse"] = lse.view.view(shape)
@@ -133,18 +142,19 @@ def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tens
 def judge(case: Case, inputs: Inputs, dtype: torch.dtype) -> tuple[Error, Error]:
     """Errors of out and lse over all sequences of a case that has run."""
     sinks = inputs.tensors["sinks"].cpu() if "sinks" in inputs.tensors else None
-    columns: dict[str, list[Tensor]] = {name: [] for name in ("got", "want", "plain", "lse", "l")}
+    names = ("got", "want", "plain", "plain too", "lse", "want lse")
+    columns: dict[str, list[Tensor]] = {name: [] for name in names}
     tolerance = 0.0
     for part in sequences(case, inputs.tensors):
         q, k, v = part["q"], part["k"], part["v"]
         want, want_lse = attention(q, k, v, inputs.options, sinks, dtype=torch.float64)
-        plain, _ = attention(q, k, v, inputs.options, sinks, dtype=dtype)
+        plain = plain_attention(q, k, v, inputs.options, sinks)
         tolerance = max(tolerance, lse_tolerance(q, k, inputs.options, want_lse))
-        for name, value in zip(columns, (part["out"], want, plain, part["lse"].T, want_lse.T)):
+        for name, value in zip(names, (part["out"], want, *plain, part["lse"].T, want_lse.T)):
             columns[name].append(value)
     joined = {name: torch.cat(values) for name, values in columns.items()}
-    out = compare(joined["got"], joined["want"], joined["plain"], dtype)
-    return out, compare_lse(joined["lse"], joined["l"], tolerance)
+    out = compare(joined["got"], joined["want"], (joined["plain"], joined["plain too"]), dtype)
+    return out, compare_lse(joined["lse"], joined["want lse"], tolerance)
 
 
 def compare_lse(got: Tensor, want: Tensor, tolerance: float) -> Error:

@@ -6,10 +6,10 @@ import multiprocessing as mp
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, cast
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """The process of a task ended before it gave a result."""
 
 
@@ -21,7 +21,7 @@ def _child(task: Callable[[], Any], pipe: Connection) -> None:
 
 
 def run(tasks: Sequence[Callable[[], Any]], processes: int) -> Iterator[tuple[int, Any]]:
-    """Yield (index, result) as tasks end; an exception, or Crash, is a result too."""
+    """Yield (index, result) as tasks end; an exception, or CrashError, is a result too."""
     context = mp.get_context("fork")
     waiting = list(enumerate(tasks))[::-1]
     running: dict[Connection, tuple[int, Any]] = {}
@@ -33,8 +33,8 @@ def run(tasks: Sequence[Callable[[], Any]], processes: int) -> Iterator[tuple[in
             process.start()
             sender.close()
             running[receiver] = (index, process)
-        for receiver in wait(list(running)):
-            assert isinstance(receiver, Connection)
+        for ready in wait(list(running)):
+            receiver = cast(Connection, ready)
             index, process = running.pop(receiver)
             try:
                 result = receiver.recv()
@@ -44,5 +44,5 @@ def run(tasks: Sequence[Callable[[], Any]], processes: int) -> Iterator[tuple[in
             if process.exitcode:
                 code = -process.exitcode
                 name = signal.Signals(code).name if code > 0 else f"exit code {process.exitcode}"
-                result = Crash(f"its process ended with {name}")
+                result = CrashError(f"its process ended with {name}")
             yield index, result

@@ -1,0 +1,146 @@
+"""The kernels over their cases, and the parity run itself: it must be able to fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from metal_flash_sdpa.launchers import emulator as launcher
+
+import emulator
+from tests.cases import GENERATED, Case, Variant, cases, manifest
+from tests.parity import workers
+from tests.parity.arena import Arena
+from tests.parity.run import Launch, Outcome, run
+
+# One head_dim per dtype, so that every mask mode of every dtype runs, each on a different tile.
+SHOWN = {"float16": 72, "bfloat16": 128, "float32": 32}
+VARIANTS = [v for v in manifest() if SHOWN[v.dtype] == v.head_dim]
+WINDOW = next(
+    v for v in manifest() if v.name.startswith("prefill_float16_d64") and v.mode == "window"
+)
+CAUSAL = next(
+    v for v in manifest() if v.name.startswith("prefill_float16_d64") and v.mode == "causal"
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+def test_variant(variant: Variant) -> None:
+    launch = partial(launcher.launch, workers=1)
+    failures = [
+        f"{outcome.case}: {outcome.explain()}"
+        for outcome in (run(case, variant, launch) for case in cases(variant))
+        if not outcome.ok
+    ]
+    assert not failures, "\n".join(failures)
+
+
+def test_case_names_are_unique() -> None:
+    for variant in manifest():
+        names = [case.name for case in cases(variant)]
+        assert len(set(names)) == len(names)
+
+
+def broken(variant: Variant, old: str, new: str) -> Launch:
+    """A launcher for the variant's shader with one piece of text exchanged."""
+    text = (GENERATED / variant.file).read_text()
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {variant.file}"
+    kernel = emulator.compile(text.replace(old, new)).function(variant.name)
+    return partial(launcher.launch_on, kernel, workers=1)
+
+
+def failing(variant: Variant, launch: Launch) -> dict[str, Outcome]:
+    outcomes = [run(case, variant, launch) for case in cases(variant) if case.layout != "far"]
+    return {outcome.case: outcome for outcome in outcomes if not outcome.ok}
+
+
+@pytest.mark.parametrize(
+    ("variant", "old", "new"),
+    [
+        (CAUSAL, "const int end = min(diagonal + 1,", "const int end = min(diagonal + 2,"),
+        (WINDOW, "const int begin = diagonal - n", "const int begin = diagonal + 1 - n"),
+        (WINDOW, "max(last_diagonal - n.window_left, 0)", "max(first_diagonal - n.window_left, 0)"),
+        (CAUSAL, "row_sum[r] *= factor;", ""),
+        (CAUSAL, "threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged", ""),
+    ],
+)
+def test_a_wrong_kernel_fails(variant: Variant, old: str, new: str) -> None:
+    assert failing(variant, broken(variant, old, new))
+
+
+def test_a_row_stored_past_the_end_is_damage() -> None:
+    launch = broken(CAUSAL, "if (row >= rows) {", "if (row > rows) {")
+    assert any(outcome.damage for outcome in failing(CAUSAL, launch).values())
+
+
+def test_the_right_kernel_passes_in_the_same_harness() -> None:
+    assert not failing(CAUSAL, partial(launcher.launch, workers=1))
+
+
+def test_an_exception_is_an_outcome() -> None:
+    def launch(*_: object) -> None:
+        raise RuntimeError("no such device")
+
+    outcome = run(Case("one", (1,), (1,)), manifest()[0], launch)
+    assert not outcome.ok
+    assert outcome.explain() == "RuntimeError: no such device"
+
+
+def test_the_plan_must_pick_the_variant() -> None:
+    outcome = run(Case("one", (1,), (1,), causal=True), WINDOW, lambda *_: None)
+    assert "the plan picked" in outcome.explain()
+
+
+def crash() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail() -> None:
+    raise ValueError("no")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_crash_is_the_result_of_its_task_only() -> None:
+    tasks: list[Callable[[], object]] = [crash, partial(str, 5), fail]
+    results = dict(workers.run(tasks, 2))
+    assert isinstance(results[0], workers.CrashError)
+    assert "SIGKILL" in str(results[0])
+    assert results[1] == "5"
+    assert isinstance(results[2], ValueError)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "transposed", "sliced"])
+def test_arena_sees_every_element_around_the_tensor(layout: str) -> None:
+    shape = (2, 3, 2, 8)
+    arena = Arena(shape, torch.float16, layout, "cpu", packed=False)
+    arena.fill(torch.ones(shape))
+    inside = int((arena.storage == 1).sum())
+    assert inside == arena.view.numel()
+    outside = arena.storage.isnan().nonzero().flatten()
+    arena.storage[outside[[0, -1]]] = 0.0
+    assert arena.damage() == 2
+
+
+def test_report_is_written(tmp_path: Path) -> None:
+    from tests.parity import report
+
+    variant = manifest()[0]
+    outcome = run(Case("one", (5,), (5,)), variant, partial(launcher.launch, workers=1))
+    result = report.VariantResult(variant, (outcome,), 0.1)
+    done = report.Report("emulator", (result,), (), (), 0.1)
+    report.write(done, tmp_path)
+    assert done.ok
+    assert variant.name in (tmp_path / "report.json").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "1 of 1 variants pass" in page
+    assert "http" not in page  # self-contained
