@@ -15,6 +15,7 @@ import platform
 import re
 import shlex
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +65,11 @@ WARNINGS = (
     "-ferror-limit=10", "-fno-caret-diagnostics", "-fdiagnostics-absolute-paths",
 )  # fmt: skip
 
-LINK = ("-shared", "-nostdlib", "-Wl,-Bsymbolic")
+# What the library lacks (libm, memcpy) it finds in the process that loads it.
+if sys.platform == "darwin":
+    LINK = ("-shared", "-nostdlib", "-Wl,-undefined,dynamic_lookup")
+else:
+    LINK = ("-shared", "-nostdlib", "-Wl,-Bsymbolic")
 
 
 def machine() -> str:

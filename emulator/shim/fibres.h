@@ -80,8 +80,9 @@ struct Threadgroup {
 // A thread.  It lies on top of its own stack.
 struct Lane {
     Context context;
-    Lane* next;
-    Lane* previous;
+    Lane* next;        // whom to switch to: the successor, except in release_waiting()
+    Lane* successor;   // the ring
+    Lane* predecessor;
     Simdgroup* simdgroup;
     Threadgroup* group;
     unsigned operations;    // collective operations passed so far
@@ -112,12 +113,14 @@ EMULATOR_INLINE address stack_pointer()
 }
 
 // The fibre's place in its simdgroup's ring, 0..31; counted so that the executor has the last.
-EMULATOR_INLINE address place() { return stack_pointer() / STACK % SIMDGROUP; }
+EMULATOR_INLINE address place_of(address stack) { return stack / STACK % SIMDGROUP; }
+EMULATOR_INLINE address place_of(Lane* lane) { return place_of(reinterpret_cast<address>(lane)); }
+EMULATOR_INLINE address place() { return place_of(stack_pointer()); }
 EMULATOR_INLINE bool is_executor() { return place() == SIMDGROUP - 1; }
 
 EMULATOR_INLINE Lane* lane_of_stack(address stack)
 {
-    return reinterpret_cast<Lane*>((stack & ~(STACK - 1)) + TOP + stack / STACK % SIMDGROUP * COLOUR);
+    return reinterpret_cast<Lane*>((stack & ~(STACK - 1)) + TOP + place_of(stack) * COLOUR);
 }
 EMULATOR_INLINE Lane* this_lane() { return lane_of_stack(stack_pointer()); }
 
@@ -179,8 +182,8 @@ EMULATOR_COLD inline void fail(Lane* lane, Failure failure)
 }
 
 // The executor lets the lanes that wait for it go on to their next stop, then goes on itself.
-// In uniform flow they are all the others and the ring serves as it is; else the others, who
-// stand further ahead, are left out of it for this round.
+// In uniform flow they are all the others.  If not, the rest stand further ahead, and are left out
+// of this round.
 EMULATOR_COLD inline void release_waiting(Lane* executor)
 {
     Simdgroup* simdgroup = executor->simdgroup;
@@ -188,33 +191,20 @@ EMULATOR_COLD inline void release_waiting(Lane* executor)
     simdgroup->waiting = 0;
     simdgroup->waiting_since = ~0u;
 
-    Lane* skipped_after[SIMDGROUP]; // for each gap in the ring: the lane before it, the one after
-    Lane* skipped_to[SIMDGROUP];
-    unsigned gaps = 0;
     Lane* before = executor;
-    for (Lane* lane = simdgroup->first; lane != executor;) {
-        Lane* const next = lane->next;
-        const address lane_place = reinterpret_cast<address>(lane) / STACK % SIMDGROUP;
-        if (waiting >> lane_place & 1) {
-            if (before->next != lane) {
-                skipped_after[gaps] = before;
-                skipped_to[gaps++] = before->next;
-                before->next = lane;
-            }
+    for (Lane* lane = executor->successor; lane != executor; lane = lane->successor) {
+        if (waiting >> place_of(lane) & 1) {
+            before->next = lane;
             before = lane;
         }
-        lane = next;
     }
-    if (before->next != executor) {
-        skipped_after[gaps] = before;
-        skipped_to[gaps++] = before->next;
-        before->next = executor;
-    }
+    before->next = executor;
     switch_to(&executor->context, &executor->next->context);
-    while (gaps > 0) {
-        --gaps;
-        skipped_after[gaps]->next = skipped_to[gaps];
-    }
+    Lane* lane = executor; // some may have returned
+    do {
+        lane->next = lane->successor;
+        lane = lane->successor;
+    } while (lane != executor);
 }
 
 // Waits until the collective operations that this lane has passed are executed.
@@ -267,7 +257,7 @@ EMULATOR_INLINE Lane* arrive(bool at_barrier)
     Lane* lane = this_lane();
     lane->pending = false;
     lane->simdgroup->at_barrier = at_barrier;
-    if (is_executor() && __builtin_expect(lane->simdgroup->waiting, 0)) {
+    while (is_executor() && __builtin_expect(lane->simdgroup->waiting, 0)) {
         release_waiting(lane);
     }
     return lane;
@@ -293,7 +283,7 @@ inline void leave()
     Lane* lane = this_lane();
     Simdgroup* simdgroup = lane->simdgroup;
     if (is_executor()) {
-        if (simdgroup->waiting) {
+        while (simdgroup->waiting) {
             release_waiting(lane);
         }
         simdgroup->executor_returned = true;
@@ -306,15 +296,18 @@ inline void leave()
     simdgroup->active &= ~(1u << lane->index);
     simdgroup->present[lane->parity] &= ~(1u << lane->index); // others may have arrived already
     Context* target;
-    if (lane->next != lane) {
+    if (lane->successor != lane) {
         const bool was_last = lane == simdgroup->last;
-        lane->previous->next = lane->next;
-        lane->next->previous = lane->previous;
+        lane->predecessor->successor = lane->successor;
+        lane->successor->predecessor = lane->predecessor;
+        if (lane->predecessor->next == lane) {
+            lane->predecessor->next = lane->next;
+        }
         if (lane == simdgroup->first) {
-            simdgroup->first = lane->next;
+            simdgroup->first = lane->successor;
         }
         if (was_last) {
-            simdgroup->last = lane->previous;
+            simdgroup->last = lane->predecessor;
         }
         const bool hands_on = was_last && simdgroup->at_barrier;
         target = hands_on ? &simdgroup->next->first->context : &lane->next->context;

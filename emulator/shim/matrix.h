@@ -147,7 +147,7 @@ struct simdgroup_matrix {
     typedef emulator::RowOf<T> Row;
     typedef vec<T, 2> storage_type;
 
-    simdgroup_matrix() = default;
+    METAL_FUNC simdgroup_matrix() {}
     METAL_FUNC explicit simdgroup_matrix(T x) { fill(x); }
     METAL_FUNC simdgroup_matrix(const thread simdgroup_matrix& other) { copy(other); }
     METAL_FUNC thread simdgroup_matrix& operator=(const thread simdgroup_matrix& other)

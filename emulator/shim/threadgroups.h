@@ -96,17 +96,17 @@ inline void enter_simdgroup(
         lane->position[0] = lane->thread_index % threads[0];
         lane->position[1] = lane->thread_index / threads[0] % threads[1];
         lane->position[2] = lane->thread_index / threads[0] / threads[1];
-        lane->previous = previous;
+        lane->predecessor = previous;
         if (previous) {
-            previous->next = lane;
+            previous->next = previous->successor = lane;
         } else {
             simdgroup->first = lane;
         }
         previous = lane;
     }
     simdgroup->last = previous;
-    previous->next = simdgroup->first;
-    simdgroup->first->previous = previous;
+    previous->next = previous->successor = simdgroup->first;
+    simdgroup->first->predecessor = previous;
 }
 
 // `stacks` is aligned to STACK * SIMDGROUP, and there is one for each thread, rounded up to whole

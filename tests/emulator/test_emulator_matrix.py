@@ -213,6 +213,31 @@ def test_only_some_lanes_may_look_at_their_elements(condition: str) -> None:
     torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_lanes_may_return_after_a_look_at_their_elements() -> None:
+    out = torch.zeros(96)
+    launch(
+        """
+        kernel void test(device float* out [[buffer(0)]], uint lane [[thread_index_in_simdgroup]])
+        {
+            simdgroup_float8x8 m = make_filled_simdgroup_matrix<float, 8, 8>(3);
+            if (lane % 4 == 1 || lane == 30) {
+                out[lane] = m.thread_elements()[0];
+                return;
+            }
+            out[32 + lane] = simd_sum(1.0f);
+            threadgroup_barrier(mem_flags::mem_none);
+            out[64 + lane] = simd_sum(2.0f);
+        }""",
+        out,
+    )
+    lanes = torch.arange(32)
+    returned = (lanes % 4 == 1) | (lanes == 30)
+    stay = float((~returned).sum())
+    assert torch.equal(out[:32], torch.where(returned, 3.0, 0.0))
+    assert torch.equal(out[32:64], torch.where(returned, 0.0, stay))
+    assert torch.equal(out[64:], torch.where(returned, 0.0, 2 * stay))
+
+
 def test_arrays_of_matrices_in_structs_passed_by_reference() -> None:
     torch.manual_seed(0)
     a, b = torch.randn(16, 16).half(), torch.randn(16, 16).half()
