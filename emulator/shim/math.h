@@ -14,7 +14,8 @@ METAL_FUNC ulong double_to_bits(double x) { return __builtin_bit_cast(ulong, x);
 // 2^t: 2^n by the exponent's bits, 2^f for |f| <= 1/2 by its Taylor series.
 METAL_FUNC float exp2_of(double t)
 {
-    const double inside = !(t > -200.0) ? -200.0 : t < 200.0 ? t : 200.0;
+    const double above = -200.0 > t ? -200.0 : t; // so written, NaN passes through
+    const double inside = 200.0 < above ? 200.0 : above;
     const double rounder = 0x1.8p52; // adding it leaves an integer in the low bits
     const double rounded = inside + rounder;
     const double f = inside - (rounded - rounder);
@@ -25,9 +26,7 @@ METAL_FUNC float exp2_of(double t)
         __builtin_fma(1.5252733804059841e-05, f, 0.0001540353039338161), f2,
         __builtin_fma(0.0013333558146428443, f, 0.009618129107628477));
     const double fraction = __builtin_fma(high, f2 * f2, low);
-    const float result
-        = static_cast<float>(bits_to_double(double_to_bits(fraction) + (double_to_bits(rounded) << 52)));
-    return t != t ? static_cast<float>(t) : result;
+    return static_cast<float>(bits_to_double(double_to_bits(fraction) + (double_to_bits(rounded) << 52)));
 }
 
 // log2(x): the exponent's bits, and for a mantissa m around 1 the series of atanh((m-1)/(m+1)).
