@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from metal_flash_sdpa.launchers import emulator as launcher
+from metal_flash_sdpa.plan import LaunchPlan
 
 import emulator
 from tests.cases import GENERATED, Case, Variant, cases, manifest
-from tests.parity import workers
+from tests.parity import large, report, workers
 from tests.parity.arena import Arena
 from tests.parity.run import Launch, Outcome, run
 
@@ -131,9 +132,19 @@ def test_arena_sees_every_element_around_the_tensor(layout: str) -> None:
     assert arena.damage() == 2
 
 
-def test_report_is_written(tmp_path: Path) -> None:
-    from tests.parity import report
+def test_memory_that_grows_with_the_length_is_seen() -> None:
+    held = []
 
+    def leaking(plan: LaunchPlan, tensors: dict[str, torch.Tensor]) -> None:
+        held.append(torch.ones(tensors["q"].shape[0], 1024))  # 4 KiB per token
+        launcher.launch(plan, tensors, workers=1)
+
+    lengths = (512, 8192)
+    assert large.memory_is_flat([large.run(n, launcher.launch, "cpu") for n in lengths])
+    assert not large.memory_is_flat([large.run(n, leaking, "cpu") for n in lengths])
+
+
+def test_report_is_written(tmp_path: Path) -> None:
     variant = manifest()[0]
     outcome = run(Case("one", (5,), (5,)), variant, partial(launcher.launch, workers=1))
     result = report.VariantResult(variant, (outcome,), 0.1)
