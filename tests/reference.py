@@ -170,12 +170,13 @@ def lse_tolerance(q: Tensor, k: Tensor, options: Options, want: Tensor) -> float
     few roundings of a value that large, summing k_len weights is off by k_len * u relatively,
     and the final logarithm and product round a value of size |lse|.
     """
-    size = 0.0
+    size: float = 0.0
     if q.numel() and k.numel():
         norms = (
             q.double().norm(dim=-1).nan_to_num().max() * k.double().norm(dim=-1).nan_to_num().max()
         )
         size = norms.item() * abs(options.softmax_scale)
     finite = want[want.isfinite()]
-    largest = finite.abs().max().item() if finite.numel() else 0.0
-    return 2.0**-24 * ((q.shape[-1] + 8) * size + k.shape[0] + 4 * largest + 8)
+    largest: float = finite.abs().max().item() if finite.numel() else 0.0
+    head_dim, k_len = int(q.shape[-1]), int(k.shape[0])
+    return 2.0**-24 * ((head_dim + 8) * size + k_len + 4 * largest + 8)
