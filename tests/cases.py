@@ -125,10 +125,16 @@ def of_mask(variant: Variant) -> Iterator[Case]:
     """What only some masks can be asked."""
     q, k = variant.block_q, variant.block_k
     if variant.mask == "causal":
+        # Each tile's first row misses just the last key of a block.
+        yield Case("diagonal one short of a block", (2 * q,), (2 * q + k - 2,))
         yield Case("window open on the left", (50,), (60,), window_size=(-1, 0))
     if variant.mask != "window":
         return
     n = 2 * q + k + 13
+    # In the first block the first tile's last row misses key 0 alone, or its first row the last
+    # key alone: with a window one wider the block would need no mask.
+    yield Case("window misses a first key", (n,), (n,), window_size=(q - 2, -1))
+    yield Case("window misses a last key", (n,), (n,), window_size=(-1, k - 2))
     for left, right in ((0, 0), (1, 0), (64, 64), (0, 3), (k, k), (20, -1), (-1, 20), (9999, 9999)):
         window = (left, right)
         yield Case(f"window {window}", (n,), (n,), window_size=window)
