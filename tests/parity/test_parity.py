@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from metal_flash_sdpa.launchers import emulator as launcher
-from metal_flash_sdpa.plan import LaunchPlan
+from metal_flash_sdpa.plan import LaunchPlan, plan_prefill
 
 import emulator
 from tests.cases import GENERATED, Case, Variant, cases, manifest
 from tests.parity import large, report, workers
 from tests.parity.arena import Arena
-from tests.parity.run import Launch, Outcome, run
+from tests.parity.run import Launch, Outcome, prepare, run
 
 # One head_dim per dtype, so that every mask mode of every dtype runs, each on a different tile.
 SHOWN = {"float16": 72, "bfloat16": 128, "float32": 32}
@@ -118,6 +118,31 @@ def test_a_crash_is_the_result_of_its_task_only() -> None:
     assert "SIGKILL" in str(results[0])
     assert results[1] == "5"
     assert isinstance(results[2], ValueError)
+
+
+@pytest.mark.parametrize(
+    ("variant", "window_size", "side"),
+    [(CAUSAL, (-1, 0), "right"), (WINDOW, (10, 5), "right"), (WINDOW, (10, 5), "left")],
+    ids=str,
+)
+def test_blocks_outside_the_band_are_not_read(
+    variant: Variant, window_size: tuple[int, int], side: str
+) -> None:
+    """A tile's K loop starts and ends at the blocks that its band touches: NaN beyond is unseen."""
+    block_q, block_k, tiles = variant.block_q, variant.block_k, 4
+    length = tiles * block_q
+    left, right = window_size
+    case = Case("band", (length,), (length,), window_size=window_size)
+    inputs = prepare(case, variant.head_dim, torch.float16, False, "cpu")
+    first_row = (tiles - 1) * block_q if side == "left" else 0
+    begin = max(first_row - left, 0) if left >= 0 else 0
+    blocks = -(-(min(first_row + block_q + right, length) - begin) // block_k)
+    for name in ("k", "v"):
+        inputs.tensors[name][:begin] = torch.nan
+        inputs.tensors[name][begin + blocks * block_k :] = torch.nan
+    launcher.launch(plan_prefill(inputs.request), inputs.tensors, workers=1)
+    assert inputs.tensors["out"][first_row : first_row + block_q].isfinite().all()
+    assert inputs.tensors["out"].isnan().any()  # the other tiles do read the NaN
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "transposed", "sliced"])
