@@ -305,3 +305,29 @@ def test_atomics() -> None:
     )
     emulator.compile(source).function("test").launch([out], 50, 64)
     assert out.tolist() == [50 * 64 * 128, 50 * 64 - 1, 0]
+
+
+def test_literals_and_nan() -> None:
+    out = torch.zeros(12)
+    out.view(torch.int32)[11] = 0x7FFFFFFF
+    run(
+        """
+        if (i != 0) return;
+        out[0] = sizeof(1.0) + sizeof(1e3) + sizeof(.5) + 10 * sizeof(1.0h) + 100 * sizeof(1.0bf);
+        out[1] = fmin(NAN, 1.0);
+        out[2] = fmax(1.0, NAN);
+        out[3] = fmin(2.0, 1.0) + fmax(2.0, 1.0);
+        out[4] = isnan(NAN) && isinf(-INFINITY) && !isfinite(INFINITY) && !isnan(INFINITY);
+        out[5] = float(bfloat(out[11])); // NaN, but rounding its bits would give -0
+        out[6] = float(bfloat(1.0 + 0.00390625));
+        out[7] = float(half(65520.0));
+        out[8] = 0x1F + 1e2 + 07 + 1'000;
+        out[9] = exp2(as_type<float>(0x7FFFFFFFu));
+        out[10] = 3 / 2 + 3 / 2.0;
+        """,
+        out,
+        parameters="device float* out [[buffer(0)]]",
+    )
+    nan, inf = float("nan"), float("inf")
+    expected = [232, 1, 1, 3, 1, nan, 1, inf, 1138, nan, 2.5, nan]
+    torch.testing.assert_close(out, torch.tensor(expected), equal_nan=True)

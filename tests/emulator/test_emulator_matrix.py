@@ -302,3 +302,85 @@ def test_nan_and_infinity_pass_through() -> None:
     )
     assert out[:, 3].isnan().sum() == 8
     assert (out[4, 5] == float("inf")) and out[:, 5].isnan().sum() == 7
+
+
+def test_bfloat_products_round_ties_to_even_and_keep_every_nan() -> None:
+    a = torch.eye(8)
+    c = torch.zeros(8, 8)
+    c[0] = torch.tensor([1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-8 + 2**-20, -1 - 2**-8, 3e38, 0, 0, 0])
+    c.view(torch.int32)[1] = 0x7FFFFFFF  # a NaN that rounding up would turn into -0
+    out = torch.zeros(8, 8).bfloat16()
+    launch(
+        """
+        kernel void test(device const float* a [[buffer(0)]], device const float* c [[buffer(1)]],
+                         device bfloat* out [[buffer(2)]])
+        {
+            simdgroup_float8x8 x, y;
+            simdgroup_bfloat8x8 z;
+            simdgroup_load(x, a);
+            simdgroup_load(y, c);
+            simdgroup_multiply_accumulate(z, x, simdgroup_float8x8(0), y);
+            simdgroup_store(z, out);
+        }""",
+        a,
+        c,
+        out,
+    )
+    torch.testing.assert_close(out, c.bfloat16(), rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_simdgroup_may_have_fewer_lanes() -> None:
+    x = torch.randn(2, 8, 8)
+    out = torch.zeros(2, 8, 8)
+    launch(
+        """
+        kernel void test(device const float* x [[buffer(0)]], device float* out [[buffer(1)]],
+                         uint simdgroup [[simdgroup_index_in_threadgroup]])
+        {
+            simdgroup_float8x8 m;
+            simdgroup_load(m, x + 64 * simdgroup);
+            m.thread_elements()[0] += 1;
+            simdgroup_store(m, out + 64 * simdgroup);
+        }""",
+        x,
+        out,
+        threads=40,
+    )
+    changed = torch.zeros(2, 8, 8)
+    changed[:, :, ::2] = 1
+    changed[1, 2:] = 0  # only lanes 0 to 7 exist: two elements each in rows 0 to 3 ...
+    changed[1, :4, ::2] = 1
+    changed[1, :4, 4:] = 0  # ... of the left half
+    assert torch.equal(out, x + changed)
+
+
+def test_matrices_in_different_scopes_do_not_share_memory() -> None:
+    """Lane 0 fills the second matrix while the others have still to read the first."""
+    x = torch.randn(8, 8)
+    out = torch.zeros(32)
+    halves = torch.zeros(8, 8).half()
+    launch(
+        """
+        kernel void test(device const float* x [[buffer(0)]], device float* out [[buffer(1)]],
+                         device half* halves [[buffer(2)]], uint lane [[thread_index_in_simdgroup]])
+        {
+            {
+                simdgroup_float8x8 m;
+                simdgroup_load(m, x);
+                out[lane] = m.thread_elements()[0] + m.thread_elements()[1];
+            }
+            {
+                simdgroup_half8x8 m;
+                m.thread_elements() = half2(2, 3);
+                simdgroup_store(m, halves);
+            }
+        }""",
+        x,
+        out,
+        halves,
+    )
+    assert halves.sum() == 32 * 5
+    lanes = torch.arange(32)
+    quad = lanes // 4
+    rows, columns = (quad & 4) + lanes // 2 % 4, (quad & 2) * 2 + lanes % 2 * 2
+    assert torch.equal(out, x[rows, columns] + x[rows, columns + 1])
