@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +44,6 @@ class Library:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._functions: dict[str, Kernel] = {}
-        self._lock = threading.Lock()
 
     @property
     def kernels(self) -> list[str]:
@@ -68,11 +66,10 @@ class Library:
 
     def function(self, host_name: str) -> Kernel:
         """The kernel of that name; compiled when it is asked for the first time."""
-        with self._lock:
-            if host_name not in self._functions:
-                path = self.prebuild(host_name)
-                self._functions[host_name] = Kernel(host_name, self._source, path)
-            return self._functions[host_name]
+        if host_name not in self._functions:
+            kernel = Kernel(host_name, self._source, self.prebuild(host_name))
+            self._functions.setdefault(host_name, kernel)  # another thread may have been faster
+        return self._functions[host_name]
 
 
 class Kernel:

@@ -27,7 +27,7 @@ INCLUDE = HERE / "include"  # the headers that shaders name: macros only
 SHIM = HERE / "shim"  # Metal's language and library, in C++
 
 # Metal of macOS 14 and 15 is C++14.  The shim itself uses what clang offers beyond.
-LANGUAGE = ("-x", "c++", "-std=c++14", "-nostdinc", "-nostdinc++")
+LANGUAGE = ("-x", "c++", "-std=c++14", "-nostdinc", "-nostdinc++", "-fsigned-char")
 
 # Results must not depend on the machine, so the instruction set is fixed.  (Native code would use
 # AVX512-BF16 where it exists, which flushes denormals.)  zig has names of its own.
