@@ -136,10 +136,9 @@ def _find_declarations(tokens: Tokens, skip: set[int]) -> Iterable[Declaration]:
             while tokens.text(first) != "[[":
                 first = tokens.previous(first)
         while tokens.text(tokens.previous(first)) == "]]":
-            while tokens.text(first) != "[[" or first == i:
+            first = tokens.previous(first)
+            while tokens.text(first) != "[[":
                 first = tokens.previous(first)
-                if tokens.text(first) == "[[":
-                    break
         declaration = _read_declaration(tokens, first)
         if declaration is not None:
             yield declaration

@@ -23,8 +23,8 @@ VECTORS |= {f"packed_{scalar}{width}" for scalar in SCALARS for width in (2, 4)}
 
 # Words of C++ that Metal's language does not have.
 REFUSED = {
-    "catch", "double", "dynamic_cast", "goto", "noexcept", "register", "thread_local", "throw",
-    "try", "typeid", "virtual",
+    "catch", "double", "dynamic_cast", "goto", "register", "thread_local", "throw", "try", "typeid",
+    "virtual",
 }  # fmt: skip
 
 

@@ -4,8 +4,7 @@
 
 namespace metal {
 
-// Its members are reached in any address space: it is an aggregate, so indexing needs no member
-// function where the array itself is ours, and the overloads below serve the rest.
+// In thread memory only: C++ has no member functions for other address spaces.
 template <typename T, size_t n>
 struct array {
     T elements[n];

@@ -9,7 +9,7 @@
 namespace metal {
 namespace emulator {
 
-// [[buffer(n)]]: becomes whatever pointer the parameter is.
+// [[buffer(n)]]: becomes whatever pointer or reference the parameter is.
 struct Buffer {
     unsigned index;
     METAL_FUNC void* data() const { return this_lane()->group->launch->buffers[index]; }
@@ -25,17 +25,16 @@ struct Buffer {
     }
 };
 struct BufferReference {
-    unsigned index;
-    METAL_FUNC void* data() const { return this_lane()->group->launch->buffers[index]; }
+    Buffer buffer;
     template <typename T>
     METAL_FUNC operator device T&() const
     {
-        return *(device T*)data();
+        return *(device T*)buffer.data();
     }
     template <typename T>
     METAL_FUNC operator constant T&() const
     {
-        return *(constant T*)data();
+        return *(constant T*)buffer.data();
     }
 };
 

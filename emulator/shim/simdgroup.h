@@ -39,8 +39,6 @@ struct simd_vote {
 
 namespace emulator {
 
-METAL_FUNC uint lane_index() { return this_lane()->index; }
-
 template <typename T>
 METAL_FUNC T& slot(Lane* lane, uint parity, uint index)
 {

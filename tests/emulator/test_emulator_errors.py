@@ -94,7 +94,13 @@ def test_limits(scale: emulator.Kernel) -> None:
     source = (
         HEADER
         + """
-    [[kernel, max_total_threads_per_threadgroup(4 * N)]] void few(device int* x [[buffer(0)]]) { x[0] = 1; }
+    [[kernel, max_total_threads_per_threadgroup(4 * N)]]
+    void few(device int* x [[buffer(0)]]) { x[0] = 1; }
+    [[max_total_threads_per_threadgroup(64)]] [[kernel]] void few2(device int* x) { x[0] = 1; }
+    [[max_total_threads_per_threadgroup(64)]] kernel void few3(device int* x) { x[0] = 1; }
+    template <int n> kernel [[max_total_threads_per_threadgroup(n)]]
+    void some(device int* x [[buffer(0)]]) { x[0] = 1; }
+    template [[host_name("few4")]] kernel void some<64>(device int* x [[buffer(0)]]);
     kernel void large(device float* x [[buffer(0)]], uint i [[thread_index_in_threadgroup]])
     {
         threadgroup float4 a[2048];
@@ -107,8 +113,10 @@ def test_limits(scale: emulator.Kernel) -> None:
     )
     library = emulator.compile(source, defines={"N": 16})
     x = torch.zeros(1, dtype=torch.int32)
-    with pytest.raises(EmulatorError, match="few: 65 threads per threadgroup; at most 64"):
-        library.function("few").launch([x], threadgroups=1, threads=65)
+    for name in ("few", "few2", "few3", "few4"):
+        with pytest.raises(EmulatorError, match=f"{name}: 65 threads per threadgroup; at most 64"):
+            library.function(name).launch([x], threadgroups=1, threads=65)
+        library.function(name).launch([x], threadgroups=1, threads=64)
     with pytest.raises(EmulatorError, match="large: 32784 bytes of threadgroup memory; .* 32768"):
         library.function("large").launch([torch.zeros(32)], threadgroups=1, threads=32)
     with pytest.raises(EmulatorError, match=r"many: buffer\(31\); Metal has 31 buffers"):
