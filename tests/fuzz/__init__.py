@@ -1,0 +1,1 @@
+"""Fuzz: attention calls that nobody thought of, against the reference."""

@@ -1,0 +1,133 @@
+"""Run the kernels on random attention calls and compare them with float64."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from itertools import cycle, islice
+
+import torch
+from metal_flash_sdpa.launchers import shader_path
+from metal_flash_sdpa.launchers.emulator import launch_on
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from emulator import compile as compile_shader
+from tests.cases import Case, Variant, manifest
+from tests.fuzz import search
+from tests.fuzz.calls import Call, from_json
+from tests.parity import workers
+from tests.parity.run import Launch, run
+
+WIDTH = 120  # where the output is not a terminal
+# A search of its own for so many cases, so that a seed means the same on any number of cores.
+PIECE = 25
+VARIANTS = 3  # of each piece: eight cases make a kernel worth compiling
+
+
+@cache
+def launcher(variant: Variant) -> Launch:
+    """The variant's kernel, compiled once and ready to run."""
+    kernel = compile_shader(shader_path(variant.name)).function(variant.name)
+    return partial(launch_on, kernel, workers=1)
+
+
+def warm() -> None:
+    """Let torch set itself up, which every forked process then inherits."""
+    torch.set_num_threads(1)
+    run(Case("warm", (40,), (40,)), manifest()[0], lambda *_: None)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="nox -s fuzz --", description=__doc__)
+    parser.add_argument("--cases", type=int, default=100, help="default: 100")
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--replay", metavar="JSON", help="run this call alone")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="default: one per core"
+    )
+    return parser.parse_args()
+
+
+def command(call: Call) -> str:
+    """What repeats a call alone."""
+    return f"nox -s fuzz -- --replay {shlex.quote(call.to_json())}"
+
+
+def replay(text: str, console: Console) -> int:
+    """Run one call again and say how it went."""
+    try:
+        call = from_json(text, manifest())
+    except ValueError as error:
+        console.print(f"--replay: {error}", markup=False)
+        return 2
+    why = search.why_wrong(call, launcher)
+    console.print(f"FAIL {why}" if why else "PASS", markup=False)
+    return 1 if why else 0
+
+
+def pieces(cases: int, seed: int) -> list[Callable[[], search.Found]]:
+    """The run in pieces, among which the variants are shared out."""
+    variants = list(manifest())
+    random.Random(seed).shuffle(variants)
+    turn = cycle(variants)
+    return [
+        partial(
+            search.search,
+            list(islice(turn, VARIANTS)),
+            launcher,
+            min(PIECE, cases - begin),
+            seed * 1_000_003 + begin,
+        )
+        for begin in range(0, cases, PIECE)
+    ]
+
+
+def run_pieces(
+    tasks: Sequence[Callable[[], search.Found]], processes: int, console: Console
+) -> list[search.Found]:
+    """What each piece found, under a progress bar."""
+    done = []
+    columns = (TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("", total=len(tasks) * PIECE)
+        for _, found in workers.run(tasks, processes):
+            if isinstance(found, Exception):  # calls have processes of their own: our fault
+                raise found
+            done.append(found)
+            progress.advance(bar, PIECE)
+            if not console.is_terminal:
+                console.print(f"cases: {sum(f.calls for f in done)}")
+    return done
+
+
+def main() -> int:
+    chosen = options()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    warm()
+    if chosen.replay:
+        return replay(chosen.replay, console)
+    begin = time.perf_counter()
+    found = run_pieces(pieces(chosen.cases, chosen.seed), chosen.processes, console)
+    failures = [f.failure for f in found if f.failure]
+    for failure in failures:
+        console.print("[bold red]FAIL[/]", failure.call.variant.name)
+        console.print(f"     {failure.call.case}", markup=False, soft_wrap=True)
+        console.print(f"     {failure.why}", markup=False, soft_wrap=True)
+        console.print(f"     {command(failure.call)}", markup=False, soft_wrap=True)
+    verdict = "[bold red]FAIL[/]" if failures else "[bold green]PASS[/]"
+    console.print(
+        f"{verdict} {sum(f.calls for f in found):,} cases, seed {chosen.seed}, "
+        f"{len(failures)} failures, {time.perf_counter() - begin:.0f} s"
+    )
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

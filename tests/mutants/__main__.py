@@ -1,0 +1,136 @@
+"""Break the templates in every way that operators.py knows, and see whether the tests notice."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tests.mutants import report, trial
+from tests.mutants.breeding import Mutant, breed, templates
+from tests.mutants.verdict import STORE, Store, Verdict, orphans, reasons
+from tests.parity import workers
+
+WIDTH = 120  # where the output is not a terminal
+
+
+def shard(text: str) -> tuple[int, int]:
+    """'i/n', i from 1 to n."""
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be i/n with i from 1 to n")
+    return int(index), int(count)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="nox -s mutants --", description=__doc__)
+    parser.add_argument("--list", action="store_true", help="print the mutants and try none")
+    parser.add_argument("--only", metavar="ID", help="only this mutant, or all whose id begins so")
+    parser.add_argument("--sample", type=int, metavar="N", help="only N of them, drawn by the seed")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
+    parser.add_argument("--shard", type=shard, metavar="i/n", help="only the i-th of n parts")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep verdicts that are known and still hold"
+    )
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="default: one per core"
+    )
+    return parser.parse_args()
+
+
+def select(mutants: Sequence[Mutant], chosen: argparse.Namespace) -> list[Mutant]:
+    """The mutants asked for."""
+    selected = [m for m in mutants if chosen.only is None or m.id.startswith(chosen.only)]
+    if chosen.sample is not None:
+        size = min(chosen.sample, len(selected))
+        selected = random.Random(chosen.seed).sample(selected, size)
+    if chosen.shard:
+        index, count = chosen.shard
+        selected = selected[index - 1 :: count]
+    return selected
+
+
+def judge(
+    mutants: Sequence[Mutant], texts: dict[str, str], store: Store, chosen: argparse.Namespace
+) -> Iterator[tuple[Mutant, Verdict]]:
+    """Each mutant and its verdict: the known ones first, the others as their trials end."""
+    waiting = []
+    for mutant in mutants:
+        known = store.get(mutant) if chosen.resume else None
+        if known is None:
+            waiting.append(mutant)
+        else:
+            yield mutant, known
+    originals = trial.shaders(texts)
+    tasks = [partial(trial.attempt, {**texts, m.file: m.text}, originals) for m in waiting]
+    for index, result in workers.run(tasks, chosen.processes):
+        if isinstance(result, Exception):  # cases have processes of their own: this is our fault
+            raise RuntimeError(f"{waiting[index].id} could not be tried") from result
+        store.put(waiting[index], result)
+        yield waiting[index], result
+
+
+def try_all(
+    mutants: Sequence[Mutant], texts: dict[str, str], chosen: argparse.Namespace, console: Console
+) -> dict[Mutant, Verdict]:
+    """Verdicts of all mutants, under a progress bar."""
+    verdicts: dict[Mutant, Verdict] = {}
+    columns = (
+        TextColumn("mutants"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("", total=len(mutants))
+        for mutant, verdict in judge(mutants, texts, Store(texts), chosen):
+            verdicts[mutant] = verdict
+            alive = sum(not v.killed for v in verdicts.values())
+            progress.update(bar, advance=1, description=f"{alive} survive")
+            if not console.is_terminal and (
+                len(verdicts) % 25 == 0 or len(verdicts) == len(mutants)
+            ):
+                console.print(
+                    f"mutants: {len(verdicts)} of {len(mutants)}, {alive} survive", highlight=False
+                )
+    return verdicts
+
+
+def main() -> int:
+    chosen = options()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    texts = templates()
+    mutants = breed(texts)
+    listed = reasons()
+    selected = select(mutants, chosen)
+    if chosen.list:
+        report.print_list(selected, console)
+        return 0
+    if lost := orphans(mutants, listed):
+        console.print("survivors.toml lists what is no mutant:", *lost, sep="\n  ")
+        return 1
+    if not selected:
+        console.print(f"no mutant's id begins with {chosen.only}; --list prints them")
+        return 1
+
+    # Shaders that nobody needs again stay out of the emulator's own cache.
+    os.environ.setdefault("METAL_EMULATOR_CACHE", str(STORE / "cache"))
+    trial.warm()
+    healthy = trial.attempt(texts, {})
+    if healthy.killed:
+        console.print(f"the templates fail as they are: {healthy}", markup=False)
+        return 1
+    verdicts = try_all(selected, texts, chosen, console)
+    whole = len(selected) == len(mutants)
+    return report.print_report(report.Score(verdicts, listed, whole), console)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

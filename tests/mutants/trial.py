@@ -1,0 +1,137 @@
+"""Puts templates to the test: representative kernels are rendered, compiled and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache, partial
+from itertools import cycle
+from typing import Any
+
+import torch
+from jinja2 import DictLoader, Environment
+from metal_flash_sdpa.launchers.emulator import launch_on
+
+import emulator
+from codegen import matrix, render
+from tests.cases import Case, Variant, cases
+from tests.mutants import isolated
+from tests.mutants.verdict import Verdict
+from tests.parity.run import Outcome, run
+
+# Turn on when the emulator has launch(check=True): every case then runs under the checks too.
+CHECKS = False
+
+# Between them, and one mode each, they take every branch of the templates: both kinds of element,
+# one and two row fragments, a head_dim that CHAIN divides and one that it does not.  What is
+# cheap to compile and knows most cases comes first, because most mutants die at once.
+SHAPES = (
+    (72, "float32"),
+    (32, "float16"),
+    (64, "bfloat16"),
+    (32, "float32"),
+    (72, "float16"),
+    (128, "bfloat16"),
+)
+MODES = tuple((mask, sinks) for mask in ("window", "causal", "full") for sinks in (True, False))
+
+# Case names, those that kill most first; the others follow in their own order.
+KILLERS = ("tile edges", "sliced", "GQA 8/2", "empty sequences", "softcap 30", "padded")
+
+COMPILE_SECONDS = 60  # of CPU time; 1 to 2 are usual
+CASE_SECONDS = 10  # of CPU time; 0.05 are usual
+
+
+def representatives() -> tuple[matrix.Variant, ...]:
+    """The variants that mutants are tried on, in the order of trial: one per family and mode."""
+    variants = matrix.matrix()
+    families = dict.fromkeys(v.family for v in variants)
+    return tuple(
+        v
+        for family in families
+        for (head_dim, dtype), (mask, sinks) in zip(cycle(SHAPES), MODES)
+        for v in variants
+        if (v.family, v.head_dim, v.dtype, v.mask, v.sinks)
+        == (family, head_dim, dtype, mask, sinks)
+    )
+
+
+def shaders(texts: Mapping[str, str]) -> dict[str, str]:
+    """The representatives rendered from these templates: kernel name -> Metal source."""
+    jinja: Environment = render.environment()
+    jinja.loader = DictLoader(dict(texts))
+    return {v.name: render.shader(v, jinja) for v in representatives()}
+
+
+def in_order(variant: Variant) -> list[Case]:
+    """The variant's cases, likely killers first."""
+    rank = {name: i for i, name in enumerate(KILLERS)}
+    return sorted(cases(variant), key=lambda case: rank.get(case.name, len(rank)))
+
+
+@cache
+def warm() -> None:
+    """Let torch set itself up, which every forked process then inherits: half a second per case."""
+    torch.set_num_threads(1)
+    variant = Variant(**representatives()[0].manifest_row())  # type: ignore[arg-type]
+    run(in_order(variant)[0], variant, lambda *_: None)
+
+
+def attempt(texts: Mapping[str, str], originals: Mapping[str, str]) -> Verdict:
+    """Try the templates on all representatives that they change, up to the first failure.
+
+    `originals` are the shaders of the templates without a mistake.
+    """
+    warm()
+    try:
+        sources = shaders(texts)
+    except render.RenderError as error:
+        return Verdict("template", "", "", str(error).splitlines()[0])
+    for row in representatives():
+        if sources[row.name] != originals.get(row.name):
+            variant = Variant(**row.manifest_row())  # type: ignore[arg-type]
+            verdict = try_variant(variant, sources[row.name])
+            if verdict.killed:
+                return verdict
+    return Verdict("survived")
+
+
+def try_variant(variant: Variant, source: str) -> Verdict:
+    """Try one shader on its variant's cases."""
+    try:
+        library = emulator.compile(source)
+        isolated.call(partial(library.prebuild, variant.name), COMPILE_SECONDS)
+        kernel = library.function(variant.name)
+    except (emulator.EmulatorError, isolated.CrashError, isolated.TimeLimitError) as error:
+        why = next((line for line in str(error).splitlines() if "error:" in line), str(error))
+        return Verdict("compiler", variant.name, "", why)
+    for case, options in runs(variant):
+        launch = partial(launch_on, kernel, workers=1, **options)
+        verdict = try_case(case, variant, partial(run, case, variant, launch))
+        if verdict.killed:
+            return verdict
+    return Verdict("survived")
+
+
+def runs(variant: Variant) -> Iterator[tuple[Case, dict[str, Any]]]:
+    """Every case, and how it is launched: the fast way first."""
+    chosen = in_order(variant)
+    yield from ((case, {}) for case in chosen)
+    if CHECKS:
+        # The checks shadow every byte, and 2^31 elements lie between the heads of this layout.
+        yield from ((case, {"check": True}) for case in chosen if case.layout != "far")
+
+
+def try_case(case: Case, variant: Variant, task: Callable[[], Outcome]) -> Verdict:
+    """Run one case in a process of its own and judge it."""
+    verdict = Verdict("survived", variant.name, case.name)
+    try:
+        outcome = isolated.call(task, CASE_SECONDS)
+    except isolated.TimeLimitError as error:
+        return replace(verdict, how="time limit", why=str(error))
+    except isolated.CrashError as error:
+        return replace(verdict, how="crash", why=str(error))
+    if outcome.ok:
+        return verdict
+    how = "damage" if outcome.damage else "emulator" if outcome.problem else "wrong numbers"
+    return replace(verdict, how=how, why=outcome.explain())
