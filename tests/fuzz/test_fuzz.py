@@ -107,14 +107,27 @@ def test_what_is_no_call_is_refused(text: str) -> None:
     assert session.replay(text, Console(quiet=True)) == 2
 
 
-def test_only_an_error_in_what_the_dtype_cannot_hold_is_underflow() -> None:
+def outcome(max_abs: float, cosine: float, damage: int = 0) -> Outcome:
+    out = Error(max_abs, 2e-4, cosine, 0.999999, (0,), 0.0, max_abs)
+    return Outcome("one", out, Error(0.0, 1.0, 1.0, 0.0, (), 0.0, 0.0), damage)
+
+
+def test_the_cosine_is_not_asked_of_what_the_dtype_cannot_hold() -> None:
     call = Call(CAUSAL, Case("one", (1,), (1,), causal=True))
-    tiny = Error(1e-13, 2e-4, 0.0, 0.999999, (0,), 0.0, 1e-13)
-    exact = Error(0.0, 1.0, 1.0, 0.0, (), 0.0, 0.0)
-    assert search.only_underflow(call, Outcome("one", tiny, exact, 0))
-    assert not search.only_underflow(call, Outcome("one", tiny, exact, 1))
-    large = Error(1e-5, 2e-4, 0.9, 0.999999, (0,), 0.0, 1e-5)
-    assert not search.only_underflow(call, Outcome("one", large, exact, 0))
+    assert search.widened(call, outcome(1e-13, 0.0)).ok
+    assert not search.widened(call, outcome(1e-13, 0.0, damage=1)).ok
+    assert not search.widened(call, outcome(1e-5, 0.9)).ok
+
+
+def test_the_tolerance_grows_with_the_values_and_scores_only() -> None:
+    def extra(**options: float) -> float:
+        call = Call(CAUSAL, Case("one", (1,), (1,), causal=True, **options))  # type: ignore[arg-type]
+        return search.widened(call, outcome(0.0, 1.0)).out.tolerance - 2e-4
+
+    assert extra() == pytest.approx(2e-4, rel=0.05)  # once more the floor of float16
+    assert extra(value_std=100.0) == pytest.approx(2e-2, rel=0.05)
+    assert extra(score_std=2500.0) == pytest.approx(2e-4 + 2.0**-24 * 13750 * 11, rel=0.05)
+    assert extra(score_std=2500.0, softcap=50.0) == pytest.approx(2e-4, rel=0.3)
 
 
 def test_pieces_share_out_the_variants() -> None:
