@@ -105,6 +105,9 @@ def try_variant(variant: Variant, source: str) -> Verdict:
     except (emulator.EmulatorError, isolated.CrashError, isolated.TimeLimitError) as error:
         why = next((line for line in str(error).splitlines() if "error:" in line), str(error))
         return Verdict("compiler", variant.name, "", why)
+    if kernel.threadgroup_bytes != variant.threadgroup_bytes:
+        why = f"{kernel.threadgroup_bytes} bytes of threadgroup memory are not what the matrix says"
+        return Verdict("memory", variant.name, "", why)
     for case, options in runs(variant):
         launch = partial(launch_on, kernel, workers=1, **options)
         verdict = try_case(case, variant, partial(run, case, variant, launch))

@@ -15,10 +15,19 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 STORE = ROOT / "build" / "mutants"
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 
-# How a mutant dies, in the order of the table: Jinja or the compiler refuses it, the output is
-# wrong, memory around the output is overwritten, the process ends, it does not end, or the
-# emulator raises (a bad launch; the checks).
-KILLED = ("template", "compiler", "wrong numbers", "damage", "crash", "time limit", "emulator")
+# How a mutant dies, in the order of the table: Jinja or the compiler refuses it, it takes more or
+# less threadgroup memory than the matrix says, the output is wrong, memory around the output is
+# overwritten, the process ends, it does not end, or the emulator raises (the checks).
+KILLED = (
+    "template",
+    "compiler",
+    "memory",
+    "wrong numbers",
+    "damage",
+    "crash",
+    "time limit",
+    "emulator",
+)
 
 # What a verdict depends on beside the shader: the tests, what they import, and the emulator.
 WITNESSES = (
