@@ -63,6 +63,20 @@ def parity(session: nox.Session) -> None:
 
 
 @nox.session(venv_params=WITH_TORCH)
+def mutants(session: nox.Session) -> None:
+    """Break the templates on purpose: do the tests notice?  (`-- --sample 30`, `-- --shard 1/4`)."""
+    install(session, "test", "torch")
+    session.run("python", "-m", "tests.mutants", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def fuzz(session: nox.Session) -> None:
+    """Random attention calls against float64 (`-- --cases 2000 --seed 1`)."""
+    install(session, "test", "torch")
+    session.run("python", "-m", "tests.fuzz", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
 def local(session: nox.Session) -> None:
     """The inner loop: format, generate, lint, test."""
     install(session, "lint", "test", "torch")
