@@ -64,7 +64,7 @@ def parity(session: nox.Session) -> None:
 
 @nox.session(venv_params=WITH_TORCH)
 def mutants(session: nox.Session) -> None:
-    """Break the templates on purpose: do the tests notice?  (`-- --sample 30`, `-- --shard 1/4`)."""
+    """Break the templates on purpose: do the tests notice?  (`-- --sample 30`, `--shard 1/4`)."""
     install(session, "test", "torch")
     session.run("python", "-m", "tests.mutants", *session.posargs, env=SOURCES)
 
