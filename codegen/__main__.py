@@ -11,6 +11,7 @@ import argparse
 import sys
 
 from codegen.matrix import MatrixError, Variant, matrix
+from codegen.project import ProjectError
 from codegen.render import RenderError, compare, outputs, write
 from codegen.tiles import TileError
 
@@ -44,7 +45,7 @@ def main() -> int:
             print_matrix(variants)
             return 0
         files = outputs(variants)
-    except (MatrixError, TileError, RenderError) as error:
+    except (MatrixError, ProjectError, RenderError, TileError) as error:
         print(f"codegen: {error}", file=sys.stderr)
         return 1
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from codegen import arguments
 from codegen.matrix import MASKS, Variant
+from codegen.project import project
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"
@@ -20,6 +21,8 @@ METAL_TYPES = {"float16": "half", "bfloat16": "bfloat", "float32": "float"}
 README = "README.md"
 README_TABLE = re.compile(r"(<!-- support table: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
 PACKAGE_MODULE = "torch-ext/metal_flash_sdpa/_variants.py"
+BUILD_TOML = "build.toml"
+NATIVE_SUFFIXES = (".cpp", ".h", ".mm")
 
 
 class RenderError(RuntimeError):
@@ -94,6 +97,19 @@ def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
     )
 
 
+def native_sources(root: Path = ROOT) -> list[str]:
+    """The native launcher's sources: what lies directly in torch-ext/."""
+    found = (path for path in (root / "torch-ext").iterdir() if path.suffix in NATIVE_SUFFIXES)
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def build_toml(variants: Iterable[Variant], jinja: Environment) -> str:
+    """What kernel-builder builds: the project, the native sources and every shader."""
+    return jinja.get_template("build.toml.j2").render(
+        banner=BANNER, project=project(ROOT), native=native_sources(), variants=tuple(variants)
+    )
+
+
 def support_table(variants: Iterable[Variant]) -> str:
     """The README's table of what is supported, in Markdown."""
     rows: dict[int, list[Variant]] = {}
@@ -128,6 +144,7 @@ def outputs(variants: tuple[Variant, ...], templates: Path = TEMPLATES) -> dict[
     files = {f"generated/{variant.file}": shader(variant, jinja) for variant in variants}
     files["generated/manifest.json"] = manifest(variants)
     files[PACKAGE_MODULE] = package_module(variants, jinja)
+    files[BUILD_TOML] = build_toml(variants, jinja)
     files[README] = readme(variants, (ROOT / README).read_text())
     return files
 

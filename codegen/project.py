@@ -1,0 +1,48 @@
+"""What the project is called and which version it is: pyproject.toml says so, once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class ProjectError(ValueError):
+    """pyproject.toml without something that a build needs; the message says what."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """[project] of pyproject.toml, as far as the builds use it."""
+
+    name: str
+    version: str
+    license: str
+    dependencies: tuple[str, ...]
+
+    @property
+    def release(self) -> int:
+        """The version on the Hub, an integer: the major number of the package's version."""
+        return int(self.version.split(".")[0])
+
+    @property
+    def oldest_torch(self) -> tuple[int, int]:
+        """The first torch release that the package runs on."""
+        for dependency in self.dependencies:
+            if found := re.fullmatch(r"torch>=(\d+)\.(\d+)", dependency):
+                return int(found[1]), int(found[2])
+        raise ProjectError(
+            f"pyproject.toml: no torch>=X.Y among the dependencies {self.dependencies}"
+        )
+
+
+def project(root: Path) -> Project:
+    """Read pyproject.toml.  Raises ProjectError naming the key that is not there."""
+    table = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    try:
+        return Project(
+            table["name"], table["version"], table["license"], tuple(table["dependencies"])
+        )
+    except KeyError as error:
+        raise ProjectError(f"pyproject.toml: [project] has no {error}") from error
