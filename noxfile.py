@@ -16,6 +16,8 @@ SOURCES = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "torch-ext")))}
 TORCH = os.environ.get("METAL_FLASH_SDPA_TORCH", "")
 WITH_TORCH = ["--system-site-packages"] if TORCH == "installed" else []
 
+VERMIN = ["--violations", "--no-tips", "--quiet", "--eval-annotations", "--feature=union-types"]
+
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
@@ -40,11 +42,13 @@ def gen(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Format and types of all Python, freshness of generated/."""
+    """Format and types of all Python, oldest Python of the package, freshness of generated/."""
     install(session, "lint")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
+    oldest = PYPROJECT["project"]["requires-python"].removeprefix(">=")
+    session.run("vermin", f"--target={oldest}-", *VERMIN, "torch-ext")
     session.run("python", "-m", "codegen", "--check")
 
 
@@ -60,6 +64,12 @@ def parity(session: nox.Session) -> None:
     """Run every kernel over its cases against float64 (`-- --help` lists what narrows it)."""
     install(session, "test", "torch")
     session.run("python", "-m", "tests.parity", *session.posargs, env=SOURCES)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Assemble build/torch-metal, the build without a toolchain (`-- --output DIRECTORY`)."""
+    session.run("python", "-m", "ci.build", *session.posargs)
 
 
 @nox.session(venv_params=WITH_TORCH)
