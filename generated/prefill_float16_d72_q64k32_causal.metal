@@ -271,22 +271,6 @@ inline void scale_scores(thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS
     }
 }
 
-// O += P V.
-inline void add_weighted_values(
-    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS],
-    thread ElementMatrix (&weights)[ROW_FRAGMENTS][K_FRAGMENTS], threadgroup const element* v_block)
-{
-    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
-        UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
-            ElementMatrix values;
-            simdgroup_load(values, v_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
-            UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
-                simdgroup_multiply_accumulate(outputs[r][d], weights[r][c], values, outputs[r][d]);
-            }
-        }
-    }
-}
-
 // Multiplies each row of O by its factor.
 inline void scale_outputs(thread FloatMatrix (&outputs)[D_FRAGMENTS], float factor)
 {
@@ -310,11 +294,11 @@ inline void clear(
     }
 }
 
-// Online softmax: P = 2^(S - max), and what was summed under the old maximum is rescaled.
+// Online softmax: P = 2^(S - max); what was summed under the old maximum counts times `factor`.
 inline void update_softmax(
-    thread ElementMatrix (&weights)[ROW_FRAGMENTS][K_FRAGMENTS],
-    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS], thread float (&row_max)[ROW_FRAGMENTS],
-    thread float (&row_sum)[ROW_FRAGMENTS], thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS])
+    thread ElementMatrix (&weights)[ROW_FRAGMENTS][K_FRAGMENTS], thread float (&factor)[ROW_FRAGMENTS],
+    thread float (&row_max)[ROW_FRAGMENTS], thread float (&row_sum)[ROW_FRAGMENTS],
+    thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS])
 {
     UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
         float new_max = row_max[r];
@@ -323,11 +307,9 @@ inline void update_softmax(
         }
         new_max = row_reduce_max(new_max);
 
-        const float factor = fast::exp2(row_max[r] - new_max);
+        factor[r] = fast::exp2(row_max[r] - new_max);
         row_max[r] = new_max;
-        row_sum[r] *= factor;
-        scale_outputs(outputs[r], factor);
-
+        row_sum[r] *= factor[r];
         UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
             UNROLL for (int i = 0; i < 2; ++i) {
                 const float weight = fast::exp2(scores[r][c].thread_elements()[i] - new_max);
@@ -347,6 +329,25 @@ inline void finish_softmax(
         row_sum[r] = row_reduce_sum(row_sum[r]);
         // A row that sees no key has sum 0 and O 0, and stays so.
         scale_outputs(outputs[r], row_sum[r] == 0.0f ? 0.0f : 1.0f / row_sum[r]);
+    }
+}
+
+// O = factor O + P V.
+inline void add_weighted_values(
+    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS], thread float (&factor)[ROW_FRAGMENTS],
+    thread ElementMatrix (&weights)[ROW_FRAGMENTS][K_FRAGMENTS], threadgroup const element* v_block)
+{
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+        scale_outputs(outputs[r], factor[r]);
+    }
+    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+            ElementMatrix values;
+            simdgroup_load(values, v_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
+            UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+                simdgroup_multiply_accumulate(outputs[r][d], weights[r][c], values, outputs[r][d]);
+            }
+        }
     }
 }
 
@@ -414,6 +415,7 @@ void prefill_float16_d72_q64k32_causal(
     FloatMatrix scores[ROW_FRAGMENTS][K_FRAGMENTS];
     ElementMatrix weights[ROW_FRAGMENTS][K_FRAGMENTS];
     FloatMatrix outputs[ROW_FRAGMENTS][D_FRAGMENTS];
+    float factor[ROW_FRAGMENTS];  // of the outputs so far, when the maximum has grown
     float row_max[ROW_FRAGMENTS]; // of base-2 scores
     float row_sum[ROW_FRAGMENTS]; // this lane's share of the softmax denominator
 
@@ -431,8 +433,8 @@ void prefill_float16_d72_q64k32_causal(
         if (key < band.inner_begin || key + BLOCK_K > band.inner_end) {
             mask_scores(scores, tile, key, place);
         }
-        update_softmax(weights, outputs, row_max, row_sum, scores);
-        add_weighted_values(outputs, weights, v_block);
+        update_softmax(weights, factor, row_max, row_sum, scores);
+        add_weighted_values(outputs, factor, weights, v_block);
     }
 
     finish_softmax(outputs, row_max, row_sum);

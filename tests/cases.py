@@ -53,6 +53,7 @@ class Case:
     softmax_scale: float | None = None  # None: head_dim ** -0.5
     score_std: float = 1.0  # standard deviation of the scores at the default scale
     value_std: float = 1.0
+    value_mean: float = 0.0
     sinks: tuple[float, ...] = (0.5, -1.5, 2.0)  # repeated over the heads
     layout: str = "contiguous"  # of q, k, v and out: see LAYOUTS
     nan_in: str = ""  # put one NaN into the last row of this tensor
@@ -65,13 +66,19 @@ class Case:
         if not self.packed and len({*zip(self.q_lens, self.k_lens)}) != 1:
             raise ValueError("a padded batch has sequences of one length")
 
+    def layout_of(self, tensor: str) -> str:
+        """How q, k, v or out lies in memory."""
+        return MIXED[tensor] if self.layout == "mixed" else self.layout
+
 
 LAYOUTS = {
     "contiguous": "(batch, row, head, dim)",
     "transposed": "(batch, head, row, dim), seen as (batch, row, head, dim)",
     "sliced": "heads and rows cut from wider ones, each at an odd offset",
     "far": "the last head lies more than 2^31 elements after the first",
+    "mixed": "no two of q, k, v and out have a stride in common: see MIXED",
 }
+MIXED = {"q": "transposed", "k": "sliced", "v": "contiguous", "out": "sliced"}
 
 MASK_OPTIONS = {
     "full": {},
@@ -95,6 +102,8 @@ def everywhere(variant: Variant) -> Iterator[Case]:
     edges = (1, k - 1, k, k + 1, q - 1, q, q + 1, 2 * q + k + 5)
     yield Case("tile edges", edges, edges)
     yield Case("padded", (q + 3, q + 3), (q + 3, q + 3), heads=2, kv_heads=2, packed=False)
+    rows, keys = (2 * q + 3,) * 2, (q + 2 * k + 5,) * 2
+    yield Case("padded, several tiles", rows, keys, 4, 2, packed=False, layout="mixed")
     yield Case("padded, one row", (1, 1, 1), (k + 2,) * 3, heads=4, kv_heads=2, packed=False)
     yield Case("several blocks", (3 * q + 17,), (5 * k + 3 * q + 7,), heads=2, kv_heads=1)
     yield Case(
@@ -110,11 +119,16 @@ def everywhere(variant: Variant) -> Iterator[Case]:
         yield Case(
             f"softcap {softcap:.0f}", (q + 5,), (q + k + 9,), score_std=25.0, softcap=softcap
         )
+    yield Case("softcap 0.5", (q + 5,), (k + 9,), score_std=2.0, softcap=0.5)
     yield Case("scale 1", (41,), (50,), softmax_scale=1.0, score_std=0.3)
     yield Case("scale negative", (41,), (50,), softmax_scale=-0.2)
     yield Case("scores to 1e4", (q + 1,), (2 * k + 3,), heads=2, score_std=2500.0)
+    yield Case("scores all 0", (q + 1, 3), (k + 3, 2), score_std=0.0)
+    # Outputs near 1 after many blocks: what is rounded once per block would show.
+    yield Case("many blocks", (9,), (60 * k + 7,), value_mean=1.0)
     yield Case("transposed", (q + 2,) * 2, (k + 3,) * 2, 4, 2, packed=False, layout="transposed")
     yield Case("sliced", (q + 2, 7), (k + 3, 19), 4, 2, layout="sliced")
+    yield Case("mixed strides", (q + 2, 7), (k + 3, 2 * k), 4, 2, layout="mixed")
     yield Case("past 2^31 elements", (9,), (k + 1,), 2, 2, layout="far")
     # The NaN is in the last sequence, whose one query sees every key; the first stays finite.
     for tensor in ("q", "k", "v"):
@@ -139,6 +153,7 @@ def of_mask(variant: Variant) -> Iterator[Case]:
         window = (left, right)
         yield Case(f"window {window}", (n,), (n,), window_size=window)
     # Windows that leave some rows without a key, on either side.
+    yield Case("window wider than the keys", (n, 3), (k + 3, 5), window_size=(2 * k + 9,) * 2)
     yield Case("window, keys run out", (n, 40), (k + 1, n), window_size=(5, 2))
     yield Case("window, keys to spare", (k + 1, 1), (n, n), window_size=(5, 2))
     yield Case("window and causal", (n, 9), (n, 70), 2, 1, causal=True, window_size=(33, 64))

@@ -19,10 +19,10 @@ MOST_SEQUENCES = 4
 MOST_HEADS = 8
 
 # Between the heads of the layout "far" lie 2^31 elements; the parity cases have it.
-LAYOUTS = ("contiguous", "transposed", "sliced")
+LAYOUTS = ("contiguous", "transposed", "sliced", "mixed")
 SCALES = (None, 1.0, 0.01, -0.2)  # None: head_dim ** -0.5
 SPREADS = (1.0, 0.0, 0.1, 25.0, 2500.0)  # standard deviations of the scores
-SOFTCAPS = (0.0, 30.0, 50.0, 1.0)
+SOFTCAPS = (0.0, 30.0, 50.0, 1.0, 0.5)
 SINKS = (0.0, 0.5, -1.5, 4.0, 30.0, 1e4, -1e4, float("-inf"))
 
 

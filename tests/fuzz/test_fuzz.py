@@ -62,7 +62,7 @@ def test_the_kernels_as_they_are_pass() -> None:
 
 
 def test_a_seed_draws_the_same_calls() -> None:
-    bug = broken("row_sum[r] *= factor;", "")
+    bug = broken("row_sum[r] *= factor[r];", "")
     first, second = (search.search([CAUSAL], bug, 25, seed=1) for _ in range(2))
     assert first == second
 
@@ -71,7 +71,7 @@ def test_a_seed_draws_the_same_calls() -> None:
     ("old", "new", "least"),
     [
         # Two blocks of keys are needed before a rescale is missed.
-        ("row_sum[r] *= factor;", "", lambda case: max(case.k_lens) > CAUSAL.block_k),
+        ("row_sum[r] *= factor[r];", "", lambda case: max(case.k_lens) > CAUSAL.block_k),
         ("const int kv_head = head / n.group", "const int kv_head = 0", lambda c: c.kv_heads > 1),
         ("if (row >= rows) {", "if (row > rows) {", lambda case: sum(case.q_lens) > 0),
     ],

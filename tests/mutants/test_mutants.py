@@ -109,7 +109,7 @@ def test_the_unbroken_templates_survive() -> None:
 @pytest.mark.parametrize(
     ("was", "becomes", "how"),
     [
-        ("row_sum[r] *= factor;", ";", {"wrong numbers"}),
+        ("row_sum[r] *= factor[r];", ";", {"wrong numbers"}),
         ("if (row >= rows) {", "if (row > rows) {", {"damage", "wrong numbers"}),
         ("while (end - sequence > 1) {", "while (end - sequence >= 1) {", {"time limit"}),
         ("band.end = tile.k_len;", "band.end = tile.q_len;", {"wrong numbers"}),

@@ -18,8 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from codegen.matrix import matrix
 from codegen.render import compare as compare_generated
 from codegen.render import outputs
+from emulator import compile as compile_metal
 from tests import cases as table
-from tests.cases import Case, Variant, manifest
+from tests.cases import GENERATED, Case, Variant, manifest
 from tests.parity import large, report, workers
 from tests.parity.run import Launch, Outcome, run
 
@@ -47,7 +48,17 @@ def run_variant(variant: Variant, chosen: Sequence[Case], device: str) -> report
     launch = launcher(device)
     tensors_on = "mps" if device == "mps" else "cpu"
     results = tuple(run(case, variant, launch, tensors_on) for case in chosen)
-    return report.VariantResult(variant, results, time.perf_counter() - start)
+    problem = "" if device == "mps" else wrong_manifest(variant)
+    return report.VariantResult(variant, results, time.perf_counter() - start, problem)
+
+
+def wrong_manifest(variant: Variant) -> str:
+    """What the manifest says of the kernel's threadgroup memory and the compiler does not."""
+    library = compile_metal(GENERATED / variant.file)
+    declared = library.function(variant.name).threadgroup_bytes
+    if declared == variant.threadgroup_bytes:
+        return ""
+    return f"{declared} bytes of threadgroup memory; the manifest has {variant.threadgroup_bytes}"
 
 
 def run_seed_row(case: Case, variant: Variant, device: str) -> report.SeedRow:

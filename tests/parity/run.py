@@ -77,12 +77,14 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
     shapes["v"], shapes["out"] = shapes["k"], shapes["q"]
 
     arenas = {
-        name: Arena((*shape, head_dim), dtype, case.layout, device, case.packed)
+        name: Arena((*shape, head_dim), dtype, case.layout_of(name), device, case.packed)
         for name, shape in shapes.items()
     }
     spread = {"q": case.score_std**0.5, "k": case.score_std**0.5, "v": case.value_std}
     for name, std in spread.items():
         values = torch.randn(arenas[name].view.shape, generator=generator) * std
+        if name == "v":
+            values += case.value_mean
         if case.nan_in == name:
             values.view(-1, values.shape[-2], head_dim)[-1, 0, head_dim // 2] = torch.nan
         arenas[name].fill(values)
