@@ -73,6 +73,13 @@ def build(session: nox.Session) -> None:
 
 
 @nox.session(venv_params=WITH_TORCH)
+def wheel(session: nox.Session) -> None:
+    """Build the pure-Python wheel in build/wheel and try it in an empty environment."""
+    install(session, "wheel", "torch")
+    session.run("python", "-m", "ci.wheel")
+
+
+@nox.session(venv_params=WITH_TORCH)
 def mutants(session: nox.Session) -> None:
     """Break the templates on purpose: do the tests notice?  (`-- --sample 30`, `--shard 1/4`)."""
     install(session, "test", "torch")

@@ -1,0 +1,88 @@
+"""Builds the wheel, and tries it in an empty environment away from the repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ci.build import ROOT
+
+# Runs in the empty environment: plans a call, finds the shader of every kernel.
+TRIAL = """
+import json
+import metal_flash_sdpa
+from metal_flash_sdpa import plan
+from metal_flash_sdpa._variants import VARIANTS
+from metal_flash_sdpa.launchers import shader_path
+
+strides = [(0, 512, 64)] * 4
+request = plan.Request("float16", 64, 8, 8, 1, 100, 100, True, *strides, softmax_scale=0.125)
+print(json.dumps({
+    "package": metal_flash_sdpa.__file__,
+    "kernel": plan.plan_prefill(request).kernel,
+    "shaders": [str(shader_path(variant.name)) for variant in VARIANTS.values()],
+}))
+"""
+
+
+class WheelError(RuntimeError):
+    """A wheel that cannot be built or does not work where it was installed."""
+
+
+def run(*command: str | Path, cwd: Path = ROOT) -> str:
+    """What a command prints.  Raises WheelError with all that it said."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise WheelError(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def build(directory: Path) -> Path:
+    """Build the wheel of this checkout into a directory; return its path."""
+    options = ("--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir")
+    with tempfile.TemporaryDirectory() as scratch:
+        run(sys.executable, "-m", "pip", "wheel", *options, scratch, ROOT)
+        (built,) = Path(scratch).glob("*.whl")
+        directory.mkdir(parents=True, exist_ok=True)
+        return built.replace(directory / built.name)
+
+
+def try_out(wheel: Path, directory: Path) -> dict[str, Any]:
+    """Install the wheel into a new environment in `directory` and run TRIAL there.
+
+    Torch is lent by the Python that runs this.  Returns what TRIAL printed; raises WheelError if
+    it fails or found anything outside the environment.
+    """
+    venv.create(directory, symlinks=True)
+    python = directory / "bin/python"
+    pip = (sys.executable, "-m", "pip", "--python", str(python))
+    run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel)
+    (site,) = directory.glob("lib/python*/site-packages")
+    (site / "torch.pth").write_text(str(Path(torch.__file__).parent.parent))
+    found: dict[str, Any] = json.loads(run(python, "-I", "-c", TRIAL, cwd=directory))
+    outside = [
+        path for path in (found["package"], *found["shaders"]) if not path.startswith(str(site))
+    ]
+    if outside:
+        raise WheelError(f"found outside {site}: {', '.join(outside)}")
+    return found
+
+
+def main() -> None:
+    wheel = build(ROOT / "build/wheel")
+    with tempfile.TemporaryDirectory() as scratch:
+        found = try_out(wheel, Path(scratch))
+    size = os.path.getsize(wheel)
+    print(f"{wheel}: {size:,} bytes; installed, it finds {len(found['shaders'])} shaders")
+
+
+if __name__ == "__main__":
+    main()
