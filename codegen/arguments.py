@@ -37,6 +37,7 @@ PREFILL_BUFFERS = (
     Buffer("lse", "float", "", "natural log-sum-exp of each row"),
     Buffer("cu_seqlens_q", "int", "const", "packed: batch + 1 row offsets"),
     Buffer("cu_seqlens_k", "int", "const", "packed: batch + 1 key offsets"),
+    Buffer("alibi_slopes", "float", "const", "one slope per query head; 0: no bias"),
     Buffer("sinks", "float", "const", "one logit per query head", sinks_only=True),
 )
 
@@ -49,6 +50,8 @@ PREFILL_INTS = (
     ),
     Field("lse_batch_stride", "long", "lse: elements from one batch to the next"),
     Field("lse_head_stride", "long", "lse: elements from one head to the next"),
+    Field("alibi_batch_stride", "long", "alibi_slopes: elements from one sequence to the next"),
+    Field("alibi_head_stride", "long", "alibi_slopes: elements from one head to the next"),
     Field("batch", "int", "sequences"),
     Field("q_len", "int", "query rows of each sequence; packed: of all together"),
     Field("k_len", "int", "keys of each sequence; packed: of all together"),

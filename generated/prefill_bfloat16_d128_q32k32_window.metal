@@ -2,7 +2,7 @@
 //
 // Written by `python -m codegen` from templates/; do not edit.
 //
-// Flash attention, forward: out = softmax(mask(softcap(scale * Q K^T))) V, and its log-sum-exp.
+// Flash attention, forward: out = softmax(mask(softcap(scale * Q K^T) - alibi)) V, and its log-sum-exp.
 //   head_dim   128
 //   elements   bfloat16; scores, softmax and sums in float32
 //   mask       sliding window (left, right), aligned bottom-right
@@ -90,6 +90,8 @@ struct Ints {
     long out_head_stride; // out: elements from one head to the next
     long lse_batch_stride; // lse: elements from one batch to the next
     long lse_head_stride; // lse: elements from one head to the next
+    long alibi_batch_stride; // alibi_slopes: elements from one sequence to the next
+    long alibi_head_stride; // alibi_slopes: elements from one head to the next
     int batch; // sequences
     int q_len; // query rows of each sequence; packed: of all together
     int k_len; // keys of each sequence; packed: of all together
@@ -106,7 +108,7 @@ struct Floats {
 
 // A threadgroup's query rows and the sequence they belong to.
 struct Tile {
-    int batch;   // index along the batch stride; 0 if packed
+    int batch;   // the sequence's index
     int q_start; // the sequence's first query row; 0 unless packed
     int q_len;   // query rows of the sequence
     int k_start;
@@ -147,7 +149,7 @@ inline Tile find_tile(
             end = middle;
         }
     }
-    tile.batch = 0;
+    tile.batch = sequence; // the batch strides of packed tensors are 0
     tile.q_start = row_offset(cu_seqlens_q, sequence, n.q_len);
     tile.q_len = row_offset(cu_seqlens_q, sequence + 1, n.q_len) - tile.q_start;
     tile.k_start = row_offset(cu_seqlens_k, sequence, n.k_len);
@@ -272,6 +274,21 @@ inline void scale_scores(thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS
     }
 }
 
+// ALiBi: a key's distance from the diagonal, times the slope, comes off its base-2 logit.
+inline void add_alibi(
+    thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS], float slope, Tile tile, int key, Place place)
+{
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+        const int diagonal = tile.row + place.row + r * FRAGMENT + tile.k_len - tile.q_len;
+        UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const int column = key + c * FRAGMENT + place.column + i;
+                scores[r][c].thread_elements()[i] -= slope * float(abs(diagonal - column));
+            }
+        }
+    }
+}
+
 // Multiplies each row of O by its factor.
 inline void scale_outputs(thread FloatMatrix (&outputs)[D_FRAGMENTS], float factor)
 {
@@ -385,8 +402,9 @@ void prefill_bfloat16_d128_q32k32_window(
     device float* lse [[buffer(4)]],
     device const int* cu_seqlens_q [[buffer(5)]],
     device const int* cu_seqlens_k [[buffer(6)]],
-    constant Ints& n [[buffer(7)]],
-    constant Floats& f [[buffer(8)]],
+    device const float* alibi_slopes [[buffer(7)]],
+    constant Ints& n [[buffer(8)]],
+    constant Floats& f [[buffer(9)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint3 groups [[threadgroups_per_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
@@ -403,6 +421,7 @@ void prefill_bfloat16_d128_q32k32_window(
     }
     const int head = group.y;
     const int kv_head = head / n.group;
+    const float slope = alibi_slopes[tile.batch * n.alibi_batch_stride + head * n.alibi_head_stride] * LOG2_E;
     const Band band = find_band(tile, n);
     const Place place = find_place(simdgroup, lane);
 
@@ -431,6 +450,9 @@ void prefill_bfloat16_d128_q32k32_window(
 
         multiply_queries_keys(scores, queries, k_block);
         scale_scores(scores, f);
+        if (slope != 0.0f) {
+            add_alibi(scores, slope, tile, key, place);
+        }
         if (key < band.inner_begin || key + BLOCK_K > band.inner_end) {
             mask_scores(scores, tile, key, place, n);
         }

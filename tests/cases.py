@@ -55,6 +55,8 @@ class Case:
     value_std: float = 1.0
     value_mean: float = 0.0
     sinks: tuple[float, ...] = (0.5, -1.5, 2.0)  # repeated over the heads
+    alibi: tuple[float, ...] = ()  # slopes, repeated over the heads; none: no ALiBi
+    alibi_per_sequence: bool = False  # slopes are repeated over sequences and heads
     layout: str = "contiguous"  # of q, k, v and out: see LAYOUTS
     nan_in: str = ""  # put one NaN into the last row of this tensor
 
@@ -120,6 +122,21 @@ def everywhere(variant: Variant) -> Iterator[Case]:
             f"softcap {softcap:.0f}", (q + 5,), (q + k + 9,), score_std=25.0, softcap=softcap
         )
     yield Case("softcap 0.5", (q + 5,), (k + 9,), score_std=2.0, softcap=0.5)
+    rows, keys = (q + 5, 9), (q + k + 9, k + 3)
+    slopes = (0.5, -0.05, 0.03)
+    yield Case("ALiBi", rows, keys, 4, 2, alibi=slopes)
+    yield Case("ALiBi, more queries than keys", keys, rows, 2, 2, alibi=slopes)
+    yield Case("ALiBi per sequence", rows, keys, 2, 2, alibi=slopes, alibi_per_sequence=True)
+    rows, keys = (q + 5,) * 2, (2 * k + 9,) * 2
+    yield Case(
+        "ALiBi per sequence, padded, sliced",
+        *(rows, keys, 2, 1),
+        packed=False,
+        alibi=slopes,
+        alibi_per_sequence=True,
+        layout="sliced",
+    )
+    yield Case("ALiBi and softcap", rows, keys, score_std=25.0, softcap=5.0, alibi=slopes)
     yield Case("scale 1", (41,), (50,), softmax_scale=1.0, score_std=0.3)
     yield Case("scale negative", (41,), (50,), softmax_scale=-0.2)
     yield Case("scores to 1e4", (q + 1,), (2 * k + 3,), heads=2, score_std=2500.0)

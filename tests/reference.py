@@ -43,12 +43,18 @@ def visible(rows: Tensor, q_len: int, k_len: int, options: Options) -> Tensor:
     return seen
 
 
+def distance(rows: Tensor, q_len: int, k_len: int) -> Tensor:
+    """How far each key is from each query row's diagonal: (len(rows), k_len)."""
+    return (rows.unsqueeze(1) + (k_len - q_len) - torch.arange(k_len)).abs()
+
+
 def attention(
     q: Tensor,
     k: Tensor,
     v: Tensor,
     options: Options,
     sinks: Tensor | None = None,
+    slopes: Tensor | None = None,
     *,
     dtype: torch.dtype,
     rows: Tensor | None = None,
@@ -56,7 +62,9 @@ def attention(
 ) -> tuple[Tensor, Tensor]:
     """Attention of one sequence, every step in `dtype`.
 
-    q (q_len, heads, head_dim), k and v (k_len, kv_heads, head_dim), sinks (heads,) logits.
+    q (q_len, heads, head_dim), k and v (k_len, kv_heads, head_dim), sinks (heads,) logits,
+    slopes (heads,) of ALiBi: a key's distance from the diagonal, times the slope, comes off its
+    softcapped score.
     Returns out (rows, heads, head_dim) and log-sum-exp (heads, rows); `rows` picks query rows.
     The scale multiplies both q and k by its root, as in PyTorch's own math attention, or with
     `scale_product` their product, as in the eager attention of transformers.
@@ -77,6 +85,8 @@ def attention(
         scores = (q * math.copysign(root, options.softmax_scale)) @ (k * root).transpose(1, 2)
     if options.softcap:
         scores = options.softcap * torch.tanh(scores / options.softcap)
+    if slopes is not None:
+        scores = scores - slopes.to(dtype).reshape(heads, 1, 1) * distance(rows, q_len, k_len)
     scores = scores.masked_fill(~visible(rows, q_len, k_len, options), -math.inf)
     if sinks is not None:
         column = sinks.to(dtype).reshape(heads, 1, 1).expand(heads, len(rows), 1)
@@ -94,6 +104,7 @@ def plain_attention(
     v: Tensor,
     options: Options,
     sinks: Tensor | None,
+    slopes: Tensor | None = None,
     rows: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Plain PyTorch attention in the inputs' dtype, in both of its customary orders.
@@ -102,7 +113,7 @@ def plain_attention(
     chance, so neither alone says how far plain PyTorch is off.
     """
     first, second = (
-        attention(q, k, v, options, sinks, dtype=q.dtype, rows=rows, scale_product=order)[0]
+        attention(q, k, v, options, sinks, slopes, dtype=q.dtype, rows=rows, scale_product=order)[0]
         for order in (False, True)
     )
     return first, second
@@ -162,13 +173,15 @@ def compare(got: Tensor, want: Tensor, plain: Sequence[Tensor], dtype: torch.dty
     )
 
 
-def lse_tolerance(q: Tensor, k: Tensor, options: Options, want: Tensor) -> float:
+def lse_tolerance(
+    q: Tensor, k: Tensor, options: Options, want: Tensor, slopes: Tensor | None = None
+) -> float:
     """How far a float32 log-sum-exp may be from `want`.
 
     With u = 2^-24: a dot product of head_dim terms is off by at most head_dim * u * |q| |k|
     (Cauchy-Schwarz bounds the sum of |q_d k_d|), scaling, capping and the running maximum add a
-    few roundings of a value that large, summing k_len weights is off by k_len * u relatively,
-    and the final logarithm and product round a value of size |lse|.
+    few roundings of a value that large, an ALiBi bias a few of its own size, summing k_len weights
+    is off by k_len * u relatively, and the final logarithm and product round a value of size |lse|.
     """
     size: float = 0.0
     if q.numel() and k.numel():
@@ -176,7 +189,8 @@ def lse_tolerance(q: Tensor, k: Tensor, options: Options, want: Tensor) -> float
             q.double().norm(dim=-1).nan_to_num().max() * k.double().norm(dim=-1).nan_to_num().max()
         )
         size = norms.item() * abs(options.softmax_scale)
+    bias = 0.0 if slopes is None else slopes.abs().max().item() * max(q.shape[0], k.shape[0])
     finite = want[want.isfinite()]
     largest: float = finite.abs().max().item() if finite.numel() else 0.0
     head_dim, k_len = int(q.shape[-1]), int(k.shape[0])
-    return 2.0**-24 * ((head_dim + 8) * size + k_len + 4 * largest + 8)
+    return 2.0**-24 * ((head_dim + 8) * size + 8 * bias + k_len + 4 * largest + 8)

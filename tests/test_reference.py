@@ -36,8 +36,9 @@ def test_agrees_with_single_scores(
 ) -> None:
     q, k, v = draw(q_len, k_len)
     sinks = torch.tensor([0.7, -math.inf], dtype=F64)
+    slopes = torch.tensor([0.3, -0.1], dtype=F64)
     options = Options(0.25, causal, window_size, softcap=1.5)
-    got, got_lse = attention(q, k, v, options, sinks, dtype=F64)
+    got, got_lse = attention(q, k, v, options, sinks, slopes, dtype=F64)
     left, right = window_size
     for i in range(q_len):
         for h in range(2):
@@ -47,7 +48,7 @@ def test_agrees_with_single_scores(
                 hidden = (causal and distance > 0) or -1 < right < distance or -1 < left < -distance
                 if not hidden:
                     score = 1.5 * math.tanh(0.25 * (q[i, h] @ k[j, 0]).item() / 1.5)
-                    weights[j] = math.exp(score)
+                    weights[j] = math.exp(score - slopes[h].item() * abs(distance))
             total += weights.sum().item()
             want = weights @ v[:, 0] / total if total else torch.zeros(16, dtype=F64)
             torch.testing.assert_close(got[i, h], want, rtol=0, atol=1e-13)

@@ -23,6 +23,7 @@ LAYOUTS = ("contiguous", "transposed", "sliced", "mixed")
 SCALES = (None, 1.0, 0.01, -0.2)  # None: head_dim ** -0.5
 SPREADS = (1.0, 0.0, 0.1, 25.0, 2500.0)  # standard deviations of the scores
 SOFTCAPS = (0.0, 30.0, 50.0, 1.0, 0.5)
+SLOPES = (0.0, 0.5, 0.004, -0.1)
 SINKS = (0.0, 0.5, -1.5, 4.0, 30.0, 1e4, -1e4, float("-inf"))
 
 
@@ -86,6 +87,8 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
         score_std=draw(st.sampled_from(SPREADS)),
         value_std=draw(st.sampled_from((1.0, 0.01, 100.0))),
         sinks=tuple(draw(st.lists(st.sampled_from(SINKS), min_size=1, max_size=3))),
+        alibi=tuple(draw(st.lists(st.sampled_from(SLOPES), max_size=3))),
+        alibi_per_sequence=draw(st.booleans()),
         layout=draw(st.sampled_from(LAYOUTS)),
     )
     return Call(variant, case)

@@ -85,7 +85,9 @@ def largest_score(call: Call) -> float:
     case, root = call.case, math.sqrt(call.variant.head_dim)
     scale = 1 / root if case.softmax_scale is None else abs(case.softmax_scale)
     largest = 5.5 * case.score_std * scale * root
-    return min(largest, case.softcap) if case.softcap else largest
+    capped = min(largest, case.softcap) if case.softcap else largest
+    slope = max(map(abs, case.alibi), default=0.0)
+    return capped + slope * max(*case.q_lens, *case.k_lens)
 
 
 def search(variants: Sequence[Variant], launcher: Launcher, cases: int, seed: int) -> Found:

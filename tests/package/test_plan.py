@@ -67,7 +67,7 @@ def test_every_variant_is_picked_by_its_own_request(variant: Variant) -> None:
     plan = plan_prefill(request)
     assert plan.kernel == variant.name
     assert plan.threads == variant.threads
-    assert plan.buffers == PREFILL_BUFFERS[: 8 if variant.sinks else 7]
+    assert plan.buffers == PREFILL_BUFFERS[: 9 if variant.sinks else 8]
 
 
 def test_padded_grid_and_arguments() -> None:
@@ -80,6 +80,15 @@ def test_padded_grid_and_arguments() -> None:
     assert (values["q_len"], values["k_len"], values["packed"], values["group"]) == (100, 70, 0, 4)
     assert (values["lse_batch_stride"], values["lse_head_stride"]) == (800, 100)
     assert len(plan.ints) % 2 == 0  # the struct's 64-bit members align it to 8 bytes
+
+
+def test_alibi_needs_no_variant_of_its_own() -> None:
+    plan = plan_prefill(BASE._replace(alibi_strides=(8, 1)))
+    without = plan_prefill(BASE)
+    assert (plan.kernel, plan.buffers) == (without.kernel, without.buffers)
+    names = ("alibi_batch_stride", "alibi_head_stride")
+    assert [ints(plan)[name] for name in names] == [8, 1]
+    assert [ints(without)[name] for name in names] == [0, 0]
 
 
 def test_packed_grid_has_one_spare_tile_per_sequence() -> None:

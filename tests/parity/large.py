@@ -92,7 +92,7 @@ def run(tokens: int, launch: Launch, device: str) -> LargeRun:
         got.append(out[-1:])
         options = inputs.options
         want.append(attention(q, k, v, options, sinks, dtype=torch.float64, rows=last)[0])
-        for order, result in zip(plain, plain_attention(q, k, v, options, sinks, last)):
+        for order, result in zip(plain, plain_attention(q, k, v, options, sinks, rows=last)):
             order.append(result)
     error = compare(torch.cat(got), torch.cat(want), [torch.cat(order) for order in plain], DTYPE)
     everywhere = not inputs.tensors["out"].isnan().any().item()

@@ -89,6 +89,7 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
             values.view(-1, values.shape[-2], head_dim)[-1, 0, head_dim // 2] = torch.nan
         arenas[name].fill(values)
 
+    slopes = alibi_slopes(case, device)
     scale = head_dim**-0.5 if case.softmax_scale is None else case.softmax_scale
     request = Request(
         dtype=str(dtype).removeprefix("torch."),
@@ -108,6 +109,7 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
         window_size=case.window_size,
         softcap=case.softcap,
         sinks=sinks,
+        alibi_strides=alibi_strides(slopes),
     )
     shape = lse_shape(request)
     lse = Arena(
@@ -122,12 +124,36 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
     if sinks:
         repeats = -(-heads // len(case.sinks))
         tensors["sinks"] = torch.tensor((case.sinks * repeats)[:heads]).to(device)
+    if slopes is not None:
+        tensors["alibi_slopes"] = slopes
     options = Options(scale, case.causal, case.window_size, case.softcap)
     return Inputs(request, options, arenas, tensors)
 
 
+def alibi_slopes(case: Case, device: str) -> Tensor | None:
+    """A case's slopes, (heads,) or (batch, heads); sliced ones are cut from a wider tensor."""
+    if not case.alibi:
+        return None
+    shape = (len(case.q_lens), case.heads) if case.alibi_per_sequence else (case.heads,)
+    count = int(torch.Size(shape).numel())
+    values = torch.tensor((case.alibi * count)[:count]).view(shape)
+    step = 2 if case.layout == "sliced" else 1
+    slopes = torch.full((*shape[:-1], case.heads * step), torch.nan)[..., ::step]
+    return slopes.copy_(values).to(device)
+
+
+def alibi_strides(slopes: Tensor | None) -> tuple[int, int]:
+    """The strides of slopes, as a request has them."""
+    if slopes is None:
+        return (0, 0)
+    return (slopes.stride(0) if slopes.dim() == 2 else 0, slopes.stride(-1))
+
+
 def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """Each sequence of a case on its own: q, k, v, out (len, heads, dim) and lse (heads, len)."""
+    """Each sequence of a case on its own: q, k, v, out (len, heads, dim) and lse (heads, len).
+
+    And, if the case has any, slopes (heads,).
+    """
     q_start = k_start = 0
     for b, (q_len, k_len) in enumerate(zip(case.q_lens, case.k_lens)):
         if case.packed:
@@ -138,6 +164,8 @@ def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tens
             q_start, k_start = q_start + q_len, k_start + k_len
         else:
             parts = {name: tensors[name][b] for name in ("q", "k", "v", "out", "lse")}
+        if "alibi_slopes" in tensors:
+            parts["slopes"] = tensors["alibi_slopes"].broadcast_to(len(case.q_lens), -1)[b]
         yield {name: part.cpu() for name, part in parts.items()}
 
 
@@ -148,10 +176,10 @@ def judge(case: Case, inputs: Inputs, dtype: torch.dtype) -> tuple[Error, Error]
     columns: dict[str, list[Tensor]] = {name: [] for name in names}
     tolerance = 0.0
     for part in sequences(case, inputs.tensors):
-        q, k, v = part["q"], part["k"], part["v"]
-        want, want_lse = attention(q, k, v, inputs.options, sinks, dtype=torch.float64)
-        plain = plain_attention(q, k, v, inputs.options, sinks)
-        tolerance = max(tolerance, lse_tolerance(q, k, inputs.options, want_lse))
+        q, k, v, slopes = part["q"], part["k"], part["v"], part.get("slopes")
+        want, want_lse = attention(q, k, v, inputs.options, sinks, slopes, dtype=torch.float64)
+        plain = plain_attention(q, k, v, inputs.options, sinks, slopes)
+        tolerance = max(tolerance, lse_tolerance(q, k, inputs.options, want_lse, slopes))
         for name, value in zip(names, (part["out"], want, *plain, part["lse"].T, want_lse.T)):
             columns[name].append(value)
     joined = {name: torch.cat(values) for name, values in columns.items()}

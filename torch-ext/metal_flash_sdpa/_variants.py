@@ -171,6 +171,7 @@ PREFILL_BUFFERS = (
     "lse",  # natural log-sum-exp of each row
     "cu_seqlens_q",  # packed: batch + 1 row offsets
     "cu_seqlens_k",  # packed: batch + 1 key offsets
+    "alibi_slopes",  # one slope per query head; 0: no bias
     "sinks",  # one logit per query head
 )
 
@@ -190,6 +191,8 @@ PREFILL_INTS = (
     ("out_head_stride", "q"),  # out: elements from one head to the next
     ("lse_batch_stride", "q"),  # lse: elements from one batch to the next
     ("lse_head_stride", "q"),  # lse: elements from one head to the next
+    ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
+    ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
     ("batch", "i"),  # sequences
     ("q_len", "i"),  # query rows of each sequence; packed: of all together
     ("k_len", "i"),  # keys of each sequence; packed: of all together

@@ -46,6 +46,7 @@ class Request(NamedTuple):
     window_size: Tuple[int, int] = (-1, -1)  # (left, right), -1: unbounded
     softcap: float = 0.0  # 0: off
     sinks: bool = False
+    alibi_strides: Tuple[int, int] = (0, 0)  # (batch, head); both 0 if there are no slopes
 
 
 class LaunchPlan(NamedTuple):
@@ -118,6 +119,8 @@ def plan_prefill(request: Request) -> LaunchPlan:
     values = {
         "lse_batch_stride": 0 if request.packed else request.heads * q_len,
         "lse_head_stride": q_len,
+        "alibi_batch_stride": request.alibi_strides[0],
+        "alibi_head_stride": request.alibi_strides[1],
         "batch": request.batch,
         "q_len": q_len,
         "k_len": request.k_len,

@@ -26,13 +26,21 @@ def shader_path(kernel: str) -> Path:
     raise FileNotFoundError(f"{kernel}.metal is neither in {places}")
 
 
+# What a kernel takes and a call may not have; a padded batch has no offsets, few models slopes.
+_OPTIONAL = {
+    "cu_seqlens_q": torch.int32,
+    "cu_seqlens_k": torch.int32,
+    "alibi_slopes": torch.float32,
+}
+
+
 @lru_cache(maxsize=None)
-def _unused(device: torch.device) -> torch.Tensor:
-    """What is bound where a kernel takes cu_seqlens that a padded batch does not have."""
-    return torch.zeros(1, dtype=torch.int32, device=device)
+def _zero(name: str, device: torch.device) -> torch.Tensor:
+    """What is bound in place of an optional tensor that is not there."""
+    return torch.zeros(1, dtype=_OPTIONAL[name], device=device)
 
 
 def bind(plan: LaunchPlan, tensors: Dict[str, torch.Tensor]) -> List[torch.Tensor]:
     """The plan's buffers in binding order."""
     device = tensors["q"].device
-    return [tensors[name] if name in tensors else _unused(device) for name in plan.buffers]
+    return [tensors[name] if name in tensors else _zero(name, device) for name in plan.buffers]
