@@ -11,8 +11,6 @@ import venv
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ci.build import ROOT
 
 # Runs in the empty environment: plans a call, finds the shader of every kernel.
@@ -58,15 +56,16 @@ def build(directory: Path) -> Path:
 def try_out(wheel: Path, directory: Path) -> dict[str, Any]:
     """Install the wheel into a new environment in `directory` and run TRIAL there.
 
-    Torch is lent by the Python that runs this.  Returns what TRIAL printed; raises WheelError if
-    it fails or found anything outside the environment.
+    The packages of the Python that runs this are lent to it, for torch.  Returns what TRIAL
+    printed; raises WheelError if it fails or found anything outside the environment.
     """
     venv.create(directory, symlinks=True)
     python = directory / "bin/python"
     pip = (sys.executable, "-m", "pip", "--python", str(python))
     run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel)
     (site,) = directory.glob("lib/python*/site-packages")
-    (site / "torch.pth").write_text(str(Path(torch.__file__).parent.parent))
+    lent = (path for path in sys.path if path.endswith("-packages"))
+    (site / "lent.pth").write_text("\n".join(lent))
     found: dict[str, Any] = json.loads(run(python, "-I", "-c", TRIAL, cwd=directory))
     outside = [
         path for path in (found["package"], *found["shaders"]) if not path.startswith(str(site))
