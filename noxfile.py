@@ -72,6 +72,12 @@ def build(session: nox.Session) -> None:
     session.run("python", "-m", "ci.build", *session.posargs)
 
 
+@nox.session
+def flake(session: nox.Session) -> None:
+    """Evaluate flake.nix without a Mac (needs nix; `-- --allow-missing` does without)."""
+    session.run("python", "-m", "ci.flake", *session.posargs)
+
+
 @nox.session(venv_params=WITH_TORCH)
 def wheel(session: nox.Session) -> None:
     """Build the pure-Python wheel in build/wheel and try it in an empty environment."""
