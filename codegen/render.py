@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from codegen import arguments
+from codegen import arguments, targets
 from codegen.matrix import MASKS, Variant
 from codegen.project import project
 
@@ -19,7 +19,7 @@ TEMPLATES = ROOT / "templates"
 BANNER = "Written by `python -m codegen` from templates/; do not edit."
 METAL_TYPES = {"float16": "half", "bfloat16": "bfloat", "float32": "float"}
 README = "README.md"
-README_TABLE = re.compile(r"(<!-- support table: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+CARD = "CARD.md"
 PACKAGE_MODULE = "torch-ext/metal_flash_sdpa/_variants.py"
 BUILD_TOML = "build.toml"
 NATIVE_SUFFIXES = (".cpp", ".h", ".mm")
@@ -128,14 +128,26 @@ def support_table(variants: Iterable[Variant]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def readme(variants: Iterable[Variant], text: str) -> str:
-    """README.md with its support table as the matrix has it.
+def with_table(path: str, text: str, name: str, table: str) -> str:
+    """A page's text with its table `name` as given.
 
-    Raises RenderError if the table's markers are gone.
+    Raises RenderError naming the page if the table's markers are gone.
     """
-    if len(README_TABLE.findall(text)) != 1:
-        raise RenderError(f"{README}: the markers around the support table are not there")
-    return README_TABLE.sub(lambda m: m[1] + support_table(variants) + m[2], text)
+    place = re.compile(rf"(<!-- {name}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+    if len(place.findall(text)) != 1:
+        raise RenderError(f"{path}: the markers around the {name} are not there")
+    return place.sub(lambda m: m[1] + table + m[2], text)
+
+
+def pages(variants: Iterable[Variant]) -> dict[str, str]:
+    """The pages that people read and codegen writes tables into."""
+    readme, card = ((ROOT / path).read_text() for path in (README, CARD))
+    serving = targets.table(project(ROOT).oldest_torch)
+    readme = with_table(README, readme, "support table", support_table(variants))
+    return {
+        README: with_table(README, readme, "targets table", serving),
+        CARD: with_table(CARD, card, "targets table", serving),
+    }
 
 
 def outputs(variants: tuple[Variant, ...], templates: Path = TEMPLATES) -> dict[str, str]:
@@ -145,8 +157,7 @@ def outputs(variants: tuple[Variant, ...], templates: Path = TEMPLATES) -> dict[
     files["generated/manifest.json"] = manifest(variants)
     files[PACKAGE_MODULE] = package_module(variants, jinja)
     files[BUILD_TOML] = build_toml(variants, jinja)
-    files[README] = readme(variants, (ROOT / README).read_text())
-    return files
+    return files | pages(variants)
 
 
 def compare(files: dict[str, str], root: Path = ROOT) -> Changes:
