@@ -104,8 +104,8 @@ def test_nothing_to_do_is_an_empty_grid() -> None:
 
 
 def test_lse_shape() -> None:
-    assert lse_shape(BASE) == (3, 8, 100)
-    assert lse_shape(BASE._replace(packed=True)) == (8, 100)
+    assert lse_shape((3, 100, 8, 64)) == (3, 8, 100)
+    assert lse_shape((100, 8, 64)) == (8, 100)
 
 
 def test_equal_requests_share_one_plan() -> None:

@@ -111,7 +111,7 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
         sinks=sinks,
         alibi_strides=alibi_strides(slopes),
     )
-    shape = lse_shape(request)
+    shape = lse_shape(arenas["q"].view.shape)
     lse = Arena(
         (1, 1, 1, int(torch.Size(shape).numel())), torch.float32, "contiguous", device, True
     )

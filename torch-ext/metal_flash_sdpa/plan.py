@@ -7,7 +7,7 @@ run it and know nothing of attention.
 import struct
 from functools import lru_cache
 from math import isfinite
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 from ._variants import PREFILL_BUFFERS, PREFILL_FLOATS, PREFILL_INTS, VARIANTS
 
@@ -78,10 +78,10 @@ def band(causal: bool, window_size: Tuple[int, int]) -> Tuple[str, int, int]:
     return ("causal" if right == 0 else "full"), left, right
 
 
-def lse_shape(request: Request) -> Tuple[int, ...]:
-    """Shape of the log-sum-exp: (heads, total_q) if packed, else (batch, heads, q_len)."""
-    shape = (request.heads, request.q_len)
-    return shape if request.packed else (request.batch, *shape)
+def lse_shape(q_shape: Sequence[int]) -> Tuple[int, ...]:
+    """Shape of q's log-sum-exp: (batch, heads, q_len), or (heads, total_q) if packed."""
+    *batch, q_len, heads, _ = q_shape
+    return (*batch, heads, q_len)
 
 
 def _check(request: Request) -> None:

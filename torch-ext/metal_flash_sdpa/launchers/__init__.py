@@ -1,19 +1,54 @@
 """Launchers: each runs a LaunchPlan on tensors and knows nothing of attention.
 
-Every launcher module has one function, `launch(plan, tensors)`.
+Every launcher module has
+
+    DEVICE                  the type of the devices whose tensors it takes
+    missing()               why it cannot run here, in words; "" if it can
+    launch(plan, tensors)   runs the plan
 """
 
+import os
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Dict, List
 
 import torch
 
 from ..plan import LaunchPlan
 
+NAMES = ("native", "jit", "emulator")  # in order of preference
+FORCE = "METAL_FLASH_SDPA_LAUNCHER"  # environment variable: one of NAMES
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 # A built package carries its shaders; a checkout has them in generated/.
 _SHADER_FOLDERS = (_PACKAGE / "shaders", _PACKAGE.parent.parent / "generated")
+
+
+def launch(plan: LaunchPlan, tensors: Dict[str, torch.Tensor]) -> None:
+    """Run `plan` with the launcher for these tensors; an empty grid is nothing to do.
+
+    Raises RuntimeError saying what is missing if there is none.
+    """
+    if 0 not in plan.threadgroups:
+        choose(tensors["q"].device.type, os.environ.get(FORCE, "")).launch(plan, tensors)
+
+
+@lru_cache(maxsize=None)
+def choose(device: str, forced: str = "") -> Any:
+    """The launcher module for tensors on a type of device: `forced`, or the first that can run."""
+    if forced and forced not in NAMES:
+        raise ValueError(f"{FORCE} is {forced!r}: must be one of {', '.join(NAMES)}")
+    problems = []
+    for name in (forced,) if forced else NAMES:
+        module = import_module(f".{name}", __name__)
+        takes: str = module.DEVICE
+        problem = module.missing() if takes == device else f"takes tensors on {takes}"
+        if not problem:
+            return module
+        problems.append(f"{name}: {problem}")
+    why = f" that {FORCE} allows" if forced else ""
+    raise RuntimeError(f"no launcher{why} for tensors on {device} ({'; '.join(problems)})")
 
 
 def shader_path(kernel: str) -> Path:

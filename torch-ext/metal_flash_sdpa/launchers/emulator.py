@@ -1,19 +1,30 @@
 """Runs a plan on CPU tensors through the project's Metal emulator (tests, Linux development)."""
 
+import struct
 from functools import lru_cache
 from typing import Any, Dict
 
-import numpy as np
 import torch
-
-import emulator
 
 from ..plan import LaunchPlan
 from . import bind, shader_path
 
+DEVICE = "cpu"
+
+
+def missing() -> str:
+    """Why it cannot run here; "" if it can."""
+    try:
+        import emulator  # noqa: F401
+    except ImportError as error:
+        return f"{error}; the emulator is in the project's repository, not in its builds"
+    return ""
+
 
 @lru_cache(maxsize=None)
 def _kernel(name: str) -> Any:
+    import emulator
+
     return emulator.compile(shader_path(name)).function(name)
 
 
@@ -23,8 +34,8 @@ def launch_on(
     """Run `plan` on a kernel that the emulator compiled; options go to the emulator's launch."""
     arguments = [
         *bind(plan, tensors),
-        np.array(plan.ints, dtype=np.int32),
-        np.array(plan.floats, dtype=np.float32),
+        struct.pack(f"<{len(plan.ints)}i", *plan.ints),
+        struct.pack(f"<{len(plan.floats)}f", *plan.floats),
     ]
     return kernel.launch(
         arguments, threadgroups=plan.threadgroups, threads=(plan.threads, 1, 1), **options

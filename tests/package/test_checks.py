@@ -1,0 +1,264 @@
+"""Wrong calls: each is refused with the argument, what came and what is allowed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import metal_flash_sdpa as package
+import pytest
+import torch
+from torch import Tensor
+
+F32, F16 = torch.float32, torch.float16
+
+
+def zeros(*shape: int, dtype: torch.dtype = F32, device: str = "cpu") -> Tensor:
+    return torch.zeros(shape, dtype=dtype, device=device)
+
+
+def offsets(*values: int, dtype: torch.dtype = torch.int32, device: str = "cpu") -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
+def padded(**changes: Any) -> None:
+    """A call of flash_attn_func that is right but for the changes."""
+    call = {"q": zeros(2, 5, 4, 32), "k": zeros(2, 7, 2, 32), "v": zeros(2, 7, 2, 32)}
+    package.flash_attn_func(**{**call, **changes})
+
+
+PACKED = {
+    "cu_seqlens_q": offsets(0, 3, 5),
+    "cu_seqlens_k": offsets(0, 4, 7),
+    "max_seqlen_q": 3,
+    "max_seqlen_k": 4,
+}
+
+
+def packed(**changes: Any) -> None:
+    """A call of flash_attn_varlen_func that is right but for the changes."""
+    call = {"q": zeros(5, 4, 32), "k": zeros(7, 2, 32), "v": zeros(7, 2, 32), **PACKED}
+    package.flash_attn_varlen_func(**{**call, **changes})
+
+
+def into(**changes: Any) -> None:
+    """A call of flash_attention_varlen that is right but for the changes."""
+    call = {"query": zeros(5, 4, 32), "key": zeros(7, 2, 32), "value": zeros(7, 2, 32), **PACKED}
+    package.flash_attention_varlen(**{"out": zeros(5, 4, 32), **call, **changes})
+
+
+HEAD_DIMS = "[32, 64, 72, 80, 96, 128, 192, 256]"
+
+WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
+    # query, key and value
+    (padded, {"q": None}, TypeError, "q is None: must be a torch.Tensor"),
+    (padded, {"k": [[1.0]]}, TypeError, "k is [[1.0]]: must be a torch.Tensor"),
+    (padded, {"v": object()}, TypeError, "v is a object: must be a torch.Tensor"),
+    (padded, {"q": zeros(2, 5, 4, 32).to_sparse()}, TypeError, "q is torch.sparse_coo: must be"),
+    (padded, {"q": zeros(5, 4, 32)}, ValueError, "q has shape (5, 4, 32): must be (batch, length"),
+    (padded, {"k": zeros(2, 7, 64)}, ValueError, "k has shape (2, 7, 64): must be (batch, length"),
+    (packed, {"q": zeros(1, 5, 4, 32)}, ValueError, "q has shape (1, 5, 4, 32): must be (total"),
+    (packed, {"v": zeros(7, 32)}, ValueError, "v has shape (7, 32): must be (total length, heads"),
+    (padded, {"q": zeros(2, 5, 4, 32, dtype=torch.int32)}, TypeError, "q is torch.int32: must be"),
+    (padded, {"q": zeros(2, 5, 4, 32, dtype=torch.bool)}, TypeError, "q is torch.bool: must be"),
+    (
+        padded,
+        {"k": zeros(2, 7, 2, 32, dtype=torch.float64)},
+        TypeError,
+        "k is torch.float64: must be torch.float16 or torch.bfloat16 or torch.float32",
+    ),
+    (
+        padded,
+        {"k": zeros(2, 7, 2, 32, dtype=F16)},
+        TypeError,
+        "k is torch.float16 and q is torch.float32: must be the same",
+    ),
+    (packed, {"v": zeros(7, 2, 32, dtype=F16)}, TypeError, "v is torch.float16 and q is"),
+    (
+        padded,
+        {"k": zeros(2, 7, 2, 32, device="meta")},
+        ValueError,
+        "k is on meta and q on cpu: must be the same",
+    ),
+    (packed, {"v": zeros(7, 2, 32, device="meta")}, ValueError, "v is on meta and q on cpu"),
+    (
+        padded,
+        {"v": zeros(2, 8, 2, 32)},
+        ValueError,
+        "v has shape (2, 8, 2, 32) and k (2, 7, 2, 32): must be the same",
+    ),
+    (
+        padded,
+        {"v": zeros(2, 7, 2, 64)},
+        ValueError,
+        "v has shape (2, 7, 2, 64) and k (2, 7, 2, 32)",
+    ),
+    (padded, {"q": zeros(2, 5, 4, 64)}, ValueError, "k has head_dim 32 and q 64: must be the same"),
+    (
+        padded,
+        {"q": zeros(2, 5, 4, 40)},
+        ValueError,
+        f"q has head_dim 40: must be one of {HEAD_DIMS}",
+    ),
+    (
+        packed,
+        {"q": zeros(5, 4, 512)},
+        ValueError,
+        f"q has head_dim 512: must be one of {HEAD_DIMS}",
+    ),
+    (padded, {"q": zeros(2, 5, 3, 32)}, ValueError, "q has 3 heads and k 2: must be a multiple"),
+    (padded, {"q": zeros(2, 5, 0, 32)}, ValueError, "q has 0 heads and k 2: must be a multiple"),
+    (
+        packed,
+        {"k": zeros(7, 0, 32), "v": zeros(7, 0, 32)},
+        ValueError,
+        "q has 4 heads and k 0: must be a multiple",
+    ),
+    (padded, {"q": zeros(3, 5, 4, 32)}, ValueError, "k has batch 2 and q 3: must be the same"),
+    (
+        padded,
+        {"q": zeros(0, 5, 4, 32), "k": zeros(0, 7, 2, 32), "v": zeros(0, 7, 2, 32)},
+        ValueError,
+        "q has shape (0, 5, 4, 32): an empty batch",
+    ),
+    # what describes a packed batch
+    (packed, {"cu_seqlens_q": [0, 3, 5]}, TypeError, "cu_seqlens_q is [0, 3, 5]: must be a torch"),
+    (packed, {"cu_seqlens_k": None}, TypeError, "cu_seqlens_k is None: must be a torch.Tensor"),
+    (
+        packed,
+        {"cu_seqlens_q": zeros(3)},
+        TypeError,
+        "cu_seqlens_q is torch.float32: must be torch.int32 or torch.int64",
+    ),
+    (
+        packed,
+        {"cu_seqlens_k": zeros(3, dtype=torch.int16)},
+        TypeError,
+        "cu_seqlens_k is torch.int16",
+    ),
+    (
+        packed,
+        {"cu_seqlens_q": offsets(0, 3, 5).view(1, 3)},
+        ValueError,
+        "cu_seqlens_q has shape (1, 3): must be (batch + 1,)",
+    ),
+    (packed, {"cu_seqlens_k": offsets(0)}, ValueError, "cu_seqlens_k has shape (1,): must be"),
+    (
+        packed,
+        {"cu_seqlens_k": offsets(0, 7)},
+        ValueError,
+        "cu_seqlens_k has 2 elements and cu_seqlens_q 3: must be the same number",
+    ),
+    (
+        packed,
+        {"cu_seqlens_q": offsets(0, 3, 5, device="meta")},
+        ValueError,
+        "cu_seqlens_q is on meta and the query on cpu",
+    ),
+    (packed, {"max_seqlen_q": 3.0}, TypeError, "max_seqlen_q is 3.0: must be an int or a tensor"),
+    (packed, {"max_seqlen_k": None}, TypeError, "max_seqlen_k is None: must be an int or a tensor"),
+    (packed, {"max_seqlen_k": -1}, ValueError, "max_seqlen_k is -1: must be at least 0"),
+    (
+        packed,
+        {"max_seqlen_q": offsets(3, 4)},
+        ValueError,
+        "max_seqlen_q has shape (2,): must be of",
+    ),
+    (
+        packed,
+        {"block_table": offsets(0, 1)},
+        NotImplementedError,
+        "block_table: a paged KV cache is not supported yet; must be None",
+    ),
+    # options
+    (padded, {"dropout_p": 0.1}, NotImplementedError, "dropout_p is 0.1: must be 0.  Dropout is"),
+    (packed, {"dropout_p": -0.1}, ValueError, "dropout_p is -0.1: must be 0"),
+    (padded, {"dropout_p": None}, TypeError, "dropout_p is None: must be a number, 0"),
+    (padded, {"softmax_scale": "auto"}, TypeError, "softmax_scale is 'auto': must be a number"),
+    (padded, {"softmax_scale": zeros(1)}, TypeError, "softmax_scale is a Tensor: must be a number"),
+    (padded, {"softmax_scale": float("nan")}, ValueError, "softmax_scale is nan: must be finite"),
+    (packed, {"softmax_scale": float("inf")}, ValueError, "softmax_scale is inf: must be finite"),
+    (padded, {"softcap": -1.0}, ValueError, "softcap is -1.0: must be finite and at least 0 (off)"),
+    (
+        padded,
+        {"softcap": None},
+        TypeError,
+        "softcap is None: must be a number, finite and at least",
+    ),
+    (padded, {"softcap": float("inf")}, ValueError, "softcap is inf: must be finite"),
+    (padded, {"causal": None}, TypeError, "causal is None: must be a bool"),
+    (packed, {"causal": zeros(1)}, TypeError, "causal is a Tensor: must be a bool"),
+    (padded, {"window_size": (-2, 0)}, ValueError, "window_size is (-2, 0): must be (left, right)"),
+    (padded, {"window_size": (4,)}, ValueError, "window_size is (4,): must be (left, right)"),
+    (padded, {"window_size": 4}, TypeError, "window_size is 4: must be two ints"),
+    (packed, {"window_size": (4.0, 4)}, TypeError, "window_size is (4.0, 4): must be two ints"),
+    (packed, {"window_size": None}, TypeError, "window_size is None: must be two ints"),
+    (padded, {"s_aux": [0.0]}, TypeError, "s_aux is [0.0]: must be a torch.Tensor"),
+    (padded, {"s_aux": zeros(2)}, ValueError, "s_aux has shape (2,): must be (heads,), here (4,)"),
+    (packed, {"s_aux": zeros(1, 4)}, ValueError, "s_aux has shape (1, 4): must be (heads,)"),
+    (padded, {"s_aux": offsets(1, 2, 3, 4)}, TypeError, "s_aux is torch.int32: must be a float"),
+    (
+        padded,
+        {"s_aux": zeros(4, device="meta")},
+        ValueError,
+        "s_aux is on meta and the query on cpu",
+    ),
+    (
+        padded,
+        {"alibi_slopes": zeros(3)},
+        ValueError,
+        "alibi_slopes has shape (3,): must be (heads,) or (batch, heads), here (4,) or (2, 4)",
+    ),
+    (packed, {"alibi_slopes": zeros(3, 4)}, ValueError, "alibi_slopes has shape (3, 4): must be"),
+    (
+        padded,
+        {"alibi_slopes": zeros(4, dtype=F16)},
+        TypeError,
+        "alibi_slopes is torch.float16: must be torch.float32",
+    ),
+    (padded, {"alibi_slopes": 0.5}, TypeError, "alibi_slopes is 0.5: must be a torch.Tensor"),
+    # the drop-in function, with its own names
+    (into, {"out": None}, TypeError, "out is None: must be a torch.Tensor"),
+    (
+        into,
+        {"out": zeros(5, 4, 64)},
+        ValueError,
+        "out has shape (5, 4, 64): must be query's, (5, 4",
+    ),
+    (into, {"out": zeros(5, 4, 32, dtype=F16)}, TypeError, "out is torch.float16: must be torch.f"),
+    (into, {"out": zeros(5, 4, 32, device="meta")}, ValueError, "out is on meta and query on cpu"),
+    (
+        into,
+        {"out": zeros(1, 4, 32).expand(5, 4, 32)},
+        ValueError,
+        "out has strides (0, 32, 1): its elements must not overlap",
+    ),
+    (into, {"out": zeros(5, 4, 32).requires_grad_()}, ValueError, "out requires grad, but no"),
+    (into, {"key": zeros(7, 2, 64)}, ValueError, "value has shape (7, 2, 32) and key (7, 2, 64)"),
+    (into, {"query": zeros(5, 4, 48)}, ValueError, "query has head_dim 48: must be one of"),
+    (into, {"do_causal": 0}, TypeError, "do_causal is 0: must be a bool"),
+    (into, {"scale": "1"}, TypeError, "scale is '1': must be a number"),
+    (into, {"softcapping": -5.0}, ValueError, "softcapping is -5.0: must be finite and at least 0"),
+    (into, {"window_size": (0, -7)}, ValueError, "window_size is (0, -7): must be (left, right)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "changes", "error", "message"),
+    [pytest.param(*wrong, id=f"{wrong[0].__name__}: {wrong[3][:40]}") for wrong in WRONG],
+)
+def test_a_wrong_call_is_refused(
+    call: Any, changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)) as caught:
+        call(**changes)
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("call", [padded, packed, into])
+def test_the_call_is_right_but_for_the_change(call: Any) -> None:
+    call()
+
+
+def test_there_are_enough() -> None:
+    assert len(WRONG) >= 40

@@ -1,0 +1,156 @@
+"""The torch ops: torch.compile, autograd, autocast."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from metal_flash_sdpa import flash_attention_varlen, flash_attn_func, flash_attn_varlen_func, ops
+from torch import Tensor
+from torch._dynamo import config, reset
+from torch.library import opcheck
+
+from tests.parity.arena import offsets
+
+SINKS = torch.tensor([0.5, -1.5, 2.0, 0.0])
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Compiled code of no other test, and torch's own deprecation warnings let be."""
+    reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+    reset()
+
+
+def draw(q_len: int, k_len: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(q_len * 1000 + k_len)
+    shapes = ((2, q_len, 4, 32), (2, k_len, 2, 32), (2, k_len, 2, 32))
+    return tuple(torch.randn(shape, generator=generator).to(dtype) for shape in shapes)
+
+
+def padded(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    result = flash_attn_func(
+        q * 2, k, v, causal=True, window_size=(7, 7), s_aux=SINKS, return_attn_probs=True
+    )
+    return result[0] + 1, result[1]
+
+
+def packed(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    cu_q = torch.tensor([0, 3, 2 * q.shape[1]], dtype=torch.int32)
+    cu_k = torch.tensor([0, 9, 2 * k.shape[1]], dtype=torch.int32)
+    result = flash_attn_varlen_func(
+        *(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), cu_q, cu_k),
+        *(cu_q.diff().max(), cu_k.diff().max()),
+        causal=True,
+        return_attn_probs=True,
+    )
+    return result[0], result[1]
+
+
+def in_place(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    lengths_q = torch.tensor([0, 3, q.shape[1]], dtype=torch.int32)
+    lengths_k = torch.tensor([0, 9, k.shape[1]], dtype=torch.int32)
+    out = torch.zeros_like(q[0])
+    before = out + 1
+    flash_attention_varlen(out, q[0], k[0], v[0], lengths_q, lengths_k, q.shape[1], k.shape[1])
+    return before, out * 2
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("function", [padded, packed, in_place])
+def test_compiles_without_a_break_and_once_for_all_lengths(
+    function: Callable[..., tuple[Tensor, Tensor]], dynamic: bool | None
+) -> None:
+    compiled = torch.compile(function, backend="aot_eager", fullgraph=True, dynamic=dynamic)
+    for lengths in ((20, 25), (30, 35)):  # the second makes the lengths dynamic
+        compiled(*draw(*lengths))
+    with config.patch(error_on_recompile=True):
+        for lengths in ((31, 36), (70, 41), (7, 90)):
+            arguments = draw(*lengths)
+            for got, want in zip(compiled(*arguments), function(*arguments), strict=True):
+                assert torch.equal(got, want)
+
+
+def test_compiles_with_inductor() -> None:
+    compiled = torch.compile(lambda q, k, v: flash_attn_func(q, k, v), fullgraph=True)
+    arguments = draw(20, 25)
+    assert torch.equal(compiled(*arguments), flash_attn_func(*arguments))
+
+
+@pytest.mark.parametrize("with_sinks", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_opcheck(dtype: torch.dtype, with_sinks: bool) -> None:
+    sinks = SINKS if with_sinks else None
+    q, k, v = draw(20, 25, dtype)
+    transposed = q.transpose(1, 2).contiguous().transpose(1, 2)
+    for query in (q, transposed):
+        opcheck(ops.forward, (query, k, v, None, None, sinks, None, None, True, 7, 7, 0.0))
+    q, k, v = (t.flatten(0, 1) for t in (q, k, v))
+    cu_q, cu_k = offsets((11, 29)), offsets((20, 30))
+    slopes = torch.rand(2, 4)
+    opcheck(ops.forward, (q, k, v, cu_q, cu_k, sinks, slopes, 0.3, False, -1, -1, 5.0))
+    for out in (torch.empty_like(q), torch.empty(32, 4, 40, dtype=dtype).permute(2, 1, 0)):
+        arguments = (out, q, k, v, cu_q, cu_k, sinks, None, True, 7, 7, 0.0)
+        opcheck(ops.forward_into, arguments)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_forward_runs_with_gradients_on_and_backward_says_no(compiled: bool) -> None:
+    def function(*tensors: Any) -> Any:
+        q, k, v, sinks = tensors
+        return flash_attn_func(q, k, v, causal=True, s_aux=sinks, return_attn_probs=True)
+
+    call = torch.compile(function, backend="aot_eager", fullgraph=True) if compiled else function
+    tensors = (*draw(20, 25), SINKS)
+    want = function(*tensors)
+    with_gradients = [tensor.clone().requires_grad_() for tensor in tensors]
+    got = call(*with_gradients)
+    assert got[0].requires_grad
+    assert torch.equal(got[0], want[0])
+    assert torch.equal(got[1], want[1])
+    for result in (got[0], call(*with_gradients)[1]):
+        with pytest.raises(NotImplementedError, match="metal-flash-sdpa has no backward pass yet"):
+            result.sum().backward()
+
+
+def test_only_the_query_may_want_a_gradient() -> None:
+    q, k, v = draw(20, 25)
+    out: Any = flash_attn_func(q.requires_grad_(), k, v)
+    with pytest.raises(NotImplementedError, match="no backward pass yet"):
+        out.sum().backward()
+
+
+def test_in_place_with_gradients_on() -> None:
+    q, k, v = draw(20, 25)
+    want = in_place(q, k, v)[1]
+    assert torch.equal(in_place(q.requires_grad_(), k, v)[1], want)
+
+
+def test_inference_mode() -> None:
+    tensors = draw(20, 25)
+    with torch.inference_mode():
+        inside = flash_attn_func(*tensors)
+    assert torch.equal(inside, flash_attn_func(*tensors))
+
+
+def test_autocast_brings_a_low_query_and_wide_sinks() -> None:
+    layer = torch.nn.Linear(32, 32)
+    x, k, v = draw(20, 25)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        q, k, v = layer(x), layer(k), layer(v)
+        assert q.dtype == torch.bfloat16
+        out: Any = flash_attn_func(q, k, v, s_aux=SINKS)
+    assert out.dtype == torch.bfloat16
+    assert torch.equal(out, flash_attn_func(q, k, v, s_aux=SINKS))
+
+
+def test_fake_tensors_give_shapes_on_any_device() -> None:
+    q, k, v = (t.to("meta") for t in draw(20, 25))
+    out, lse, _ = flash_attn_func(q, k, v, return_attn_probs=True)
+    assert (out.shape, lse.shape, lse.dtype) == (q.shape, (2, 4, 20), torch.float32)

@@ -1,0 +1,203 @@
+"""Refuses wrong arguments: each message names the argument, what came and what is allowed.
+
+Only types, shapes, dtypes and devices are looked at, never a tensor's content.
+"""
+
+from typing import Any, Mapping, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from ._variants import VARIANTS
+
+PADDED = ("batch", "length", "heads", "head_dim")
+PACKED = ("total length", "heads", "head_dim")
+
+LARGEST = torch.finfo(torch.float32).max  # kernels take float32
+
+HEAD_DIMS = sorted({head_dim for _, head_dim, _, _, _ in VARIANTS})
+DTYPES = tuple(
+    getattr(torch, name) for name in dict.fromkeys(dtype for _, _, dtype, _, _ in VARIANTS)
+)
+
+
+def check_qkv(axes: Sequence[str], **tensors: Any) -> None:
+    """Check query, key and value, given in this order under the names that the caller knows."""
+    for name, tensor in tensors.items():
+        _check_tensor(name, tensor, DTYPES)
+        if tensor.dim() != len(axes):
+            raise ValueError(f"{name} has shape {_shape(tensor)}: must be ({', '.join(axes)})")
+    (q_name, q), (k_name, k), (v_name, v) = tensors.items()
+    for name, tensor in ((k_name, k), (v_name, v)):
+        _check_beside(name, tensor, q_name, q)
+        if tensor.dtype != q.dtype:
+            raise TypeError(f"{name} is {tensor.dtype} and {q_name} is {q.dtype}: must be the same")
+    if v.shape != k.shape:
+        raise ValueError(
+            f"{v_name} has shape {_shape(v)} and {k_name} {_shape(k)}: must be the same"
+        )
+    head_dim, heads, kv_heads = q.shape[-1], q.shape[-2], k.shape[-2]
+    if head_dim not in HEAD_DIMS:
+        raise ValueError(f"{q_name} has head_dim {head_dim}: must be one of {HEAD_DIMS}")
+    if k.shape[-1] != head_dim:
+        raise ValueError(
+            f"{k_name} has head_dim {k.shape[-1]} and {q_name} {head_dim}: must be the same"
+        )
+    if heads < 1 or kv_heads < 1 or heads % kv_heads:
+        raise ValueError(
+            f"{q_name} has {heads} heads and {k_name} {kv_heads}: must be a multiple of them"
+        )
+    if len(axes) == len(PADDED):
+        if q.shape[0] < 1:
+            raise ValueError(f"{q_name} has shape {_shape(q)}: an empty batch, must be at least 1")
+        if k.shape[0] != q.shape[0]:
+            raise ValueError(
+                f"{k_name} has batch {k.shape[0]} and {q_name} {q.shape[0]}: must be the same"
+            )
+
+
+def check_sequences(
+    q: Tensor, cu_seqlens_q: Any, cu_seqlens_k: Any, max_seqlen_q: Any, max_seqlen_k: Any
+) -> int:
+    """Check what describes a packed batch; return the number of its sequences."""
+    for name, offsets in (("cu_seqlens_q", cu_seqlens_q), ("cu_seqlens_k", cu_seqlens_k)):
+        _check_tensor(name, offsets, (torch.int32, torch.int64))
+        _check_beside(name, offsets, "the query", q)
+        if offsets.dim() != 1 or offsets.shape[0] < 2:
+            raise ValueError(
+                f"{name} has shape {_shape(offsets)}: must be (batch + 1,), of at least 1 sequence"
+            )
+    if cu_seqlens_k.shape != cu_seqlens_q.shape:
+        raise ValueError(
+            f"cu_seqlens_k has {cu_seqlens_k.shape[0]} elements and cu_seqlens_q "
+            f"{cu_seqlens_q.shape[0]}: must be the same number"
+        )
+    for name, length in (("max_seqlen_q", max_seqlen_q), ("max_seqlen_k", max_seqlen_k)):
+        if isinstance(length, Tensor):
+            if length.numel() != 1:
+                raise ValueError(f"{name} has shape {_shape(length)}: must be of one element")
+        elif not _is_integer(length):
+            raise TypeError(f"{name} is {_name(length)}: must be an int or a tensor of one element")
+        elif length < 0:
+            raise ValueError(f"{name} is {length}: must be at least 0")
+    return int(cu_seqlens_q.shape[0]) - 1
+
+
+def check_block_table(block_table: Any) -> None:
+    """Check that there is none."""
+    if block_table is not None:
+        raise NotImplementedError(
+            "block_table: a paged KV cache is not supported yet; must be None, with k and v packed"
+        )
+
+
+def check_options(
+    q: Tensor,
+    batch: int,
+    dropout_p: Any,
+    softmax_scale: Any,
+    causal: Any,
+    window_size: Any,
+    softcap: Any,
+    alibi_slopes: Any,
+    s_aux: Any,
+    names: Optional[Mapping[str, str]] = None,
+) -> None:
+    """Check everything but query, key, value and what describes a packed batch.
+
+    `names` says what the caller calls an argument where that differs.
+    """
+    names = names or {}
+    _check_dropout(dropout_p)
+    if softmax_scale is not None:
+        _check_number(
+            names.get("softmax_scale", "softmax_scale"), softmax_scale, "finite, or None", -LARGEST
+        )
+    _check_number(names.get("softcap", "softcap"), softcap, "finite and at least 0 (off)", 0.0)
+    if not isinstance(causal, bool):
+        raise TypeError(f"{names.get('causal', 'causal')} is {_name(causal)}: must be a bool")
+    _check_window(window_size)
+    heads = q.shape[-2]
+    if s_aux is not None:
+        _check_tensor("s_aux", s_aux)
+        _check_beside("s_aux", s_aux, "the query", q)
+        if not s_aux.is_floating_point():
+            raise TypeError(f"s_aux is {s_aux.dtype}: must be a float dtype")
+        if s_aux.shape != (heads,):
+            raise ValueError(f"s_aux has shape {_shape(s_aux)}: must be (heads,), here ({heads},)")
+    if alibi_slopes is not None:
+        _check_tensor("alibi_slopes", alibi_slopes, (torch.float32,))
+        _check_beside("alibi_slopes", alibi_slopes, "the query", q)
+        if alibi_slopes.shape not in ((heads,), (batch, heads)):
+            raise ValueError(
+                f"alibi_slopes has shape {_shape(alibi_slopes)}: "
+                f"must be (heads,) or (batch, heads), here ({heads},) or ({batch}, {heads})"
+            )
+
+
+def check_out(out: Any, query: Tensor) -> None:
+    """Check the tensor that is written."""
+    _check_tensor("out", out, (query.dtype,))
+    _check_beside("out", out, "query", query)
+    if out.shape != query.shape:
+        raise ValueError(f"out has shape {_shape(out)}: must be query's, {_shape(query)}")
+    if any(stride == 0 and size > 1 for stride, size in zip(out.stride(), out.shape)):
+        raise ValueError(f"out has strides {tuple(out.stride())}: its elements must not overlap")
+    if out.requires_grad and torch.is_grad_enabled():
+        raise ValueError("out requires grad, but no gradient flows through it: pass out.detach()")
+
+
+def _check_tensor(name: str, value: Any, dtypes: Tuple[torch.dtype, ...] = ()) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} is {_name(value)}: must be a torch.Tensor")
+    if value.layout != torch.strided:
+        raise TypeError(f"{name} is {value.layout}: must be a dense tensor (torch.strided)")
+    if dtypes and value.dtype not in dtypes:
+        raise TypeError(f"{name} is {value.dtype}: must be {' or '.join(map(str, dtypes))}")
+
+
+def _check_beside(name: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
+    if tensor.device != other.device:
+        raise ValueError(
+            f"{name} is on {tensor.device} and {other_name} on {other.device}: must be the same"
+        )
+
+
+def _check_number(name: str, value: Any, allowed: str, least: float) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} is {_name(value)}: must be a number, {allowed}")
+    if not least <= value <= LARGEST:  # nor is NaN; isfinite would break a compiled graph
+        raise ValueError(f"{name} is {value}: must be {allowed}")
+
+
+def _check_dropout(dropout_p: Any) -> None:
+    _check_number("dropout_p", dropout_p, "0", 0.0)
+    if dropout_p > 0:
+        raise NotImplementedError(
+            f"dropout_p is {dropout_p}: must be 0.  Dropout is for training, and there is no "
+            "backward pass yet that could drop the same weights"
+        )
+
+
+def _check_window(window_size: Any) -> None:
+    if not isinstance(window_size, (tuple, list)) or not all(map(_is_integer, window_size)):
+        raise TypeError(f"window_size is {_name(window_size)}: must be two ints, (left, right)")
+    if len(window_size) != 2 or min(window_size) < -1:
+        raise ValueError(
+            f"window_size is {tuple(window_size)}: must be (left, right), each -1 or at least 0"
+        )
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _shape(tensor: Tensor) -> Tuple[int, ...]:
+    return tuple(tensor.shape)
+
+
+def _name(value: Any) -> str:
+    """A value in a message: short ones as they are, others, tensors above all, by their type."""
+    if value is None or isinstance(value, (bool, int, float, str, tuple, list)):
+        return repr(value)
+    return f"a {type(value).__name__}"

@@ -1,0 +1,32 @@
+"""Runs a plan on MPS tensors through the op of a build that was compiled ahead of time.
+
+The op is `launch(str kernel, Tensor[] tensors, int[] ints, float[] floats, int[] threadgroups,
+int threads)`; it binds the tensors in order, then the ints as int32, then the floats.
+"""
+
+from typing import Dict
+
+import torch
+
+from .._ops import ops
+from ..plan import LaunchPlan
+from . import bind
+
+DEVICE = "mps"
+
+
+def missing() -> str:
+    """Why it cannot run here; "" if it can."""
+    return "" if hasattr(ops, "launch") else "this build has no compiled launcher"
+
+
+def launch(plan: LaunchPlan, tensors: Dict[str, torch.Tensor]) -> None:
+    """Encode `plan` on torch's own command encoder; returns before the GPU has run it."""
+    ops.launch(
+        plan.kernel,
+        bind(plan, tensors),
+        plan.ints,
+        plan.floats,
+        plan.threadgroups,
+        plan.threads,
+    )
