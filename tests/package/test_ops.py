@@ -77,6 +77,20 @@ def test_compiles_without_a_break_and_once_for_all_lengths(
                 assert torch.equal(got, want)
 
 
+def test_one_compilation_serves_all_batches_and_windows() -> None:
+    def function(q: Tensor, cu_seqlens: Tensor, window: int) -> Any:
+        length = q.shape[0]
+        return flash_attn_varlen_func(
+            q, q, q, cu_seqlens, cu_seqlens, length, length, window_size=(window, -1)
+        )
+
+    compiled = torch.compile(function, backend="aot_eager", fullgraph=True, dynamic=True)
+    for batch, length, window in ((2, 9, 4), (5, 7, 3), (3, 11, 30)):
+        arguments = (torch.randn(batch * length, 4, 32), offsets((length,) * batch), window)
+        with config.patch(error_on_recompile=batch != 2):
+            assert torch.equal(compiled(*arguments), function(*arguments))
+
+
 def test_compiles_with_inductor() -> None:
     compiled = torch.compile(lambda q, k, v: flash_attn_func(q, k, v), fullgraph=True)
     arguments = draw(20, 25)

@@ -80,7 +80,8 @@ def check_sequences(
             raise TypeError(f"{name} is {_name(length)}: must be an int or a tensor of one element")
         elif length < 0:
             raise ValueError(f"{name} is {length}: must be at least 0")
-    return int(cu_seqlens_q.shape[0]) - 1
+    batch: int = cu_seqlens_q.shape[0] - 1
+    return batch
 
 
 def check_block_table(block_table: Any) -> None:

@@ -15,7 +15,7 @@ DEVICE = "cpu"
 def missing() -> str:
     """Why it cannot run here; "" if it can."""
     try:
-        import emulator  # noqa: F401
+        from emulator import compile  # noqa: A004, F401
     except ImportError as error:
         return f"{error}; the emulator is in the project's repository, not in its builds"
     return ""
