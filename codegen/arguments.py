@@ -29,39 +29,106 @@ class Field:
     comment: str
 
 
-PREFILL_BUFFERS = (
-    Buffer("q", None, "const", "query rows"),
-    Buffer("k", None, "const", "key rows"),
-    Buffer("v", None, "const", "value rows"),
-    Buffer("out", None, "", "output rows"),
-    Buffer("lse", "float", "", "natural log-sum-exp of each row"),
-    Buffer("cu_seqlens_q", "int", "const", "packed: batch + 1 row offsets"),
-    Buffer("cu_seqlens_k", "int", "const", "packed: batch + 1 key offsets"),
-    Buffer("alibi_slopes", "float", "const", "one slope per query head; 0: no bias"),
-    Buffer("sinks", "float", "const", "one logit per query head", sinks_only=True),
-)
+@dataclass(frozen=True)
+class Signature:
+    """What the kernels of one family are called with."""
 
-# The longs stand first, so that the struct has no holes.
-PREFILL_INTS = (
-    *(
+    buffers: tuple[Buffer, ...]
+    ints: tuple[Field, ...]
+    floats: tuple[Field, ...]
+
+    def buffers_of(self, sinks: bool) -> tuple[Buffer, ...]:
+        """The buffers of a variant with or without sinks."""
+        return tuple(b for b in self.buffers if sinks or not b.sinks_only)
+
+
+Q = Buffer("q", None, "const", "query rows")
+K = Buffer("k", None, "const", "key rows")
+V = Buffer("v", None, "const", "value rows")
+OUT = Buffer("out", None, "", "output rows")
+LSE = Buffer("lse", "float", "", "natural log-sum-exp of each row")
+CU_SEQLENS_Q = Buffer("cu_seqlens_q", "int", "const", "packed: batch + 1 row offsets")
+CU_SEQLENS_K = Buffer("cu_seqlens_k", "int", "const", "packed: batch + 1 key offsets")
+ALIBI_SLOPES = Buffer("alibi_slopes", "float", "const", "one slope per query head; 0: no bias")
+SINKS = Buffer("sinks", "float", "const", "one logit per query head", sinks_only=True)
+PARTIAL_OUT = "O of each share of the keys: (share, sequence, slot, head, head_dim)"
+PARTIAL_LSE = "base-2 log-sum-exp of each share: (share, sequence, slot, head)"
+
+
+def strides(*tensors: str) -> tuple[Field, ...]:
+    """The strides of tensors of shape (batch, row, head, head_dim), the last one being 1."""
+    return tuple(
         Field(f"{tensor}_{axis}_stride", "long", f"{tensor}: elements from one {axis} to the next")
-        for tensor in ("q", "k", "v", "out")
+        for tensor in tensors
         for axis in ("batch", "row", "head")
-    ),
+    )
+
+
+LSE_STRIDES = (
     Field("lse_batch_stride", "long", "lse: elements from one batch to the next"),
     Field("lse_head_stride", "long", "lse: elements from one head to the next"),
+)
+ALIBI_STRIDES = (
     Field("alibi_batch_stride", "long", "alibi_slopes: elements from one sequence to the next"),
     Field("alibi_head_stride", "long", "alibi_slopes: elements from one head to the next"),
-    Field("batch", "int", "sequences"),
-    Field("q_len", "int", "query rows of each sequence; packed: of all together"),
-    Field("k_len", "int", "keys of each sequence; packed: of all together"),
-    Field("packed", "int", "1: cu_seqlens say where each sequence lies"),
-    Field("group", "int", "query heads that share one KV head"),
+)
+BATCH = Field("batch", "int", "sequences")
+Q_LEN = Field("q_len", "int", "query rows of each sequence; packed: of all together")
+K_LEN = Field("k_len", "int", "keys of each sequence; packed: of all together")
+PACKED = Field("packed", "int", "1: cu_seqlens say where each sequence lies")
+GROUP = Field("group", "int", "query heads that share one KV head")
+WINDOW = (
     Field("window_left", "int", "keys seen before the diagonal"),
     Field("window_right", "int", "keys seen after the diagonal"),
 )
-
-PREFILL_FLOATS = (
+SPLITS = Field("splits", "int", "shares that the keys are divided into; 1: no partial results")
+SLOTS = Field("slots", "int", "queries per sequence that partial results have room for")
+SOFTMAX = (
     Field("softmax_scale", "float", "multiplies Q K^T"),
     Field("softcap", "float", "scores become softcap * tanh(score / softcap); 0: off"),
 )
+
+# The longs stand first, so that the struct has no holes.
+SIGNATURES = {
+    "prefill": Signature(
+        buffers=(Q, K, V, OUT, LSE, CU_SEQLENS_Q, CU_SEQLENS_K, ALIBI_SLOPES, SINKS),
+        ints=(
+            *strides("q", "k", "v", "out"),
+            *LSE_STRIDES,
+            *ALIBI_STRIDES,
+            *(BATCH, Q_LEN, K_LEN, PACKED, GROUP),
+            *WINDOW,
+            Field("least_queries", "int", "packed: shorter sequences are left to decode"),
+        ),
+        floats=SOFTMAX,
+    ),
+    "decode": Signature(
+        buffers=(
+            *(Q, K, V, OUT, LSE),
+            Buffer("partial_out", "float", "", PARTIAL_OUT),
+            Buffer("partial_lse", "float", "", PARTIAL_LSE),
+            *(CU_SEQLENS_Q, CU_SEQLENS_K, ALIBI_SLOPES, SINKS),
+        ),
+        ints=(
+            *strides("q", "k", "v", "out"),
+            *LSE_STRIDES,
+            *ALIBI_STRIDES,
+            *(BATCH, Q_LEN, K_LEN, PACKED, GROUP),
+            *WINDOW,
+            Field("kv_heads", "int", "KV heads"),
+            Field("most_queries", "int", "packed: longer sequences are left to prefill"),
+            *(SPLITS, SLOTS),
+        ),
+        floats=SOFTMAX,
+    ),
+    "combine": Signature(
+        buffers=(
+            *(OUT, LSE),
+            Buffer("partial_out", "float", "const", PARTIAL_OUT),
+            Buffer("partial_lse", "float", "const", PARTIAL_LSE),
+            CU_SEQLENS_Q,
+        ),
+        ints=(*strides("out"), *LSE_STRIDES, *(BATCH, Q_LEN, PACKED, SPLITS, SLOTS)),
+        floats=(),
+    ),
+}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from codegen import tiles
-from codegen.tiles import Tile
+from codegen.tiles import CombineTile, Tile
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 MASKS = {
@@ -18,7 +18,7 @@ MASKS = {
     "causal": "causal, aligned bottom-right",
     "window": "sliding window (left, right), aligned bottom-right",
 }
-PREFILL_TILES = tiles.parse(tiles.PREFILL)
+TILES = tiles.parse(tiles.TABLE)
 
 
 class MatrixError(ValueError):
@@ -50,6 +50,8 @@ class Variant:
     @property
     def name(self) -> str:
         """The kernel's host name; it carries the tile's shape."""
+        if self.family == "combine":
+            return f"combine_{self.dtype}_d{self.head_dim}"
         shape = f"q{self.tile.block_q}k{self.tile.block_k}"
         sinks = "_sinks" if self.sinks else ""
         return f"{self.family}_{self.dtype}_d{self.head_dim}_{shape}_{self.mask}{sinks}"
@@ -62,11 +64,6 @@ class Variant:
     @property
     def element_bytes(self) -> int:
         return ELEMENT_BYTES[self.dtype]
-
-    @property
-    def staged_stride(self) -> int:
-        """Elements from one staged K or V row to the next."""
-        return self.tile.staged_stride(self.head_dim, self.element_bytes)
 
     @property
     def threadgroup_bytes(self) -> int:
@@ -99,14 +96,24 @@ def checked(variants: Iterable[Variant]) -> tuple[Variant, ...]:
     return tuple(seen.values())
 
 
-def prefill() -> Iterable[Variant]:
-    """The forward kernels for many query rows: head_dim x dtype x mask x sinks."""
-    head_dims = dict.fromkeys(head_dim for head_dim, _ in PREFILL_TILES)
-    for head_dim, dtype, mask, sinks in product(head_dims, ELEMENT_BYTES, MASKS, (False, True)):
-        tile = PREFILL_TILES[head_dim, ELEMENT_BYTES[dtype]]
-        yield Variant("prefill", head_dim, dtype, mask, sinks, tile)
+def head_dims() -> Iterable[int]:
+    """Every head_dim, in the tile table's order."""
+    return dict.fromkeys(head_dim for _, head_dim, _ in TILES)
+
+
+def attention(family: str) -> Iterable[Variant]:
+    """The forward kernels of a family: head_dim x dtype x mask x sinks."""
+    for head_dim, dtype, mask, sinks in product(head_dims(), ELEMENT_BYTES, MASKS, (False, True)):
+        tile = TILES[family, head_dim, ELEMENT_BYTES[dtype]]
+        yield Variant(family, head_dim, dtype, mask, sinks, tile)
+
+
+def combine() -> Iterable[Variant]:
+    """What adds up the decode kernels' partial results: head_dim x dtype."""
+    for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
+        yield Variant("combine", head_dim, dtype, "full", False, CombineTile())
 
 
 def matrix() -> tuple[Variant, ...]:
     """Every variant that exists, in manifest order."""
-    return checked(prefill())
+    return checked((*attention("prefill"), *attention("decode"), *combine()))

@@ -22,6 +22,7 @@ README = "README.md"
 CARD = "CARD.md"
 PACKAGE_MODULE = "torch-ext/metal_flash_sdpa/_variants.py"
 BUILD_TOML = "build.toml"
+TILE_COLUMNS = {"prefill": "prefill tile", "decode": "decode tile"}  # family -> heading
 NATIVE_SUFFIXES = (".cpp", ".h", ".mm")
 
 
@@ -64,15 +65,16 @@ def shader(variant: Variant, jinja: Environment) -> str:
 
     Raises RenderError naming the variant if its template fails or is not ASCII.
     """
+    signature = arguments.SIGNATURES[variant.family]
     try:
         text = jinja.get_template(f"{variant.family}.metal.j2").render(
             v=variant,
             banner=BANNER,
             mask_text=MASKS[variant.mask],
             metal_type=METAL_TYPES[variant.dtype],
-            buffers=[b for b in arguments.PREFILL_BUFFERS if variant.sinks or not b.sinks_only],
-            ints=arguments.PREFILL_INTS,
-            floats=arguments.PREFILL_FLOATS,
+            buffers=signature.buffers_of(variant.sinks),
+            ints=signature.ints,
+            floats=signature.floats,
         )
         text.encode("ascii")
     except (TemplateError, UnicodeEncodeError) as error:
@@ -91,9 +93,7 @@ def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
     return jinja.get_template("variants.py.j2").render(
         banner=BANNER,
         variants=tuple(variants),
-        buffers=arguments.PREFILL_BUFFERS,
-        ints=arguments.PREFILL_INTS,
-        floats=arguments.PREFILL_FLOATS,
+        signatures=arguments.SIGNATURES,
     )
 
 
@@ -114,17 +114,21 @@ def support_table(variants: Iterable[Variant]) -> str:
     """The README's table of what is supported, in Markdown."""
     rows: dict[int, list[Variant]] = {}
     for variant in variants:
-        rows.setdefault(variant.head_dim, []).append(variant)
+        if variant.family in TILE_COLUMNS:
+            rows.setdefault(variant.head_dim, []).append(variant)
     lines = [
-        "| head_dim | dtypes | masks | sinks | tile, 16-bit | tile, float32 |",
-        "| --- | --- | --- | --- | --- | --- |",
+        f"| head_dim | dtypes | masks | sinks | {' | '.join(TILE_COLUMNS.values())} |",
+        "| --- | --- | --- | --- |" + " --- |" * len(TILE_COLUMNS),
     ]
     for head_dim, of_dim in rows.items():
         dtypes = ", ".join(dict.fromkeys(v.dtype for v in of_dim))
         masks = ", ".join(dict.fromkeys(v.mask for v in of_dim))
         sinks = " and ".join(dict.fromkeys("with" if v.sinks else "without" for v in of_dim))
-        tiles = {v.element_bytes: f"{v.tile.block_q} x {v.tile.block_k}" for v in of_dim}
-        lines.append(f"| {head_dim} | {dtypes} | {masks} | {sinks} | {tiles[2]} | {tiles[4]} |")
+        tiles: dict[str, dict[str, None]] = {}
+        for v in of_dim:
+            tiles.setdefault(v.family, {})[f"{v.tile.block_q} x {v.tile.step_k}"] = None
+        shapes = " | ".join(", ".join(tiles[family]) for family in TILE_COLUMNS)
+        lines.append(f"| {head_dim} | {dtypes} | {masks} | {sinks} | {shapes} |")
     return "\n".join(lines) + "\n"
 
 

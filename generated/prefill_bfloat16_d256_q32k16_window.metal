@@ -15,26 +15,10 @@
 using namespace metal;
 
 typedef bfloat element;
-typedef packed_bfloat4 packed_element4; // aligned like one element: rows may start anywhere
-typedef vec<element, 4> element4;
 
 constant constexpr int HEAD_DIM = 256;
-constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
-constant constexpr int BLOCK_K = 16; // keys per block
-constant constexpr int THREADS = 128;
-constant constexpr int STAGED_STRIDE = 264; // HEAD_DIM and padding against bank conflicts
 
-// Matrices are made of 8x8 fragments, one simdgroup_matrix each.
-constant constexpr int FRAGMENT = 8;
-constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
-constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
-constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
-constant constexpr int D_FRAGMENTS = HEAD_DIM / FRAGMENT;
-
-typedef simdgroup_matrix<element, FRAGMENT, FRAGMENT> ElementMatrix;
-typedef simdgroup_matrix<float, FRAGMENT, FRAGMENT> FloatMatrix;
-
-// Arrays of matrices stay in registers only if every index is known to the compiler.
+// Arrays stay in registers only if every index is known to the compiler.
 #define UNROLL _Pragma("clang loop unroll(full)")
 
 // The softmax runs in base 2.  Finite sentinels, because fast math may assume that there is no
@@ -44,6 +28,24 @@ constant constexpr float LN_2 = 0.693147181f;
 constant constexpr float LEAST_MAX = -1.0e38f;
 constant constexpr float MASKED = -3.0e38f;
 constant constexpr uint MINUS_INFINITY_BITS = 0xFF800000u;
+
+typedef packed_bfloat4 packed_element4; // aligned like one element: rows may start anywhere
+typedef vec<element, 4> element4;
+
+// Matrices are made of 8x8 fragments, one simdgroup_matrix each.
+constant constexpr int FRAGMENT = 8;
+
+typedef simdgroup_matrix<element, FRAGMENT, FRAGMENT> ElementMatrix;
+typedef simdgroup_matrix<float, FRAGMENT, FRAGMENT> FloatMatrix;
+
+constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
+constant constexpr int BLOCK_K = 16; // keys per block
+constant constexpr int THREADS = 128;
+constant constexpr int STAGED_STRIDE = 264; // HEAD_DIM and padding against bank conflicts
+constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
+constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+constant constexpr int D_FRAGMENTS = HEAD_DIM / FRAGMENT;
 
 // Where a lane stands in its simdgroup's fragments: it holds the elements (row, column) and
 // (row, column + 1) of each.
@@ -99,6 +101,7 @@ struct Ints {
     int group; // query heads that share one KV head
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
+    int least_queries; // packed: shorter sequences are left to decode
 };
 
 struct Floats {
@@ -416,8 +419,8 @@ void prefill_bfloat16_d256_q32k16_window(
 
     // Where this threadgroup works: a tile of one sequence's query rows, one head.
     const Tile tile = find_tile(group, groups, n, cu_seqlens_q, cu_seqlens_k);
-    if (tile.row < 0 || tile.row >= tile.q_len) {
-        return; // a ragged batch has at most one such tile per sequence and head
+    if (tile.row < 0 || tile.row >= tile.q_len || tile.q_len < n.least_queries) {
+        return; // a ragged batch has at most one empty tile per sequence and head
     }
     const int head = group.y;
     const int kv_head = head / n.group;

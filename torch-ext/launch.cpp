@@ -41,9 +41,9 @@ void check_tensors(at::TensorList tensors) {
 
 // The values in the type that the kernel reads; one that would change is refused.
 template <typename To, typename From>
-std::vector<To> narrowed(c10::ArrayRef<From> values, const char* argument) {
+std::vector<To> narrowed(c10::ArrayRef<From> values, const char* argument, size_t least = 1) {
   using Limits = std::numeric_limits<To>;
-  check_range<size_t>(values.size(), 1, kMaxInlineBytes / sizeof(To), "the number of ", argument);
+  check_range<size_t>(values.size(), least, kMaxInlineBytes / sizeof(To), "the number of ", argument);
   for (size_t i = 0; i < values.size(); ++i) {
     check_range<From>(values[i], Limits::lowest(), Limits::max(), argument, "[", i, "]");
   }
@@ -73,7 +73,7 @@ void launch(
     at::ArrayRef<double> floats, at::IntArrayRef threadgroups, int64_t threads) {
   check_tensors(tensors);
   const auto int32s = narrowed<int32_t>(ints, "ints");
-  const auto float32s = narrowed<float>(floats, "floats");
+  const auto float32s = narrowed<float>(floats, "floats", 0);
   check_range<size_t>(threadgroups.size(), 3, 3, "the number of threadgroups");
   const auto groups = narrowed<uint32_t>(threadgroups, "threadgroups");
   const auto function = find(kernel);
@@ -92,7 +92,9 @@ void launch(
       function->setArg(index++, tensor);
     }
     function->setArg(index++, int32s);
-    function->setArg(index, float32s);
+    if (!float32s.empty()) { // some kernels take none
+      function->setArg(index, float32s);
+    }
     function->dispatch(grid, group);
   });
 }

@@ -161,7 +161,9 @@ def test_the_seed_rows_pass_through_the_loaded_build(
     launcher = import_module(f"{loaded.__name__}.launchers.emulator")
     monkeypatch.setattr(parity, "plan_prefill", plan.plan_prefill)
     (kernel,) = (
-        v for v in manifest() if ((v.head_dim, v.dtype), v.mode) == (table.SEED_VARIANT, mode)
+        v
+        for v in manifest()
+        if ((v.family, v.head_dim, v.dtype), v.mode) == (table.SEED_VARIANT, mode)
     )
     assert launcher.shader_path(kernel.name).is_relative_to(variant)
     outcome = parity.run(case, kernel, launcher.launch)

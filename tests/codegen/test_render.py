@@ -97,4 +97,4 @@ def test_command_line() -> None:
     assert fresh.returncode == 0, fresh.stdout
     listing = run_codegen("--list").stdout
     assert all(variant.name in listing for variant in matrix())
-    assert listing.splitlines()[-1] == "144 kernels"
+    assert listing.splitlines()[-1] == f"{len(matrix())} kernels"

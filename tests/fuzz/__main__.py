@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from emulator import compile as compile_shader
-from tests.cases import Case, Variant, manifest
+from tests.cases import Case, Variant, attention_variants
 from tests.fuzz import search
 from tests.fuzz.calls import Call, from_json
 from tests.parity import workers
@@ -29,7 +29,7 @@ CHECKS = False  # turn on when the emulator has launch(check=True)
 WIDTH = 120  # where the output is not a terminal
 # A search of its own for so many cases, so that a seed means the same on any number of cores.
 PIECE = 25
-VARIANTS = 3  # of each piece: eight cases make a kernel worth compiling
+VARIANTS = 5  # of each piece: five cases make a kernel worth compiling
 
 
 @cache
@@ -42,7 +42,7 @@ def launcher(variant: Variant) -> Launch:
 def warm() -> None:
     """Let torch set itself up, which every forked process then inherits."""
     torch.set_num_threads(1)
-    run(Case("warm", (40,), (40,)), manifest()[0], lambda *_: None)
+    run(Case("warm", (40,), (40,)), attention_variants()[0], lambda *_: None)
 
 
 def options() -> argparse.Namespace:
@@ -64,7 +64,7 @@ def command(call: Call) -> str:
 def replay(text: str, console: Console) -> int:
     """Run one call again and say how it went."""
     try:
-        call = from_json(text, manifest())
+        call = from_json(text, attention_variants())
     except ValueError as error:
         console.print(f"--replay: {error}", markup=False)
         return 2
@@ -75,7 +75,7 @@ def replay(text: str, console: Console) -> int:
 
 def pieces(cases: int, seed: int) -> list[Callable[[], search.Found]]:
     """The run in pieces, among which the variants are shared out."""
-    variants = list(manifest())
+    variants = list(attention_variants())
     random.Random(seed).shuffle(variants)
     turn = cycle(variants)
     return [

@@ -90,6 +90,7 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
         alibi=tuple(draw(st.lists(st.sampled_from(SLOPES), max_size=3))),
         alibi_per_sequence=draw(st.booleans()),
         layout=draw(st.sampled_from(LAYOUTS)),
+        splits=draw(st.sampled_from((1, 2, 3, 5))) if variant.family == "decode" else 1,
     )
     return Call(variant, case)
 

@@ -10,18 +10,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from metal_flash_sdpa.launchers.emulator import launch_on
-from metal_flash_sdpa.plan import plan_prefill
 from rich.console import Console
 
 import emulator
-from tests.cases import GENERATED, Case, Variant, manifest
+from tests.cases import GENERATED, Case, Variant, attention_variants
 from tests.fuzz import __main__ as session
 from tests.fuzz import search
 from tests.fuzz.calls import Call, calls, from_json
-from tests.parity.run import Launch, Outcome, prepare
+from tests.parity.run import Launch, Outcome, plan_for, prepare
 from tests.reference import Error
 
-VARIANTS = manifest()
+VARIANTS = attention_variants()
 CAUSAL = next(v for v in VARIANTS if (v.head_dim, v.dtype, v.mode) == (32, "float16", "causal"))
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -52,7 +51,8 @@ def test_a_call_is_planned_for_its_variant_and_survives_json(call: Call) -> None
     if sum(call.case.q_lens) < 100:
         variant, dtype = call.variant, getattr(torch, call.variant.dtype)
         request = prepare(call.case, variant.head_dim, dtype, variant.sinks, "cpu").request
-        assert plan_prefill(request).kernel == variant.name
+        plan = plan_for(variant.family, request, call.case.splits)
+        assert plan.launches[0].kernel == variant.name
 
 
 def test_the_kernels_as_they_are_pass() -> None:

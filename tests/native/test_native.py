@@ -67,7 +67,7 @@ SEED_ROWS = [
     (v, case)
     for case, mode in seed_rows()
     for v in manifest()
-    if (v.head_dim, v.dtype) == SEED_VARIANT and v.mode == mode
+    if (v.family, v.head_dim, v.dtype) == SEED_VARIANT and v.mode == mode
 ]
 
 
@@ -182,7 +182,6 @@ def test_every_argument_goes_to_its_index(extension: Extension) -> None:
         ({"ints": [0] * 1025}, "the number of ints is 1025"),
         ({"ints": [0, 2**31]}, r"ints\[1\] is 2147483648: must be from -2147483648 to 2147483647"),
         ({"ints": [-(2**31) - 1]}, r"ints\[0\] is -2147483649"),
-        ({"floats": []}, "the number of floats is 0"),
         ({"floats": [1e39]}, r"floats\[0\] is 1e\+39: must be from -3.4\d+e\+38 to 3.4"),
         ({"floats": [0.0, float("nan")]}, r"floats\[1\] is nan"),
         ({"threadgroups": [1, 1]}, "the number of threadgroups is 2: must be from 3 to 3"),

@@ -101,19 +101,20 @@ def same(a: list[Tensor], b: list[Tensor]) -> bool:
 
 def test_all_launchers_agree(jit_here: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     by_jit = calls()
-    assert len(jit_here) == 2
+    assert len(jit_here) == 3
     monkeypatch.setenv(launchers.FORCE, "emulator")
     assert same(calls(), by_jit)
-    assert len(jit_here) == 2
+    assert len(jit_here) == 3
 
 
 def test_native_agrees_and_is_preferred(
     native_here: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by_native = calls()
-    assert [name.split("_")[-2:] for name in native_here] == [
-        ["window", "sinks"],
-        ["q64k32", "causal"],
+    assert [(name.split("_")[0], name.split("_")[-1]) for name in native_here] == [
+        ("decode", "sinks"),
+        ("prefill", "causal"),
+        ("decode", "causal"),
     ]
     monkeypatch.setenv(launchers.FORCE, "emulator")
     assert same(calls(), by_native)

@@ -6,8 +6,18 @@ import struct
 from typing import Any
 
 import pytest
-from metal_flash_sdpa._variants import PREFILL_BUFFERS, PREFILL_INTS, VARIANTS
-from metal_flash_sdpa.plan import UNBOUNDED, LaunchPlan, Request, band, lse_shape, plan_prefill
+from metal_flash_sdpa._variants import SIGNATURES, VARIANTS
+from metal_flash_sdpa.plan import (
+    DECODE_QUERIES,
+    UNBOUNDED,
+    LaunchPlan,
+    Request,
+    band,
+    lse_shape,
+    plan,
+    plan_decode,
+    plan_prefill,
+)
 
 from tests.cases import Variant, manifest
 
@@ -28,12 +38,12 @@ BASE = Request(
 )
 
 
-def ints(plan: LaunchPlan) -> dict[str, int]:
-    """The plan's int32 array, read as the shader's struct reads it."""
-    layout = "<" + "".join(code for _, code in PREFILL_INTS)
-    data = struct.pack(f"<{len(plan.ints)}i", *plan.ints)
-    values = struct.unpack_from(layout, data)
-    return {name: value for (name, _), value in zip(PREFILL_INTS, values)}
+def ints(step: LaunchPlan, family: str = "prefill") -> dict[str, int]:
+    """A launch's int32 array, read as the shader's struct reads it."""
+    fields = SIGNATURES[family].ints
+    data = struct.pack(f"<{len(step.ints)}i", *step.ints)
+    values = struct.unpack_from("<" + "".join(code for _, code in fields), data)
+    return {name: value for (name, _), value in zip(fields, values)}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +65,9 @@ def test_masks(causal: bool, window_size: tuple[int, int], expected: tuple[str, 
     assert band(causal, window_size) == expected
 
 
-@pytest.mark.parametrize("variant", manifest(), ids=lambda v: v.name)
+@pytest.mark.parametrize(
+    "variant", [v for v in manifest() if v.family != "combine"], ids=lambda v: v.name
+)
 def test_every_variant_is_picked_by_its_own_request(variant: Variant) -> None:
     window = {"full": (-1, -1), "causal": (-1, 0), "window": (4, 4)}[variant.mask]
     request = BASE._replace(
@@ -64,22 +76,25 @@ def test_every_variant_is_picked_by_its_own_request(variant: Variant) -> None:
         window_size=window,
         sinks=variant.sinks,
     )
-    plan = plan_prefill(request)
-    assert plan.kernel == variant.name
-    assert plan.threads == variant.threads
-    assert plan.buffers == PREFILL_BUFFERS[: 9 if variant.sinks else 8]
+    step = (
+        plan_prefill(request) if variant.family == "prefill" else plan_decode(request).launches[0]
+    )
+    assert step.kernel == variant.name
+    assert step.threads == variant.threads
+    buffers = SIGNATURES[variant.family].buffers
+    assert step.buffers == (buffers if variant.sinks else buffers[:-1])
 
 
 def test_padded_grid_and_arguments() -> None:
-    plan = plan_prefill(BASE)
+    step = plan_prefill(BASE)
     block_q = VARIANTS["prefill", 64, "float16", "full", False].block_q
-    assert plan.threadgroups == (-(-100 // block_q), 8, 3)
-    assert plan.floats == (0.125, 0.0)
-    values = ints(plan)
+    assert step.threadgroups == (-(-100 // block_q), 8, 3)
+    assert step.floats == (0.125, 0.0)
+    values = ints(step)
     assert values["k_batch_stride"] == 2**33 + 5
     assert (values["q_len"], values["k_len"], values["packed"], values["group"]) == (100, 70, 0, 4)
     assert (values["lse_batch_stride"], values["lse_head_stride"]) == (800, 100)
-    assert len(plan.ints) % 2 == 0  # the struct's 64-bit members align it to 8 bytes
+    assert len(step.ints) % 2 == 0  # the struct's 64-bit members align it to 8 bytes
 
 
 def test_alibi_needs_no_variant_of_its_own() -> None:
@@ -92,15 +107,67 @@ def test_alibi_needs_no_variant_of_its_own() -> None:
 
 
 def test_packed_grid_has_one_spare_tile_per_sequence() -> None:
-    plan = plan_prefill(BASE._replace(packed=True, q_len=1000))
+    step = plan_prefill(BASE._replace(packed=True, q_len=1000))
     block_q = VARIANTS["prefill", 64, "float16", "full", False].block_q
-    assert plan.threadgroups == (1000 // block_q + 3, 8, 1)
-    assert ints(plan)["lse_batch_stride"] == 0
+    assert step.threadgroups == (1000 // block_q + 3, 8, 1)
+    assert ints(step)["lse_batch_stride"] == 0
 
 
 def test_nothing_to_do_is_an_empty_grid() -> None:
     assert plan_prefill(BASE._replace(q_len=0)).threadgroups[0] == 0
     assert plan_prefill(BASE._replace(q_len=0, packed=True)).threadgroups[0] == 0
+
+
+def kernels(request: Request) -> list[str]:
+    """The families of the kernels that a request's plan launches."""
+    return [step.kernel.split("_")[0] for step in plan(request).launches]
+
+
+def test_each_sequence_gets_the_kernel_that_suits_it() -> None:
+    few = BASE._replace(q_len=DECODE_QUERIES, splits=1)
+    assert kernels(few) == ["decode"]
+    assert kernels(few._replace(q_len=DECODE_QUERIES + 1)) == ["prefill"]
+    packed = BASE._replace(packed=True, q_len=300, splits=1)
+    assert kernels(packed) == ["prefill", "decode"]
+    assert kernels(packed._replace(max_q_len=DECODE_QUERIES)) == ["decode"]
+    assert kernels(packed._replace(max_q_len=DECODE_QUERIES, splits=3)) == ["decode", "combine"]
+    assert kernels(packed._replace(batch=1)) == ["prefill"]
+    assert kernels(packed._replace(q_len=3)) == ["decode"]
+
+
+def test_prefill_and_decode_share_out_a_packed_batch() -> None:
+    prefill, decode = plan(BASE._replace(packed=True, q_len=300, splits=1)).launches
+    least = ints(prefill, "prefill")["least_queries"]
+    assert least == ints(decode, "decode")["most_queries"] + 1 == DECODE_QUERIES + 1
+    assert ints(plan_prefill(BASE))["least_queries"] == 0
+
+
+def test_partial_results_have_room() -> None:
+    request = BASE._replace(q_len=3, k_len=5000, splits=7)
+    decode, combine = (step.threadgroups for step in plan(request).launches)
+    tiles = -(-3 * 4 // VARIANTS["decode", 64, "float16", "full", False].block_q)
+    assert decode == (7, 2 * tiles, 3)
+    assert combine == (8, 3, 3)
+    shape = (7, 3, 3, 8)
+    assert plan(request).workspace == (("partial_out", (*shape, 64)), ("partial_lse", shape))
+
+
+@pytest.mark.parametrize(
+    ("change", "splits"),
+    [
+        ({"k_len": 100}, 1),  # less than two steps of 128 keys
+        ({"k_len": 512}, 2),
+        ({"k_len": 100_000}, 11),  # 64 threadgroups on 16 cores, 6 of them without splits
+        ({"k_len": 100_000, "cores": 40}, 27),
+        ({"k_len": 100_000, "cores": 1000}, 64),
+        ({"k_len": 100_000, "batch": 64}, 1),
+        ({"k_len": 100_000, "window_size": (255, 0)}, 1),  # 256 keys are seen
+        ({"k_len": 100_000, "splits": 5}, 5),
+    ],
+)
+def test_splits_keep_the_cores_busy(change: dict[str, Any], splits: int) -> None:
+    request = BASE._replace(q_len=1, **change)
+    assert plan(request).launches[0].threadgroups[0] == splits
 
 
 def test_lse_shape() -> None:

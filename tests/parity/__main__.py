@@ -27,7 +27,7 @@ from tests.parity.run import Launch, Outcome, run
 ROOT = Path(__file__).resolve().parent.parent.parent
 REPORT_FOLDER = ROOT / "build" / "parity"
 SHOWN_FAILURES = 20
-TABLE_WIDTH = 156  # where the output is not a terminal
+TABLE_WIDTH = 168  # where the output is not a terminal
 
 
 def launcher(device: str) -> Launch:
@@ -107,6 +107,7 @@ def execute(
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s parity --", description=__doc__)
     variants = manifest()
+    parser.add_argument("--family", choices=dict.fromkeys(v.family for v in variants))
     parser.add_argument("--head-dim", type=int, choices=sorted({v.head_dim for v in variants}))
     parser.add_argument("--dtype", choices=sorted({v.dtype for v in variants}))
     parser.add_argument("--mask", choices=sorted({v.mask for v in variants}))
@@ -127,8 +128,8 @@ def reproduce(variant: Variant, case: str, device: str) -> str:
     sinks = "--sinks" if variant.sinks else "--no-sinks"
     only = f' --case "{case}"' if case else ""
     return (
-        f"nox -s parity -- --head-dim {variant.head_dim} --dtype {variant.dtype} "
-        f"--mask {variant.mask} {sinks} --device {device}{only}"
+        f"nox -s parity -- --family {variant.family} --head-dim {variant.head_dim} "
+        f"--dtype {variant.dtype} --mask {variant.mask} {sinks} --device {device}{only}"
     )
 
 
@@ -137,7 +138,8 @@ def select(chosen: argparse.Namespace) -> list[tuple[Variant, list[Case]]]:
     selected = []
     for variant in manifest():
         wanted = (
-            chosen.head_dim in (None, variant.head_dim)
+            chosen.family in (None, variant.family)
+            and chosen.head_dim in (None, variant.head_dim)
             and chosen.dtype in (None, variant.dtype)
             and chosen.mask in (None, variant.mask)
             and chosen.sinks in (None, variant.sinks)
@@ -164,7 +166,9 @@ def run_matrix(
 
 def run_seed(device: str, console: Console) -> tuple[report.SeedRow, ...]:
     """The seed's own table."""
-    by_mode = {v.mode: v for v in manifest() if (v.head_dim, v.dtype) == table.SEED_VARIANT}
+    by_mode = {
+        v.mode: v for v in manifest() if (v.family, v.head_dim, v.dtype) == table.SEED_VARIANT
+    }
     rows = [(case, by_mode[mode]) for case, mode in table.seed_rows()]
     tasks = [partial(run_seed_row, case, variant, device) for case, variant in rows]
     results = execute(tasks, device, console, "seed rows")

@@ -93,12 +93,12 @@ class Report:
         )
 
 
-def grid(results: Iterable[VariantResult]) -> dict[tuple[int, str], dict[str, VariantResult]]:
-    """Results by (head_dim, dtype), then mask mode."""
-    rows: dict[tuple[int, str], dict[str, VariantResult]] = {}
+def grid(results: Iterable[VariantResult]) -> dict[tuple[str, int, str], dict[str, VariantResult]]:
+    """Results by (family, head_dim, dtype), then mask mode."""
+    rows: dict[tuple[str, int, str], dict[str, VariantResult]] = {}
     for result in results:
         v = result.variant
-        rows.setdefault((v.head_dim, v.dtype), {})[v.mode] = result
+        rows.setdefault((v.family, v.head_dim, v.dtype), {})[v.mode] = result
     return rows
 
 
@@ -108,14 +108,15 @@ def modes(results: Iterable[VariantResult]) -> list[str]:
 
 
 def matrix_table(report: Report) -> Table:
-    """head_dim x dtype against mask mode: verdict, cos (lowest) and max-abs (largest)."""
+    """family, head_dim, dtype against mask mode: verdict, cos (lowest), max-abs (largest)."""
     table = Table(title="cos (lowest) and max-abs (largest) over all cases", title_justify="left")
+    table.add_column("family")
     table.add_column("head_dim", justify="right")
     table.add_column("dtype")
     columns = modes(report.results)
     for mode in columns:
         table.add_column(mode)
-    for (head_dim, dtype), row in grid(report.results).items():
+    for (family, head_dim, dtype), row in grid(report.results).items():
         cells = []
         for mode in columns:
             if mode not in row:
@@ -124,7 +125,7 @@ def matrix_table(report: Report) -> Table:
             result = row[mode]
             verdict = "[green]pass[/]" if result.ok else "[bold red]FAIL[/]"
             cells.append(f"{verdict} {result.cosine:.6f} {result.max_abs:.0e}")
-        table.add_row(str(head_dim), dtype, *cells)
+        table.add_row(family, str(head_dim), dtype, *cells)
     return table
 
 

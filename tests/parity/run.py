@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from metal_flash_sdpa.plan import LaunchPlan, Request, lse_shape, plan_prefill
+from metal_flash_sdpa.plan import (
+    LaunchPlan,
+    Plan,
+    Request,
+    lse_shape,
+    plan_decode,
+    plan_prefill,
+)
 from torch import Tensor
 
 from tests.cases import Case, Variant
@@ -66,6 +74,11 @@ class Inputs:
     sequences: list[tuple[int, int, int, int, int]] = field(default_factory=list)
 
 
+def flat(shape: Sequence[int], device: str) -> Arena:
+    """An arena for a contiguous float32 tensor."""
+    return Arena((1, 1, 1, math.prod(shape)), torch.float32, "contiguous", device, packed=True)
+
+
 def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: str) -> Inputs:
     """Draw a case's values and lay its tensors out."""
     generator = torch.Generator().manual_seed(zlib.crc32(case.name.encode()))
@@ -112,10 +125,7 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
         alibi_strides=alibi_strides(slopes),
     )
     shape = lse_shape(arenas["q"].view.shape)
-    lse = Arena(
-        (1, 1, 1, int(torch.Size(shape).numel())), torch.float32, "contiguous", device, True
-    )
-    arenas["lse"] = lse
+    lse = arenas["lse"] = flat(shape, device)
     tensors = {name: arena.view for name, arena in arenas.items()}
     tensors["lse"] = lse.view.view(shape)
     if case.packed:
@@ -207,18 +217,29 @@ def compare_lse(got: Tensor, want: Tensor, tolerance: float) -> Error:
     )
 
 
+def plan_for(family: str, request: Request, splits: int) -> Plan:
+    """The plan that computes a request with one family of kernels."""
+    if family == "prefill":
+        return Plan((plan_prefill(request),))
+    return plan_decode(request._replace(splits=splits))
+
+
 def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Outcome:
     """Run `case` on `variant`; anything that goes wrong is in the outcome."""
     dtype = getattr(torch, variant.dtype)
     try:
         inputs = prepare(case, variant.head_dim, dtype, variant.sinks, device)
-        plan = plan_prefill(inputs.request)
-        if plan.kernel != variant.name:
-            return Outcome(case.name, NOTHING, NOTHING, 0, f"the plan picked {plan.kernel}")
-        if min(plan.threadgroups) > 0:
-            launch(plan, inputs.tensors)
+        plan = plan_for(variant.family, inputs.request, case.splits)
+        if variant.name not in (picked := [step.kernel for step in plan.launches]):
+            return Outcome(case.name, NOTHING, NOTHING, 0, f"the plan picked {', '.join(picked)}")
+        workspace = {name: flat(shape, device) for name, shape in plan.workspace}
+        between = {name: workspace[name].view.view(shape) for name, shape in plan.workspace}
+        for step in plan.launches:
+            if min(step.threadgroups) > 0:
+                launch(step, inputs.tensors | between)
         out, lse = judge(case, inputs, dtype)
-        damage = sum(inputs.arenas[name].damage() for name in ("out", "lse"))
+        written = [inputs.arenas["out"], inputs.arenas["lse"], *workspace.values()]
+        damage = sum(arena.damage() for arena in written)
     except Exception as error:  # a kernel under test may fail in any way
         return Outcome(case.name, NOTHING, NOTHING, 0, f"{type(error).__name__}: {error}")
     return Outcome(case.name, out, lse, damage)

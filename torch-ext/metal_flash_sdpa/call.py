@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from . import launchers
-from .plan import Request, plan_prefill
+from .plan import Request, plan
 
 _DTYPE_NAMES = {
     torch.float16: "float16",
@@ -73,7 +73,7 @@ def attend(
         sinks=sinks is not None,
         alibi_strides=alibi_strides,
     )
-    launchers.launch(plan_prefill(request), tensors)
+    launchers.run(plan(request), tensors)
 
 
 def _readable(tensor: Tensor) -> Tensor:

@@ -7,17 +7,15 @@ run it and know nothing of attention.
 import struct
 from functools import lru_cache
 from math import isfinite
-from typing import NamedTuple, Sequence, Tuple
+from typing import Dict, NamedTuple, Sequence, Tuple
 
-from ._variants import PREFILL_BUFFERS, PREFILL_FLOATS, PREFILL_INTS, VARIANTS
+from ._variants import SIGNATURES, VARIANTS, Variant
 
 # Lengths and windows stay below this, so that no sum of two of them overflows int32 in a kernel.
 UNBOUNDED = 2**30 - 1
 
-_FIELDS = "".join(code for _, code in PREFILL_INTS)
-# A struct that holds a 64-bit member is a multiple of 8 bytes long.
-_INTS = struct.Struct("<" + _FIELDS + ("4x" if _FIELDS.count("i") % 2 else ""))
-_WORDS = struct.Struct(f"<{_INTS.size // 4}i")
+# Sequences of at most so many query rows are decoded: rows are packed over the heads of a group.
+DECODE_QUERIES = 16
 
 Strides = Tuple[int, int, int]
 
@@ -47,6 +45,9 @@ class Request(NamedTuple):
     softcap: float = 0.0  # 0: off
     sinks: bool = False
     alibi_strides: Tuple[int, int] = (0, 0)  # (batch, head); both 0 if there are no slopes
+    max_q_len: int = 0  # packed: no sequence has more query rows, as the caller says; 0: unknown
+    splits: int = 0  # shares that decoding divides the keys into; 0: as many as keep the GPU busy
+    cores: int = 16  # of the GPU
 
 
 class LaunchPlan(NamedTuple):
@@ -58,6 +59,13 @@ class LaunchPlan(NamedTuple):
     floats: Tuple[float, ...]  # float32, bound after the ints
     threadgroups: Tuple[int, int, int]
     threads: int  # per threadgroup
+
+
+class Plan(NamedTuple):
+    """What computes a request: launches, one after the other, and the memory between them."""
+
+    launches: Tuple[LaunchPlan, ...]
+    workspace: Tuple[Tuple[str, Tuple[int, ...]], ...] = ()  # float32 tensors: (name, shape)
 
 
 def band(causal: bool, window_size: Tuple[int, int]) -> Tuple[str, int, int]:
@@ -99,33 +107,55 @@ def _check(request: Request) -> None:
         raise ValueError(f"softcap is {request.softcap}: must be 0 (off) or positive and finite")
 
 
-@lru_cache(maxsize=4096)
-def plan_prefill(request: Request) -> LaunchPlan:
-    """The launch of the prefill kernel that computes `request`.
+@lru_cache(maxsize=None)
+def _layout(family: str) -> Tuple[struct.Struct, struct.Struct]:
+    """A family's int32 array: as its fields are packed, and as the words that are bound."""
+    fields = "".join(code for _, code in SIGNATURES[family].ints)
+    # A struct that holds a 64-bit member is a multiple of 8 bytes long.
+    ints = struct.Struct("<" + fields + ("4x" if fields.count("i") % 2 else ""))
+    return ints, struct.Struct(f"<{ints.size // 4}i")
 
-    Raises ValueError, naming the field, for what no kernel computes.
-    """
-    _check(request)
-    mask, left, right = band(request.causal, request.window_size)
-    key = ("prefill", request.head_dim, request.dtype, mask, request.sinks)
-    variant = VARIANTS.get(key)
+
+def _variant(family: str, request: Request, mask: str, sinks: bool) -> Variant:
+    """The kernel of a family that computes `request`.  Raises ValueError if there is none."""
+    variant = VARIANTS.get((family, request.head_dim, request.dtype, mask, sinks))
     if variant is None:
         raise ValueError(
             f"head_dim is {request.head_dim} and dtype {request.dtype}: supported are head dims "
             f"{sorted({k[1] for k in VARIANTS})} in {sorted({k[2] for k in VARIANTS})}"
         )
+    return variant
 
-    q_len = request.q_len
-    values = {
-        "lse_batch_stride": 0 if request.packed else request.heads * q_len,
-        "lse_head_stride": q_len,
+
+def _launch(
+    family: str, variant: Variant, sinks: bool, values: Dict[str, float], grid: Tuple[int, int, int]
+) -> LaunchPlan:
+    """A launch of one kernel; `values` holds its integers and floats by name."""
+    signature = SIGNATURES[family]
+    packed, words = _layout(family)
+    return LaunchPlan(
+        kernel=variant.name,
+        buffers=tuple(name for name in signature.buffers if sinks or name != "sinks"),
+        ints=words.unpack(packed.pack(*(values[name] for name, _ in signature.ints))),
+        floats=tuple(float(values[name]) for name in signature.floats),
+        threadgroups=grid,
+        threads=variant.threads,
+    )
+
+
+def _values(request: Request, left: int, right: int) -> Dict[str, float]:
+    """What the kernels of all families are told of a request."""
+    values: Dict[str, float] = {
+        "lse_batch_stride": 0 if request.packed else request.heads * request.q_len,
+        "lse_head_stride": request.q_len,
         "alibi_batch_stride": request.alibi_strides[0],
         "alibi_head_stride": request.alibi_strides[1],
         "batch": request.batch,
-        "q_len": q_len,
+        "q_len": request.q_len,
         "k_len": request.k_len,
         "packed": int(request.packed),
         "group": request.heads // request.kv_heads,
+        "kv_heads": request.kv_heads,
         "window_left": left,
         "window_right": right,
         "softmax_scale": request.softmax_scale,
@@ -134,17 +164,95 @@ def plan_prefill(request: Request) -> LaunchPlan:
     for tensor in ("q", "k", "v", "out"):
         for axis, stride in zip(("batch", "row", "head"), getattr(request, f"{tensor}_strides")):
             values[f"{tensor}_{axis}_stride"] = stride
+    return values
 
+
+@lru_cache(maxsize=4096)
+def plan_prefill(request: Request, least_queries: int = 0) -> LaunchPlan:
+    """The launch of the prefill kernel that computes `request`.
+
+    Packed sequences of fewer than `least_queries` query rows are left to decode.
+    Raises ValueError, naming the field, for what no kernel computes.
+    """
+    _check(request)
+    mask, left, right = band(request.causal, request.window_size)
+    variant = _variant("prefill", request, mask, request.sinks)
     if request.packed:
         # Sequence b owns the tiles from q_start(b) // block_q + b on; see find_tile in the kernel.
-        tiles, batches = q_len // variant.block_q + request.batch, 1
+        tiles, batches = request.q_len // variant.block_q + request.batch, 1
     else:
-        tiles, batches = -(-q_len // variant.block_q), request.batch
-    return LaunchPlan(
-        kernel=variant.name,
-        buffers=PREFILL_BUFFERS if request.sinks else PREFILL_BUFFERS[:-1],
-        ints=_WORDS.unpack(_INTS.pack(*(values[name] for name, _ in PREFILL_INTS))),
-        floats=tuple(float(values[name]) for name in PREFILL_FLOATS),
-        threadgroups=(tiles if q_len else 0, request.heads, batches),
-        threads=variant.threads,
+        tiles, batches = -(-request.q_len // variant.block_q), request.batch
+    values = {**_values(request, left, right), "least_queries": least_queries}
+    grid = (tiles if request.q_len else 0, request.heads, batches)
+    return _launch("prefill", variant, request.sinks, values, grid)
+
+
+def plan_decode(request: Request, most_queries: int = UNBOUNDED) -> Plan:
+    """The launches that decode `request`: one, or two if the keys are divided.
+
+    Packed sequences of more than `most_queries` query rows are left to prefill.  A sequence that
+    is longer than the request's `max_q_len` is computed all the same, only slower.
+    Raises ValueError, naming the field, for what no kernel computes.
+    """
+    _check(request)
+    mask, left, right = band(request.causal, request.window_size)
+    variant = _variant("decode", request, mask, request.sinks)
+    longest = request.q_len
+    if request.packed:
+        longest = min(request.max_q_len or DECODE_QUERIES, DECODE_QUERIES, request.q_len)
+    tiles = -(-longest * (request.heads // request.kv_heads) // variant.block_q)
+    groups = tiles * request.kv_heads * request.batch
+    splits = request.splits or choose_splits(request, left, right, variant, groups)
+    values = {
+        **_values(request, left, right),
+        "most_queries": most_queries,
+        "splits": splits,
+        "slots": longest,
+    }
+    grid = (splits if groups else 0, tiles * request.kv_heads, request.batch)
+    decode = _launch("decode", variant, request.sinks, values, grid)
+    if splits == 1 or not groups:
+        return Plan((decode,))
+    variant = _variant("combine", request, "full", False)
+    rows = (request.heads, longest, request.batch)
+    shape = (splits, request.batch, longest, request.heads)
+    return Plan(
+        (decode, _launch("combine", variant, False, values, rows)),
+        (("partial_out", (*shape, request.head_dim)), ("partial_lse", shape)),
     )
+
+
+# Threadgroups that keep an Apple GPU core's loads in flight, and the least that one is worth:
+# MLX splits from 1,024 keys on, into 32 shares or more (sdpa_vector_2pass, mlx-metal's dispatch).
+GROUPS_PER_CORE = 4
+STEPS_PER_SPLIT = 2
+MOST_SPLITS = 64
+
+
+def choose_splits(request: Request, left: int, right: int, variant: Variant, groups: int) -> int:
+    """Into how many shares to divide the keys: so many that every core has work.
+
+    `groups` threadgroups run without.  In a packed batch the longest sequence may have all keys.
+    """
+    seen = min(request.k_len, left + right + max(request.q_len, 1))
+    steps = -(-seen // variant.step_k)
+    wanted = -(-request.cores * GROUPS_PER_CORE // max(groups, 1))
+    return max(1, min(wanted, steps // STEPS_PER_SPLIT, MOST_SPLITS))
+
+
+@lru_cache(maxsize=4096)
+def plan(request: Request) -> Plan:
+    """The launches that compute `request`: each sequence by the kernel that suits its rows.
+
+    In a packed batch the kernels themselves see which sequences are theirs, so that nothing is
+    read back.  Raises ValueError, naming the field, for what no kernel computes.
+    """
+    if not request.packed:
+        few = request.q_len <= DECODE_QUERIES
+        return plan_decode(request) if few else Plan((plan_prefill(request),))
+    if min(request.max_q_len or request.q_len, request.q_len) <= DECODE_QUERIES:
+        return plan_decode(request)
+    if request.batch == 1:
+        return Plan((plan_prefill(request),))
+    decode = plan_decode(request, DECODE_QUERIES)
+    return Plan((plan_prefill(request, DECODE_QUERIES + 1), *decode.launches), decode.workspace)

@@ -11,11 +11,11 @@ import os
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 import torch
 
-from ..plan import LaunchPlan
+from ..plan import LaunchPlan, Plan
 
 NAMES = ("native", "jit", "emulator")  # in order of preference
 FORCE = "METAL_FLASH_SDPA_LAUNCHER"  # environment variable: one of NAMES
@@ -32,6 +32,17 @@ def launch(plan: LaunchPlan, tensors: Dict[str, torch.Tensor]) -> None:
     """
     if 0 not in plan.threadgroups:
         choose(tensors["q"].device.type, os.environ.get(FORCE, "")).launch(plan, tensors)
+
+
+def run(plan: Plan, tensors: Dict[str, torch.Tensor], launch: Callable[..., Any] = launch) -> None:
+    """Run all launches of a plan, one after the other."""
+    device = tensors["q"].device
+    for name, shape in plan.workspace:
+        workspace = torch.empty(shape, dtype=torch.float32, device=device)
+        tensors = {**tensors, name: workspace}
+    for step in plan.launches:
+        if 0 not in step.threadgroups:
+            launch(step, tensors)
 
 
 @lru_cache(maxsize=None)
@@ -61,11 +72,14 @@ def shader_path(kernel: str) -> Path:
     raise FileNotFoundError(f"{kernel}.metal is neither in {places}")
 
 
-# What a kernel takes and a call may not have; a padded batch has no offsets, few models slopes.
+# What a kernel takes and a call may not have: a padded batch has no offsets, few models slopes, and
+# keys that are not divided give no partial results.
 _OPTIONAL = {
     "cu_seqlens_q": torch.int32,
     "cu_seqlens_k": torch.int32,
     "alibi_slopes": torch.float32,
+    "partial_out": torch.float32,
+    "partial_lse": torch.float32,
 }
 
 

@@ -32,11 +32,9 @@ def launch_on(
     kernel: Any, plan: LaunchPlan, tensors: Dict[str, torch.Tensor], **options: Any
 ) -> Any:
     """Run `plan` on a kernel that the emulator compiled; options go to the emulator's launch."""
-    arguments = [
-        *bind(plan, tensors),
-        struct.pack(f"<{len(plan.ints)}i", *plan.ints),
-        struct.pack(f"<{len(plan.floats)}f", *plan.floats),
-    ]
+    arguments = [*bind(plan, tensors), struct.pack(f"<{len(plan.ints)}i", *plan.ints)]
+    if plan.floats:
+        arguments.append(struct.pack(f"<{len(plan.floats)}f", *plan.floats))
     return kernel.launch(
         arguments, threadgroups=plan.threadgroups, threads=(plan.threads, 1, 1), **options
     )

@@ -38,7 +38,7 @@ def launch(plan: LaunchPlan, tensors: Dict[str, torch.Tensor]) -> None:
     getattr(_library(plan.kernel), plan.kernel)(
         *buffers,
         list(plan.ints),
-        list(plan.floats),
+        *([list(plan.floats)] if plan.floats else []),
         threads=(x * plan.threads, y, z),
         group_size=(plan.threads, 1, 1),
         arg_casts={len(buffers): "int32"},

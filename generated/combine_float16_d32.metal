@@ -1,0 +1,106 @@
+// combine_float16_d32
+//
+// Written by `python -m codegen` from templates/; do not edit.
+//
+// The second step of flash decoding: each row's partial results, one for each share of the keys,
+// become its output and its log-sum-exp.  The order of the sums is fixed.
+//   head_dim   32
+//   elements   float16; partial results and sums in float32
+//   tile       one row per simdgroup
+
+#include <metal_stdlib>
+
+using namespace metal;
+
+typedef half element;
+
+constant constexpr int HEAD_DIM = 32;
+
+// Arrays stay in registers only if every index is known to the compiler.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+// The softmax runs in base 2.  Finite sentinels, because fast math may assume that there is no
+// infinity: a masked score lies so far below the least maximum that its weight is exactly 0.
+constant constexpr float LOG2_E = 1.44269504f;
+constant constexpr float LN_2 = 0.693147181f;
+constant constexpr float LEAST_MAX = -1.0e38f;
+constant constexpr float MASKED = -3.0e38f;
+constant constexpr uint MINUS_INFINITY_BITS = 0xFF800000u;
+
+constant constexpr int SIMD_WIDTH = 32;
+constant constexpr int THREADS = 32;
+constant constexpr int LANE_COLUMNS = (HEAD_DIM + SIMD_WIDTH - 1) / SIMD_WIDTH; // that a lane works on
+
+// The arguments that are not tensors: one array of int32 (a long takes two).
+struct Ints {
+    long out_batch_stride; // out: elements from one batch to the next
+    long out_row_stride; // out: elements from one row to the next
+    long out_head_stride; // out: elements from one head to the next
+    long lse_batch_stride; // lse: elements from one batch to the next
+    long lse_head_stride; // lse: elements from one head to the next
+    int batch; // sequences
+    int q_len; // query rows of each sequence; packed: of all together
+    int packed; // 1: cu_seqlens say where each sequence lies
+    int splits; // shares that the keys are divided into; 1: no partial results
+    int slots; // queries per sequence that partial results have room for
+};
+
+[[kernel, max_total_threads_per_threadgroup(THREADS)]]
+void combine_float16_d32(
+    device element* out [[buffer(0)]],
+    device float* lse [[buffer(1)]],
+    device const float* partial_out [[buffer(2)]],
+    device const float* partial_lse [[buffer(3)]],
+    device const int* cu_seqlens_q [[buffer(4)]],
+    constant Ints& n [[buffer(5)]],
+    uint3 group [[threadgroup_position_in_grid]],
+    uint3 groups [[threadgroups_per_grid]],
+    uint lane [[thread_index_in_simdgroup]])
+{
+    const int head = group.x;
+    const int query = group.y;
+    const int sequence = group.z;
+    const int q_start = n.packed == 0 ? 0 : clamp(cu_seqlens_q[sequence], 0, n.q_len);
+    const int q_len = n.packed == 0 ? n.q_len : clamp(cu_seqlens_q[sequence + 1], 0, n.q_len) - q_start;
+    if (query >= q_len || q_len > n.slots) {
+        return; // no such row, or a sequence that was not split
+    }
+    const long heads = groups.x;
+    const long rows = heads * n.slots * n.batch; // of one share
+    const long row = (long(sequence) * n.slots + query) * heads + head;
+    partial_lse += row;
+    partial_out += row * HEAD_DIM;
+
+    float row_max = LEAST_MAX;
+    for (int share = 0; share < n.splits; ++share) {
+        row_max = max(row_max, partial_lse[share * rows]);
+    }
+    float row_sum = 0.0f;
+    float outputs[LANE_COLUMNS] = {};
+    for (int share = 0; share < n.splits; ++share) {
+        const float share_lse = partial_lse[share * rows];
+        const float weight = share_lse == LEAST_MAX ? 0.0f : fast::exp2(share_lse - row_max); // a NaN stays one
+        row_sum += weight;
+        UNROLL for (int i = 0; i < LANE_COLUMNS; ++i) {
+            const int column = i * SIMD_WIDTH + lane;
+            if (column < HEAD_DIM) {
+                outputs[i] += weight * partial_out[share * rows * HEAD_DIM + column];
+            }
+        }
+    }
+
+    const bool seen = row_sum != 0.0f; // does the row see any key?
+    out += sequence * n.out_batch_stride + (q_start + query) * n.out_row_stride + head * n.out_head_stride;
+    UNROLL for (int i = 0; i < LANE_COLUMNS; ++i) {
+        const int column = i * SIMD_WIDTH + lane;
+        if (column < HEAD_DIM) {
+            out[column] = element(seen ? outputs[i] / row_sum : 0.0f);
+        }
+    }
+    if (lane == 0) {
+        const float natural = LN_2 * (row_max + precise::log2(row_sum));
+        // As bits, so that fast math has no infinity to reason about.
+        lse[sequence * n.lse_batch_stride + head * n.lse_head_stride + q_start + query] =
+            as_type<float>(seen ? as_type<uint>(natural) : MINUS_INFINITY_BITS);
+    }
+}
