@@ -78,6 +78,13 @@ def flake(session: nox.Session) -> None:
     session.run("python", "-m", "ci.flake", *session.posargs)
 
 
+@nox.session
+def cross(session: nox.Session) -> None:
+    """Link the native launcher for macOS with every torch it serves (`-- --torch 2.12.1`)."""
+    install(session, "clang")
+    session.run("python", "-m", "ci.cross", *session.posargs)
+
+
 @nox.session(venv_params=WITH_TORCH)
 def wheel(session: nox.Session) -> None:
     """Build the pure-Python wheel in build/wheel and try it in an empty environment."""

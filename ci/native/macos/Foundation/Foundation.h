@@ -1,0 +1,13 @@
+// The few names of Apple's Foundation that torch's headers and ours mention; Linux has no SDK.
+// What is declared here is what the link on Linux takes on trust.
+#pragma once
+
+#include <objc/NSObject.h>
+
+@interface NSString : NSObject
+@property(readonly) const char* UTF8String;
+@end
+
+@interface NSError : NSObject
+@property(readonly) NSString* localizedDescription;
+@end
