@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from metal_flash_sdpa.launchers import bind
+from metal_flash_sdpa.launchers import bind, native
 from metal_flash_sdpa.plan import LaunchPlan
 from torch import Tensor
 
@@ -118,8 +118,6 @@ class Extension:
         )
 
     def launch(self, plan: LaunchPlan, tensors: dict[str, Tensor]) -> None:
-        """Run `plan` as launchers.native does, on CPU tensors dressed as mps tensors."""
-        buffers = [self.ops.as_mps(tensor) for tensor in bind(plan, tensors)]
-        self.ops.launch(
-            plan.kernel, buffers, plan.ints, plan.floats, plan.threadgroups, plan.threads
-        )
+        """Run `plan` through launchers.native, on CPU tensors dressed as mps tensors."""
+        buffers = zip(plan.buffers, bind(plan, tensors))
+        native.launch(plan, {name: self.ops.as_mps(tensor) for name, tensor in buffers})

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from metal_flash_sdpa.launchers import emulator as launcher
-from metal_flash_sdpa.launchers import shader_path
+from metal_flash_sdpa.launchers import native, shader_path
 from metal_flash_sdpa.plan import plan_prefill
 from torch import Tensor
 
@@ -59,6 +60,7 @@ CASES = (
     "softcap 30",
     "sliced",
     "mixed strides",
+    "ALiBi per sequence, padded, sliced",
     "past 2^31 elements",
     "sinks mixed",
 )
@@ -78,8 +80,11 @@ def kernel(name: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def extension() -> Extension:
-    return Extension([WIDE, *(v.name for v in manifest())], kernel)
+def extension() -> Iterator[Extension]:
+    extension = Extension([WIDE, *(v.name for v in manifest())], kernel)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "ops", extension.ops)
+        yield extension
 
 
 def run(variant: Variant, case: Case, launch: Launch) -> Inputs:
@@ -124,6 +129,10 @@ def test_the_op_gives_what_the_emulator_gives(
     got = run(variant, case, extension.launch)
     assert extension.dispatches == ([] if sum(case.q_lens) == 0 else [variant.name])
     assert same_bits(got, by_emulator(variant, case))
+
+
+def test_the_package_sees_the_compiled_launcher(extension: Extension) -> None:
+    assert native.missing() == ""
 
 
 def test_launches_from_several_threads(extension: Extension) -> None:
