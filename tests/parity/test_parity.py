@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 from collections.abc import Callable
@@ -161,7 +162,9 @@ def test_memory_that_grows_with_the_length_is_seen() -> None:
     held = []
 
     def leaking(plan: LaunchPlan, tensors: dict[str, torch.Tensor]) -> None:
-        held.append(torch.ones(tensors["q"].shape[0], 1024))  # 4 KiB per token
+        memory = mmap.mmap(-1, 4096 * tensors["q"].shape[0])  # not what the heap has kept
+        torch.frombuffer(memory, dtype=torch.uint8).fill_(1)
+        held.append(memory)
         launcher.launch(plan, tensors, workers=1)
 
     lengths = (512, 8192)
