@@ -120,4 +120,5 @@ class Extension:
     def launch(self, plan: LaunchPlan, tensors: dict[str, Tensor]) -> None:
         """Run `plan` through launchers.native, on CPU tensors dressed as mps tensors."""
         buffers = zip(plan.buffers, bind(plan, tensors))
-        native.launch(plan, {name: self.ops.as_mps(tensor) for name, tensor in buffers})
+        everything = tensors | dict(buffers)  # also those that this kernel does not take
+        native.launch(plan, {n: self.ops.as_mps(tensor) for n, tensor in everything.items()})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-MARGIN = 1024  # poisoned elements on either side
+MARGIN = 1 << 14  # poisoned elements on either side: more than a row of any case
 FAR = 2**31 + 64  # elements from one head to the next in the "far" layout
 BITS = {2: torch.int16, 4: torch.int32}
 
