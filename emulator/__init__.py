@@ -10,6 +10,7 @@ from .errors import (
     CompileError,
     DivergentBarrierError,
     EmulatorError,
+    MisalignedError,
     RaceError,
     UninitializedError,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "EmulatorError",
     "Kernel",
     "Library",
+    "MisalignedError",
     "RaceError",
     "Report",
     "UninitializedError",

@@ -36,6 +36,10 @@ class ParameterType(ctypes.Structure):
         ("size", ctypes.c_uint),
     ]
 
+    @property
+    def is_device(self) -> bool:
+        return SPACES[self.space] == "device"
+
     def __str__(self) -> str:
         """As it would stand in the source."""
         code = self.scalar.decode()
@@ -53,8 +57,10 @@ class Launch(ctypes.Structure):
         ("threads", ctypes.c_uint * 3),
         ("threadgroup_lengths", ctypes.c_uint * MAX_BUFFERS),
         ("failure", ctypes.c_uint),
+        ("schedule", ctypes.c_uint),
         ("next", ctypes.c_size_t),
         ("buffers", ctypes.c_void_p * MAX_BUFFERS),
+        ("checks", ctypes.c_void_p),
     ]
 
 
@@ -67,10 +73,26 @@ class Memory:
     owner: object  # keeps the bytes alive
     scalar: str | None  # name of the dtype; None for plain bytes
     writable: bool
+    shape: tuple[int, ...] = ()
+    strides: tuple[int, ...] = ()  # in bytes
+    element_bytes: int = 1
+
+    def elements(self) -> Any:
+        """Which bytes, from the first element's to the last's, belong to elements: bool array."""
+        import numpy as np
+
+        inside = np.zeros(self.size, dtype=bool)
+        if not self.strides:
+            inside[:] = True
+        elif self.size:
+            shape, strides = (*self.shape, self.element_bytes), (*self.strides, 1)
+            np.lib.stride_tricks.as_strided(inside, shape, strides)[...] = True
+        return inside
 
 
 # Behind optional arguments that are not bound: compilers may read them ahead of a test.
-_ZERO_PAGE = ctypes.create_string_buffer(1 << 16)
+_zeros = ctypes.create_string_buffer(1 << 16)
+ZERO_PAGE = (ctypes.addressof(_zeros), 1 << 16)  # (address, size)
 
 
 def bind(
@@ -79,10 +101,10 @@ def bind(
     types: Sequence[ParameterType],
     arguments: Sequence[Any],
     launch: Launch,
-) -> list[object]:
+) -> dict[int, Memory]:
     """Fills in ``launch.buffers``: argument i becomes [[buffer(i)]].
 
-    Returns what must stay alive during the launch.  Raises EmulatorError with the kernel and the
+    Returns the memory of each by its index; it must stay alive during the launch.  Raises EmulatorError with the kernel and the
     argument named if one does not fit its parameter.
     """
     buffers = {
@@ -97,7 +119,7 @@ def bind(
         raise EmulatorError(
             f"{kernel}: {len(arguments)} arguments given, but it takes {count}: {names}"
         )
-    alive: list[object] = []
+    bound: dict[int, Memory] = {}
     for index in range(count):
         argument = arguments[index] if index < len(arguments) else None
         if index not in buffers:
@@ -109,13 +131,13 @@ def bind(
         if argument is None:
             if not parameter.optional:
                 raise EmulatorError(f"{where} is None; it must be a {kind}")
-            launch.buffers[index] = ctypes.addressof(_ZERO_PAGE)
+            launch.buffers[index] = ZERO_PAGE[0]
             continue
         memory = _memory(where, argument, kind)
         _check(where, memory, kind)
-        launch.buffers[index] = memory.address or ctypes.addressof(_ZERO_PAGE)
-        alive.append(memory.owner)
-    return alive
+        launch.buffers[index] = memory.address or ZERO_PAGE[0]
+        bound[index] = memory
+    return bound
 
 
 def _memory(where: str, argument: Any, kind: ParameterType) -> Memory:
@@ -130,23 +152,37 @@ def _memory(where: str, argument: Any, kind: ParameterType) -> Memory:
             raise EmulatorError(
                 f"{where} is on {argument.device}; the emulator needs it on the CPU"
             )
-        end = argument.untyped_storage().nbytes()
-        size = end - argument.storage_offset() * argument.element_size()
-        if argument.is_contiguous():
-            size = argument.numel() * argument.element_size()
+        element_bytes = argument.element_size()
+        strides = tuple(stride * element_bytes for stride in argument.stride())
+        shape = tuple(argument.shape)
         scalar = str(argument.dtype).removeprefix("torch.")
-        return Memory(argument.data_ptr(), size, argument, scalar, True)
+        size = extent(shape, strides, element_bytes)
+        return Memory(
+            argument.data_ptr(), size, argument, scalar, True, shape, strides, element_bytes
+        )
     if hasattr(argument, "__array_interface__"):  # a numpy array or scalar
         interface = argument.__array_interface__
         address, read_only = interface["data"]
         # A numpy scalar's interface points to a copy that only the interface keeps alive.
+        owner = (argument, interface)
+        if any(stride < 0 for stride in argument.strides):
+            raise EmulatorError(f"{where} has a negative stride; copy it first")
+        size = extent(argument.shape, argument.strides, argument.itemsize)
         return Memory(
-            address, argument.nbytes, (argument, interface), argument.dtype.name, not read_only
+            *(address, size, owner, argument.dtype.name, not read_only),
+            *(argument.shape, argument.strides, argument.itemsize),
         )
     raise EmulatorError(
         f"{where} is a {type(argument).__name__}; "
         "it may be a torch tensor, a numpy array, bytes or a number"
     )
+
+
+def extent(shape: Sequence[int], strides: Sequence[int], element_bytes: int) -> int:
+    """Bytes from a tensor's first element to the end of its last."""
+    if 0 in shape:
+        return 0
+    return sum((n - 1) * stride for n, stride in zip(shape, strides)) + element_bytes
 
 
 def _packed(where: str, number: bool | int | float, kind: ParameterType) -> bytes:

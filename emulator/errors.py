@@ -17,6 +17,10 @@ class BoundsError(EmulatorError):
     """A thread reaches outside the memory it was given."""
 
 
+class MisalignedError(BoundsError):
+    """A thread reads or writes a value at an address that its type does not allow."""
+
+
 class UninitializedError(EmulatorError):
     """A thread reads memory that nobody has written."""
 

@@ -34,13 +34,14 @@ class Workspace:
 _idle: list[Workspace] = []  # kept for the next launch; list operations are atomic
 
 
-def run(library: ctypes.CDLL, launch: Launch, arena_bytes: int, workers: int) -> None:
+def run(library: ctypes.CDLL, launch: Launch, arena_bytes: int, workers: int) -> Workspace:
     """Runs all threadgroups of ``launch``, on ``workers`` CPU threads; returns when all are done.
 
     Who is free takes the next threadgroup.  ctypes releases the interpreter lock meanwhile.
+    Returns the calling thread's workspace, as it was left.
     """
 
-    def work() -> None:
+    def work() -> Workspace:
         try:
             workspace = _idle.pop()
         except IndexError:
@@ -53,10 +54,12 @@ def run(library: ctypes.CDLL, launch: Launch, arena_bytes: int, workers: int) ->
             ctypes.c_size_t(arena_bytes),
         )
         _idle.append(workspace)
+        return workspace
 
     others = [threading.Thread(target=work) for _ in range(workers - 1)]
     for other in others:
         other.start()
-    work()
+    own = work()
     for other in others:
         other.join()
+    return own

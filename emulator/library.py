@@ -6,15 +6,18 @@ import ctypes
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from . import toolchain
-from .arguments import Launch, ParameterType, bind, triple
-from .errors import CompileError, EmulatorError
+from .arguments import ZERO_PAGE, Launch, Memory, ParameterType, bind, triple
+from .checks import Buffer, Checked, Grid, Variable, by_name
+from .errors import CompileError, DivergentBarrierError, EmulatorError
 from .execution import GROUP_BYTES, run
+from .lines import Lines
 from .rewrites import Constant
 from .source import Source
 
@@ -24,6 +27,7 @@ MAX_THREADGROUP_BYTES = 32 * 1024
 FAILURES = {
     1: "a simdgroup_matrix operation was not reached by all lanes of a simdgroup",
 }
+FOUND = 2
 
 
 @dataclass(frozen=True)
@@ -50,47 +54,79 @@ class Library:
         """Host names of all kernels, in the order of the source."""
         return self._source.kernels
 
-    def prebuild(self, host_name: str) -> Path:
+    def prebuild(self, host_name: str, checked: bool = False) -> Path:
         """Compiles one kernel into the cache, if it is not there, and does not load it.
 
-        For worker processes that fill the cache in parallel.  Returns the shared library's path.
+        For worker processes that fill the cache in parallel; `checked` is the build that
+        ``launch(check=True)`` runs.  Returns the shared library's path.
         """
         if host_name not in self.kernels:
             raise EmulatorError(
                 f"no kernel {host_name!r}; there are: {', '.join(self.kernels) or 'none'}"
             )
         try:
-            return toolchain.build(self._source.cpp(host_name))
+            return toolchain.build(self._source.cpp(host_name), checked)
         except CompileError as error:
             raise CompileError(f"{host_name}:\n{error}") from None
 
     def function(self, host_name: str) -> Kernel:
         """The kernel of that name; compiled when it is asked for the first time."""
         if host_name not in self._functions:
-            kernel = Kernel(host_name, self._source, self.prebuild(host_name))
+            kernel = Kernel(host_name, self._source, self.prebuild)
             self._functions.setdefault(host_name, kernel)  # another thread may have been faster
         return self._functions[host_name]
+
+
+class Build:
+    """A compiled kernel, loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.code = code = ctypes.CDLL(str(path))
+        code.emulator_parameters.restype = ctypes.POINTER(ParameterType)
+        code.emulator_variables.restype = ctypes.POINTER(Variable)
+        for size in ("threadgroup", "placed", "group"):
+            getattr(code, f"emulator_{size}_bytes").restype = ctypes.c_size_t
+        code.emulator_run.restype = None
+        if code.emulator_group_bytes() > GROUP_BYTES:
+            raise EmulatorError("execution.GROUP_BYTES is too small for the shim's Threadgroup")
+        self.types = code.emulator_parameters()[: code.emulator_parameter_count()]
+        self.variables = code.emulator_variables()[: code.emulator_variable_count()]
+        self.red_zone: int = code.emulator_red_zone()
+        #: Bytes of threadgroup memory as declared, and as placed.
+        self.threadgroup_bytes: int = code.emulator_threadgroup_bytes()
+        self.placed_bytes: int = code.emulator_placed_bytes()
+
+    def parameter_places(self, lengths: Sequence[int]) -> list[tuple[str, int, int]]:
+        """(name, offset, size) of [[threadgroup(n)]] parameters, behind the variables."""
+        places, offset = [], self.placed_bytes
+        for i, length in enumerate(lengths):
+            places.append((f"[[threadgroup({i})]]", offset, length))
+            offset += (length + 15) // 16 * 16 + self.red_zone
+        return places
+
+    def arena_bytes(self, lengths: Sequence[int]) -> int:
+        """Bytes that variables and parameters take up."""
+        return self.placed_bytes + sum((n + 15) // 16 * 16 + self.red_zone for n in lengths)
 
 
 class Kernel:
     """A compiled kernel; made by ``Library.function``."""
 
-    def __init__(self, name: str, source: Source, path: Path) -> None:
+    def __init__(self, name: str, source: Source, prebuild: Callable[[str, bool], Path]) -> None:
         self.name = name
         self._parameters = source.parameters(name)
-        self._library = library = ctypes.CDLL(str(path))
-        library.emulator_parameters.restype = ctypes.POINTER(ParameterType)
-        library.emulator_threadgroup_bytes.restype = ctypes.c_size_t
-        library.emulator_group_bytes.restype = ctypes.c_size_t
-        library.emulator_run.restype = None
-        count = library.emulator_parameter_count()
-        self._types = library.emulator_parameters()[:count]
+        self._variables = source.variables
+        self._prebuild = prebuild
+        self._fast = Build(prebuild(name, False))
         #: Bytes of threadgroup memory that the kernel declares.
-        self.threadgroup_bytes: int = library.emulator_threadgroup_bytes()
+        self.threadgroup_bytes = self._fast.threadgroup_bytes
         #: [[max_total_threads_per_threadgroup]], or Metal's own limit.
-        self.max_threads: int = library.emulator_max_threads()
-        if library.emulator_group_bytes() > GROUP_BYTES:
-            raise EmulatorError("execution.GROUP_BYTES is too small for the shim's Threadgroup")
+        self.max_threads: int = self._fast.code.emulator_max_threads()
+
+    @cached_property
+    def _checked(self) -> Build:
+        return Build(self._prebuild(self.name, True))
 
     def launch(
         self,
@@ -99,6 +135,8 @@ class Kernel:
         threads: Sequence[int] | int,
         check: bool = False,
         *,
+        outputs: Sequence[int] = (),
+        schedule: int = 0,
         threadgroup_lengths: Sequence[int] = (),
         workers: int | None = None,
     ) -> Report:
@@ -106,28 +144,67 @@ class Kernel:
 
         ``args[i]`` is bound to [[buffer(i)]]: a torch tensor or numpy array is used in place, from
         its first element on; bytes and numbers are copied; None leaves an optional argument out.
-        ``threadgroup_lengths[i]`` is the size in bytes behind [[threadgroup(i)]].  ``workers`` is
-        the number of CPU threads, by default one per core.
+        ``threadgroup_lengths[i]`` is the size in bytes behind [[threadgroup(i)]].  ``schedule``
+        is a seed that permutes the order of lanes, simdgroups and threadgroups; 0 is their own.
+        ``workers`` is the number of CPU threads, by default one per core.
 
-        Raises EmulatorError, before anything runs, if an argument or the grid does not fit.
+        With ``check``, the kernel runs on one CPU thread and stops at the first data race, access
+        out of bounds, misaligned access, read of threadgroup memory that nobody wrote, or barrier
+        that not all threads reach.  ``outputs`` are indices of arguments of which every element
+        must then have been written.
+
+        Raises EmulatorError, before anything runs, if an argument or the grid does not fit;
+        with ``check``, RaceError, BoundsError, MisalignedError, UninitializedError or
+        DivergentBarrierError, naming lines, threads and bytes.
         """
-        if check:
-            raise EmulatorError("launch(check=True): this version of the emulator has no checks")
         launch = Launch()
         launch.threadgroups[:] = triple(f"{self.name}: threadgroups", threadgroups)
         launch.threads[:] = triple(f"{self.name}: threads", threads)
+        if not 0 <= schedule < 1 << 32:
+            raise EmulatorError(f"{self.name}: schedule is {schedule}; it may be 0 to 2^32 - 1")
+        launch.schedule = schedule
         self._check_limits(launch, threadgroup_lengths)
-        alive = bind(self.name, self._parameters, self._types, args, launch)
-        arena = self.threadgroup_bytes + sum((n + 15) // 16 * 16 for n in threadgroup_lengths)
+        build = self._checked if check else self._fast
+        bound = bind(self.name, self._parameters, build.types, args, launch)
+        checked = self._prepare(bound, build, launch, outputs) if check else None
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-        wanted = workers or available or os.cpu_count() or 1
+        wanted = 1 if check else workers or available or os.cpu_count() or 1
         begin = time.perf_counter()
-        run(self._library, launch, arena, min(wanted, math.prod(launch.threadgroups)))
+        arena = build.arena_bytes(threadgroup_lengths)
+        own = run(build.code, launch, arena, min(wanted, math.prod(launch.threadgroups)))
         seconds = time.perf_counter() - begin
-        del alive
+        if checked and launch.failure == FOUND:
+            places = by_name(build.variables, self._variables)
+            places += build.parameter_places(threadgroup_lengths)
+            grid = Grid(tuple(launch.threadgroups), tuple(launch.threads))  # type: ignore[arg-type]
+            checked.raise_finding(self.name, Lines(build.path), places, own.arena, grid)
         if launch.failure:
-            raise EmulatorError(f"{self.name}: {FAILURES[launch.failure]}")
+            raise DivergentBarrierError(f"{self.name}: {FAILURES[launch.failure]}")
+        if checked:
+            checked.require_written(self.name, outputs)
+        del bound
         return Report(seconds)
+
+    def _prepare(
+        self, bound: Mapping[int, Memory], build: Build, launch: Launch, outputs: Sequence[int]
+    ) -> Checked:
+        """Tells the checks what they need to know."""
+        buffers = []
+        for parameter, kind in zip(self._parameters, build.types, strict=True):
+            if parameter.attribute == "buffer" and parameter.index in bound:
+                memory = bound[parameter.index]
+                writable = memory.writable and kind.is_device and not kind.is_const
+                buffers.append(Buffer(parameter.index, parameter.name, memory, writable))
+        names = {b.index: b for b in buffers}
+        for index in outputs:
+            if index not in names or not names[index].writable:
+                raise EmulatorError(
+                    f"{self.name}: outputs has {index}; it may have "
+                    f"{[b.index for b in buffers if b.writable]}, which the kernel can write"
+                )
+        checked = Checked(buffers, [ZERO_PAGE] if len(bound) < len(launch.buffers) else [])
+        launch.checks = ctypes.addressof(checked.native)
+        return checked
 
     def _check_limits(self, launch: Launch, threadgroup_lengths: Sequence[int]) -> None:
         threads = math.prod(launch.threads)

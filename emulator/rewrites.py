@@ -82,11 +82,13 @@ def keep_one_kernel(tokens: Tokens, kernels: Iterable[HostKernel], chosen: HostK
         tokens.texts[chosen.statement[1] - 1] += entry
 
 
-def place_threadgroup_variables(tokens: Tokens) -> None:
+def place_threadgroup_variables(tokens: Tokens) -> dict[int, str]:
     """A threadgroup variable becomes a reference into the threadgroup's memory.
 
     All threads of a group must see one object, and nothing in C++ lives as long as a group.
+    Returns the variables' names by the numbers they got.
     """
+    names = {}
     scopes = _Scopes(tokens)
     for count, i in enumerate([w for w in tokens.words() if tokens.text(w) == "threadgroup"]):
         if scopes.of(i) != "block" or tokens.text(tokens.previous(i)) not in (";", "{", "}"):
@@ -101,6 +103,7 @@ def place_threadgroup_variables(tokens: Tokens) -> None:
             name = tokens.previous(bracket)
             if number == 0:
                 kind = tokens.between(begin, name)
+            names[count * 16 + number] = tokens.text(name)
             alias = f"emulator_{tokens.text(name)}_type"
             text += (
                 f"typedef {kind} {alias}{tokens.between(bracket, last)}; threadgroup {alias}& "
@@ -109,6 +112,7 @@ def place_threadgroup_variables(tokens: Tokens) -> None:
             )
         tokens.blank(i, end)
         tokens.texts[i] = text
+    return names
 
 
 def make_vectors(tokens: Tokens) -> None:

@@ -19,6 +19,8 @@ class Source:
     def __init__(self, preprocessed: str, constants: Mapping[int | str, rewrites.Constant]) -> None:
         self._text = preprocessed
         self._constants = constants
+        #: Names of threadgroup variables, by their numbers in shim/arena.h.
+        self.variables = rewrites.place_threadgroup_variables(Tokens(preprocessed))
         tokens = Tokens(preprocessed)
         rewrites.refuse_what_metal_refuses(tokens)
         self._kernels = {kernel.host_name: kernel for kernel in find_host_kernels(tokens)}

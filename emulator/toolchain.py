@@ -51,6 +51,19 @@ CODE = (
     "-Xclang", "-disable-lifetime-markers",
 )  # fmt: skip
 
+# The instrumented build (shim/checks.h): a hook before every access, array bounds checked.  The
+# vectorisers would make accesses that are too wide for hooks.  Given to clang's inner command, so
+# that its driver links no run-time library of its own.
+CHECKED = (
+    "-DEMULATOR_CHECKS", "-O1", "-gline-tables-only", "-fno-vectorize", "-fno-slp-vectorize",
+    "-Xclang", "-fsanitize=thread",
+    "-mllvm", "-tsan-instrument-func-entry-exit=0",
+    "-mllvm", "-tsan-instrument-atomics=0",  # the shim says itself what is atomic
+    "-mllvm", "-tsan-instrument-read-before-write=1",
+    "-Xclang", "-fsanitize=array-bounds", "-Xclang", "-fsanitize-recover=array-bounds",
+    "-Xclang", "-fsanitize-minimal-runtime",
+)  # fmt: skip
+
 # As clang calls them in messages.
 ADDRESS_SPACES = {"__global": "device", "__local": "threadgroup", "__constant": "constant"}
 
@@ -144,15 +157,17 @@ def preprocess(
     return result.stdout
 
 
-def build(source: str) -> Path:
-    """Compiles C++ into a shared library, or finds it in the cache.
+def build(source: str, checked: bool = False) -> Path:
+    """Compiles C++ into a shared library, or finds it in the cache; `checked`: instrumented.
 
     Processes may do this at the same time: each writes a file of its own and renames it.
     """
     command, target = compiler()
-    flags = [*LANGUAGE, target, *ROUNDING, *CODE, *WARNINGS, *LINK]
-    # Where a line came from does not matter to the code, so a moved or commented file is found.
-    content = "\n".join(line for line in source.splitlines() if line and line[:2] != "# ")
+    flags = [*LANGUAGE, target, *ROUNDING, *CODE, *(CHECKED if checked else ()), *WARNINGS, *LINK]
+    content = source
+    if not checked:
+        # Where a line came from does not matter to the code: a moved or commented file is found.
+        content = "\n".join(line for line in source.splitlines() if line and line[:2] != "# ")
     key = hashlib.sha256("\0".join([_identity(tuple(command)), *flags, content]).encode())
     directory = cache_directory() / "kernels"
     library = directory / f"{key.hexdigest()}.so"

@@ -180,6 +180,10 @@ const Parameter* parameters(void (*)(T...))
     EMULATOR_EXPORT const ::metal::emulator::Parameter* emulator_parameters() { return ::metal::emulator::parameters(&KERNEL); } \
     EMULATOR_EXPORT unsigned emulator_max_threads() { return ::metal::emulator::max_threads; }        \
     EMULATOR_EXPORT unsigned long emulator_threadgroup_bytes() { return ::metal::emulator::threadgroup_bytes; } \
+    EMULATOR_EXPORT unsigned long emulator_placed_bytes() { return ::metal::emulator::placed_bytes; }  \
+    EMULATOR_EXPORT unsigned emulator_red_zone() { return ::metal::emulator::RED_ZONE; }              \
+    EMULATOR_EXPORT unsigned emulator_variable_count() { return ::metal::emulator::variable_count; }  \
+    EMULATOR_EXPORT const ::metal::emulator::Variable* emulator_variables() { return ::metal::emulator::variables; } \
     EMULATOR_EXPORT unsigned long emulator_group_bytes() { return sizeof(::metal::emulator::Threadgroup); } \
     EMULATOR_EXPORT void emulator_run(                                                                \
         ::metal::emulator::Launch* launch, unsigned long stacks, ::metal::emulator::Threadgroup* group, \
@@ -187,7 +191,7 @@ const Parameter* parameters(void (*)(T...))
     {                                                                                                 \
         ::metal::emulator::run_worker(launch, stacks, group, arena, arena_bytes, &emulator_lane);     \
     }
-#define EMULATOR_EXPORT extern "C" __attribute__((visibility("default"), noinline))
+#define EMULATOR_EXPORT extern "C" __attribute__((visibility("default"), noinline)) EMULATOR_UNCHECKED
 
 // What the compiler calls to round to bfloat; not every system's run-time library has it.
 extern "C" __attribute__((weak, visibility("hidden"))) __bf16 __truncsfbf2(float x)

@@ -36,7 +36,12 @@ struct Context {
     void* frame;
 };
 
-enum Failure : unsigned { NONE = 0, MATRIX_IN_DIVERGENT_FLOW = 1 };
+enum Failure : unsigned { NONE = 0, MATRIX_IN_DIVERGENT_FLOW = 1, FOUND = 2 };
+
+struct Checks; // see checks.h
+
+// Has any fibre been run?
+static bool fibres_run = false;
 
 // One launch, shared by all workers.  arguments.py mirrors this layout.
 struct Launch {
@@ -44,8 +49,10 @@ struct Launch {
     unsigned threads[3];
     unsigned threadgroup_lengths[MAX_BUFFERS]; // bytes behind [[threadgroup(n)]] parameters
     unsigned failure;
+    unsigned schedule; // permutes the order of lanes, simdgroups and threadgroups; 0: as they are
     address next; // threadgroups taken so far, atomically
     void* buffers[MAX_BUFFERS];
+    Checks* checks; // in the instrumented build
 };
 
 struct Lane;
@@ -64,6 +71,7 @@ struct Simdgroup {
     unsigned waiting;       // lanes, by place, that wait for the executor (see settle())
     unsigned waiting_since; // the fewest operations that one of them had passed
     unsigned present[2];    // the lanes that take part in a shuffle, by its parity
+    unsigned site;          // where lanes wait for others (see checks.h)
     alignas(64) byte slots[2][SIMDGROUP][SLOT];
 };
 
@@ -74,6 +82,13 @@ struct Threadgroup {
     unsigned position[3];
     unsigned simdgroup_count;
     unsigned failure;
+    // For checks.h.
+    address stacks;
+    address arena_bytes;
+    unsigned index;
+    unsigned site; // where simdgroups wait for others
+    unsigned simdgroups_waiting;
+    unsigned simdgroups_returned;
     Simdgroup simdgroups[MAX_SIMDGROUPS];
 };
 
@@ -92,10 +107,25 @@ struct Lane {
     unsigned element;       // the first of its two matrix elements
     unsigned thread_index;  // in its threadgroup
     unsigned position[3];   // in its threadgroup
+    // Barriers passed that order [0] threadgroup memory, [1] device memory (see checks.h).
+    unsigned epochs[2];           // of the threadgroup
+    unsigned simdgroup_epochs[2]; // of the simdgroup
 };
 static_assert(sizeof(Lane) <= COLOUR, "");
 
-#define EMULATOR_INLINE inline __attribute__((always_inline))
+// In which element of an 8x8 matrix, row by row, a lane's two begin (the layout MLX relies on).
+constexpr unsigned first_element(unsigned lane)
+{
+    return ((lane / 4 & 4) + lane / 2 % 4) * 8 + (lane / 4 & 2) * 2 + lane % 2 * 2;
+}
+
+#define EMULATOR_INLINE inline __attribute__((always_inline, nodebug))
+// Not looked at by the instrumented build (see checks.h), and not part of what calls it.
+#ifdef EMULATOR_CHECKS
+#define EMULATOR_UNCHECKED __attribute__((no_sanitize("thread", "array-bounds"), noinline))
+#else
+#define EMULATOR_UNCHECKED
+#endif
 #define EMULATOR_COLD __attribute__((noinline, cold))
 
 // Not volatile: the compiler may compute it once, as a fibre's stack never moves.
@@ -277,10 +307,13 @@ EMULATOR_INLINE void sync_threadgroup()
     switch_to(&lane->context, &target->context);
 }
 
+inline void on_return(Lane* lane); // checks.h
+
 // The kernel has returned in this lane: it leaves the ring, the others go on.
 inline void leave()
 {
     Lane* lane = this_lane();
+    on_return(lane);
     Simdgroup* simdgroup = lane->simdgroup;
     if (is_executor()) {
         while (simdgroup->waiting) {

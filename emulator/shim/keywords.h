@@ -8,4 +8,5 @@
 #define threadgroup __attribute__((opencl_local))
 #define thread
 
-#define METAL_FUNC inline __attribute__((always_inline))
+// Without debug information, so that what is inlined counts as the line that called it.
+#define METAL_FUNC inline __attribute__((always_inline, nodebug))

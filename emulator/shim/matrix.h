@@ -6,7 +6,7 @@
 // plain vector code.  So a chain of them costs no fibre switch at all.  A lane that looks at its
 // own elements after a collective operation first waits until the executor has been there.
 #pragma once
-#include "fibres.h"
+#include "checks.h"
 #include "type_traits.h"
 
 namespace metal {
@@ -48,7 +48,7 @@ METAL_FUNC RowOf<bfloat> from_float<bfloat>(Row row)
 
 // What the executor does.  Not inlined: a kernel has hundreds of these, and one of them takes far
 // longer than a call.
-#define EMULATOR_COLLECTIVE __attribute__((noinline)) inline
+#define EMULATOR_COLLECTIVE __attribute__((noinline)) EMULATOR_UNCHECKED inline
 
 // Three rounds of interleaving halves turn eight rows into eight columns.
 template <typename T>
@@ -222,8 +222,9 @@ METAL_FUNC void load_matrix(
     thread simdgroup_matrix<T, 8, 8>& m, const T* source, ulong stride, ulong2 origin, bool transposed)
 {
     if (executes_collective()) {
-        (transposed ? load_rows<T, true> : load_rows<T, false>)(
-            m.row_data(), corner(source, stride, origin, transposed), stride);
+        const T* from = corner(source, stride, origin, transposed);
+        on_matrix_access(from, stride, transposed, READ);
+        (transposed ? load_rows<T, true> : load_rows<T, false>)(m.row_data(), from, stride);
     }
 }
 
@@ -232,8 +233,9 @@ METAL_FUNC void store_matrix(
     const thread simdgroup_matrix<T, 8, 8>& m, T* target, ulong stride, ulong2 origin, bool transposed)
 {
     if (executes_collective()) {
-        (transposed ? store_rows<T, true> : store_rows<T, false>)(
-            corner(target, stride, origin, transposed), m.row_data(), stride);
+        T* to = corner(target, stride, origin, transposed);
+        on_matrix_access(to, stride, transposed, WRITE);
+        (transposed ? store_rows<T, true> : store_rows<T, false>)(to, m.row_data(), stride);
     }
 }
 

@@ -3,7 +3,7 @@
 // Each lane puts its value into a slot and goes once round the ring; then all slots are filled.
 // Two sets of slots take turns, so nobody overwrites what a slower lane has still to read.
 #pragma once
-#include "fibres.h"
+#include "checks.h"
 #include "math.h"
 #include "type_traits.h"
 
@@ -25,8 +25,18 @@ METAL_FUNC constexpr mem_flags operator&(mem_flags a, mem_flags b)
     return static_cast<mem_flags>(static_cast<uint>(a) & static_cast<uint>(b));
 }
 
-METAL_FUNC void threadgroup_barrier(mem_flags) { emulator::sync_threadgroup(); }
-METAL_FUNC void simdgroup_barrier(mem_flags) { emulator::sync_simdgroup(); }
+METAL_FUNC void threadgroup_barrier(mem_flags flags)
+{
+    emulator::on_arrival(true);
+    emulator::sync_threadgroup();
+    emulator::on_passed(static_cast<uint>(flags), true);
+}
+METAL_FUNC void simdgroup_barrier(mem_flags flags)
+{
+    emulator::on_arrival(false);
+    emulator::sync_simdgroup();
+    emulator::on_passed(static_cast<uint>(flags), false);
+}
 
 struct simd_vote {
     typedef ulong vote_t;
@@ -56,6 +66,7 @@ struct Gathered {
         before->parity ^= 1;
         slot<T>(before, parity, before->index) = x;
         before->simdgroup->present[parity] = before->simdgroup->active;
+        on_arrival(false);
         sync_simdgroup();
         lane = this_lane();
         present = lane->simdgroup->present[parity];

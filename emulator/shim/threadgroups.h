@@ -1,34 +1,15 @@
 // A worker: takes threadgroups of a launch one after another and runs each to its end.
 #pragma once
-#include "fibres.h"
-#include "keywords.h"
+#include "arena.h"
+#include "checks.h"
 
 namespace metal {
 namespace emulator {
 
-// Threadgroup variables get their places in the arena when the library is loaded, so that the
-// bytes a kernel needs are known before it runs.
-constexpr address ARENA_ALIGNMENT = 16;
-static address threadgroup_bytes = 0;
-
-inline address reserve_threadgroup_bytes(address size)
-{
-    const address offset = threadgroup_bytes;
-    threadgroup_bytes += (size + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
-    return offset;
-}
-
-template <typename T, int id>
-struct ThreadgroupVariable {
-    static const address offset;
-};
-template <typename T, int id>
-const address ThreadgroupVariable<T, id>::offset = reserve_threadgroup_bytes(sizeof(T));
-
 // [[max_total_threads_per_threadgroup(n)]], likewise: n may depend on template parameters.
 static unsigned max_threads = MAX_THREADS;
 
-inline unsigned limit_threads(unsigned n) { return max_threads = n; }
+EMULATOR_UNCHECKED inline unsigned limit_threads(unsigned n) { return max_threads = n; }
 
 template <unsigned n>
 struct ThreadLimit {
@@ -37,34 +18,29 @@ struct ThreadLimit {
 template <unsigned n>
 const unsigned ThreadLimit<n>::limit = limit_threads(n);
 
-template <typename T, int id>
-EMULATOR_INLINE threadgroup T& threadgroup_variable()
+// The i-th of n things in a schedule's order.
+EMULATOR_UNCHECKED inline address permuted(address i, address n, unsigned schedule)
 {
-    byte* variable = this_lane()->group->arena + ThreadgroupVariable<T, id>::offset;
-    return *(threadgroup T*)variable;
-}
-
-// The n-th [[threadgroup(n)]] parameter: behind the variables, in order.
-inline byte* threadgroup_parameter(unsigned n)
-{
-    const Threadgroup* group = this_lane()->group;
-    address offset = threadgroup_bytes;
-    for (unsigned i = 0; i < n; ++i) {
-        const address length = group->launch->threadgroup_lengths[i];
-        offset += (length + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+    if (schedule == 0) {
+        return i;
     }
-    return group->arena + offset;
-}
-
-// In which element of an 8x8 matrix, row by row, a lane's two begin (the layout MLX relies on).
-constexpr unsigned first_element(unsigned lane)
-{
-    return ((lane / 4 & 4) + lane / 2 % 4) * 8 + (lane / 4 & 2) * 2 + lane % 2 * 2;
+    address step = schedule * 2654435761u % n | 1; // any that has no divisor in common with n
+    for (;; ++step) {
+        address a = step, b = n;
+        while (b) {
+            const address rest = a % b;
+            a = b;
+            b = rest;
+        }
+        if (a == 1) {
+            return (i * step + schedule) % n;
+        }
+    }
 }
 
 // Makes a simdgroup's ring out of `count` fibres, to start at `entry`.  Its last lane takes the
 // executor's place.
-inline void enter_simdgroup(
+EMULATOR_UNCHECKED inline void enter_simdgroup(
     Threadgroup* group, Simdgroup* simdgroup, address stacks, unsigned count, void (*entry)())
 {
     simdgroup->active = ~0u >> (SIMDGROUP - count);
@@ -73,10 +49,12 @@ inline void enter_simdgroup(
     simdgroup->someone_returned = false;
     simdgroup->waiting = 0;
     simdgroup->waiting_since = ~0u;
+    simdgroup->site = 0;
     const unsigned* const threads = group->launch->threads;
     Lane* previous = nullptr;
-    for (unsigned index = 0; index < count; ++index) {
-        const address lane_place = simdgroup->index * SIMDGROUP + SIMDGROUP - count + index;
+    for (unsigned place = 0; place < count; ++place) {
+        const unsigned index = permuted(place, count, group->launch->schedule);
+        const address lane_place = simdgroup->index * SIMDGROUP + SIMDGROUP - count + place;
         Lane* lane = lane_of_stack(stacks + lane_place * STACK);
         lane->context.instruction = reinterpret_cast<void*>(entry);
 #if defined(__x86_64__)
@@ -96,6 +74,9 @@ inline void enter_simdgroup(
         lane->position[0] = lane->thread_index % threads[0];
         lane->position[1] = lane->thread_index / threads[0] % threads[1];
         lane->position[2] = lane->thread_index / threads[0] / threads[1];
+        for (unsigned memory = 0; memory < 2; ++memory) {
+            lane->epochs[memory] = lane->simdgroup_epochs[memory] = 0;
+        }
         lane->predecessor = previous;
         if (previous) {
             previous->next = previous->successor = lane;
@@ -111,7 +92,7 @@ inline void enter_simdgroup(
 
 // `stacks` is aligned to STACK * SIMDGROUP, and there is one for each thread, rounded up to whole
 // simdgroups.  Returns when no threadgroup is left, or one has failed.
-inline void run_worker(
+EMULATOR_UNCHECKED inline void run_worker(
     Launch* launch, address stacks, Threadgroup* group, byte* arena, address arena_bytes,
     void (*entry)())
 {
@@ -122,26 +103,35 @@ inline void run_worker(
     group->arena = arena;
     group->simdgroup_count = (threads + SIMDGROUP - 1) / SIMDGROUP;
     group->failure = NONE;
+    group->stacks = stacks;
+    group->arena_bytes = arena_bytes;
+    fibres_run = true;
     for (;;) {
-        const address index = __atomic_fetch_add(&launch->next, 1, __ATOMIC_RELAXED);
-        if (index >= total || __atomic_load_n(&launch->failure, __ATOMIC_RELAXED)) {
+        const address turn = __atomic_fetch_add(&launch->next, 1, __ATOMIC_RELAXED);
+        if (turn >= total || __atomic_load_n(&launch->failure, __ATOMIC_RELAXED)) {
             return;
         }
+        const address index = permuted(turn, total, launch->schedule);
+        group->index = index;
+        group->simdgroups_waiting = group->simdgroups_returned = 0;
         group->position[0] = index % groups[0];
         group->position[1] = index / groups[0] % groups[1];
         group->position[2] = index / groups[0] / groups[1];
         // Nobody may rely on what threadgroup memory holds: all ones are NaNs.
         __builtin_memset(arena, 0xFF, arena_bytes);
-        for (unsigned s = 0; s < group->simdgroup_count; ++s) {
+        const unsigned simdgroups = group->simdgroup_count;
+        for (unsigned place = 0; place < simdgroups; ++place) {
+            const unsigned s = permuted(place, simdgroups, launch->schedule);
             Simdgroup* simdgroup = &group->simdgroups[s];
             simdgroup->index = s;
-            simdgroup->next = &group->simdgroups[(s + 1) % group->simdgroup_count];
+            simdgroup->next = &group->simdgroups[permuted((place + 1) % simdgroups, simdgroups, launch->schedule)];
             simdgroup->next->previous = simdgroup;
             const unsigned left = threads - s * SIMDGROUP;
             const unsigned count = left < SIMDGROUP ? left : SIMDGROUP;
             enter_simdgroup(group, simdgroup, stacks, count, entry);
         }
-        switch_to(&group->worker, &group->simdgroups[0].first->context);
+        Simdgroup* first = &group->simdgroups[permuted(0, simdgroups, launch->schedule)];
+        switch_to(&group->worker, &first->first->context);
         if (group->failure) {
             __atomic_store_n(&launch->failure, group->failure, __ATOMIC_RELAXED);
         }
