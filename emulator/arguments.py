@@ -13,6 +13,7 @@ from .declarations import Parameter
 from .errors import EmulatorError
 
 MAX_BUFFERS = 31
+MAX_INLINE_BYTES = 4096  # of setBytes, Apple's reference; more must lie in a buffer
 SPACES = ("by value", "device", "constant", "threadgroup")  # enum Space of shim/entry.h
 
 # Scalars by their code: as in the struct module, and E for bfloat, S for a struct.
@@ -104,8 +105,8 @@ def bind(
 ) -> dict[int, Memory]:
     """Fills in ``launch.buffers``: argument i becomes [[buffer(i)]].
 
-    Returns the memory of each by its index; it must stay alive during the launch.  Raises EmulatorError with the kernel and the
-    argument named if one does not fit its parameter.
+    Returns the memory of each by its index; it must stay alive during the launch.  Raises
+    EmulatorError with the kernel and the argument named if one does not fit its parameter.
     """
     buffers = {
         p.index: (p, t) for p, t in zip(parameters, types, strict=True) if p.attribute == "buffer"
@@ -145,6 +146,11 @@ def _memory(where: str, argument: Any, kind: ParameterType) -> Memory:
     if isinstance(argument, (bool, int, float)):
         argument = _packed(where, argument, kind)
     if isinstance(argument, (bytes, bytearray)):
+        if len(argument) > MAX_INLINE_BYTES:
+            raise EmulatorError(
+                f"{where} has {len(argument)} bytes; bytes are inline constants, of which Metal "
+                f"takes at most {MAX_INLINE_BYTES}: pass an array"
+            )
         copy = ctypes.create_string_buffer(bytes(argument), max(len(argument), 1))
         return Memory(ctypes.addressof(copy), len(argument), copy, None, False)
     if hasattr(argument, "data_ptr") and hasattr(argument, "untyped_storage"):  # a torch tensor
@@ -157,9 +163,8 @@ def _memory(where: str, argument: Any, kind: ParameterType) -> Memory:
         shape = tuple(argument.shape)
         scalar = str(argument.dtype).removeprefix("torch.")
         size = extent(shape, strides, element_bytes)
-        return Memory(
-            argument.data_ptr(), size, argument, scalar, True, shape, strides, element_bytes
-        )
+        start = argument.data_ptr()
+        return Memory(start, size, argument, scalar, True, shape, strides, element_bytes)
     if hasattr(argument, "__array_interface__"):  # a numpy array or scalar
         interface = argument.__array_interface__
         address, read_only = interface["data"]

@@ -19,7 +19,7 @@ from .errors import (
     RaceError,
     UninitializedError,
 )
-from .execution import ARENA_BYTES
+from .execution import ARENA_BYTES, UNTOUCHED
 from .lines import Lines
 
 GRANULE = 2  # bytes of a cell
@@ -57,6 +57,8 @@ class Finding(ctypes.Structure):
         ("other_site", ctypes.c_uint),
         ("other_thread", ctypes.c_uint),
         ("other_group", ctypes.c_uint),
+        ("line", ctypes.c_uint),
+        ("other_line", ctypes.c_uint),
     ]
 
 
@@ -65,7 +67,7 @@ class Checks(ctypes.Structure):
 
     _fields_ = [
         ("finding", Finding),
-        ("image", ctypes.c_size_t),
+        ("pending", Finding),
         ("extent_count", ctypes.c_uint),
         ("extents", Extent * (MAX_BUFFERS + 1)),
         ("arena_cells", ctypes.c_size_t),
@@ -106,8 +108,7 @@ class Cells:
         self.begin = begin // GRANULE * GRANULE
         self.end = end
         size = ((end - self.begin) // GRANULE + 2) * CELL_BYTES
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-        self.memory = mmap.mmap(-1, -(-size // PAGE) * PAGE, flags=flags)
+        self.memory = mmap.mmap(-1, -(-size // PAGE) * PAGE, flags=UNTOUCHED)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
 
     def of(self, address: int) -> int:
@@ -233,16 +234,14 @@ class Checked:
             return f"{count} of threadgroup memory, " + place(name, inside - offset, size)
         for buffer in self.buffers:
             inside = location - buffer.memory.address
-            if 0 <= inside and inside + finding.size <= buffer.memory.size:
+            if 0 <= inside <= buffer.memory.size - finding.size:
                 read_only = finding.kind & WRITES and not buffer.writable
                 note = ", which is read-only" if read_only else ""
                 return f"{count} of {place(str(buffer), inside, buffer.memory.size)}{note}"
         if not self.buffers:
             return f"{count} at address {location:#x}, where no buffer is"
-        near = min(
-            self.buffers, key=lambda b: distance(location, b.memory.address, b.memory.size)
-        )
-        return f"{count} {place(str(near), location - near.memory.address, near.memory.size)}"
+        near = min(self.buffers, key=lambda b: distance(location, b.memory.address, b.memory.size))
+        return f"{count}, {place(str(near), location - near.memory.address, near.memory.size)}"
 
 
 @dataclass(frozen=True)
@@ -280,26 +279,27 @@ def place(name: str, offset: int, size: int) -> str:
     """A location by its offset in the piece of memory that is nearest."""
     if offset < 0:
         return f"{-offset} bytes before {name}"
-    if offset >= size:
+    if offset == size:
+        return f"just past the end of {name}, which has {size} bytes"
+    if offset > size:
         return f"{offset - size} bytes past the end of {name}, which has {size} bytes"
     return f"{name} at byte {offset} of {size}"
 
 
 def divergence(finding: Finding, lines: Lines, who: str) -> str:
     """Who stands where."""
+    here = lines.at(finding.site, finding.line)
+    there = lines.at(finding.other_site, finding.other_line)
     if finding.site == 0:
-        return f"{who} has returned, and others wait for it at {lines.at(finding.other_site)}"
+        return f"{who} has returned, and others wait for it at {there}"
     if finding.other_site == 0:
-        return (
-            f"{lines.at(finding.site)}: {who} waits for all threads, but some have returned before"
-        )
+        return f"{here}: {who} waits for all threads, but some have returned before"
     return (
-        f"{lines.at(finding.site)}: {who} waits here, and others at "
-        f"{lines.at(finding.other_site)}: all must reach the same barrier or simdgroup operation"
+        f"{here}: {who} waits here, and others at {there}: "
+        "all must reach the same barrier or simdgroup operation"
     )
 
 
 def by_name(variables: Sequence[Variable], names: Mapping[int, str]) -> list[tuple[str, int, int]]:
     """Threadgroup variables as (name, offset, size)."""
     return [(names.get(v.id, "a variable"), v.offset, v.size) for v in variables]
-

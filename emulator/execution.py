@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import sys
 import threading
 
 from .arguments import Launch
@@ -14,6 +15,11 @@ MAX_THREADS = 1024
 GROUP_BYTES = 1 << 16  # at least sizeof(Threadgroup)
 ARENA_BYTES = 1 << 18  # threadgroup memory, with room for kernels that use more than a Mac has
 
+# Memory of which only the pages that are touched count.  Python 3.11 does not name MAP_NORESERVE;
+# Linux refuses large maps without it, macOS needs none.
+NORESERVE = 0x4000 if sys.platform == "linux" else 0
+UNTOUCHED = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NORESERVE
+
 
 class Workspace:
     """One worker's memory: its fibres' stacks, its threadgroup's state and threadgroup memory.
@@ -23,8 +29,7 @@ class Workspace:
 
     def __init__(self) -> None:
         size = ALIGNMENT + MAX_THREADS * STACK_BYTES + GROUP_BYTES + ARENA_BYTES
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-        self._memory = mmap.mmap(-1, size, flags=flags)
+        self._memory = mmap.mmap(-1, size, flags=UNTOUCHED)
         start = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         self.stacks = (start + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
         self.group = self.stacks + MAX_THREADS * STACK_BYTES

@@ -60,18 +60,22 @@ class Library:
         For worker processes that fill the cache in parallel; `checked` is the build that
         ``launch(check=True)`` runs.  Returns the shared library's path.
         """
-        if host_name not in self.kernels:
-            raise EmulatorError(
-                f"no kernel {host_name!r}; there are: {', '.join(self.kernels) or 'none'}"
-            )
+        self._require(host_name)
         try:
             return toolchain.build(self._source.cpp(host_name), checked)
         except CompileError as error:
             raise CompileError(f"{host_name}:\n{error}") from None
 
+    def _require(self, host_name: str) -> None:
+        if host_name not in self.kernels:
+            raise EmulatorError(
+                f"no kernel {host_name!r}; there are: {', '.join(self.kernels) or 'none'}"
+            )
+
     def function(self, host_name: str) -> Kernel:
         """The kernel of that name; compiled when it is asked for the first time."""
         if host_name not in self._functions:
+            self._require(host_name)
             kernel = Kernel(host_name, self._source, self.prebuild)
             self._functions.setdefault(host_name, kernel)  # another thread may have been faster
         return self._functions[host_name]
@@ -176,7 +180,7 @@ class Kernel:
         if checked and launch.failure == FOUND:
             places = by_name(build.variables, self._variables)
             places += build.parameter_places(threadgroup_lengths)
-            grid = Grid(tuple(launch.threadgroups), tuple(launch.threads))  # type: ignore[arg-type]
+            grid = Grid(tuple(launch.threadgroups), tuple(launch.threads))
             checked.raise_finding(self.name, Lines(build.path), places, own.arena, grid)
         if launch.failure:
             raise DivergentBarrierError(f"{self.name}: {FAILURES[launch.failure]}")

@@ -13,13 +13,17 @@ class Lines:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def at(self, address: int) -> str:
-        """file:line of the call or access that ends just before a code address."""
+    def at(self, address: int, line: int = 0) -> str:
+        """file:line of the call or access that ends just before a code address.
+
+        `line`, if it is not 0, is known better than from the address.
+        """
         rows = self._rows
         i = bisect_right(rows, address - 1, key=lambda row: row[0]) - 1
-        if i < 0 or rows[i][2] == 0:
+        line = line or (rows[i][2] if i >= 0 else 0)
+        if line == 0:
             return "a line that is not known"
-        return f"{rows[i][1]}:{rows[i][2]}"
+        return f"{rows[i][1]}:{line}" if i >= 0 else f"line {line}"
 
     @cached_property
     def _rows(self) -> list[tuple[int, str, int]]:
@@ -36,6 +40,8 @@ class Lines:
             debug = elf.get_dwarf_info()
             for unit in debug.iter_CUs():
                 program = debug.line_program_for_CU(unit)
+                if program is None:
+                    continue
                 files = program["file_entry"]
                 first = 0 if program["version"] >= 5 else 1  # DWARF 5 counts files from 0
                 for entry in program.get_entries():

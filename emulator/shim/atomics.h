@@ -51,7 +51,7 @@ METAL_FUNC T exchange_by(T* p, Next next)
     template <typename T>                                                                           \
     METAL_FUNC T atomic_load_explicit(const volatile space atomic<T>* p, memory_order)              \
     {                                                                                               \
-        emulator::on_atomic(p, sizeof(T), emulator::ATOMIC_READ);                                   \
+        emulator::on_atomic((const T*)&p->value, sizeof(T), emulator::ATOMIC_READ);                                \
         T x;                                                                                        \
         __atomic_load((const T*)&p->value, &x, __ATOMIC_RELAXED);                                   \
         return x;                                                                                   \
@@ -59,7 +59,7 @@ METAL_FUNC T exchange_by(T* p, Next next)
     template <typename T>                                                                           \
     METAL_FUNC void atomic_store_explicit(volatile space atomic<T>* p, typename atomic<T>::value_type x, memory_order) \
     {                                                                                               \
-        emulator::on_atomic(p, sizeof(T), emulator::ATOMIC_WRITE);                                  \
+        emulator::on_atomic((const T*)&p->value, sizeof(T), emulator::ATOMIC_WRITE);                               \
         __atomic_store((T*)&p->value, &x, __ATOMIC_RELAXED);                                        \
     }                                                                                               \
     template <typename T>                                                                           \
@@ -71,7 +71,7 @@ METAL_FUNC T exchange_by(T* p, Next next)
     METAL_FUNC bool atomic_compare_exchange_weak_explicit(                                          \
         volatile space atomic<T>* p, thread T* expected, typename atomic<T>::value_type wanted, memory_order, memory_order) \
     {                                                                                               \
-        emulator::on_atomic(p, sizeof(T), emulator::ATOMIC_UPDATE);                                 \
+        emulator::on_atomic((const T*)&p->value, sizeof(T), emulator::ATOMIC_UPDATE);                              \
         return __atomic_compare_exchange(                                                           \
             (T*)&p->value, expected, &wanted, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED);            \
     }

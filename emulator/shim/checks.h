@@ -61,10 +61,12 @@ struct Finding {
     unsigned other_site;
     unsigned other_thread_index;
     unsigned other_group;
+    unsigned line; // of a barrier; 0: see site
+    unsigned other_line;
 };
 struct Checks {
     Finding finding;
-    byte* image; // where the library lies
+    Finding pending; // a read of what nobody wrote: if somebody writes it unordered, it is a race
     unsigned extent_count;
     Extent extents[MAX_BUFFERS + 1];
     Cell* arena_cells;
@@ -78,19 +80,30 @@ EMULATOR_INLINE unsigned site_of(void* code)
     return static_cast<unsigned>(static_cast<byte*>(code) - __ehdr_start);
 }
 
-EMULATOR_UNCHECKED EMULATOR_COLD inline void report(
-    Lane* lane, Problem problem, AccessKind kind, address location, unsigned size, unsigned site,
-    unsigned thread_index)
+EMULATOR_UNCHECKED EMULATOR_COLD inline void describe(
+    Finding& finding, Lane* lane, Problem problem, AccessKind kind, address location, unsigned size,
+    unsigned site, unsigned thread_index)
 {
-    Threadgroup* group = lane->group;
-    Finding& finding = group->launch->checks->finding;
     finding.problem = problem;
     finding.kind = kind;
     finding.location = location;
     finding.size = size;
     finding.site = site;
     finding.thread_index = thread_index;
-    finding.group = group->index;
+    finding.group = lane->group->index;
+}
+
+EMULATOR_UNCHECKED EMULATOR_COLD inline void report(
+    Lane* lane, Problem problem, AccessKind kind, address location, unsigned size, unsigned site,
+    unsigned thread_index)
+{
+    Checks* checks = lane->group->launch->checks;
+    const Finding& pending = checks->pending;
+    if (pending.problem && problem != RACE) {
+        checks->finding = pending; // whatever came after may come from it
+    } else {
+        describe(checks->finding, lane, problem, kind, location, size, site, thread_index);
+    }
     fail(lane, FOUND);
 }
 
@@ -178,7 +191,10 @@ EMULATOR_UNCHECKED inline void check_cells(
             cell = Cell{0, {0, 0}, 0, {0, 0}, life}; // left by an earlier threadgroup
         }
         if (memory == THREADGROUP_MEMORY && (!(kind & 1) || kind & 4) && bytes & ~cell.written) {
-            report(lane, UNINITIALIZED, kind, location + (begin - offset), 1, site, thread_index);
+            Finding& pending = lane->group->launch->checks->pending;
+            if (!pending.problem) {
+                describe(pending, lane, UNINITIALIZED, kind, location, size, site, thread_index);
+            }
         }
         if (cell.write && race(cell.write, access)) {
             report_race(lane, kind, location, size, site, thread_index, cell.write, WRITE, cell.write_site);
@@ -272,36 +288,42 @@ EMULATOR_UNCHECKED inline void on_atomic(const volatile void* pointer, unsigned 
     check_access(lane, lane->thread_index, location, size, kind, site_of(__builtin_return_address(0)));
 }
 
-EMULATOR_UNCHECKED EMULATOR_COLD inline void report_divergence(Lane* lane, unsigned site, unsigned other_site)
+EMULATOR_UNCHECKED EMULATOR_COLD inline void report_divergence(
+    Lane* lane, unsigned site, unsigned line, unsigned other_site, unsigned other_line)
 {
-    lane->group->launch->checks->finding.other_site = other_site;
+    Finding& finding = lane->group->launch->checks->finding;
+    finding.line = line;
+    finding.other_site = other_site;
+    finding.other_line = other_line;
     report(lane, DIVERGENT, READ, 0, 0, site, lane->thread_index);
 }
 
 // A lane has come to a barrier or to a simdgroup operation: all others must come to the same one.
-// Convergent, so that the compiler makes no two of it.
-__attribute__((convergent)) EMULATOR_UNCHECKED inline void on_arrival(bool at_barrier)
+// The compiler must not make two of it.
+__attribute__((noduplicate)) EMULATOR_UNCHECKED inline void on_arrival(bool at_barrier, unsigned line)
 {
     Lane* lane = this_lane();
     Simdgroup* simdgroup = lane->simdgroup;
     Threadgroup* group = lane->group;
     const unsigned site = site_of(__builtin_return_address(0));
     if (simdgroup->someone_returned || (at_barrier && group->simdgroups_returned)) {
-        report_divergence(lane, site, 0);
+        report_divergence(lane, site, line, 0, 0);
     }
-    if (simdgroup->site && simdgroup->site != site) {
-        report_divergence(lane, site, simdgroup->site);
+    if (simdgroup->site && (line ? line != simdgroup->line : site != simdgroup->site)) {
+        report_divergence(lane, site, line, simdgroup->site, simdgroup->line);
     }
     simdgroup->site = site;
+    simdgroup->line = line;
     if (lane != simdgroup->last) {
         return;
     }
     simdgroup->site = 0; // all lanes are here
     if (at_barrier) {
-        if (group->simdgroups_waiting && group->site != site) {
-            report_divergence(lane, site, group->site);
+        if (group->simdgroups_waiting && group->line != line) {
+            report_divergence(lane, site, line, group->site, group->line);
         }
         group->site = site;
+        group->line = line;
         group->simdgroups_waiting = (group->simdgroups_waiting + 1) % group->simdgroup_count;
     }
 }
@@ -323,22 +345,33 @@ EMULATOR_UNCHECKED inline void on_return(Lane* lane)
     Simdgroup* simdgroup = lane->simdgroup;
     Threadgroup* group = lane->group;
     if (simdgroup->site) {
-        report_divergence(lane, 0, simdgroup->site);
+        report_divergence(lane, 0, 0, simdgroup->site, simdgroup->line);
     }
     if (lane == lane->successor) { // the last of its simdgroup
         ++group->simdgroups_returned;
         if (group->simdgroups_waiting) {
-            report_divergence(lane, 0, group->site);
+            report_divergence(lane, 0, 0, group->site, group->line);
         }
+    }
+}
+
+// A threadgroup has come to its end.
+EMULATOR_UNCHECKED inline void check_end(Threadgroup* group)
+{
+    Checks* checks = group->launch->checks;
+    if (!group->failure && checks->pending.problem) {
+        checks->finding = checks->pending;
+        group->failure = FOUND;
     }
 }
 
 #else
 
+inline void check_end(Threadgroup*) {}
 template <typename T>
 EMULATOR_INLINE void on_matrix_access(const T*, unsigned long, bool, AccessKind) {}
 EMULATOR_INLINE void on_atomic(const volatile void*, unsigned, AccessKind) {}
-EMULATOR_INLINE void on_arrival(bool) {}
+EMULATOR_INLINE void on_arrival(bool, unsigned) {}
 EMULATOR_INLINE void on_passed(unsigned, bool) {}
 inline void on_return(Lane*) {}
 #endif

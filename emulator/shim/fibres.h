@@ -71,7 +71,8 @@ struct Simdgroup {
     unsigned waiting;       // lanes, by place, that wait for the executor (see settle())
     unsigned waiting_since; // the fewest operations that one of them had passed
     unsigned present[2];    // the lanes that take part in a shuffle, by its parity
-    unsigned site;          // where lanes wait for others (see checks.h)
+    unsigned site;          // where lanes wait for others: code, and line (see checks.h)
+    unsigned line;
     alignas(64) byte slots[2][SIMDGROUP][SLOT];
 };
 
@@ -87,6 +88,7 @@ struct Threadgroup {
     address arena_bytes;
     unsigned index;
     unsigned site; // where simdgroups wait for others
+    unsigned line;
     unsigned simdgroups_waiting;
     unsigned simdgroups_returned;
     Simdgroup simdgroups[MAX_SIMDGROUPS];

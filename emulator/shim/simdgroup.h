@@ -25,15 +25,16 @@ METAL_FUNC constexpr mem_flags operator&(mem_flags a, mem_flags b)
     return static_cast<mem_flags>(static_cast<uint>(a) & static_cast<uint>(b));
 }
 
-METAL_FUNC void threadgroup_barrier(mem_flags flags)
+// The line says which barrier it is: where two branches end in one each, compilers make them one.
+METAL_FUNC void threadgroup_barrier(mem_flags flags, uint line = __builtin_LINE())
 {
-    emulator::on_arrival(true);
+    emulator::on_arrival(true, line);
     emulator::sync_threadgroup();
     emulator::on_passed(static_cast<uint>(flags), true);
 }
-METAL_FUNC void simdgroup_barrier(mem_flags flags)
+METAL_FUNC void simdgroup_barrier(mem_flags flags, uint line = __builtin_LINE())
 {
-    emulator::on_arrival(false);
+    emulator::on_arrival(false, line);
     emulator::sync_simdgroup();
     emulator::on_passed(static_cast<uint>(flags), false);
 }
@@ -66,7 +67,7 @@ struct Gathered {
         before->parity ^= 1;
         slot<T>(before, parity, before->index) = x;
         before->simdgroup->present[parity] = before->simdgroup->active;
-        on_arrival(false);
+        on_arrival(false, 0);
         sync_simdgroup();
         lane = this_lane();
         present = lane->simdgroup->present[parity];

@@ -132,6 +132,7 @@ EMULATOR_UNCHECKED inline void run_worker(
         }
         Simdgroup* first = &group->simdgroups[permuted(0, simdgroups, launch->schedule)];
         switch_to(&group->worker, &first->first->context);
+        check_end(group);
         if (group->failure) {
             __atomic_store_n(&launch->failure, group->failure, __ATOMIC_RELAXED);
         }

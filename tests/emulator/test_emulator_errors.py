@@ -133,9 +133,10 @@ def test_missing_file(tmp_path: Path) -> None:
         emulator.compile(tmp_path / "none.metal")
 
 
-def test_checks_are_refused_until_they_exist(scale: emulator.Kernel) -> None:
-    with pytest.raises(EmulatorError, match="no checks"):
-        scale.launch(good(), threadgroups=1, threads=32, check=True)
+def test_inline_constants_are_limited(scale: emulator.Kernel) -> None:
+    arguments = [*good()[:2], bytes(4097), 1]
+    with pytest.raises(EmulatorError, match="has 4097 bytes.*at most 4096"):
+        scale.launch(arguments, threadgroups=1, threads=32)
 
 
 KERNEL = "kernel void k(device float* x [[buffer(0)]], uint i [[thread_position_in_grid]]) {"
