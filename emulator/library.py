@@ -45,8 +45,9 @@ class Report:
 class Library:
     """The kernels of one .metal source; made by ``emulator.compile``."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, extensions: bool) -> None:
         self._source = source
+        self._extensions = extensions
         self._functions: dict[str, Kernel] = {}
 
     @property
@@ -62,7 +63,7 @@ class Library:
         """
         self._require(host_name)
         try:
-            return toolchain.build(self._source.cpp(host_name), checked)
+            return toolchain.build(self._source.cpp(host_name), checked, self._extensions)
         except CompileError as error:
             raise CompileError(f"{host_name}:\n{error}") from None
 
@@ -237,12 +238,14 @@ def compile(
     include: Sequence[str | os.PathLike[str]] = (),
     defines: Mapping[str, object] | None = None,
     function_constants: Mapping[int | str, Constant] | None = None,
+    extensions: bool = False,
 ) -> Library:
     """Reads Metal source; its kernels are compiled one by one when they are asked for.
 
     ``path_or_source`` is a .metal file, or source text if it has a line break.  ``include`` holds
     directories for #include, ``defines`` macros, and ``function_constants`` values by index or
-    name.  Raises CompileError with the .metal file's own lines.
+    name.  ``extensions`` accepts C++17 where Metal's compiler would warn.  Raises CompileError with
+    the .metal file's own lines.
     """
     text = str(path_or_source)
     if isinstance(path_or_source, str) and "\n" in path_or_source:
@@ -261,4 +264,4 @@ def compile(
         [str(path) for path in include],
         {key: str(value) for key, value in (defines or {}).items()},
     )
-    return Library(Source(preprocessed, function_constants or {}))
+    return Library(Source(preprocessed, function_constants or {}), extensions)

@@ -56,6 +56,17 @@ def give_arguments(tokens: Tokens, declaration: Declaration) -> None:
         tokens.texts[name] += f" = ::metal::emulator::{value}"
 
 
+def drop_threadgroup_attributes(tokens: Tokens) -> None:
+    """``[[threadgroup(0)]]`` goes where nobody binds it: helpers, kernels not asked for.
+
+    C++ ignores other attributes it does not know, but this one begins with a word of ours.
+    """
+    for i in list(tokens.words()):
+        opening = tokens.previous(i)
+        if tokens.text(i) == "threadgroup" and tokens.text(opening) == "[[":
+            tokens.blank(opening, tokens.closing(opening) + 1)
+
+
 def keep_one_kernel(tokens: Tokens, kernels: Iterable[HostKernel], chosen: HostKernel) -> None:
     """Only the chosen kernel is compiled; an entry point for Python follows it.
 
@@ -223,6 +234,41 @@ def _literal(value: Constant) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value!r}f" if isinstance(value, float) else repr(value)
+
+
+def drop_members_for_other_spaces(tokens: Tokens) -> None:
+    """``complex_t() threadgroup {}`` vanishes; its sibling for the address space thread stays.
+
+    C++ has no member functions for objects in address spaces of their own.
+    """
+    scopes = _Scopes(tokens)
+    for i in list(tokens.words()):
+        if tokens.text(i) not in ADDRESS_SPACES or scopes.of(i) != "class":
+            continue
+        before = tokens.previous(i)
+        if tokens.text(before) == "const":
+            before = tokens.previous(before)
+        if tokens.text(before) == ")":
+            start = _statement_start(tokens, i)
+            while tokens.text(start) in ("public", "protected", "private"):
+                start = tokens.next(tokens.next(start))
+            tokens.blank(start, _member_end(tokens, i) + 1)
+
+
+def _member_end(tokens: Tokens, i: int) -> int:
+    """What ends the member function whose qualifiers ``i`` is one of: a semicolon or a brace."""
+    in_initializers = False
+    while i < len(tokens) and tokens.text(i) != ";":
+        if tokens.text(i) == "{" and not (in_initializers and _initializes(tokens, i)):
+            return tokens.closing(i)
+        in_initializers |= tokens.text(i) == ":"
+        i = tokens.next(tokens.closing(i) if tokens.text(i) in ("(", "{") else i)
+    return i
+
+
+def _initializes(tokens: Tokens, brace: int) -> bool:
+    """Whether ``brace`` follows a member's name, and so is no function body."""
+    return tokens.kinds[tokens.previous(brace)] == "word" or tokens.text(brace - 1) == ">"
 
 
 def drop_member_address_spaces(tokens: Tokens) -> None:

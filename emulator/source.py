@@ -39,11 +39,13 @@ class Source:
         tokens = Tokens(self._text)  # the same tokens, so that indices found before still hold
         chosen = self._kernels[host_name]
         rewrites.substitute_function_constants(tokens, self._constants)
+        rewrites.drop_members_for_other_spaces(tokens)
         rewrites.drop_member_address_spaces(tokens)
         rewrites.place_threadgroup_variables(tokens)
         rewrites.turn_array_parameters_into_pointers(tokens)
         rewrites.make_vectors(tokens)
         rewrites.suffix_literals(tokens)
         rewrites.give_arguments(tokens, chosen.declaration)
+        rewrites.drop_threadgroup_attributes(tokens)
         rewrites.keep_one_kernel(tokens, self._kernels.values(), chosen)
         return f"{PROLOGUE}{tokens}{EPILOGUE}"

@@ -3,7 +3,7 @@
 // float versions of exp and log come from one polynomial each, evaluated in double: at most
 // 0.6 ulp, and denormals, overflow and infinities need no special cases on the way back to float.
 #pragma once
-#include "types.h"
+#include "type_traits.h"
 
 namespace metal {
 namespace emulator {
@@ -52,6 +52,10 @@ constexpr double LOG2_10 = 3.321928094887362;
 
 } // namespace emulator
 
+// Functions of bfloat are templates, as in Metal, where shaders may add their own of the same names:
+// those are preferred.
+#define EMULATOR_BFLOAT template <typename B, enable_if_t<__is_same(B, bfloat), int> = 0>
+
 // F(x) for float, half, bfloat and vectors of them; `expression` computes it in float.
 #define EMULATOR_UNARY(F, expression)                                   \
     METAL_FUNC float F(float x) { return expression; }                  \
@@ -60,10 +64,11 @@ constexpr double LOG2_10 = 3.321928094887362;
         const float x = h;                                              \
         return static_cast<half>(expression);                           \
     }                                                                   \
-    METAL_FUNC bfloat F(bfloat b)                                       \
+    EMULATOR_BFLOAT                                                     \
+    METAL_FUNC B F(B b)                                                 \
     {                                                                   \
         const float x = b;                                              \
-        return static_cast<bfloat>(expression);                         \
+        return static_cast<B>(expression);                              \
     }                                                                   \
     template <typename T, int n>                                        \
     METAL_FUNC vec<T, n> F(vec<T, n> v)                                 \
@@ -81,10 +86,11 @@ constexpr double LOG2_10 = 3.321928094887362;
         const float x = a, y = b;                                       \
         return static_cast<half>(expression);                           \
     }                                                                   \
-    METAL_FUNC bfloat F(bfloat a, bfloat b)                             \
+    EMULATOR_BFLOAT                                                     \
+    METAL_FUNC B F(B a, B b)                                            \
     {                                                                   \
         const float x = a, y = b;                                       \
-        return static_cast<bfloat>(expression);                         \
+        return static_cast<B>(expression);                              \
     }                                                                   \
     template <typename T, int n>                                        \
     METAL_FUNC vec<T, n> F(vec<T, n> a, vec<T, n> b)                    \
@@ -118,6 +124,7 @@ constexpr double LOG2_10 = 3.321928094887362;
     EMULATOR_UNARY(atanh, __builtin_atanhf(x))                                        \
     EMULATOR_UNARY(sinpi, __builtin_sinf(3.14159265358979f * x))                      \
     EMULATOR_UNARY(cospi, __builtin_cosf(3.14159265358979f * x))                      \
+    EMULATOR_UNARY(tanpi, __builtin_tanf(3.14159265358979f * x))                      \
     EMULATOR_UNARY(sqrt, __builtin_sqrtf(x))                                          \
     EMULATOR_UNARY(rsqrt, static_cast<float>(1.0 / __builtin_sqrt(x)))                \
     EMULATOR_BINARY(pow, __builtin_powf(x, y))                                        \
@@ -160,16 +167,15 @@ EMULATOR_ROUNDING
 #undef EMULATOR_UNARY
 
 // Functions of each scalar type by itself, so that overloads compete as they do in Metal.
-#define EMULATOR_COMMON(T)                                                                     \
-    METAL_FUNC constexpr T min(T x, T y) { return y < x ? y : x; }                             \
-    METAL_FUNC constexpr T max(T x, T y) { return x < y ? y : x; }                             \
-    METAL_FUNC constexpr T clamp(T x, T low, T high) { return min(max(x, low), high); }        \
-    METAL_FUNC constexpr T select(T no, T yes, bool condition) { return condition ? yes : no; } \
-    METAL_FUNC constexpr T min3(T x, T y, T z) { return min(x, min(y, z)); }                   \
-    METAL_FUNC constexpr T max3(T x, T y, T z) { return max(x, max(y, z)); }                   \
-    METAL_FUNC constexpr T median3(T x, T y, T z) { return max(min(x, y), min(max(x, y), z)); }
+#define EMULATOR_COMMON(OVERLOAD, T)                                                               \
+    OVERLOAD METAL_FUNC constexpr T min(T x, T y) { return y < x ? y : x; }                        \
+    OVERLOAD METAL_FUNC constexpr T max(T x, T y) { return x < y ? y : x; }                        \
+    OVERLOAD METAL_FUNC constexpr T clamp(T x, T low, T high) { return min(max(x, low), high); }   \
+    OVERLOAD METAL_FUNC constexpr T select(T no, T yes, bool condition) { return condition ? yes : no; } \
+    OVERLOAD METAL_FUNC constexpr T min3(T x, T y, T z) { return min(x, min(y, z)); }              \
+    OVERLOAD METAL_FUNC constexpr T max3(T x, T y, T z) { return max(x, max(y, z)); }              \
+    OVERLOAD METAL_FUNC constexpr T median3(T x, T y, T z) { return max(min(x, y), min(max(x, y), z)); }
 #define EMULATOR_INTEGER(T, U)                                                                \
-    EMULATOR_COMMON(T)                                                                        \
     METAL_FUNC constexpr U abs(T x) { return static_cast<U>(x < T(0) ? T(0) - x : x); }       \
     METAL_FUNC constexpr U absdiff(T x, T y) { return static_cast<U>(x < y ? y - x : x - y); } \
     METAL_FUNC constexpr T popcount(T x) { return T(__builtin_popcountg(static_cast<U>(x))); } \
@@ -201,37 +207,44 @@ EMULATOR_ROUNDING
         return T((static_cast<__int128>(x) * static_cast<__int128>(y)) >> (8 * sizeof(T)));   \
     }                                                                                         \
     METAL_FUNC constexpr T mad(T x, T y, T z) { return T(x * y + z); }
-#define EMULATOR_FLOAT(T)                                                                     \
-    EMULATOR_COMMON(T)                                                                        \
-    METAL_FUNC constexpr T abs(T x) { return static_cast<T>(__builtin_fabsf(x)); }            \
-    METAL_FUNC T mix(T x, T y, T a) { return x + (y - x) * a; }                               \
-    METAL_FUNC T fma(T x, T y, T z) { return static_cast<T>(__builtin_fmaf(x, y, z)); }       \
-    METAL_FUNC T mad(T x, T y, T z) { return fma(x, y, z); }                                  \
-    METAL_FUNC T smoothstep(T low, T high, T x)                                               \
-    {                                                                                         \
-        const T t = clamp((x - low) / (high - low), T(0), T(1));                              \
-        return t * t * (T(3) - T(2) * t);                                                     \
-    }                                                                                         \
-    METAL_FUNC constexpr bool isnan(T x) { return x != x; }                                   \
-    METAL_FUNC constexpr bool isunordered(T x, T y) { return x != x || y != y; }              \
-    METAL_FUNC constexpr bool isordered(T x, T y) { return x == x && y == y; }                \
-    METAL_FUNC constexpr bool isinf(T x) { return __builtin_isinf(float(x)); }                \
-    METAL_FUNC constexpr bool isfinite(T x) { return __builtin_isfinite(float(x)); }          \
-    METAL_FUNC constexpr bool isnormal(T x) { return __builtin_isfinite(float(x)) && __builtin_isnormal(x); } \
-    METAL_FUNC constexpr bool signbit(T x) { return __builtin_signbit(float(x)); }            \
-    METAL_FUNC T ldexp(T x, int k) { return static_cast<T>(__builtin_ldexpf(x, k)); }         \
-    METAL_FUNC int ilogb(T x) { return __builtin_ilogbf(x); }                                 \
-    METAL_FUNC T frexp(T x, thread int& exponent) { return static_cast<T>(__builtin_frexpf(x, &exponent)); } \
-    METAL_FUNC T modf(T x, thread T& whole)                                                   \
-    {                                                                                         \
-        whole = static_cast<T>(__builtin_truncf(x));                                          \
+#define EMULATOR_FLOAT(OVERLOAD, T)                                                                \
+    OVERLOAD METAL_FUNC constexpr T abs(T x) { return static_cast<T>(__builtin_fabsf(x)); }        \
+    OVERLOAD METAL_FUNC T mix(T x, T y, T a) { return x + (y - x) * a; }                           \
+    OVERLOAD METAL_FUNC T fma(T x, T y, T z) { return static_cast<T>(__builtin_fmaf(x, y, z)); }   \
+    OVERLOAD METAL_FUNC T mad(T x, T y, T z) { return fma(x, y, z); }                              \
+    OVERLOAD METAL_FUNC T smoothstep(T low, T high, T x)                                           \
+    {                                                                                              \
+        const T t = clamp((x - low) / (high - low), T(0), T(1));                                   \
+        return t * t * (T(3) - T(2) * t);                                                          \
+    }                                                                                              \
+    OVERLOAD METAL_FUNC constexpr bool isnan(T x) { return x != x; }                               \
+    OVERLOAD METAL_FUNC constexpr bool isunordered(T x, T y) { return x != x || y != y; }          \
+    OVERLOAD METAL_FUNC constexpr bool isordered(T x, T y) { return x == x && y == y; }            \
+    OVERLOAD METAL_FUNC constexpr bool isinf(T x) { return __builtin_isinf(float(x)); }            \
+    OVERLOAD METAL_FUNC constexpr bool isfinite(T x) { return __builtin_isfinite(float(x)); }      \
+    OVERLOAD METAL_FUNC constexpr bool isnormal(T x) { return __builtin_isfinite(float(x)) && __builtin_isnormal(x); } \
+    OVERLOAD METAL_FUNC constexpr bool signbit(T x) { return __builtin_signbit(float(x)); }        \
+    OVERLOAD METAL_FUNC T ldexp(T x, int k) { return static_cast<T>(__builtin_ldexpf(x, k)); }     \
+    OVERLOAD METAL_FUNC int ilogb(T x) { return __builtin_ilogbf(x); }                             \
+    OVERLOAD METAL_FUNC T frexp(T x, thread int& exponent) { return static_cast<T>(__builtin_frexpf(x, &exponent)); } \
+    OVERLOAD METAL_FUNC T modf(T x, thread T& whole)                                               \
+    {                                                                                              \
+        whole = static_cast<T>(__builtin_truncf(x));                                               \
         return static_cast<T>(__builtin_copysignf(__builtin_isinf(float(x)) ? 0.0f : float(x - whole), x)); \
-    }                                                                                         \
-    METAL_FUNC T sincos(T x, thread T& cosine)                                                \
-    {                                                                                         \
-        cosine = static_cast<T>(__builtin_cosf(x));                                           \
-        return static_cast<T>(__builtin_sinf(x));                                             \
+    }                                                                                              \
+    OVERLOAD METAL_FUNC T sincos(T x, thread T& cosine)                                            \
+    {                                                                                              \
+        cosine = static_cast<T>(__builtin_cosf(x));                                                \
+        return static_cast<T>(__builtin_sinf(x));                                                  \
     }
+EMULATOR_COMMON(, char)
+EMULATOR_COMMON(, uchar)
+EMULATOR_COMMON(, short)
+EMULATOR_COMMON(, ushort)
+EMULATOR_COMMON(, int)
+EMULATOR_COMMON(, uint)
+EMULATOR_COMMON(, long)
+EMULATOR_COMMON(, ulong)
 EMULATOR_INTEGER(char, uchar)
 EMULATOR_INTEGER(uchar, uchar)
 EMULATOR_INTEGER(short, ushort)
@@ -240,10 +253,14 @@ EMULATOR_INTEGER(int, uint)
 EMULATOR_INTEGER(uint, uint)
 EMULATOR_INTEGER(long, ulong)
 EMULATOR_INTEGER(ulong, ulong)
-EMULATOR_FLOAT(half)
-EMULATOR_FLOAT(bfloat)
-EMULATOR_FLOAT(float)
+EMULATOR_COMMON(, half)
+EMULATOR_COMMON(, float)
+EMULATOR_COMMON(EMULATOR_BFLOAT, B)
+EMULATOR_FLOAT(, half)
+EMULATOR_FLOAT(, float)
+EMULATOR_FLOAT(EMULATOR_BFLOAT, B)
 METAL_FUNC constexpr bool select(bool no, bool yes, bool condition) { return condition ? yes : no; }
+#undef EMULATOR_BFLOAT
 #undef EMULATOR_FLOAT
 #undef EMULATOR_INTEGER
 #undef EMULATOR_COMMON

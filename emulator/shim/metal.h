@@ -5,4 +5,5 @@
 #include "atomics.h"
 #include "containers.h"
 #include "entry.h"
+#include "internals.h"
 #include "matrix.h"

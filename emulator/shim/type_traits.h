@@ -80,6 +80,25 @@ struct remove_reference<T&&> {
 template <typename T>
 using remove_reference_t = typename remove_reference<T>::type;
 
+template <typename T>
+struct remove_addrspace {
+    typedef T type;
+};
+template <typename T>
+struct remove_addrspace<device T> {
+    typedef T type;
+};
+template <typename T>
+struct remove_addrspace<constant T> {
+    typedef T type;
+};
+template <typename T>
+struct remove_addrspace<threadgroup T> {
+    typedef T type;
+};
+template <typename T>
+using remove_addrspace_t = typename remove_addrspace<T>::type;
+
 // half and bfloat count as floating point, and a vector as what its elements are, as in Metal.
 template <typename T>
 constexpr bool is_floating_point_v = __is_floating_point(typename emulator::Shape<remove_cv_t<T>>::Scalar)
@@ -150,9 +169,6 @@ struct make_signed {
 };
 template <typename T>
 using make_signed_t = typename make_signed<T>::type;
-
-template <typename...>
-using void_t = void;
 
 template <typename T>
 T&& declval();
