@@ -69,6 +69,17 @@ def build_toml(root: Path) -> dict[str, Any]:
     return tomllib.loads((root / "build.toml").read_text())
 
 
+def hub_name(root: Path = ROOT) -> str:
+    """Where the build is published: owner/name."""
+    name: str = build_toml(root)["general"]["hub"]["repo-id"]
+    return name
+
+
+def in_place_of_the_hub(variant: Path, root: Path = ROOT) -> dict[str, str]:
+    """The environment in which `kernels`, and so transformers, loads `variant` and no network."""
+    return {"LOCAL_KERNELS": f"{hub_name(root)}={variant}", "HF_HUB_OFFLINE": "1"}
+
+
 def module_name(root: Path) -> str:
     """The package's name in Python."""
     name: str = build_toml(root)["general"]["name"]

@@ -16,14 +16,12 @@ import pytest
 import torch
 from kernels._rust import Digest, DigestAlgorithm, Metadata
 
-from ci.build import ROOT, VARIANT, BuildError, assemble, git, package, unique_id
+from ci.build import ROOT, VARIANT, BuildError, assemble, git, hub_name, package, unique_id
 from codegen.matrix import matrix
 from codegen.project import project
 from tests import cases as table
 from tests.cases import Case, manifest
 from tests.parity import run as parity
-
-HUB_NAME = "kernels-community/metal-flash-sdpa"
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -34,12 +32,6 @@ def contents(directory: Path) -> dict[str, bytes]:
 def clone(directory: Path) -> Path:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(directory)], check=True)
     return directory
-
-
-@pytest.fixture(scope="module")
-def variant(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The build of this checkout."""
-    return assemble(tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture
@@ -141,8 +133,8 @@ def test_it_imports_torch_and_the_standard_library_only(variant: Path) -> None:
 def test_kernels_loads_it_in_place_of_the_hub(
     variant: Path, on_a_mac: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOCAL_KERNELS", f"{HUB_NAME}={variant.parent}")
-    module = kernels.get_kernel(HUB_NAME, version=project(ROOT).release)
+    monkeypatch.setenv("LOCAL_KERNELS", f"{hub_name()}={variant.parent}")
+    module = kernels.get_kernel(hub_name(), version=project(ROOT).release)
     assert Path(str(module.__file__)).parent == variant
 
 

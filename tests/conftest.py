@@ -1,0 +1,23 @@
+"""What all rooms' tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ci.build import assemble
+
+# Before anything imports huggingface_hub, which reads it once: no test reaches for the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Workers share the cores.  Threads of torch's own on top would spin while they wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def variant(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The build of this checkout; one per process, as Python keeps a module of its name."""
+    return assemble(tmp_path_factory.mktemp("build"))
