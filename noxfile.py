@@ -66,6 +66,13 @@ def parity(session: nox.Session) -> None:
     session.run("python", "-m", "tests.parity", *session.posargs, env=SOURCES)
 
 
+@nox.session(venv_params=WITH_TORCH)
+def examples(session: nox.Session) -> None:
+    """Seven tiny models in transformers, this package against eager: a table."""
+    install(session, "emulator", "transformers", "torch")
+    session.run("python", "examples/transformers_tiny.py", *session.posargs)
+
+
 @nox.session
 def build(session: nox.Session) -> None:
     """Assemble build/torch-metal, the build without a toolchain (`-- --output DIRECTORY`)."""

@@ -28,7 +28,7 @@ SIZE = {
     "bos_token_id": None,
     "eos_token_id": None,  # generate as many tokens as asked for
 }
-HEAD_DIM = {"head_dim": 32}  # as hidden_size / num_attention_heads, which qwen2 takes
+HEAD_DIM = {"head_dim": 32}  # qwen2 takes hidden_size / num_attention_heads
 LAYERS = {"layer_types": ["sliding_attention", "full_attention"]}
 EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}
 

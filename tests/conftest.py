@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.build import assemble
+from ci.build import assemble, hub_name, in_place_of_the_hub
 
 # Before anything imports huggingface_hub, which reads it once: no test reaches for the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -21,3 +21,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 def variant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The build of this checkout; one per process, as Python keeps a module of its name."""
     return assemble(tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture
+def hub(variant: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The Hub's name of the build, for `kernels` and transformers, which then load this one."""
+    for name, value in in_place_of_the_hub(variant).items():
+        monkeypatch.setenv(name, value)
+    return hub_name()

@@ -8,13 +8,20 @@ from typing import Any
 
 import torch
 
+from examples.tiny_models import make, tokens
+
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 
-def test_the_direct_way() -> None:
+def test_every_way_to_use_it(hub: str, tmp_path: Path) -> None:
+    """The first names a checkpoint, which here is a tiny one on disk."""
+    make("gpt_oss", "eager").save_pretrained(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"checkpoint": str(tmp_path)}
     exec("\n".join(blocks), names)
+    assert names["model"].config._attn_implementation == hub
+    assert names["model"](tokens(1, 20)).logits.isfinite().all()
+    assert names["attention"].__name__ != names["flash_attn_func"].__module__.split(".")[0]
     assert names["out"].shape == names["q"][0].shape
     assert names["lse"].shape == (2, 8, 100)
     assert torch.isfinite(names["out"]).all()
