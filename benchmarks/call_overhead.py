@@ -61,14 +61,14 @@ def main() -> None:
     lengths = iter(range(1, keys.shape[1] + 1))
 
     def planned() -> None:
-        attend(out, lse, q, k, v, None, None, sinks, None, None, True, (127, 127), 0.0)
+        attend(out, lse, q, k, v, None, None, sinks, None, None, True, (127, 127), 0.0, 0)
 
     def planned_anew() -> None:
         part = keys[:, : next(lengths)]
-        attend(out, lse, q, part, part, None, None, sinks, None, None, True, (127, 127), 0.0)
+        attend(out, lse, q, part, part, None, None, sinks, None, None, True, (127, 127), 0.0, 0)
 
     def op() -> None:
-        ops.forward(q, k, v, None, None, sinks, None, None, True, 127, 127, 0.0)
+        ops.forward(q, k, v, None, None, sinks, None, None, True, 127, 127, 0.0, 0)
 
     def public() -> None:
         flash_attn_func(q, k, v, causal=True, window_size=(127, 127), s_aux=sinks)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import emulator
 from ci.build import assemble, hub_name, in_place_of_the_hub
 
 # Before anything imports huggingface_hub, which reads it once: no test reaches for the network.
@@ -29,3 +31,17 @@ def hub(variant: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in in_place_of_the_hub(variant).items():
         monkeypatch.setenv(name, value)
     return hub_name()
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The kernels that the emulator ran, by name, whoever asked for them."""
+    names: list[str] = []
+    launch = emulator.Kernel.launch
+
+    def recorded(kernel: emulator.Kernel, *arguments: Any, **options: Any) -> emulator.Report:
+        names.append(kernel.name)
+        return launch(kernel, *arguments, **options)
+
+    monkeypatch.setattr(emulator.Kernel, "launch", recorded)
+    return names

@@ -157,7 +157,8 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     ),
     (packed, {"max_seqlen_q": 3.0}, TypeError, "max_seqlen_q is 3.0: must be an int or a tensor"),
     (packed, {"max_seqlen_k": None}, TypeError, "max_seqlen_k is None: must be an int or a tensor"),
-    (packed, {"max_seqlen_k": -1}, ValueError, "max_seqlen_k is -1: must be at least 0"),
+    (packed, {"max_seqlen_k": -1}, ValueError, "max_seqlen_k is -1: must be from 0 to"),
+    (packed, {"max_seqlen_q": 2**63}, ValueError, "max_seqlen_q is 9223372036854775808: must be"),
     (
         packed,
         {"max_seqlen_q": offsets(3, 4)},

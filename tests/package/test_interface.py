@@ -10,6 +10,7 @@ import metal_flash_sdpa as package
 import pytest
 import torch
 from metal_flash_sdpa import flash_attention_varlen, flash_attn_func, flash_attn_varlen_func, ops
+from metal_flash_sdpa.plan import plan
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -131,6 +132,37 @@ def test_packed_calls_of_transformers(
         q, k, v, cu_q.long(), cu_k.long(), *longest, causal=True, window_size=(6, 6)
     )
     assert torch.equal(wide, out)
+
+
+BOTH = {"prefill", "decode"}
+
+
+@pytest.mark.parametrize(
+    ("longest", "families"),
+    [(1, {"decode"}), (16, {"decode"}), (17, BOTH), (0, BOTH), (scalar(1), BOTH)],
+)
+@pytest.mark.parametrize("q_lens", [(1,) * 20, (19, 1)])
+def test_a_small_int_as_max_seqlen_q_saves_a_launch_and_changes_nothing(
+    launched: list[str], q_lens: tuple[int, ...], longest: Any, families: set[str]
+) -> None:
+    """Nor if it is wrong, as where one sequence has 19 rows."""
+    k_lens = (20,) * len(q_lens)
+    q = draw(sum(q_lens), 4, HEAD_DIM)
+    k, v = (draw(sum(k_lens), 2, HEAD_DIM) for _ in "kv")
+    out, lse, _ = flash_attn_varlen_func(
+        *(q, k, v, offsets(q_lens), offsets(k_lens), longest, 20), return_attn_probs=True
+    )
+    assert_attention(unpacked(q_lens, k_lens, out, lse, q, k, v), Options(SCALE))
+    assert {name.split("_")[0] for name in launched} - {"combine"} == families
+
+
+def test_lengths_that_are_not_decoded_share_a_plan() -> None:
+    q = draw(40, 4, HEAD_DIM)
+    known = []
+    for longest in (17, 40, 999):
+        flash_attn_varlen_func(q, q, q, offsets((40,)), offsets((40,)), longest, 40)
+        known.append(plan.cache_info().misses)
+    assert len(set(known)) == 1
 
 
 @pytest.mark.parametrize(

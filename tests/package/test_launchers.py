@@ -88,10 +88,10 @@ def calls() -> list[Tensor]:
         q.flatten(0, 1),
         k.flatten(0, 1),
         v.flatten(0, 1),
-        offsets((10, 8)),
+        offsets((17, 1)),
         offsets((33, 47)),
     )
-    second = flash_attn_varlen_func(*packed, 10, 47, causal=True, return_attn_probs=True)
+    second = flash_attn_varlen_func(*packed, 17, 47, causal=True, return_attn_probs=True)
     return [*first[:2], *second[:2]]
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from . import launchers
-from .plan import Request, plan
+from .plan import DECODE_QUERIES, Request, plan
 
 _DTYPE_NAMES = {
     torch.float16: "float16",
@@ -29,8 +29,12 @@ def attend(
     causal: bool,
     window_size: Tuple[int, int],
     softcap: float,
+    max_q_len: int,
 ) -> None:
     """Write attention to `out` and its log-sum-exp to `lse`.
+
+    No sequence of a packed batch has more than `max_q_len` query rows, as the caller says; 0 if it
+    does not.  Beyond what is decoded the number says nothing, so one plan serves all of them.
 
     A tensor is copied only if a kernel could not read it: a last stride other than 1, offsets that
     are not int32, sinks that are not float32.
@@ -72,6 +76,7 @@ def attend(
         softcap=softcap,
         sinks=sinks is not None,
         alibi_strides=alibi_strides,
+        max_q_len=max_q_len if max_q_len <= DECODE_QUERIES else 0,
     )
     launchers.run(plan(request), tensors)
 

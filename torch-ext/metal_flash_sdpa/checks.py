@@ -13,6 +13,7 @@ from ._variants import VARIANTS
 PADDED = ("batch", "length", "heads", "head_dim")
 PACKED = ("total length", "heads", "head_dim")
 
+LONGEST = torch.iinfo(torch.int32).max  # kernels count rows in int32
 LARGEST = torch.finfo(torch.float32).max  # kernels take float32
 
 HEAD_DIMS = sorted({head_dim for _, head_dim, _, _, _ in VARIANTS})
@@ -78,8 +79,8 @@ def check_sequences(
                 raise ValueError(f"{name} has shape {_shape(length)}: must be of one element")
         elif not _is_integer(length):
             raise TypeError(f"{name} is {_name(length)}: must be an int or a tensor of one element")
-        elif length < 0:
-            raise ValueError(f"{name} is {length}: must be at least 0")
+        elif not 0 <= length <= LONGEST:
+            raise ValueError(f"{name} is {length}: must be from 0 to {LONGEST}")
     batch: int = cu_seqlens_q.shape[0] - 1
     return batch
 

@@ -61,7 +61,7 @@ def flash_attn_func(
     )
     left, right = window_size
     out, lse = ops.forward(
-        q, k, v, None, None, s_aux, alibi_slopes, softmax_scale, causal, left, right, softcap
+        q, k, v, None, None, s_aux, alibi_slopes, softmax_scale, causal, left, right, softcap, 0
     )
     return (out, lse, None) if return_attn_probs else out
 
@@ -94,8 +94,8 @@ def flash_attn_varlen_func(
         k, v: (total_k, kv_heads, head_dim).
         cu_seqlens_q, cu_seqlens_k: (batch + 1,) int32 or int64: sequence b has the rows from
             cu_seqlens[b] up to cu_seqlens[b + 1].  Offsets outside the tensor count as its ends.
-        max_seqlen_q, max_seqlen_k: ints or tensors of one element.  Nothing depends on them and
-            they are never read: the launch needs no sequence's length.
+        max_seqlen_q, max_seqlen_k: ints or tensors of one element, which are never read.  The
+            result depends on neither; a small int max_seqlen_q, as of a decoding batch, saves time.
         block_table: must be None; a paged cache is not supported yet.
 
     Returns:
@@ -111,7 +111,7 @@ def flash_attn_varlen_func(
     left, right = window_size
     out, lse = ops.forward(
         *(q, k, v, cu_seqlens_q, cu_seqlens_k, s_aux, alibi_slopes),
-        *(softmax_scale, causal, left, right, softcap),
+        *(softmax_scale, causal, left, right, softcap, _known(max_seqlen_q)),
     )
     return (out, lse, None) if return_attn_probs else out
 
@@ -149,5 +149,10 @@ def flash_attention_varlen(
     left, right = window_size
     ops.forward_into(
         *(out, query, key, value, cu_seqlens_q, cu_seqlens_k, s_aux),
-        *(scale, do_causal, left, right, softcap),
+        *(scale, do_causal, left, right, softcap, _known(max_seqlen_q)),
     )
+
+
+def _known(length: Union[int, Tensor]) -> int:
+    """A length that can be had without waiting for the GPU; 0 if it is on a device."""
+    return 0 if isinstance(length, Tensor) else length

@@ -34,12 +34,16 @@ def forward(
     window_left: int,
     window_right: int,
     softcap: float,
+    max_q_len: int,
 ) -> Tuple[Tensor, Tensor]:
-    """Out and its log-sum-exp; packed if there are cu_seqlens."""
+    """Out and its log-sum-exp; packed if there are cu_seqlens.
+
+    max_q_len is a symbol in a compiled graph: no branch on it may come before this point.
+    """
     out, lse = _outputs(q)
     attend(
         *(out, lse, q, k, v, cu_seqlens_q, cu_seqlens_k, sinks, alibi_slopes),
-        *(softmax_scale, causal, (window_left, window_right), softcap),
+        *(softmax_scale, causal, (window_left, window_right), softcap, max_q_len),
     )
     return out, lse
 
@@ -63,13 +67,14 @@ def forward_into(
     window_left: int,
     window_right: int,
     softcap: float,
+    max_q_len: int,
 ) -> None:
     """A packed batch into `out`."""
     in_place = out.stride(-1) == 1
     target, lse = _outputs(q)
     attend(
         *(out if in_place else target, lse, q, k, v, cu_seqlens_q, cu_seqlens_k, sinks, None),
-        *(softmax_scale, causal, (window_left, window_right), softcap),
+        *(softmax_scale, causal, (window_left, window_right), softcap, max_q_len),
     )
     if not in_place:
         out.copy_(target)
