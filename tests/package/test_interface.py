@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import partialmethod
 from typing import Any
 
 import metal_flash_sdpa as package
 import pytest
 import torch
-from metal_flash_sdpa import flash_attention_varlen, flash_attn_func, flash_attn_varlen_func, ops
+from metal_flash_sdpa import (
+    flash_attention_varlen,
+    flash_attn_func,
+    flash_attn_varlen_func,
+    launchers,
+    ops,
+)
+from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.plan import plan
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import emulator
 from tests.package.judge import assert_attention, unpacked, unpadded
 from tests.parity.arena import Arena, offsets
 from tests.reference import Options
@@ -312,7 +321,9 @@ OFFSETS = {
     "backwards": (20, 12, 5, 0),
     "again and again": (0, 20, 0, 20),
     "nothing": (7, 7, 7, 7),
+    "backwards, then on": (12, 5, 5, 20),
 }
+OVERLAPPING = {"decreasing", "again and again"}  # two sequences write one row: a race, rightly
 
 
 @pytest.mark.parametrize("of_keys", OFFSETS)
@@ -334,3 +345,43 @@ def test_wrong_offsets_stay_within_the_tensors(of_queries: str, of_keys: str) ->
     flash_attention_varlen(out, q, k, v, cu_q, cu_k, 20, 20, True)
     assert out.isfinite().all()
     assert arenas["out"].damage() == 0
+
+
+def with_wrong_offsets(of_queries: str, of_keys: str) -> None:
+    """One packed call; every tensor has exactly the memory that it needs."""
+    q, k, v = (draw(20, heads, HEAD_DIM, dtype=torch.float16) for heads in (4, 2, 2))
+    cu_q, cu_k = (torch.tensor(OFFSETS[name], dtype=torch.int32) for name in (of_queries, of_keys))
+    flash_attn_varlen_func(q, k, v, cu_q, cu_k, 20, 20, causal=True)
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulator watches every access of every kernel."""
+    monkeypatch.setattr(
+        emulator.Kernel, "launch", partialmethod(emulator.Kernel.launch, check=True)
+    )
+
+
+@pytest.mark.parametrize("of_keys", OFFSETS)
+@pytest.mark.parametrize("of_queries", [name for name in OFFSETS if name not in OVERLAPPING])
+def test_wrong_offsets_lead_to_no_stray_access(
+    checked: None, of_queries: str, of_keys: str
+) -> None:
+    with_wrong_offsets(of_queries, of_keys)
+
+
+@pytest.mark.parametrize(
+    ("of_queries", "of_keys"), [("negative", "nothing"), ("backwards, then on", "past the end")]
+)
+def test_without_the_clamp_stray_accesses_are_found(
+    checked: None, monkeypatch: pytest.MonkeyPatch, of_queries: str, of_keys: str
+) -> None:
+    def without_clamp(name: str) -> emulator.Kernel:
+        source = launchers.shader_path(name).read_text()
+        believed = source.replace("clamp(cu_seqlens[i], 0, total)", "cu_seqlens[i]")
+        assert believed != source
+        return emulator.compile(believed).function(name)
+
+    monkeypatch.setattr(launcher, "_kernel", without_clamp)
+    with pytest.raises(emulator.BoundsError):
+        with_wrong_offsets(of_queries, of_keys)
