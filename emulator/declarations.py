@@ -73,17 +73,15 @@ class _Attribute:
     arguments: tuple[str, ...]
 
 
-def find_host_kernels(tokens: Tokens) -> list[HostKernel]:
-    """All kernels that have a name for the host, in the order of the source."""
-    statements = list(_find_instantiations(tokens))
-    inside = {i for first, last in statements for i in range(first, last)}
-    declarations = {d.name: d for d in _find_declarations(tokens, inside)}
+def find_host_kernels(tokens: Tokens, kernels: Iterable[Declaration]) -> list[HostKernel]:
+    """Those of ``kernels`` that have a name for the host, in the order of the source."""
+    declarations = {d.name: d for d in kernels}
     found = [
         (d.head[0], HostKernel(d.host_name, d, d.name, None))
         for d in declarations.values()
         if not d.is_template
     ]
-    for statement in statements:
+    for statement in _find_instantiations(tokens):
         found.append((statement[0], _instantiation(tokens, statement, declarations)))
     return [kernel for _, kernel in sorted(found, key=lambda item: item[0])]
 
@@ -124,9 +122,12 @@ def _instantiation(
     return HostKernel(host_name, declarations[name], expression, statement)
 
 
-def _find_declarations(tokens: Tokens, skip: set[int]) -> Iterable[Declaration]:
+def find_declarations(tokens: Tokens) -> Iterable[Declaration]:
+    """All kernel functions and templates, in the order of the source."""
+    statements = _find_instantiations(tokens)
+    instantiations = {i for first, last in statements for i in range(first, last)}
     for i in tokens.words():
-        if tokens.text(i) != "kernel" or i in skip:
+        if tokens.text(i) != "kernel" or i in instantiations:
             continue
         previous = tokens.text(tokens.previous(i))
         if previous in (".", "->", "::"):
@@ -211,8 +212,8 @@ def _read_parameters(tokens: Tokens, first: int, last: int) -> Iterable[Paramete
         if a.name == "buffer" and a.arguments and a.arguments[0].isdigit()
     }
     for begin, end, opening, attributes in raw:
-        name = tokens.text(tokens.previous(opening))
-        where = tokens.where(tokens.previous(opening))
+        at = tokens.previous(opening)
+        name = tokens.text(at)
         texts = tokens.texts[begin:opening]
         index = 0
         main = [a for a in attributes if a.name != "function_constant"]
@@ -221,17 +222,19 @@ def _read_parameters(tokens: Tokens, first: int, last: int) -> Iterable[Paramete
             if attribute in ("buffer", "threadgroup"):
                 number = main[0].arguments[0] if main[0].arguments else ""
                 if not number.isdigit():
-                    raise CompileError(f"{where}: {attribute}({number}) of {name}: not a number")
+                    raise CompileError(
+                        f"{tokens.where(at)}: {attribute}({number}) of {name}: not a number"
+                    )
                 index = int(number)
             elif attribute not in BUILT_IN:
-                raise CompileError(f"{where}: {name}: [[{attribute}]] is not supported")
+                raise CompileError(f"{tokens.where(at)}: {name}: [[{attribute}]] is not supported")
         elif "*" in texts or "&" in texts:
             attribute = "threadgroup" if "threadgroup" in texts else "buffer"
             while index in taken:
                 index += 1
             taken.add(index)
         else:
-            raise CompileError(f"{where}: kernel parameter {name} has no attribute")
+            raise CompileError(f"{tokens.where(at)}: kernel parameter {name} has no attribute")
         yield Parameter(
             name=name,
             attribute=attribute,

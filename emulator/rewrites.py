@@ -67,15 +67,24 @@ def drop_threadgroup_attributes(tokens: Tokens) -> None:
             tokens.blank(opening, tokens.closing(opening) + 1)
 
 
-def keep_one_kernel(tokens: Tokens, kernels: Iterable[HostKernel], chosen: HostKernel) -> None:
+def keep_one_kernel(
+    tokens: Tokens,
+    kernels: Iterable[HostKernel],
+    declarations: Iterable[Declaration],
+    chosen: HostKernel,
+) -> None:
     """Only the chosen kernel is compiled; an entry point for Python follows it.
 
     Templates are instantiated where the source asks for it under a host name, so that leaving the
-    others out saves nearly all of the compile time.
+    others out saves nearly all of the compile time.  Other templates lose their bodies, as these
+    may use function constants that have no value.
     """
     # Written out, as clang says nothing about the frames of functions that come from a macro.
     lane = f"static void emulator_lane() {{ ({chosen.expression})(); ::metal::emulator::leave(); }}"
     entry = f" {lane} EMULATOR_ENTRY(({chosen.expression}))"
+    for declaration in declarations:
+        if declaration.name != chosen.declaration.name:
+            tokens.blank(declaration.body[0] + 1, declaration.body[1])
     for kernel in kernels:
         declaration = kernel.declaration
         if kernel.statement is not None:
@@ -93,14 +102,13 @@ def keep_one_kernel(tokens: Tokens, kernels: Iterable[HostKernel], chosen: HostK
         tokens.texts[chosen.statement[1] - 1] += entry
 
 
-def place_threadgroup_variables(tokens: Tokens) -> dict[int, str]:
+def place_threadgroup_variables(tokens: Tokens, scopes: Scopes) -> dict[int, str]:
     """A threadgroup variable becomes a reference into the threadgroup's memory.
 
     All threads of a group must see one object, and nothing in C++ lives as long as a group.
     Returns the variables' names by the numbers they got.
     """
     names = {}
-    scopes = _Scopes(tokens)
     for count, i in enumerate([w for w in tokens.words() if tokens.text(w) == "threadgroup"]):
         if scopes.of(i) != "block" or tokens.text(tokens.previous(i)) not in (";", "{", "}"):
             continue
@@ -236,12 +244,11 @@ def _literal(value: Constant) -> str:
     return f"{value!r}f" if isinstance(value, float) else repr(value)
 
 
-def drop_members_for_other_spaces(tokens: Tokens) -> None:
+def drop_members_for_other_spaces(tokens: Tokens, scopes: Scopes) -> None:
     """``complex_t() threadgroup {}`` vanishes; its sibling for the address space thread stays.
 
     C++ has no member functions for objects in address spaces of their own.
     """
-    scopes = _Scopes(tokens)
     for i in list(tokens.words()):
         if tokens.text(i) not in ADDRESS_SPACES or scopes.of(i) != "class":
             continue
@@ -271,12 +278,11 @@ def _initializes(tokens: Tokens, brace: int) -> bool:
     return tokens.kinds[tokens.previous(brace)] == "word" or tokens.text(brace - 1) == ">"
 
 
-def drop_member_address_spaces(tokens: Tokens) -> None:
+def drop_member_address_spaces(tokens: Tokens, scopes: Scopes) -> None:
     """``static constant constexpr int N = 8;`` in a class loses the address space.
 
     C++ has no members in address spaces; their values are compile-time constants anyway.
     """
-    scopes = _Scopes(tokens)
     for i in list(tokens.words()):
         if tokens.text(i) in ADDRESS_SPACES and scopes.of(i) == "class":
             outer = list(_outer(tokens, i, _statement_end(tokens, i)))
@@ -285,9 +291,8 @@ def drop_member_address_spaces(tokens: Tokens) -> None:
                 tokens.blank(i, i + 1)
 
 
-def turn_array_parameters_into_pointers(tokens: Tokens) -> None:
+def turn_array_parameters_into_pointers(tokens: Tokens, scopes: Scopes) -> None:
     """``threadgroup T x[N]`` as a parameter is a pointer, but clang drops its address space."""
-    scopes = _Scopes(tokens)
     for i in list(tokens.words()):
         if tokens.text(i) not in ADDRESS_SPACES or scopes.of(i) != "parameters":
             continue
@@ -330,7 +335,7 @@ def _outer(tokens: Tokens, first: int, last: int) -> Iterable[str]:
         i += 1
 
 
-class _Scopes:
+class Scopes:
     """What encloses each token: "file", "class", "block" (code), "parameters" or "index"."""
 
     def __init__(self, tokens: Tokens) -> None:
@@ -354,7 +359,7 @@ def _brace_kind(tokens: Tokens, brace: int) -> str:
     head = []
     i = _statement_start(tokens, brace)
     if tokens.text(i) == "template":
-        i = tokens.next(tokens.closing_angle(tokens.next(i)))
+        i = tokens.next(tokens.closing_angle(tokens.next(i), certain=True))
     while i < brace:
         head.append(tokens.text(i))
         i = tokens.next(i)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import rewrites
-from .declarations import Parameter, find_host_kernels
+from .declarations import Parameter, find_declarations, find_host_kernels
 from .tokens import Tokens
 
 # As on a GPU, everything is inlined: a kernel has one frame, alike in all its threads.
@@ -17,13 +17,15 @@ class Source:
     """A preprocessed Metal source: its kernels by host name, and C++ for each of them."""
 
     def __init__(self, preprocessed: str, constants: Mapping[int | str, rewrites.Constant]) -> None:
-        self._text = preprocessed
+        self._tokens = tokens = Tokens(preprocessed)
+        self._scopes = rewrites.Scopes(tokens)
         self._constants = constants
         #: Names of threadgroup variables, by their numbers in shim/arena.h.
-        self.variables = rewrites.place_threadgroup_variables(Tokens(preprocessed))
-        tokens = Tokens(preprocessed)
+        self.variables = rewrites.place_threadgroup_variables(tokens.copy(), self._scopes)
         rewrites.refuse_what_metal_refuses(tokens)
-        self._kernels = {kernel.host_name: kernel for kernel in find_host_kernels(tokens)}
+        self._declarations = list(find_declarations(tokens))
+        found = find_host_kernels(tokens, self._declarations)
+        self._kernels = {kernel.host_name: kernel for kernel in found}
 
     @property
     def kernels(self) -> list[str]:
@@ -36,16 +38,16 @@ class Source:
 
     def cpp(self, host_name: str) -> str:
         """C++ in which this one kernel can be started; the others are left out."""
-        tokens = Tokens(self._text)  # the same tokens, so that indices found before still hold
+        tokens, scopes = self._tokens.copy(), self._scopes
         chosen = self._kernels[host_name]
         rewrites.substitute_function_constants(tokens, self._constants)
-        rewrites.drop_members_for_other_spaces(tokens)
-        rewrites.drop_member_address_spaces(tokens)
-        rewrites.place_threadgroup_variables(tokens)
-        rewrites.turn_array_parameters_into_pointers(tokens)
+        rewrites.drop_members_for_other_spaces(tokens, scopes)
+        rewrites.drop_member_address_spaces(tokens, scopes)
+        rewrites.place_threadgroup_variables(tokens, scopes)
+        rewrites.turn_array_parameters_into_pointers(tokens, scopes)
         rewrites.make_vectors(tokens)
         rewrites.suffix_literals(tokens)
         rewrites.give_arguments(tokens, chosen.declaration)
         rewrites.drop_threadgroup_attributes(tokens)
-        rewrites.keep_one_kernel(tokens, self._kernels.values(), chosen)
+        rewrites.keep_one_kernel(tokens, self._kernels.values(), self._declarations, chosen)
         return f"{PROLOGUE}{tokens}{EPILOGUE}"

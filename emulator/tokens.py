@@ -38,6 +38,12 @@ class Tokens:
                 continue
             self._append(kind, text)
 
+    def copy(self) -> Tokens:
+        """The same tokens at the same indices, to be rewritten apart."""
+        copy = Tokens("")
+        copy.texts, copy.kinds = list(self.texts), self.kinds
+        return copy
+
     def _append(self, kind: str, text: str) -> None:
         self.kinds.append(kind)
         self.texts.append(text)
@@ -101,8 +107,12 @@ class Tokens:
             index = self.next(index)
         return index
 
-    def closing_angle(self, index: int) -> int:
-        """The > that closes the < at ``index``, if that opens template arguments; else -1."""
+    def closing_angle(self, index: int, certain: bool = False) -> int:
+        """The > that closes the < at ``index``, if that opens template arguments; else -1.
+
+        Where && and || follow it, it compares, unless it is ``certain`` that it does not.
+        """
+        ends = {";", "}", ")", "]"} | (set() if certain else {"&&", "||"})
         depth = 0
         while index < len(self.texts):
             text = self.texts[index]
@@ -114,7 +124,7 @@ class Tokens:
                     return index
             elif text in ("(", "[", "{"):
                 index = self.closing(index)
-            elif text in (";", "}", ")", "]", "&&", "||"):
+            elif text in ends:
                 return -1
             index = self.next(index)
         return -1

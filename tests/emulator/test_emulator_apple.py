@@ -80,3 +80,27 @@ def test_extensions_are_an_error_unless_asked_for() -> None:
     with pytest.raises(emulator.CompileError, match=r"C\+\+17"):
         run(source, torch.zeros(32))
     assert (run(source, torch.zeros(32), extensions=True) == 1).all()
+
+
+def test_constants_of_other_kernels_need_no_value() -> None:
+    source = f"""
+    constant int missing [[function_constant(7)]];
+    template <int n> kernel void other(device float* x [[buffer(0)]]) {{ x[0] = missing + n; }}
+    template [[host_name("other")]] [[kernel]] decltype(other<1>) other<1>;
+    {KERNEL} {{ x[i] = 1; }}"""
+    assert (run(source, torch.zeros(32)) == 1).all()
+    with pytest.raises(emulator.CompileError, match="missing has no value"):
+        emulator.compile(HEADER + source).function("other")
+
+
+def test_class_templates_with_conditions_in_their_heads() -> None:
+    source = f"""
+    METAL_FUNC float two() {{ return 2; }}
+    template <typename T, typename = enable_if_t<is_same_v<T, float> && !is_same_v<T, half>>>
+    struct Twice {{
+        T x;
+        T get() const thread {{ return two() * x; }}
+        T get() const device {{ return 3 * x; }}
+    }};
+    {KERNEL} {{ x[i] = Twice<float>{{x[i]}}.get(); }}"""
+    assert torch.equal(run(source, torch.arange(32.0)), 2 * torch.arange(32.0))
