@@ -42,13 +42,15 @@ def gen(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Format and types of all Python, oldest Python of the package, freshness of generated/."""
+    """Format and types, the oldest Python of the package, the workflows, generated/ is fresh."""
     install(session, "lint")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
     oldest = PYPROJECT["project"]["requires-python"].removeprefix(">=")
     session.run("vermin", f"--target={oldest}-", *VERMIN, "torch-ext")
+    session.run("yamllint", "--strict", ".")
+    session.run("zizmor", "--offline", "--quiet", "--strict-collection", "--pedantic", ".github")
     session.run("python", "-m", "codegen", "--check")
 
 

@@ -40,4 +40,5 @@ def fill(root: Path = ROOT) -> str:
     """The card of the checkout at `root`."""
     template = (root / "CARD.md").read_text()
     environment = Environment(templates={"card": template}, trim_blocks=True)
-    return environment.render_template("card", **context(root))
+    card: str = environment.render_template("card", **context(root))
+    return card

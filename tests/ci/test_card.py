@@ -26,7 +26,8 @@ EVERYTHING = {
 
 def rendered(**changes: object) -> str:
     environment = Environment(templates={"card": (ROOT / "CARD.md").read_text()}, trim_blocks=True)
-    return environment.render_template("card", **{**EVERYTHING, **changes})
+    card: str = environment.render_template("card", **{**EVERYTHING, **changes})
+    return card
 
 
 def test_it_is_filled_from_the_tree() -> None:
