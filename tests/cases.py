@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 
+from metal_flash_sdpa.plan import DECODE_QUERIES
+
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
 
 
@@ -69,6 +71,7 @@ class Case:
     alibi: tuple[float, ...] = ()  # slopes, repeated over the heads; none: no ALiBi
     alibi_per_sequence: bool = False  # slopes are repeated over sequences and heads
     layout: str = "contiguous"  # of q, k, v and out: see LAYOUTS
+    mixed: bool = False  # each sequence by the family that suits it, not all by the variant's
     splits: int = 1  # shares that decoding divides the keys into
     nan_in: str = ""  # put one NaN into the last row of this tensor
 
@@ -113,6 +116,17 @@ def cases(variant: Variant) -> Iterator[Case]:
             yield replace(case, **MASK_OPTIONS[variant.mask])  # type: ignore[arg-type]
 
 
+# Cases whose values are what matters, by their names' beginnings: they touch memory as others do.
+OF_VALUES = ("scores", "many blocks", "softcap", "scale", "NaN", "sinks", "ALiBi and softcap")
+
+
+def edges(variant: Variant) -> Iterator[Case]:
+    """The cases that say something about memory: what runs under the emulator's checks."""
+    for case in cases(variant):
+        if not case.name.startswith(OF_VALUES):
+            yield case
+
+
 def divided(variant: Variant, found: Iterable[Case]) -> Iterator[Case]:
     """Decode's cases: each with its keys divided in another way, and edges of the shares."""
     several = (2, 1, 3, 5, 64) if variant.family == "decode" else (2, 64)
@@ -145,6 +159,9 @@ def everywhere(variant: Variant) -> Iterator[Case]:
     )
     yield Case("more queries than keys", (k + 9, q + k + 1, 2 * q), (1, k - 1, q + 3))
     yield Case("empty sequences", (0, 5, 0, q + 1, 7, 0), (4, 9, 0, 0, k, 0), heads=2)
+    few = DECODE_QUERIES
+    q_lens, k_lens = (1, 40, 0, few, few + 1, 1, 9), (70, 40, 7, 60, 90, 3, 0)
+    yield Case("prefill and decode", q_lens, k_lens, heads=4, kv_heads=2, mixed=True)
     yield Case("no keys at all", (3, 2), (0, 0), heads=2)
     yield Case("no queries at all", (0, 0), (3, 2), heads=2)
     for heads, kv_heads in ((2, 1), (8, 2), (14, 2), (8, 1)):

@@ -14,7 +14,6 @@ from itertools import cycle, islice
 
 import torch
 from metal_flash_sdpa.launchers import shader_path
-from metal_flash_sdpa.launchers.emulator import launch_on
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -23,9 +22,8 @@ from tests.cases import Case, Variant, attention_variants
 from tests.fuzz import search
 from tests.fuzz.calls import Call, from_json
 from tests.parity import workers
-from tests.parity.run import Launch, run
+from tests.parity.run import Launch, instead, run
 
-CHECKS = False  # turn on when the emulator has launch(check=True)
 WIDTH = 120  # where the output is not a terminal
 # A search of its own for so many cases, so that a seed means the same on any number of cores.
 PIECE = 25
@@ -36,7 +34,7 @@ VARIANTS = 5  # of each piece: five cases make a kernel worth compiling
 def launcher(variant: Variant) -> Launch:
     """The variant's kernel, compiled once and ready to run."""
     kernel = compile_shader(shader_path(variant.name)).function(variant.name)
-    return partial(launch_on, kernel, workers=1, check=CHECKS)
+    return instead(variant.name, kernel, check=True)
 
 
 def warm() -> None:

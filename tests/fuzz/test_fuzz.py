@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from functools import cache, partial
+from functools import cache
 
 import pytest
 import torch
 from hypothesis import given, settings
-from metal_flash_sdpa.launchers.emulator import launch_on
 from rich.console import Console
 
 import emulator
@@ -17,7 +16,7 @@ from tests.cases import GENERATED, Case, Variant, attention_variants
 from tests.fuzz import __main__ as session
 from tests.fuzz import search
 from tests.fuzz.calls import Call, calls, from_json
-from tests.parity.run import Launch, Outcome, plan_for, prepare
+from tests.parity.run import Launch, Outcome, instead, plan_for, prepare
 from tests.reference import Error
 
 VARIANTS = attention_variants()
@@ -39,7 +38,7 @@ def broken(old: str, new: str) -> search.Launcher:
         text = (GENERATED / variant.file).read_text()
         assert text.count(old) == 1
         kernel = emulator.compile(text.replace(old, new)).function(variant.name)
-        return partial(launch_on, kernel, workers=1)
+        return instead(variant.name, kernel, workers=1)
 
     return launcher
 
@@ -51,7 +50,7 @@ def test_a_call_is_planned_for_its_variant_and_survives_json(call: Call) -> None
     if sum(call.case.q_lens) < 100:
         variant, dtype = call.variant, getattr(torch, call.variant.dtype)
         request = prepare(call.case, variant.head_dim, dtype, variant.sinks, "cpu").request
-        plan = plan_for(variant.family, request, call.case.splits)
+        plan = plan_for(variant.family, request, call.case)
         assert plan.launches[0].kernel == variant.name
 
 

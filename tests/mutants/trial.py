@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from itertools import cycle
@@ -10,17 +10,13 @@ from typing import Any
 
 import torch
 from jinja2 import DictLoader, Environment
-from metal_flash_sdpa.launchers.emulator import launch_on
 
 import emulator
 from codegen import matrix, render
-from tests.cases import Case, Variant, cases
+from tests.cases import Case, Variant, cases, edges
 from tests.mutants import isolated
 from tests.mutants.verdict import Verdict
-from tests.parity.run import Outcome, run
-
-# Turn on when the emulator has launch(check=True): every case then runs under the checks too.
-CHECKS = False
+from tests.parity.run import Outcome, instead, run, schedule_of
 
 # Between them, and one mode each, they take every branch of the templates: both kinds of element,
 # one and two row fragments, a head_dim that CHAIN divides and one that it does not.  What is
@@ -63,10 +59,10 @@ def shaders(texts: Mapping[str, str]) -> dict[str, str]:
     return {v.name: render.shader(v, jinja) for v in representatives()}
 
 
-def in_order(variant: Variant) -> list[Case]:
-    """The variant's cases, likely killers first."""
+def in_order(chosen: Iterable[Case]) -> list[Case]:
+    """Cases, likely killers first."""
     rank = {name: i for i, name in enumerate(KILLERS)}
-    return sorted(cases(variant), key=lambda case: rank.get(case.name, len(rank)))
+    return sorted(chosen, key=lambda case: rank.get(case.name, len(rank)))
 
 
 @cache
@@ -74,7 +70,7 @@ def warm() -> None:
     """Let torch set itself up, which every forked process then inherits: half a second per case."""
     torch.set_num_threads(1)
     variant = Variant(**representatives()[0].manifest_row())  # type: ignore[arg-type]
-    run(in_order(variant)[0], variant, lambda *_: None)
+    run(in_order(cases(variant))[0], variant, lambda *_: None)
 
 
 def attempt(texts: Mapping[str, str], originals: Mapping[str, str]) -> Verdict:
@@ -108,21 +104,20 @@ def try_variant(variant: Variant, source: str) -> Verdict:
     if kernel.threadgroup_bytes != variant.threadgroup_bytes:
         why = f"{kernel.threadgroup_bytes} bytes of threadgroup memory are not what the matrix says"
         return Verdict("memory", variant.name, "", why)
-    for case, options in runs(variant):
-        launch = partial(launch_on, kernel, workers=1, **options)
+    for case, options in runs(variant, library):
+        launch = instead(variant.name, kernel, **options)
         verdict = try_case(case, variant, partial(run, case, variant, launch))
         if verdict.killed:
             return verdict
     return Verdict("survived")
 
 
-def runs(variant: Variant) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """Every case, and how it is launched: the fast way first."""
-    chosen = in_order(variant)
-    yield from ((case, {}) for case in chosen)
-    if CHECKS:
-        # The checks shadow every byte, and 2^31 elements lie between the heads of this layout.
-        yield from ((case, {"check": True}) for case in chosen if case.layout != "far")
+def runs(variant: Variant, library: emulator.Library) -> Iterator[tuple[Case, dict[str, Any]]]:
+    """Every case, and how it is launched: the fast way first, then under the checks."""
+    yield from ((case, {"workers": 1}) for case in in_order(cases(variant)))
+    isolated.call(partial(library.prebuild, variant.name, checked=True), COMPILE_SECONDS)
+    for case in in_order(edges(variant)):
+        yield case, {"check": True, "schedule": schedule_of(case)}
 
 
 def try_case(case: Case, variant: Variant, task: Callable[[], Outcome]) -> Verdict:

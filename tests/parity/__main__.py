@@ -22,7 +22,7 @@ from emulator import compile as compile_metal
 from tests import cases as table
 from tests.cases import GENERATED, Case, Variant, manifest
 from tests.parity import large, report, workers
-from tests.parity.run import Launch, Outcome, run
+from tests.parity.run import Outcome, run, schedule_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REPORT_FOLDER = ROOT / "build" / "parity"
@@ -30,7 +30,7 @@ SHOWN_FAILURES = 20
 TABLE_WIDTH = 168  # where the output is not a terminal
 
 
-def launcher(device: str) -> Launch:
+def launcher(device: str) -> Callable[..., Any]:
     """The package's own launcher for a device."""
     if device == "mps":
         from metal_flash_sdpa.launchers import jit
@@ -41,13 +41,23 @@ def launcher(device: str) -> Launch:
     return partial(emulator.launch, workers=1)
 
 
-def run_variant(variant: Variant, chosen: Sequence[Case], device: str) -> report.VariantResult:
-    """Every chosen case on one variant."""
+def run_variant(
+    variant: Variant, chosen: Sequence[Case], device: str, check: bool = False
+) -> report.VariantResult:
+    """Every chosen case on one variant; with `check`, under the emulator's checks."""
     torch.set_num_threads(1)
     start = time.perf_counter()
     launch = launcher(device)
     tensors_on = "mps" if device == "mps" else "cpu"
-    results = tuple(run(case, variant, launch, tensors_on) for case in chosen)
+    results = tuple(
+        run(
+            case,
+            variant,
+            partial(launch, check=True, schedule=schedule_of(case)) if check else launch,
+            tensors_on,
+        )
+        for case in chosen
+    )
     problem = "" if device == "mps" else wrong_manifest(variant)
     return report.VariantResult(variant, results, time.perf_counter() - start, problem)
 
@@ -120,16 +130,26 @@ def options() -> argparse.Namespace:
         choices=("emulator", "mps"),
         default="mps" if torch.backends.mps.is_available() else "emulator",
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="look for races, stray accesses and unwritten memory: the emulator's checks, over "
+        "the cases that matter to them, each in another schedule",
+    )
+    chosen = parser.parse_args()
+    if chosen.check and chosen.device == "mps":
+        parser.error("--check is the emulator's: it does not go with --device mps")
+    return chosen
 
 
-def reproduce(variant: Variant, case: str, device: str) -> str:
+def reproduce(variant: Variant, case: str, device: str, check: bool) -> str:
     """The command that runs one case of one variant alone."""
     sinks = "--sinks" if variant.sinks else "--no-sinks"
-    only = f' --case "{case}"' if case else ""
+    options = " --check" if check else ""
+    options += f' --case "{case}"' if case else ""
     return (
         f"nox -s parity -- --family {variant.family} --head-dim {variant.head_dim} "
-        f"--dtype {variant.dtype} --mask {variant.mask} {sinks} --device {device}{only}"
+        f"--dtype {variant.dtype} --mask {variant.mask} {sinks} --device {device}{options}"
     )
 
 
@@ -144,17 +164,18 @@ def select(chosen: argparse.Namespace) -> list[tuple[Variant, list[Case]]]:
             and chosen.mask in (None, variant.mask)
             and chosen.sinks in (None, variant.sinks)
         )
-        run_on = [c for c in table.cases(variant) if chosen.case in (None, c.name)]
+        available = table.edges(variant) if chosen.check else table.cases(variant)
+        run_on = [c for c in available if chosen.case in (None, c.name)]
         if wanted and run_on:
             selected.append((variant, run_on))
     return selected
 
 
 def run_matrix(
-    selected: Sequence[tuple[Variant, list[Case]]], device: str, console: Console
+    selected: Sequence[tuple[Variant, list[Case]]], device: str, check: bool, console: Console
 ) -> tuple[report.VariantResult, ...]:
     """Every selected variant on its cases."""
-    tasks = [partial(run_variant, variant, run_on, device) for variant, run_on in selected]
+    tasks = [partial(run_variant, variant, run_on, device, check) for variant, run_on in selected]
     results = execute(tasks, device, console, "variants")
     return tuple(
         report.VariantResult(variant, (), 0.0, repr(result))
@@ -190,13 +211,13 @@ def run_long(device: str, console: Console) -> tuple[large.LargeRun, ...]:
     )
 
 
-def print_failures(done: report.Report, console: Console) -> None:
+def print_failures(done: report.Report, check: bool, console: Console) -> None:
     """What failed, where, and the command that repeats it alone."""
     failures = [(r.variant, *f) for r in done.results for f in r.failures()]
     for variant, case, why in failures[:SHOWN_FAILURES]:
         console.print(f"[bold red]FAIL[/] {variant.name}: {case}", highlight=False)
         console.print(f"     {why}", highlight=False, markup=False)
-        console.print(f"     {reproduce(variant, case, done.device)}", highlight=False)
+        console.print(f"     {reproduce(variant, case, done.device, check)}", highlight=False)
     if len(failures) > SHOWN_FAILURES:
         console.print(f"... and {len(failures) - SHOWN_FAILURES} more; see the report")
     for long_run in done.large:
@@ -224,9 +245,10 @@ def main() -> int:
         return 1
 
     count = sum(len(run_on) for _, run_on in selected)
-    everything = chosen.case is None and len(selected) == len(manifest())
-    console.print(f"{len(selected)} variants, {count:,} cases, on {chosen.device}", highlight=False)
-    results = run_matrix(selected, chosen.device, console)
+    everything = chosen.case is None and len(selected) == len(manifest()) and not chosen.check
+    where = chosen.device + (", with checks" if chosen.check else "")
+    console.print(f"{len(selected)} variants, {count:,} cases, on {where}", highlight=False)
+    results = run_matrix(selected, chosen.device, chosen.check, console)
     seed = run_seed(chosen.device, console) if everything else ()
     long_runs = run_long(chosen.device, console) if everything else ()
     done = report.Report(chosen.device, results, seed, long_runs, time.perf_counter() - start)
@@ -236,11 +258,11 @@ def main() -> int:
     if everything:
         console.print(report.seed_table(done))
         console.print(report.large_table(done))
-    print_failures(done, console)
+    print_failures(done, chosen.check, console)
     verdict = "[bold green]PASS[/]" if done.ok else "[bold red]FAIL[/]"
     console.print(
         f"{verdict} {done.passed} of {len(results)} variants, {count:,} cases, "
-        f"{done.seconds:.0f} s on {chosen.device}; "
+        f"{done.seconds:.0f} s on {where}; "
         f"{(REPORT_FOLDER / 'report.html').relative_to(ROOT)}",
         highlight=False,
     )

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from metal_flash_sdpa.launchers import emulator
 from metal_flash_sdpa.plan import (
     LaunchPlan,
     Plan,
     Request,
     lse_shape,
+    plan,
     plan_decode,
     plan_prefill,
 )
@@ -217,11 +219,29 @@ def compare_lse(got: Tensor, want: Tensor, tolerance: float) -> Error:
     )
 
 
-def plan_for(family: str, request: Request, splits: int) -> Plan:
-    """The plan that computes a request with one family of kernels."""
-    if family == "prefill":
-        return Plan((plan_prefill(request),))
-    return plan_decode(request._replace(splits=splits))
+def plan_for(family: str, request: Request, case: Case) -> Plan:
+    """The plan that computes a case with one family of kernels, or with those that suit it."""
+    request = request._replace(splits=case.splits)
+    if case.mixed:
+        return plan(request)
+    return Plan((plan_prefill(request),)) if family == "prefill" else plan_decode(request)
+
+
+def instead(name: str, kernel: Any, **options: Any) -> Launch:
+    """A launcher with `kernel` in place of the one called `name`; options go to the emulator."""
+
+    def launch(step: LaunchPlan, tensors: dict[str, Tensor]) -> None:
+        if step.kernel == name:
+            emulator.launch_on(kernel, step, tensors, **options)
+        else:
+            emulator.launch(step, tensors, **options)
+
+    return launch
+
+
+def schedule_of(case: Case) -> int:
+    """A schedule for a case under the checks: another for each, always the same."""
+    return zlib.crc32(case.name.encode())
 
 
 def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Outcome:
@@ -229,12 +249,12 @@ def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Ou
     dtype = getattr(torch, variant.dtype)
     try:
         inputs = prepare(case, variant.head_dim, dtype, variant.sinks, device)
-        plan = plan_for(variant.family, inputs.request, case.splits)
-        if variant.name not in (picked := [step.kernel for step in plan.launches]):
+        made = plan_for(variant.family, inputs.request, case)
+        if variant.name not in (picked := [step.kernel for step in made.launches]):
             return Outcome(case.name, NOTHING, NOTHING, 0, f"the plan picked {', '.join(picked)}")
-        workspace = {name: flat(shape, device) for name, shape in plan.workspace}
-        between = {name: workspace[name].view.view(shape) for name, shape in plan.workspace}
-        for step in plan.launches:
+        workspace = {name: flat(shape, device) for name, shape in made.workspace}
+        between = {name: workspace[name].view.view(shape) for name, shape in made.workspace}
+        for step in made.launches:
             if min(step.threadgroups) > 0:
                 launch(step, inputs.tensors | between)
         out, lse = judge(case, inputs, dtype)

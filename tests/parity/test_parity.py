@@ -18,7 +18,7 @@ import emulator
 from tests.cases import GENERATED, Case, Variant, cases, manifest
 from tests.parity import large, report, workers
 from tests.parity.arena import Arena
-from tests.parity.run import Launch, Outcome, prepare, run
+from tests.parity.run import Launch, Outcome, instead, prepare, run
 
 # One head_dim per dtype, so that every mask mode of every dtype runs, each on a different tile.
 SHOWN = {"float16": 72, "bfloat16": 128, "float32": 32}
@@ -58,7 +58,7 @@ def broken(variant: Variant, old: str, new: str) -> Launch:
     text = (GENERATED / variant.file).read_text()
     assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {variant.file}"
     kernel = emulator.compile(text.replace(old, new)).function(variant.name)
-    return partial(launcher.launch_on, kernel, workers=1)
+    return instead(variant.name, kernel, workers=1)
 
 
 def failing(variant: Variant, launch: Launch) -> dict[str, Outcome]:
