@@ -92,7 +92,7 @@ def run(variant: Variant, case: Case, launch: Launch) -> Inputs:
     inputs = prepare(
         case, variant.head_dim, getattr(torch, variant.dtype), variant.sinks, device="cpu"
     )
-    plan = plan_for(variant.family, inputs.request, case.splits)
+    plan = plan_for(variant.family, inputs.request, case)
     workspace = {name: flat(shape, "cpu").view.view(shape) for name, shape in plan.workspace}
     for step in plan.launches:
         launch(step, inputs.tensors | workspace)
@@ -129,7 +129,7 @@ def test_the_op_gives_what_the_emulator_gives(
 ) -> None:
     extension.dispatches.clear()
     got = run(variant, case, extension.launch)
-    steps = plan_for(variant.family, got.request, case.splits).launches
+    steps = plan_for(variant.family, got.request, case).launches
     assert steps[0].kernel == variant.name
     assert extension.dispatches == [step.kernel for step in steps if min(step.threadgroups) > 0]
     assert same_bits(got, by_emulator(variant, case))
