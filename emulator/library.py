@@ -19,7 +19,7 @@ from .errors import CompileError, DivergentBarrierError, EmulatorError
 from .execution import GROUP_BYTES, run
 from .lines import Lines
 from .rewrites import Constant
-from .source import Source
+from .source import Source, Text
 
 MAX_THREADGROUP_BYTES = 32 * 1024
 
@@ -247,21 +247,5 @@ def compile(
     name.  ``extensions`` accepts C++17 where Metal's compiler would warn.  Raises CompileError with
     the .metal file's own lines.
     """
-    text = str(path_or_source)
-    if isinstance(path_or_source, str) and "\n" in path_or_source:
-        name, directory = "<source>", Path.cwd()
-    else:
-        path = Path(path_or_source)
-        try:
-            text = path.read_text()
-        except OSError as error:
-            raise EmulatorError(f"cannot read the shader {path}: {error.strerror}") from None
-        name, directory = str(path), path.parent
-    preprocessed = toolchain.preprocess(
-        text,
-        name,
-        directory,
-        [str(path) for path in include],
-        {key: str(value) for key, value in (defines or {}).items()},
-    )
+    preprocessed = Text.read(path_or_source).preprocess(include, defines)
     return Library(Source(preprocessed, function_constants or {}), extensions)
