@@ -43,7 +43,7 @@ def gen(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Format and types, the oldest Python of the package, the workflows; generated/ is fresh and Metal."""
+    """Format, types, the oldest Python of the package, workflows; generated/ is fresh Metal."""
     install(session, "lint", "emulator")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
