@@ -120,6 +120,14 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(venv_params=WITH_TORCH)
+def foreign(session: nox.Session) -> None:
+    """PyTorch's and MLX's attention shaders, unmodified, on the emulator (`-- --sample 40`)."""
+    install(session, "test", "torch")
+    session.run("python", "-m", "benchmarks.peers.fetch", env=SOURCES)
+    session.run("python", "-m", "tests.foreign", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
 def local(session: nox.Session) -> None:
     """The inner loop: format, generate, lint, test."""
     install(session, "lint", "test", "torch")
