@@ -15,14 +15,12 @@ from .errors import (
     UninitializedError,
 )
 from .library import Kernel, Library, Report, compile
-from .refusals import Finding, lint
 
 __all__ = [
     "BoundsError",
     "CompileError",
     "DivergentBarrierError",
     "EmulatorError",
-    "Finding",
     "Kernel",
     "Library",
     "MisalignedError",
@@ -30,5 +28,4 @@ __all__ = [
     "Report",
     "UninitializedError",
     "compile",
-    "lint",
 ]

@@ -10,7 +10,8 @@ import threading
 from .arguments import Launch
 
 STACK_BYTES = 256 * 1024  # STACK of shim/fibres.h
-ALIGNMENT = 32 * STACK_BYTES  # stacks of a simdgroup lie in one aligned piece
+SIMDGROUP = 32  # threads
+ALIGNMENT = SIMDGROUP * STACK_BYTES  # stacks of a simdgroup lie in one aligned piece
 MAX_THREADS = 1024
 GROUP_BYTES = 1 << 16  # at least sizeof(Threadgroup)
 ARENA_BYTES = 1 << 18  # threadgroup memory, with room for kernels that use more than a Mac has
@@ -39,24 +40,31 @@ class Workspace:
 _idle: list[Workspace] = []  # kept for the next launch; list operations are atomic
 
 
-def run(library: ctypes.CDLL, launch: Launch, arena_bytes: int, workers: int) -> Workspace:
+def run(
+    library: ctypes.CDLL, launch: Launch, arena_bytes: int, workers: int, counters: int = 0
+) -> tuple[Workspace, list[int]]:
     """Runs all threadgroups of ``launch``, on ``workers`` CPU threads; returns when all are done.
 
     Who is free takes the next threadgroup.  ctypes releases the interpreter lock meanwhile.
-    Returns the calling thread's workspace, as it was left.
+    Returns the calling thread's workspace, as it was left, and what each of a counted build's
+    ``counters`` came to: every worker has its own.
     """
+    counted: list[ctypes.Array[ctypes.c_ulong]] = []
 
     def work() -> Workspace:
         try:
             workspace = _idle.pop()
         except IndexError:
             workspace = Workspace()
+        mine = (ctypes.c_ulong * counters)()
+        counted.append(mine)
         library.emulator_run(
             ctypes.byref(launch),
             ctypes.c_size_t(workspace.stacks),
             ctypes.c_void_p(workspace.group),
             ctypes.c_void_p(workspace.arena),
             ctypes.c_size_t(arena_bytes),
+            ctypes.byref(mine),
         )
         _idle.append(workspace)
         return workspace
@@ -67,4 +75,4 @@ def run(library: ctypes.CDLL, launch: Launch, arena_bytes: int, workers: int) ->
     own = work()
     for other in others:
         other.join()
-    return own
+    return own, [sum(numbers) for numbers in zip(*counted, strict=True)]

@@ -7,19 +7,18 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from . import toolchain
+from . import counts, ir, toolchain
 from .arguments import ZERO_PAGE, Launch, Memory, ParameterType, bind, triple
 from .checks import Buffer, Checked, Grid, Variable, by_name
 from .errors import CompileError, DivergentBarrierError, EmulatorError
-from .execution import GROUP_BYTES, run
+from .execution import GROUP_BYTES, SIMDGROUP, run
 from .lines import Lines
 from .rewrites import Constant
-from .source import Source, Text
+from .source import Source
 
 MAX_THREADGROUP_BYTES = 32 * 1024
 
@@ -30,16 +29,37 @@ FAILURES = {
 FOUND = 2
 
 
-@dataclass(frozen=True)
 class Report:
     """What a launch did.
 
-    ``seconds`` is the time between the first threadgroup and the last; ``counts`` holds counters
-    by name.
+    ``seconds`` is the time between the first threadgroup and the last.  The rest is there after
+    ``launch(..., count=True)``; README.md explains the counters.
     """
 
-    seconds: float
-    counts: Mapping[str, int] = field(default_factory=dict)
+    def __init__(self, seconds: float, source: Source, counted: counts.Counts | None) -> None:
+        self.seconds = seconds
+        self._source = source
+        self._counts = counted
+
+    @property
+    def counts(self) -> counts.Counts:
+        """Counters of the whole launch by name.  Raises EmulatorError if it did not count."""
+        if self._counts is None:
+            raise EmulatorError("this launch did not count; use launch(..., count=True)")
+        return self._counts
+
+    @property
+    def lines(self) -> dict[int, dict[str, int]]:
+        """The same by line of the shader's own file; ``counts.by_line`` has its includes, too."""
+        return {
+            line: names
+            for (file, line), names in self.counts.by_line.items()
+            if file == self._source.name
+        }
+
+    def listing(self) -> str:
+        """The source with counts beside its lines, the hottest marked."""
+        return counts.listing(self.counts, {self._source.name: self._source.text})
 
 
 class Library:
@@ -55,14 +75,17 @@ class Library:
         """Host names of all kernels, in the order of the source."""
         return self._source.kernels
 
-    def prebuild(self, host_name: str, checked: bool = False) -> Path:
+    def prebuild(self, host_name: str, checked: bool = False, counted: bool = False) -> Path:
         """Compiles one kernel into the cache, if it is not there, and does not load it.
 
         For worker processes that fill the cache in parallel; `checked` is the build that
-        ``launch(check=True)`` runs.  Returns the shared library's path.
+        ``launch(check=True)`` runs, `counted` that of ``launch(count=True)``.  Returns the shared
+        library's path.
         """
         self._require(host_name)
         try:
+            if counted:
+                return toolchain.build_counted(self._source.cpp(host_name), self._extensions)
             return toolchain.build(self._source.cpp(host_name), checked, self._extensions)
         except CompileError as error:
             raise CompileError(f"{host_name}:\n{error}") from None
@@ -118,12 +141,13 @@ class Build:
 class Kernel:
     """A compiled kernel; made by ``Library.function``."""
 
-    def __init__(self, name: str, source: Source, prebuild: Callable[[str, bool], Path]) -> None:
+    def __init__(self, name: str, source: Source, prebuild: Callable[..., Path]) -> None:
         self.name = name
+        self._source = source
         self._parameters = source.parameters(name)
         self._variables = source.variables
         self._prebuild = prebuild
-        self._fast = Build(prebuild(name, False))
+        self._fast = Build(prebuild(name))
         #: Bytes of threadgroup memory that the kernel declares.
         self.threadgroup_bytes = self._fast.threadgroup_bytes
         #: [[max_total_threads_per_threadgroup]], or Metal's own limit.
@@ -131,7 +155,12 @@ class Kernel:
 
     @cached_property
     def _checked(self) -> Build:
-        return Build(self._prebuild(self.name, True))
+        return Build(self._prebuild(self.name, checked=True))
+
+    @cached_property
+    def _counted(self) -> tuple[Build, list[ir.Block]]:
+        build = Build(self._prebuild(self.name, counted=True))
+        return build, ir.load(build.path)
 
     def launch(
         self,
@@ -140,6 +169,7 @@ class Kernel:
         threads: Sequence[int] | int,
         check: bool = False,
         *,
+        count: bool = False,
         outputs: Sequence[int] = (),
         schedule: int = 0,
         threadgroup_lengths: Sequence[int] = (),
@@ -158,6 +188,8 @@ class Kernel:
         that not all threads reach.  ``outputs`` are indices of arguments of which every element
         must then have been written.
 
+        With ``count``, a slower build counts what the launch does: see ``Report.counts``.
+
         Raises EmulatorError, before anything runs, if an argument or the grid does not fit;
         with ``check``, RaceError, BoundsError, MisalignedError, UninitializedError or
         DivergentBarrierError, naming lines, threads and bytes.
@@ -169,14 +201,18 @@ class Kernel:
             raise EmulatorError(f"{self.name}: schedule is {schedule}; it may be 0 to 2^32 - 1")
         launch.schedule = schedule
         self._check_limits(launch, threadgroup_lengths)
-        build = self._checked if check else self._fast
+        if check and count:
+            raise EmulatorError(f"{self.name}: check and count are two builds; launch with either")
+        build = self._checked if check else self._counted[0] if count else self._fast
+        blocks = self._counted[1] if count else []
         bound = bind(self.name, self._parameters, build.types, args, launch)
         checked = self._prepare(bound, build, launch, outputs) if check else None
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         wanted = 1 if check else workers or available or os.cpu_count() or 1
         begin = time.perf_counter()
         arena = build.arena_bytes(threadgroup_lengths)
-        own = run(build.code, launch, arena, min(wanted, math.prod(launch.threadgroups)))
+        workers = min(wanted, math.prod(launch.threadgroups))
+        own, executions = run(build.code, launch, arena, workers, len(blocks))
         seconds = time.perf_counter() - begin
         if checked and launch.failure == FOUND:
             places = by_name(build.variables, self._variables)
@@ -188,7 +224,8 @@ class Kernel:
         if checked:
             checked.require_written(self.name, outputs)
         del bound
-        return Report(seconds)
+        counted = counts.evaluate(blocks, executions, _sizes(launch)) if count else None
+        return Report(seconds, self._source, counted)
 
     def _prepare(
         self, bound: Mapping[int, Memory], build: Build, launch: Launch, outputs: Sequence[int]
@@ -233,6 +270,17 @@ class Kernel:
             )
 
 
+def _sizes(launch: Launch) -> dict[str, int]:
+    """How many threads, simdgroups and threadgroups a launch has."""
+    groups, threads = math.prod(launch.threadgroups), math.prod(launch.threads)
+    simdgroups = (threads + SIMDGROUP - 1) // SIMDGROUP
+    return {
+        "threads": groups * threads,
+        "simdgroups": groups * simdgroups,
+        "threadgroups": groups,
+    }
+
+
 def compile(
     path_or_source: str | os.PathLike[str],
     include: Sequence[str | os.PathLike[str]] = (),
@@ -247,5 +295,21 @@ def compile(
     name.  ``extensions`` accepts C++17 where Metal's compiler would warn.  Raises CompileError with
     the .metal file's own lines.
     """
-    preprocessed = Text.read(path_or_source).preprocess(include, defines)
-    return Library(Source(preprocessed, function_constants or {}), extensions)
+    text = str(path_or_source)
+    if isinstance(path_or_source, str) and "\n" in path_or_source:
+        name, directory = "<source>", Path.cwd()
+    else:
+        path = Path(path_or_source)
+        try:
+            text = path.read_text()
+        except OSError as error:
+            raise EmulatorError(f"cannot read the shader {path}: {error.strerror}") from None
+        name, directory = str(path), path.parent
+    preprocessed = toolchain.preprocess(
+        text,
+        name,
+        directory,
+        [str(path) for path in include],
+        {key: str(value) for key, value in (defines or {}).items()},
+    )
+    return Library(Source(name, text, preprocessed, function_constants or {}), extensions)

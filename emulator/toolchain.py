@@ -17,9 +17,10 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from . import instructions, ir
 from .errors import CompileError, EmulatorError
 
 HERE = Path(__file__).parent
@@ -64,6 +65,14 @@ CHECKED = (
     "-Xclang", "-fsanitize-minimal-runtime",
 )  # fmt: skip
 
+# The counted build: in the IR a scalar instruction is one of a thread's, its address space and line
+# are known, and no loop is turned into a call.
+COUNTED = (
+    "-DEMULATOR_COUNTS", "-fno-vectorize", "-fno-slp-vectorize",
+    "-mllvm", "-disable-loop-idiom-all", "-Xclang", "-ffake-address-space-map",
+    "-gline-tables-only", "-Xclang", "-fdebug-compilation-dir=.",
+)  # fmt: skip
+
 # As clang calls them in messages.
 ADDRESS_SPACES = {"__global": "device", "__local": "threadgroup", "__constant": "constant"}
 
@@ -79,6 +88,9 @@ WARNINGS = (
     f"-Wframe-larger-than={MAX_FRAME_BYTES}", "-Werror=frame-larger-than",
     "-ferror-limit=10", "-fno-caret-diagnostics", "-fdiagnostics-absolute-paths",
 )  # fmt: skip
+
+# Before a shader's first line.
+FORCED = ("-isystem", str(SHIM), "-include", str(SHIM / "metal.h"))
 
 # What the library lacks (libm, memcpy) it finds in the process that loads it.
 if sys.platform == "darwin":
@@ -146,9 +158,7 @@ def preprocess(
     ``name`` is what messages call the source; relative includes start at ``directory``.
     """
     command = [*compiler()[0], *LANGUAGE, "-E", "-w", "-fno-caret-diagnostics"]
-    # Without a target of its own, zig looks into the system's headers all the same.
-    command += ["--target=x86_64-freestanding", "-ffreestanding"]
-    command += ["-D__METAL__=1", "-D__METAL_VERSION__=310", "-D__METAL_MACOS__=1"]
+    command += ["-ffreestanding", "-D__METAL__=1", "-D__METAL_VERSION__=310", "-D__METAL_MACOS__=1"]
     command += ["-U__x86_64__", "-U__aarch64__", "-U__linux__", "-U__APPLE__"]
     for key, value in defines.items():
         command.append(f"-D{key}={value}")
@@ -165,33 +175,71 @@ def build(source: str, checked: bool = False, extensions: bool = False) -> Path:
     """Compiles C++ into a shared library, or finds it in the cache; `checked`: instrumented.
 
     ``extensions`` lets newer C++ pass.
-    Processes may do this at the same time: each writes a file of its own and renames it.
     """
-    command, target = compiler()
-    flags = [*LANGUAGE, target, *ROUNDING, *CODE, *(CHECKED if checked else ()), *WARNINGS, *LINK]
+    flags = [*LANGUAGE, *ROUNDING, *CODE, *(CHECKED if checked else ()), *WARNINGS, *LINK, *FORCED]
     flags += () if extensions else EXTENSIONS
     content = source
     if not checked:
         # Where a line came from does not matter to the code: a moved or commented file is found.
         content = "\n".join(line for line in source.splitlines() if line and line[:2] != "# ")
-    key = hashlib.sha256("\0".join([_identity(tuple(command)), *flags, content]).encode())
-    directory = cache_directory() / "kernels"
-    library = directory / f"{key.hexdigest()}.so"
-    if library.exists():
-        return library
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory) as scratch:
-        text = Path(scratch, "kernel.cpp")
+
+    def compile_into(scratch: Path) -> None:
+        text = scratch / "kernel.cpp"
         text.write_text(source)
-        output = Path(scratch, "kernel.so")
-        result = _run(
-            [*command, *flags, "-isystem", str(SHIM), "-include", str(SHIM / "metal.h"), str(text),
-             "-o", str(output)]
-        )  # fmt: skip
-        if result.returncode != 0:
-            raise CompileError(_readable(result.stderr))
-        output.replace(library)
+        _compile(flags, text, scratch / "kernel.so")
+
+    return _cached([*flags, content], compile_into)
+
+
+def build_counted(source: str, extensions: bool = False) -> Path:
+    """Compiles C++ into a shared library that counts its basic blocks, or finds it in the cache.
+
+    What each of them counts lies beside it: see ``ir.load``.
+    """
+    code = [flag for flag in CODE if flag != "-g0"]
+    first = [*LANGUAGE, *ROUNDING, *code, *COUNTED, *WARNINGS, *FORCED, "-S", "-emit-llvm"]
+    first += () if extensions else EXTENSIONS
+    second = [*ROUNDING, *CODE, *WARNINGS, *LINK]
+
+    def compile_into(scratch: Path) -> None:
+        text, plain, counted = (scratch / name for name in ("kernel.cpp", "plain.ll", "counted.ll"))
+        text.write_text(source)
+        _compile(first, text, plain)
+        instrumented, blocks = ir.instrument(plain.read_text(), SHIM)
+        counted.write_text(instrumented)
+        _compile(second, counted, scratch / "kernel.so")
+        ir.save(blocks, scratch / "kernel.so")
+
+    readers = [Path(str(module.__file__)).read_text() for module in (ir, instructions)]
+    return _cached([*first, *second, *readers, source], compile_into)
+
+
+def _cached(key: Sequence[str], compile_into: Callable[[Path], None]) -> Path:
+    """The library for this key, this compiler and this shim.
+
+    Processes may do this at the same time: each writes files of its own and renames them, the
+    library last.
+    """
+    command, target = compiler()
+    digest = hashlib.sha256("\0".join([_identity(tuple(command)), target, *key]).encode())
+    directory = cache_directory() / "kernels"
+    library = directory / f"{digest.hexdigest()}.so"
+    if not library.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory) as scratch:
+            compile_into(Path(scratch))
+            for suffix in (".json", ".so"):
+                made = Path(scratch, "kernel").with_suffix(suffix)
+                if made.exists():
+                    made.replace(library.with_suffix(suffix))
     return library
+
+
+def _compile(flags: Sequence[str], source: Path, output: Path) -> None:
+    command, target = compiler()
+    result = _run([*command, target, *flags, str(source), "-o", str(output)])
+    if result.returncode != 0:
+        raise CompileError(_readable(result.stderr))
 
 
 def _readable(message: str) -> str:

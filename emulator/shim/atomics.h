@@ -21,7 +21,7 @@ namespace emulator {
 
 // Replaces *p by next(*p); returns what was there.
 template <typename T, typename Next>
-METAL_FUNC T exchange_by(T* p, Next next)
+EMULATOR_APART T exchange_by(T* p, Next next)
 {
     on_atomic(p, sizeof(T), ATOMIC_UPDATE);
     T seen, wanted;
@@ -34,23 +34,25 @@ METAL_FUNC T exchange_by(T* p, Next next)
 
 } // namespace emulator
 
-#define EMULATOR_ATOMIC_UPDATE(space, NAME, expression)                                             \
+#define EMULATOR_ATOMIC_UPDATE(space, SPACE, NAME, expression)                                      \
     template <typename T>                                                                           \
     METAL_FUNC T atomic_fetch_##NAME##_explicit(volatile space atomic<T>* p, typename atomic<T>::value_type y, memory_order) \
     {                                                                                               \
+        EMULATOR_EVENT("atomics." SPACE);                                                           \
         return emulator::exchange_by((T*)&p->value, [y](T x) { return static_cast<T>(expression); }); \
     }
-#define EMULATOR_ATOMICS(space)                                                                     \
-    EMULATOR_ATOMIC_UPDATE(space, add, x + y)                                                       \
-    EMULATOR_ATOMIC_UPDATE(space, sub, x - y)                                                       \
-    EMULATOR_ATOMIC_UPDATE(space, min, y < x ? y : x)                                               \
-    EMULATOR_ATOMIC_UPDATE(space, max, x < y ? y : x)                                               \
-    EMULATOR_ATOMIC_UPDATE(space, and, x & y)                                                       \
-    EMULATOR_ATOMIC_UPDATE(space, or, x | y)                                                        \
-    EMULATOR_ATOMIC_UPDATE(space, xor, x ^ y)                                                       \
+#define EMULATOR_ATOMICS(space, SPACE)                                                              \
+    EMULATOR_ATOMIC_UPDATE(space, SPACE, add, x + y)                                                \
+    EMULATOR_ATOMIC_UPDATE(space, SPACE, sub, x - y)                                                \
+    EMULATOR_ATOMIC_UPDATE(space, SPACE, min, y < x ? y : x)                                        \
+    EMULATOR_ATOMIC_UPDATE(space, SPACE, max, x < y ? y : x)                                        \
+    EMULATOR_ATOMIC_UPDATE(space, SPACE, and, x & y)                                                \
+    EMULATOR_ATOMIC_UPDATE(space, SPACE, or, x | y)                                                 \
+    EMULATOR_ATOMIC_UPDATE(space, SPACE, xor, x ^ y)                                                \
     template <typename T>                                                                           \
     METAL_FUNC T atomic_load_explicit(const volatile space atomic<T>* p, memory_order)              \
     {                                                                                               \
+        EMULATOR_EVENT("atomics." SPACE);                                                           \
         emulator::on_atomic((const T*)&p->value, sizeof(T), emulator::ATOMIC_READ);                                \
         T x;                                                                                        \
         __atomic_load((const T*)&p->value, &x, __ATOMIC_RELAXED);                                   \
@@ -59,24 +61,27 @@ METAL_FUNC T exchange_by(T* p, Next next)
     template <typename T>                                                                           \
     METAL_FUNC void atomic_store_explicit(volatile space atomic<T>* p, typename atomic<T>::value_type x, memory_order) \
     {                                                                                               \
+        EMULATOR_EVENT("atomics." SPACE);                                                           \
         emulator::on_atomic((const T*)&p->value, sizeof(T), emulator::ATOMIC_WRITE);                               \
         __atomic_store((T*)&p->value, &x, __ATOMIC_RELAXED);                                        \
     }                                                                                               \
     template <typename T>                                                                           \
     METAL_FUNC T atomic_exchange_explicit(volatile space atomic<T>* p, typename atomic<T>::value_type y, memory_order) \
     {                                                                                               \
+        EMULATOR_EVENT("atomics." SPACE);                                                           \
         return emulator::exchange_by((T*)&p->value, [y](T) { return y; });                          \
     }                                                                                               \
     template <typename T>                                                                           \
     METAL_FUNC bool atomic_compare_exchange_weak_explicit(                                          \
         volatile space atomic<T>* p, thread T* expected, typename atomic<T>::value_type wanted, memory_order, memory_order) \
     {                                                                                               \
+        EMULATOR_EVENT("atomics." SPACE);                                                           \
         emulator::on_atomic((const T*)&p->value, sizeof(T), emulator::ATOMIC_UPDATE);                              \
         return __atomic_compare_exchange(                                                           \
             (T*)&p->value, expected, &wanted, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED);            \
     }
-EMULATOR_ATOMICS(device)
-EMULATOR_ATOMICS(threadgroup)
+EMULATOR_ATOMICS(device, "device")
+EMULATOR_ATOMICS(threadgroup, "threadgroup")
 #undef EMULATOR_ATOMICS
 #undef EMULATOR_ATOMIC_UPDATE
 

@@ -100,7 +100,6 @@ METAL_FUNC uint quadgroups_per_threadgroup() { return (this_lane()->group->simdg
 } // namespace attribute
 
 // What Python is told of a parameter's type.  parameters.py mirrors this layout.
-enum Space : unsigned char { BY_VALUE, DEVICE, CONSTANT, THREADGROUP };
 struct Parameter {
     Space space;
     bool is_const;
@@ -109,30 +108,6 @@ struct Parameter {
     unsigned width; // elements of a vector
     unsigned size;  // bytes
 };
-
-template <typename T>
-struct ScalarCode {
-    static constexpr char value = 'S';
-};
-#define EMULATOR_SCALAR(T, code)                \
-    template <>                                 \
-    struct ScalarCode<T> {                      \
-        static constexpr char value = code;     \
-    };
-EMULATOR_SCALAR(bool, '?')
-EMULATOR_SCALAR(char, 'b')
-EMULATOR_SCALAR(signed char, 'b')
-EMULATOR_SCALAR(uchar, 'B')
-EMULATOR_SCALAR(short, 'h')
-EMULATOR_SCALAR(ushort, 'H')
-EMULATOR_SCALAR(int, 'i')
-EMULATOR_SCALAR(uint, 'I')
-EMULATOR_SCALAR(long, 'q')
-EMULATOR_SCALAR(ulong, 'Q')
-EMULATOR_SCALAR(half, 'e')
-EMULATOR_SCALAR(bfloat, 'E')
-EMULATOR_SCALAR(float, 'f')
-#undef EMULATOR_SCALAR
 
 template <typename T>
 constexpr Parameter describe(Space space, bool is_const, bool is_reference)
@@ -187,9 +162,9 @@ const Parameter* parameters(void (*)(T...))
     EMULATOR_EXPORT unsigned long emulator_group_bytes() { return sizeof(::metal::emulator::Threadgroup); } \
     EMULATOR_EXPORT void emulator_run(                                                                \
         ::metal::emulator::Launch* launch, unsigned long stacks, ::metal::emulator::Threadgroup* group, \
-        unsigned char* arena, unsigned long arena_bytes)                                              \
+        unsigned char* arena, unsigned long arena_bytes, unsigned long* counters)                     \
     {                                                                                                 \
-        ::metal::emulator::run_worker(launch, stacks, group, arena, arena_bytes, &emulator_lane);     \
+        ::metal::emulator::run_worker(launch, stacks, group, arena, arena_bytes, counters, &emulator_lane); \
     }
 #define EMULATOR_EXPORT extern "C" __attribute__((visibility("default"), noinline)) EMULATOR_UNCHECKED
 

@@ -12,6 +12,7 @@
 // executor's is the last of each SIMDGROUP of them.  So these questions cost no memory access and
 // the compiler knows that their answers never change.
 #pragma once
+#include "keywords.h"
 
 namespace metal {
 namespace emulator {
@@ -80,6 +81,7 @@ struct Threadgroup {
     Context worker;
     const Launch* launch;
     byte* arena; // threadgroup memory
+    unsigned long* counters; // the worker's, in the counted build
     unsigned position[3];
     unsigned simdgroup_count;
     unsigned failure;
@@ -121,7 +123,6 @@ constexpr unsigned first_element(unsigned lane)
     return ((lane / 4 & 4) + lane / 2 % 4) * 8 + (lane / 4 & 2) * 2 + lane % 2 * 2;
 }
 
-#define EMULATOR_INLINE inline __attribute__((always_inline, nodebug))
 // Not looked at by the instrumented build (see checks.h), and not part of what calls it.
 #ifdef EMULATOR_CHECKS
 #define EMULATOR_UNCHECKED __attribute__((no_sanitize("thread", "array-bounds"), noinline))

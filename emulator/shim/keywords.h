@@ -8,5 +8,11 @@
 #define threadgroup __attribute__((opencl_local))
 #define thread
 
-// Without debug information, so that what is inlined counts as the line that called it.
-#define METAL_FUNC inline __attribute__((always_inline, nodebug))
+// Without debug information, what is inlined counts as the line that called it.  The counted build
+// tells by it which instructions are the emulator's own.
+#ifdef EMULATOR_COUNTS
+#define EMULATOR_INLINE inline __attribute__((always_inline))
+#else
+#define EMULATOR_INLINE inline __attribute__((always_inline, nodebug))
+#endif
+#define METAL_FUNC EMULATOR_INLINE

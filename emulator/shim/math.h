@@ -3,6 +3,7 @@
 // float versions of exp and log come from one polynomial each, evaluated in double: at most
 // 0.6 ulp, and denormals, overflow and infinities need no special cases on the way back to float.
 #pragma once
+#include "events.h"
 #include "type_traits.h"
 
 namespace metal {
@@ -102,36 +103,54 @@ constexpr double LOG2_10 = 3.321928094887362;
         return result;                                                  \
     }
 
-// Those that exist in fast:: and precise:: too; here all are precise.
-#define EMULATOR_TRANSCENDENTALS                                                      \
-    EMULATOR_UNARY(exp2, emulator::exp2_of(x))                                        \
-    EMULATOR_UNARY(exp, emulator::exp2_of(x * emulator::LOG2_E))                      \
-    EMULATOR_UNARY(exp10, emulator::exp2_of(x * emulator::LOG2_10))                   \
-    EMULATOR_UNARY(log2, static_cast<float>(emulator::log2_of(x)))                    \
-    EMULATOR_UNARY(log, static_cast<float>(emulator::log2_of(x) / emulator::LOG2_E))  \
-    EMULATOR_UNARY(log10, static_cast<float>(emulator::log2_of(x) / emulator::LOG2_10)) \
-    EMULATOR_UNARY(sin, __builtin_sinf(x))                                            \
-    EMULATOR_UNARY(cos, __builtin_cosf(x))                                            \
-    EMULATOR_UNARY(tan, __builtin_tanf(x))                                            \
-    EMULATOR_UNARY(asin, __builtin_asinf(x))                                          \
-    EMULATOR_UNARY(acos, __builtin_acosf(x))                                          \
-    EMULATOR_UNARY(atan, __builtin_atanf(x))                                          \
-    EMULATOR_UNARY(sinh, __builtin_sinhf(x))                                          \
-    EMULATOR_UNARY(cosh, __builtin_coshf(x))                                          \
-    EMULATOR_UNARY(tanh, __builtin_tanhf(x))                                          \
-    EMULATOR_UNARY(asinh, __builtin_asinhf(x))                                        \
-    EMULATOR_UNARY(acosh, __builtin_acoshf(x))                                        \
-    EMULATOR_UNARY(atanh, __builtin_atanhf(x))                                        \
-    EMULATOR_UNARY(sinpi, __builtin_sinf(3.14159265358979f * x))                      \
-    EMULATOR_UNARY(cospi, __builtin_cosf(3.14159265358979f * x))                      \
-    EMULATOR_UNARY(tanpi, __builtin_tanf(3.14159265358979f * x))                      \
-    EMULATOR_UNARY(sqrt, __builtin_sqrtf(x))                                          \
-    EMULATOR_UNARY(rsqrt, static_cast<float>(1.0 / __builtin_sqrt(x)))                \
-    EMULATOR_BINARY(pow, __builtin_powf(x, y))                                        \
-    EMULATOR_BINARY(powr, __builtin_powf(x, y))                                       \
-    EMULATOR_BINARY(atan2, __builtin_atan2f(x, y))                                    \
-    EMULATOR_BINARY(fmod, __builtin_fmodf(x, y))                                      \
-    EMULATOR_BINARY(divide, x / y)
+// What a GPU has units or sequences of instructions for: UNARY(F, expression in x) and BINARY(F,
+// expression in x and y).
+#define EMULATOR_TRANSCENDENTALS(UNARY, BINARY)               \
+    UNARY(exp2, exp2_of(x))                                   \
+    UNARY(exp, exp2_of(x * LOG2_E))                           \
+    UNARY(exp10, exp2_of(x * LOG2_10))                        \
+    UNARY(log2, static_cast<float>(log2_of(x)))               \
+    UNARY(log, static_cast<float>(log2_of(x) / LOG2_E))       \
+    UNARY(log10, static_cast<float>(log2_of(x) / LOG2_10))    \
+    UNARY(sin, __builtin_sinf(x))                             \
+    UNARY(cos, __builtin_cosf(x))                             \
+    UNARY(tan, __builtin_tanf(x))                             \
+    UNARY(asin, __builtin_asinf(x))                           \
+    UNARY(acos, __builtin_acosf(x))                           \
+    UNARY(atan, __builtin_atanf(x))                           \
+    UNARY(sinh, __builtin_sinhf(x))                           \
+    UNARY(cosh, __builtin_coshf(x))                           \
+    UNARY(tanh, __builtin_tanhf(x))                           \
+    UNARY(asinh, __builtin_asinhf(x))                         \
+    UNARY(acosh, __builtin_acoshf(x))                         \
+    UNARY(atanh, __builtin_atanhf(x))                         \
+    UNARY(sinpi, __builtin_sinf(3.14159265358979f * x))       \
+    UNARY(cospi, __builtin_cosf(3.14159265358979f * x))       \
+    UNARY(tanpi, __builtin_tanf(3.14159265358979f * x))       \
+    UNARY(sqrt, __builtin_sqrtf(x))                           \
+    UNARY(rsqrt, static_cast<float>(1.0 / __builtin_sqrt(x))) \
+    BINARY(pow, __builtin_powf(x, y))                         \
+    BINARY(powr, __builtin_powf(x, y))                        \
+    BINARY(atan2, __builtin_atan2f(x, y))                     \
+    BINARY(fmod, __builtin_fmodf(x, y))
+
+// Each computes in float, by a function of its own.
+namespace emulator {
+namespace called {
+
+#define EMULATOR_UNARY_CALLED(F, expression) \
+    EMULATOR_CALLED float F(float x) { return expression; }
+#define EMULATOR_BINARY_CALLED(F, expression) \
+    EMULATOR_CALLED float F(float x, float y) { return expression; }
+EMULATOR_TRANSCENDENTALS(EMULATOR_UNARY_CALLED, EMULATOR_BINARY_CALLED)
+#undef EMULATOR_BINARY_CALLED
+#undef EMULATOR_UNARY_CALLED
+
+} // namespace called
+} // namespace emulator
+
+#define EMULATOR_CALL_UNARY(F, expression) EMULATOR_UNARY(F, emulator::called::F(x))
+#define EMULATOR_CALL_BINARY(F, expression) EMULATOR_BINARY(F, emulator::called::F(x, y))
 
 #define EMULATOR_ROUNDING                                  \
     EMULATOR_UNARY(floor, __builtin_floorf(x))             \
@@ -147,21 +166,27 @@ constexpr double LOG2_10 = 3.321928094887362;
     EMULATOR_BINARY(fdim, x > y ? x - y : 0.0f)            \
     EMULATOR_BINARY(copysign, __builtin_copysignf(x, y))   \
     EMULATOR_BINARY(nextafter, __builtin_nextafterf(x, y)) \
-    EMULATOR_BINARY(step, y < x ? 0.0f : 1.0f)
+    EMULATOR_BINARY(step, y < x ? 0.0f : 1.0f)             \
+    EMULATOR_BINARY(divide, x / y)
 
-EMULATOR_TRANSCENDENTALS
-EMULATOR_ROUNDING
+// Those that exist in fast:: and precise:: too; here all are precise.
+#define EMULATOR_FAST_AND_PRECISE                                       \
+    EMULATOR_TRANSCENDENTALS(EMULATOR_CALL_UNARY, EMULATOR_CALL_BINARY) \
+    EMULATOR_ROUNDING
+
+EMULATOR_FAST_AND_PRECISE
 EMULATOR_UNARY(sign, x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x == x ? x : 0.0f)
 namespace precise {
-EMULATOR_TRANSCENDENTALS
-EMULATOR_ROUNDING
+EMULATOR_FAST_AND_PRECISE
 } // namespace precise
 namespace fast {
-EMULATOR_TRANSCENDENTALS
-EMULATOR_ROUNDING
+EMULATOR_FAST_AND_PRECISE
 } // namespace fast
 
+#undef EMULATOR_FAST_AND_PRECISE
 #undef EMULATOR_ROUNDING
+#undef EMULATOR_CALL_BINARY
+#undef EMULATOR_CALL_UNARY
 #undef EMULATOR_TRANSCENDENTALS
 #undef EMULATOR_BINARY
 #undef EMULATOR_UNARY
@@ -234,8 +259,8 @@ EMULATOR_ROUNDING
     }                                                                                              \
     OVERLOAD METAL_FUNC T sincos(T x, thread T& cosine)                                            \
     {                                                                                              \
-        cosine = static_cast<T>(__builtin_cosf(x));                                                \
-        return static_cast<T>(__builtin_sinf(x));                                                  \
+        cosine = cos(x);                                                                           \
+        return sin(x);                                                                             \
     }
 EMULATOR_COMMON(, char)
 EMULATOR_COMMON(, uchar)

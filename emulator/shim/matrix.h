@@ -7,6 +7,7 @@
 // own elements after a collective operation first waits until the executor has been there.
 #pragma once
 #include "checks.h"
+#include "events.h"
 #include "type_traits.h"
 
 namespace metal {
@@ -217,23 +218,27 @@ METAL_FUNC T* corner(T* memory, ulong stride, ulong2 origin, bool transposed)
     return memory + (transposed ? origin.x * stride + origin.y : origin.y * stride + origin.x);
 }
 
-template <typename T>
+template <Space space, typename T>
 METAL_FUNC void load_matrix(
     thread simdgroup_matrix<T, 8, 8>& m, const T* source, ulong stride, ulong2 origin, bool transposed)
 {
+    const T* from = corner(source, stride, origin, transposed);
+    EMULATOR_EVERY_LANE(from);
     if (executes_collective()) {
-        const T* from = corner(source, stride, origin, transposed);
+        EMULATOR_BYTES("read", space, 64 * sizeof(T));
         on_matrix_access(from, stride, transposed, READ);
         (transposed ? load_rows<T, true> : load_rows<T, false>)(m.row_data(), from, stride);
     }
 }
 
-template <typename T>
+template <Space space, typename T>
 METAL_FUNC void store_matrix(
     const thread simdgroup_matrix<T, 8, 8>& m, T* target, ulong stride, ulong2 origin, bool transposed)
 {
+    T* to = corner(target, stride, origin, transposed);
+    EMULATOR_EVERY_LANE(to);
     if (executes_collective()) {
-        T* to = corner(target, stride, origin, transposed);
+        EMULATOR_BYTES("written", space, 64 * sizeof(T));
         on_matrix_access(to, stride, transposed, WRITE);
         (transposed ? store_rows<T, true> : store_rows<T, false>)(to, m.row_data(), stride);
     }
@@ -241,27 +246,27 @@ METAL_FUNC void store_matrix(
 
 } // namespace emulator
 
-#define EMULATOR_LOAD(space)                                                                    \
+#define EMULATOR_LOAD(space, SPACE)                                                             \
     template <typename T>                                                                       \
     METAL_FUNC void simdgroup_load(                                                             \
         thread simdgroup_matrix<T, 8, 8>& m, const space T* source, ulong stride = 8,           \
         ulong2 origin = 0, bool transposed = false)                                             \
     {                                                                                           \
-        emulator::load_matrix(m, (const T*)source, stride, origin, transposed);                 \
+        emulator::load_matrix<emulator::SPACE>(m, (const T*)source, stride, origin, transposed); \
     }
-#define EMULATOR_STORE(space)                                                                   \
+#define EMULATOR_STORE(space, SPACE)                                                            \
     template <typename T>                                                                       \
     METAL_FUNC void simdgroup_store(                                                            \
         const thread simdgroup_matrix<T, 8, 8>& m, space T* target, ulong stride = 8,           \
         ulong2 origin = 0, bool transposed = false)                                             \
     {                                                                                           \
-        emulator::store_matrix(m, (T*)target, stride, origin, transposed);                      \
+        emulator::store_matrix<emulator::SPACE>(m, (T*)target, stride, origin, transposed);     \
     }
-EMULATOR_LOAD(device)
-EMULATOR_LOAD(constant)
-EMULATOR_LOAD(threadgroup)
-EMULATOR_STORE(device)
-EMULATOR_STORE(threadgroup)
+EMULATOR_LOAD(device, DEVICE)
+EMULATOR_LOAD(constant, CONSTANT)
+EMULATOR_LOAD(threadgroup, THREADGROUP)
+EMULATOR_STORE(device, DEVICE)
+EMULATOR_STORE(threadgroup, THREADGROUP)
 #undef EMULATOR_STORE
 #undef EMULATOR_LOAD
 
@@ -272,6 +277,7 @@ METAL_FUNC void simdgroup_multiply_accumulate(
     const thread simdgroup_matrix<B, 8, 8>& b, const thread simdgroup_matrix<C, 8, 8>& c)
 {
     if (emulator::executes_collective()) {
+        EMULATOR_PRODUCT(A, B, D);
         emulator::multiply_rows<D, A, B, C>(d.row_data(), a.row_data(), b.row_data(), c.row_data());
     }
 }

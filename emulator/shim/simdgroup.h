@@ -4,6 +4,7 @@
 // Two sets of slots take turns, so nobody overwrites what a slower lane has still to read.
 #pragma once
 #include "checks.h"
+#include "events.h"
 #include "math.h"
 #include "type_traits.h"
 
@@ -28,12 +29,14 @@ METAL_FUNC constexpr mem_flags operator&(mem_flags a, mem_flags b)
 // The line says which barrier it is: where two branches end in one each, compilers make them one.
 METAL_FUNC void threadgroup_barrier(mem_flags flags, uint line = __builtin_LINE())
 {
+    EMULATOR_EVENT("barriers.threadgroup");
     emulator::on_arrival(true, line);
     emulator::sync_threadgroup();
     emulator::on_passed(static_cast<uint>(flags), true);
 }
 METAL_FUNC void simdgroup_barrier(mem_flags flags, uint line = __builtin_LINE())
 {
+    EMULATOR_EVENT("barriers.simdgroup");
     emulator::on_arrival(false, line);
     emulator::sync_simdgroup();
     emulator::on_passed(static_cast<uint>(flags), false);
@@ -60,7 +63,7 @@ METAL_FUNC T& slot(Lane* lane, uint parity, uint index)
 // What every lane gave, once all have.
 template <typename T>
 struct Gathered {
-    METAL_FUNC explicit Gathered(T x)
+    EMULATOR_APART explicit Gathered(T x)
     {
         Lane* before = this_lane();
         parity = before->parity;
@@ -74,7 +77,7 @@ struct Gathered {
     }
     METAL_FUNC T operator[](uint index) const { return slot<T>(lane, parity, index); }
     // Lanes that have returned gave nothing; those that read from them get their own value.
-    METAL_FUNC T from(uint index) const
+    EMULATOR_APART T from(uint index) const
     {
         const bool there = index < SIMDGROUP && present >> index & 1;
         return (*this)[there ? index : lane->index];
@@ -86,7 +89,7 @@ struct Gathered {
 
 // Folds the active lanes [first, first + count) from the left.
 template <typename T, typename Op>
-METAL_FUNC T fold(const Gathered<T>& all, uint first, uint count, Op op)
+EMULATOR_APART T fold(const Gathered<T>& all, uint first, uint count, Op op)
 {
     T result{};
     bool empty = true;
@@ -99,46 +102,63 @@ METAL_FUNC T fold(const Gathered<T>& all, uint first, uint count, Op op)
     return result;
 }
 
+// A bit for each active lane that gave true.
+EMULATOR_APART ulong votes(const Gathered<bool>& all)
+{
+    ulong result = 0;
+    for (uint i = 0; i < SIMDGROUP; ++i) {
+        result |= static_cast<ulong>((all.present >> i & 1) && all[i]) << i;
+    }
+    return result;
+}
+
 } // namespace emulator
 
 template <typename T>
 METAL_FUNC T simd_shuffle(T x, ushort lane)
 {
+    EMULATOR_EVENT("shuffles");
     return emulator::Gathered<T>(x).from(lane);
 }
 template <typename T>
 METAL_FUNC T simd_shuffle_xor(T x, ushort mask)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> all(x);
     return all.from(all.lane->index ^ mask);
 }
 template <typename T>
 METAL_FUNC T simd_shuffle_up(T x, ushort delta)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> all(x);
     return all.from(all.lane->index - delta);
 }
 template <typename T>
 METAL_FUNC T simd_shuffle_down(T x, ushort delta)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> all(x);
     return all.from(all.lane->index + delta);
 }
 template <typename T>
 METAL_FUNC T simd_shuffle_rotate_up(T x, ushort delta)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> all(x);
     return all.from((all.lane->index - delta) % emulator::SIMDGROUP);
 }
 template <typename T>
 METAL_FUNC T simd_shuffle_rotate_down(T x, ushort delta)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> all(x);
     return all.from((all.lane->index + delta) % emulator::SIMDGROUP);
 }
 template <typename T>
 METAL_FUNC T simd_shuffle_and_fill_up(T x, T fill, ushort delta, ushort modulo = emulator::SIMDGROUP)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> values(x), fills(fill);
     const uint at = values.lane->index % modulo, base = values.lane->index - at;
     return at >= delta ? values.from(base + at - delta) : fills.from(base + at + modulo - delta);
@@ -146,6 +166,7 @@ METAL_FUNC T simd_shuffle_and_fill_up(T x, T fill, ushort delta, ushort modulo =
 template <typename T>
 METAL_FUNC T simd_shuffle_and_fill_down(T x, T fill, ushort delta, ushort modulo = emulator::SIMDGROUP)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> values(x), fills(fill);
     const uint at = values.lane->index % modulo, base = values.lane->index - at;
     return at + delta < modulo ? values.from(base + at + delta) : fills.from(base + at + delta - modulo);
@@ -153,11 +174,13 @@ METAL_FUNC T simd_shuffle_and_fill_down(T x, T fill, ushort delta, ushort modulo
 template <typename T>
 METAL_FUNC T simd_broadcast(T x, ushort lane)
 {
+    EMULATOR_EVENT("shuffles");
     return emulator::Gathered<T>(x).from(lane);
 }
 template <typename T>
 METAL_FUNC T simd_broadcast_first(T x)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> all(x);
     return all[__builtin_ctz(all.present)];
 }
@@ -168,12 +191,8 @@ METAL_FUNC bool simd_is_first()
 }
 METAL_FUNC simd_vote simd_ballot(bool x)
 {
-    const emulator::Gathered<bool> all(x);
-    ulong votes = 0;
-    for (uint i = 0; i < emulator::SIMDGROUP; ++i) {
-        votes |= static_cast<ulong>((all.present >> i & 1) && all[i]) << i;
-    }
-    return votes;
+    EMULATOR_EVENT("votes");
+    return emulator::votes(emulator::Gathered<bool>(x));
 }
 METAL_FUNC simd_vote simd_active_threads_mask() { return emulator::this_lane()->simdgroup->active; }
 METAL_FUNC bool simd_any(bool x) { return simd_ballot(x).any(); }
@@ -182,6 +201,7 @@ METAL_FUNC bool simd_all(bool x) { return !simd_ballot(!x).any(); }
 template <typename T>
 METAL_FUNC T quad_shuffle(T x, ushort lane)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> all(x);
     return all.from((all.lane->index & ~3u) + lane % 4);
 }
@@ -193,18 +213,21 @@ METAL_FUNC T quad_broadcast(T x, ushort lane)
 template <typename T>
 METAL_FUNC T quad_shuffle_xor(T x, ushort mask)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> all(x);
     return all.from(all.lane->index ^ (mask % 4));
 }
 template <typename T>
 METAL_FUNC T quad_shuffle_up(T x, ushort delta)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> all(x);
     return all.from(all.lane->index % 4 >= delta ? all.lane->index - delta : all.lane->index);
 }
 template <typename T>
 METAL_FUNC T quad_shuffle_down(T x, ushort delta)
 {
+    EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> all(x);
     return all.from(all.lane->index % 4 + delta < 4 ? all.lane->index + delta : all.lane->index);
 }
@@ -223,12 +246,14 @@ METAL_FUNC T quad_shuffle_down(T x, ushort delta)
     template <typename T>                                                                         \
     METAL_FUNC T simd_##NAME(T x)                                                                 \
     {                                                                                             \
+        EMULATOR_EVENT("reductions");                                                             \
         const emulator::Gathered<T> all(x);                                                       \
         return emulator::fold(all, 0, emulator::SIMDGROUP, emulator::Reduce_##NAME());            \
     }                                                                                             \
     template <typename T>                                                                         \
     METAL_FUNC T quad_##NAME(T x)                                                                 \
     {                                                                                             \
+        EMULATOR_EVENT("reductions");                                                             \
         const emulator::Gathered<T> all(x);                                                       \
         return emulator::fold(all, all.lane->index & ~3u, 4, emulator::Reduce_##NAME());          \
     }
@@ -236,12 +261,14 @@ METAL_FUNC T quad_shuffle_down(T x, ushort delta)
     template <typename T>                                                                         \
     METAL_FUNC T simd_prefix_inclusive_##NAME(T x)                                                \
     {                                                                                             \
+        EMULATOR_EVENT("reductions");                                                             \
         const emulator::Gathered<T> all(x);                                                       \
         return emulator::fold(all, 0, all.lane->index + 1u, emulator::Reduce_##NAME());           \
     }                                                                                             \
     template <typename T>                                                                         \
     METAL_FUNC T simd_prefix_exclusive_##NAME(T x)                                                \
     {                                                                                             \
+        EMULATOR_EVENT("reductions");                                                             \
         const emulator::Gathered<T> all(x);                                                       \
         const uint before = all.present & ((1u << all.lane->index) - 1);          \
         return before == 0 ? static_cast<T>(identity)                                             \

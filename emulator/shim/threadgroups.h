@@ -94,13 +94,14 @@ EMULATOR_UNCHECKED inline void enter_simdgroup(
 // simdgroups.  Returns when no threadgroup is left, or one has failed.
 EMULATOR_UNCHECKED inline void run_worker(
     Launch* launch, address stacks, Threadgroup* group, byte* arena, address arena_bytes,
-    void (*entry)())
+    unsigned long* counters, void (*entry)())
 {
     const unsigned* const groups = launch->threadgroups;
     const address total = static_cast<address>(groups[0]) * groups[1] * groups[2];
     const unsigned threads = launch->threads[0] * launch->threads[1] * launch->threads[2];
     group->launch = launch;
     group->arena = arena;
+    group->counters = counters;
     group->simdgroup_count = (threads + SIMDGROUP - 1) / SIMDGROUP;
     group->failure = NONE;
     group->stacks = stacks;
@@ -141,3 +142,11 @@ EMULATOR_UNCHECKED inline void run_worker(
 
 } // namespace emulator
 } // namespace metal
+
+#ifdef EMULATOR_COUNTS
+// ../ir.py calls this where a kernel begins.
+extern "C" __attribute__((used, visibility("hidden"))) inline unsigned long* emulator_counters()
+{
+    return metal::emulator::this_lane()->group->counters;
+}
+#endif

@@ -103,6 +103,32 @@ struct Shape<T __attribute__((ext_vector_type(n)))> {
     static constexpr int width = n;
 };
 
+// Address spaces, and scalars by a letter: as in Python's struct module; 'E' is bfloat, 'S' a struct.
+enum Space : unsigned char { BY_VALUE, DEVICE, CONSTANT, THREADGROUP };
+template <typename T>
+struct ScalarCode {
+    static constexpr char value = 'S';
+};
+#define EMULATOR_SCALAR(T, code)                \
+    template <>                                 \
+    struct ScalarCode<T> {                      \
+        static constexpr char value = code;     \
+    };
+EMULATOR_SCALAR(bool, '?')
+EMULATOR_SCALAR(char, 'b')
+EMULATOR_SCALAR(signed char, 'b')
+EMULATOR_SCALAR(uchar, 'B')
+EMULATOR_SCALAR(short, 'h')
+EMULATOR_SCALAR(ushort, 'H')
+EMULATOR_SCALAR(int, 'i')
+EMULATOR_SCALAR(uint, 'I')
+EMULATOR_SCALAR(long, 'q')
+EMULATOR_SCALAR(ulong, 'Q')
+EMULATOR_SCALAR(half, 'e')
+EMULATOR_SCALAR(bfloat, 'E')
+EMULATOR_SCALAR(float, 'f')
+#undef EMULATOR_SCALAR
+
 template <typename V>
 METAL_FUNC void fill(V&, int)
 {

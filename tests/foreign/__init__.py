@@ -1,1 +1,0 @@
-"""Shaders that nobody here wrote, unmodified, run on the emulator: do they compute attention?"""
