@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -42,8 +43,8 @@ def gen(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Format and types, the oldest Python of the package, the workflows, generated/ is fresh."""
-    install(session, "lint")
+    """Format, types, the oldest Python of the package, workflows; generated/ is fresh Metal."""
+    install(session, "lint", "emulator")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
@@ -52,6 +53,9 @@ def lint(session: nox.Session) -> None:
     session.run("yamllint", "--strict", ".")
     session.run("zizmor", "--offline", "--quiet", "--strict-collection", "--pedantic", ".github")
     session.run("python", "-m", "codegen", "--check")
+    manifest = json.loads((ROOT / "generated" / "manifest.json").read_text())
+    files = sorted({f"generated/{variant['file']}" for variant in manifest})
+    session.run("python", "-m", "emulator", "lint", *files)
 
 
 @nox.session(venv_params=WITH_TORCH)
@@ -113,6 +117,14 @@ def fuzz(session: nox.Session) -> None:
     """Random attention calls against float64 (`-- --cases 2000 --seed 1`)."""
     install(session, "test", "torch")
     session.run("python", "-m", "tests.fuzz", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def foreign(session: nox.Session) -> None:
+    """PyTorch's and MLX's attention shaders, unmodified, on the emulator (`-- --sample 40`)."""
+    install(session, "test", "torch")
+    session.run("python", "-m", "benchmarks.peers.fetch", env=SOURCES)
+    session.run("python", "-m", "tests.foreign", *session.posargs, env=SOURCES)
 
 
 @nox.session(venv_params=WITH_TORCH)

@@ -15,12 +15,14 @@ from .errors import (
     UninitializedError,
 )
 from .library import Kernel, Library, Report, compile
+from .refusals import Finding, lint
 
 __all__ = [
     "BoundsError",
     "CompileError",
     "DivergentBarrierError",
     "EmulatorError",
+    "Finding",
     "Kernel",
     "Library",
     "MisalignedError",
@@ -28,4 +30,5 @@ __all__ = [
     "Report",
     "UninitializedError",
     "compile",
+    "lint",
 ]

@@ -18,7 +18,7 @@ from .errors import CompileError, DivergentBarrierError, EmulatorError
 from .execution import GROUP_BYTES, SIMDGROUP, run
 from .lines import Lines
 from .rewrites import Constant
-from .source import Source
+from .source import Source, Text
 
 MAX_THREADGROUP_BYTES = 32 * 1024
 
@@ -54,12 +54,13 @@ class Report:
         return {
             line: names
             for (file, line), names in self.counts.by_line.items()
-            if file == self._source.name
+            if file == self._source.text.name
         }
 
     def listing(self) -> str:
         """The source with counts beside its lines, the hottest marked."""
-        return counts.listing(self.counts, {self._source.name: self._source.text})
+        text = self._source.text
+        return counts.listing(self.counts, {text.name: text.text})
 
 
 class Library:
@@ -295,21 +296,6 @@ def compile(
     name.  ``extensions`` accepts C++17 where Metal's compiler would warn.  Raises CompileError with
     the .metal file's own lines.
     """
-    text = str(path_or_source)
-    if isinstance(path_or_source, str) and "\n" in path_or_source:
-        name, directory = "<source>", Path.cwd()
-    else:
-        path = Path(path_or_source)
-        try:
-            text = path.read_text()
-        except OSError as error:
-            raise EmulatorError(f"cannot read the shader {path}: {error.strerror}") from None
-        name, directory = str(path), path.parent
-    preprocessed = toolchain.preprocess(
-        text,
-        name,
-        directory,
-        [str(path) for path in include],
-        {key: str(value) for key, value in (defines or {}).items()},
-    )
-    return Library(Source(name, text, preprocessed, function_constants or {}), extensions)
+    text = Text.read(path_or_source)
+    preprocessed = text.preprocess(include, defines)
+    return Library(Source(text, preprocessed, function_constants or {}), extensions)

@@ -23,16 +23,23 @@ VECTORS |= {f"packed_{scalar}{width}" for scalar in SCALARS for width in (2, 4)}
 
 # Words of C++ that Metal's language does not have.
 REFUSED = {
-    "catch", "double", "dynamic_cast", "goto", "register", "thread_local", "throw", "try", "typeid",
-    "virtual",
+    "catch", "delete", "double", "dynamic_cast", "goto", "new", "register", "thread_local", "throw",
+    "try", "typeid", "virtual",
 }  # fmt: skip
 
 
 def refuse_what_metal_refuses(tokens: Tokens) -> None:
     """Clang's C++ has more words than Metal's; a shader that uses them would fail on a Mac."""
+    for i, word in find_refused_words(tokens):
+        raise CompileError(f"{tokens.where(i)}: error: Metal has no {word!r}")
+
+
+def find_refused_words(tokens: Tokens) -> Iterable[tuple[int, str]]:
+    """Every use of a word that Metal does not have."""
     for i in tokens.words():
-        if tokens.text(i) in REFUSED:
-            raise CompileError(f"{tokens.where(i)}: error: Metal has no {tokens.text(i)!r}")
+        word = tokens.text(i)
+        if word in REFUSED and not (word == "delete" and tokens.text(tokens.previous(i)) == "="):
+            yield i, word
 
 
 def give_arguments(tokens: Tokens, declaration: Declaration) -> None:

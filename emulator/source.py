@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from . import rewrites
+from . import rewrites, toolchain
 from .declarations import Parameter, find_declarations, find_host_kernels
+from .errors import EmulatorError
 from .tokens import Tokens
 
 # As on a GPU, everything is inlined: a kernel has one frame, alike in all its threads.
@@ -13,17 +17,44 @@ PROLOGUE = "#pragma clang attribute push(__attribute__((always_inline)), apply_t
 EPILOGUE = "\n#pragma clang attribute pop\n"
 
 
+@dataclass(frozen=True)
+class Text:
+    """A Metal source as it was given."""
+
+    text: str
+    name: str  # for messages
+    directory: Path  # where its relative includes start
+
+    @classmethod
+    def read(cls, path_or_source: str | os.PathLike[str]) -> Text:
+        """A .metal file, or source text if it has a line break."""
+        if isinstance(path_or_source, str) and "\n" in path_or_source:
+            return cls(path_or_source, "<source>", Path.cwd())
+        path = Path(path_or_source)
+        try:
+            return cls(path.read_text(), str(path), path.parent)
+        except OSError as error:
+            raise EmulatorError(f"cannot read the shader {path}: {error.strerror}") from None
+
+    def preprocess(
+        self, include: Sequence[str | os.PathLike[str]], defines: Mapping[str, object] | None
+    ) -> str:
+        """The source with its includes and macros expanded."""
+        return toolchain.preprocess(
+            self.text,
+            self.name,
+            self.directory,
+            [str(path) for path in include],
+            {key: str(value) for key, value in (defines or {}).items()},
+        )
+
+
 class Source:
     """A Metal source: its kernels by host name, and C++ for each of them."""
 
     def __init__(
-        self,
-        name: str,
-        text: str,
-        preprocessed: str,
-        constants: Mapping[int | str, rewrites.Constant],
+        self, text: Text, preprocessed: str, constants: Mapping[int | str, rewrites.Constant]
     ) -> None:
-        self.name = name  # what messages and counters call the file
         self.text = text  # as its author wrote it
         self._tokens = tokens = Tokens(preprocessed)
         self._scopes = rewrites.Scopes(tokens)

@@ -158,7 +158,9 @@ def preprocess(
     ``name`` is what messages call the source; relative includes start at ``directory``.
     """
     command = [*compiler()[0], *LANGUAGE, "-E", "-w", "-fno-caret-diagnostics"]
-    command += ["-ffreestanding", "-D__METAL__=1", "-D__METAL_VERSION__=310", "-D__METAL_MACOS__=1"]
+    # Without a target of its own, zig looks into the system's headers all the same.
+    command += ["--target=x86_64-freestanding", "-ffreestanding"]
+    command += ["-D__METAL__=1", "-D__METAL_VERSION__=310", "-D__METAL_MACOS__=1"]
     command += ["-U__x86_64__", "-U__aarch64__", "-U__linux__", "-U__APPLE__"]
     for key, value in defines.items():
         command.append(f"-D{key}={value}")

@@ -59,12 +59,13 @@ def attention(
     dtype: torch.dtype,
     rows: Tensor | None = None,
     scale_product: bool = False,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Attention of one sequence, every step in `dtype`.
 
     q (q_len, heads, head_dim), k and v (k_len, kv_heads, head_dim), sinks (heads,) logits,
     slopes (heads,) of ALiBi: a key's distance from the diagonal, times the slope, comes off its
-    softcapped score.
+    softcapped score.  bias (heads, q_len, k_len) is added to it; -inf hides a key.
     Returns out (rows, heads, head_dim) and log-sum-exp (heads, rows); `rows` picks query rows.
     The scale multiplies both q and k by its root, as in PyTorch's own math attention, or with
     `scale_product` their product, as in the eager attention of transformers.
@@ -87,6 +88,8 @@ def attention(
         scores = options.softcap * torch.tanh(scores / options.softcap)
     if slopes is not None:
         scores = scores - slopes.to(dtype).reshape(heads, 1, 1) * distance(rows, q_len, k_len)
+    if bias is not None:
+        scores = scores + bias[:, rows].to(dtype)
     scores = scores.masked_fill(~visible(rows, q_len, k_len, options), -math.inf)
     if sinks is not None:
         column = sinks.to(dtype).reshape(heads, 1, 1).expand(heads, len(rows), 1)
@@ -106,6 +109,7 @@ def plain_attention(
     sinks: Tensor | None,
     slopes: Tensor | None = None,
     rows: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Plain PyTorch attention in the inputs' dtype, in both of its customary orders.
 
@@ -113,7 +117,18 @@ def plain_attention(
     chance, so neither alone says how far plain PyTorch is off.
     """
     first, second = (
-        attention(q, k, v, options, sinks, slopes, dtype=q.dtype, rows=rows, scale_product=order)[0]
+        attention(
+            q,
+            k,
+            v,
+            options,
+            sinks,
+            slopes,
+            dtype=q.dtype,
+            rows=rows,
+            scale_product=order,
+            bias=bias,
+        )[0]
         for order in (False, True)
     )
     return first, second

@@ -1,0 +1,66 @@
+"""Gets MLX's shader sources out of its wheel for macOS: ``python -m benchmarks.peers.fetch``.
+
+The wheel's headers go to build/peers/mlx, with a list of the kernels that its compiled library
+holds: the sources to instantiate are templates, and the list says with which arguments MLX does.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TARGET = ROOT / "build" / "peers" / "mlx"
+PLATFORM = "macosx_14_0_arm64"  # the oldest: what is newer differs in matrix instructions only
+HEADERS = "mlx/include/mlx/backend/metal/kernels/"
+COMPILED = "mlx/lib/mlx.metallib"
+
+
+def requirement() -> str:
+    """The pinned wheel, from pyproject.toml."""
+    (wheel,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["peers"]
+    return str(wheel)
+
+
+def kernel_names(metallib: bytes) -> list[str]:
+    """The host names in a compiled Metal library: records of NAME, a 16-bit length, the name."""
+    names = re.findall(rb"NAME..([A-Za-z]\w*)\0", metallib, re.DOTALL)
+    return sorted({name.decode() for name in names})
+
+
+def unpack(wheel: Path, target: Path) -> None:
+    """The shader headers and kernels.txt."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if name.startswith(HEADERS) and name.endswith(".h"):
+                path = target / name.removeprefix("mlx/")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(archive.read(name))
+        names = kernel_names(archive.read(COMPILED))
+    (target / "kernels.txt").write_text("\n".join(names) + "\n")
+
+
+def main() -> int:
+    wanted, stamp = requirement(), TARGET / "wheel.txt"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return 0
+    print(f"downloading {wanted} for {PLATFORM}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--only-binary=:all:", "--platform", PLATFORM, "--dest", folder, wanted]
+        code = subprocess.run(command, check=False).returncode
+        if code:
+            print(f"no {wanted}: pip download ended with exit code {code}", file=sys.stderr)
+            return code
+        unpack(next(Path(folder).glob("*.whl")), TARGET)
+    stamp.write_text(wanted)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,308 @@
+"""MLX's attention kernels: steel attention, and sdpa_vector in one and in two passes.
+
+The sources are what ``python -m benchmarks.peers.fetch`` unpacked; with which template arguments
+MLX instantiates them is read from the kernel names of its compiled library.  Its causal diagonal
+is bottom-right: the last query sees the last key.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+import emulator
+
+from .call import Attention, PeerCall, UnsupportedError, ceil_div, dtype_name, pack
+from .fetch import TARGET
+
+STEEL = "steel/attn/kernels/steel_attention.h"
+VECTOR = "sdpa_vector.h"
+BLOCKED = "sdpa_blocked.h"
+KERNELS = "mlx/backend/metal/kernels"
+METAL_NAMES = {torch.float16: "half", torch.bfloat16: "bfloat16_t", torch.float32: "float"}
+NAMES = {torch.float16: "float16_t", torch.bfloat16: "bfloat16_t", torch.float32: "float"}
+DTYPES = {name: dtype for dtype, name in NAMES.items()} | {
+    dtype_name(dtype): dtype for dtype in NAMES
+}
+BLOCKED_DTYPES = (torch.float16, torch.bfloat16)
+MAX_THREADGROUP_BYTES = 32 * 1024
+
+Constants = Mapping[str, bool | int]
+
+
+def available() -> bool:
+    """Whether the sources are there."""
+    return (TARGET / "wheel.txt").exists()
+
+
+def kernel_names() -> list[str]:
+    """All kernels of MLX's compiled library."""
+    return (TARGET / "kernels.txt").read_text().split()
+
+
+@functools.cache
+def _library(
+    header: str, statement: str, constants: tuple[tuple[str, bool | int], ...]
+) -> emulator.Library:
+    source = f"""
+    #include <metal_stdlib>
+    #include "{KERNELS}/utils.h"
+    #include "{KERNELS}/{header}"
+    {statement}
+    """
+    return emulator.compile(
+        source,
+        include=[TARGET / "include"],
+        function_constants=dict(constants),
+        extensions=True,  # MLX's own build silences the warnings
+    )
+
+
+def kernel(
+    header: str, name: str, template: str, arguments: str, constants: Constants
+) -> emulator.Kernel:
+    """``template<arguments>`` of a header under its host name, specialised to the constants."""
+    statement = f'instantiate_kernel("{name}", {template}, {arguments})'
+    return _library(header, statement, tuple(constants.items())).function(name)
+
+
+@dataclass(frozen=True)
+class Steel:
+    """An instantiation of steel attention."""
+
+    name: str
+    dtype: torch.dtype
+    block_q: int
+    block_k: int
+    head_dim: int
+    value_dim: int
+    rows: int  # simdgroups along the queries ...
+    columns: int  # ... and along the head dim
+    mask: str  # dtype of the mask: bool_, or the dtype's own name
+
+    @classmethod
+    @functools.cache
+    def all(cls) -> tuple[Steel, ...]:
+        """Those that MLX compiles."""
+        pattern = re.compile(
+            r"steel_attention_(\w+?)_bq(\d+)_bk(\d+)_bd(\d+)_bv(\d+)_wm(\d+)_wn(\d+)_mask(\w+)"
+        )
+        found = ((name, pattern.fullmatch(name)) for name in kernel_names())
+        return tuple(
+            cls(name, DTYPES[m[1]], *(int(n) for n in m.groups()[1:7]), m[8])
+            for name, m in found
+            if m
+        )
+
+
+def steel(
+    attention: Attention, out: Tensor, lse: Tensor | None = None, instance: Steel | None = None
+) -> list[PeerCall]:
+    """The launch for any number of queries.
+
+    `lse` (batch, heads, q_len) of float32 receives the log-sum-exp.  `instance` is one of
+    Steel.all(), by default the first that fits.  Raises UnsupportedError if none does.
+    """
+    a = attention
+    mask = "bool_" if a.mask is not None and a.mask.dtype == torch.bool else dtype_name(a.dtype)
+    wanted = (a.dtype, a.head_dim, a.value_dim, mask)
+    fitting = [s for s in Steel.all() if (s.dtype, s.head_dim, s.value_dim, s.mask) == wanted]
+    if instance not in (None, *fitting) or not fitting:
+        raise UnsupportedError(
+            f"head dims {a.head_dim}, {a.value_dim} in {a.dtype}: steel attention has "
+            f"{sorted({(s.head_dim, s.value_dim) for s in Steel.all() if s.dtype == a.dtype})}"
+        )
+    s = instance or fitting[0]
+    q_blocks, q_rest = divmod(a.q_len, s.block_q)
+    k_blocks, k_rest = divmod(a.k_len, s.block_k)
+    q_groups = ceil_div(a.q_len, s.block_q)
+    constants = {
+        "align_Q": q_rest == 0,
+        "align_K": k_rest == 0,
+        "has_mask": a.mask is not None,
+        "do_causal": a.causal,
+        "has_sinks": a.sinks is not None,
+        "save_lse": lse is not None,
+    }
+    params = pack("i", a.batch, a.heads, a.head_dim, a.q_len, a.k_len, a.group)
+    params += pack("f", a.scale)
+    params += pack("i", q_groups, ceil_div(a.k_len, s.block_k), q_blocks, k_blocks, q_rest, k_rest)
+    params += pack("i", a.k_len - a.q_len)
+    params += pack("q", *(n for x in (a.q, a.k, a.v, out) for n in x.stride()[:3]))
+    mask_params = None if a.mask is None else pack("q", *a.mask.stride()[:3])
+    element = METAL_NAMES[s.dtype]
+    arguments = (
+        f"{element}, {s.block_q}, {s.block_k}, {s.head_dim}, {s.value_dim}, {s.rows}, {s.columns}, "
+        f"{'bool' if s.mask == 'bool_' else element}, float"
+    )
+    return [
+        PeerCall(
+            kernel(STEEL, s.name, "attention", arguments, constants),
+            [a.q, a.k, a.v, out, params, mask_params, a.mask, a.sinks, lse],
+            threadgroups=(q_groups, a.heads, a.batch),
+            threads=(32, s.rows, s.columns),
+            outputs=(3,) if lse is None else (3, 8),
+        )
+    ]
+
+
+def two_passes(attention: Attention) -> bool:
+    """When MLX splits the keys of a vector call, on its large chips."""
+    return attention.k_len >= 1024 or (attention.group > 1 and attention.k_len >= 4096)
+
+
+def vector_dims(prefix: str) -> list[tuple[torch.dtype, int, int, str]]:
+    """What MLX instantiates of a vector kernel: dtype, head dim, value dim, rest of the name."""
+    pattern = re.compile(rf"{prefix}_(bfloat16_t|float16_t|float)_(\d+)_(\d+)(_tk1)?")
+    found = (pattern.fullmatch(name) for name in kernel_names())
+    return [(DTYPES[m[1]], int(m[2]), int(m[3]), m[4] or "") for m in found if m]
+
+
+def vector(
+    attention: Attention, out: Tensor, passes: int, splits: int = 32, unroll: str = ""
+) -> list[PeerCall]:
+    """The launches for few queries, in one pass over the keys or in two.
+
+    MLX takes this way for up to 8 queries and 32 query rows per key head.  `splits`, a multiple
+    of 32, is into how many parts the first pass divides the keys; `unroll` "_tk1" takes one key
+    at a time.  Raises UnsupportedError if there is no kernel.
+    """
+    a = attention
+    prefix = "sdpa_vector" if passes == 1 else "sdpa_vector_2pass_1"
+    _require_vector(prefix, a, unroll)
+    masked = a.mask is not None
+    is_bool = masked and a.mask is not None and a.mask.dtype == torch.bool
+    mask_args = [a.mask if is_bool else None, a.mask if masked and not is_bool else None]
+    mask_args += [None] * 3 if a.mask is None else [a.mask.stride(i) for i in (3, 2, 1)]
+    element = METAL_NAMES[a.dtype]
+    constants: dict[str, bool | int] = {
+        "has_mask": masked,
+        "query_transposed": False,
+        "do_causal": a.causal,
+        "bool_mask": is_bool,
+        "float_mask": masked and not is_bool,
+        "has_sinks": a.sinks is not None,
+    }
+    tensors = (a.q, a.k, a.v)
+    shape = [a.k.stride(1), a.k.stride(2), a.v.stride(1), a.v.stride(2), a.scale, *mask_args]
+    name = f"{prefix}_{NAMES[a.dtype]}_{a.head_dim}_{a.value_dim}{unroll}"
+    arguments = f"{element}, {a.head_dim}, {a.value_dim}"
+    if passes == 1:
+        heads = None if a.sinks is None else a.heads
+        return [
+            PeerCall(
+                kernel(VECTOR, name, prefix, arguments, constants),
+                [*tensors, out, a.group, a.k_len, *shape, a.sinks, heads],
+                threadgroups=(a.batch * a.heads, a.q_len, 1),
+                threads=(1024, 1, 1),
+                outputs=(3,),
+            )
+        ]
+    arguments += ", 1" if unroll else ", 4"
+    partials, sums, maxima = _partials(a, splits)
+    return [
+        PeerCall(
+            kernel(VECTOR, name, prefix, arguments, constants | {"blocks": splits}),
+            [*tensors, partials, sums, maxima, None, a.k_len, *shape, a.sinks],
+            threadgroups=(a.kv_heads, a.batch, splits),
+            threads=(32, a.group, a.q_len),
+            outputs=(3, 4, 5),
+        ),
+        _merge(a, out, partials, sums, maxima),
+    ]
+
+
+def heads_per_simdgroup(group: int, value_dim: int) -> int:
+    """Query heads that a simdgroup of sdpa_vector_2pass_1_gqa takes.
+
+    As many as divide the group and leave room for all partial results in threadgroup memory; the
+    instantiations in MLX's compiled library are these.
+    """
+    room = MAX_THREADGROUP_BYTES // 4
+    return max(
+        n for n in range(1, group + 1) if group % n == 0 and group * n * (value_dim + 2) <= room
+    )
+
+
+def grouped(attention: Attention, out: Tensor, splits: int = 32) -> list[PeerCall]:
+    """The launches for one query per head and large groups of heads, without mask or sinks."""
+    a = attention
+    prefix = f"sdpa_vector_2pass_1_gqa_{a.group}"
+    _require_vector(prefix, a, "")
+    if a.q_len != 1 or a.mask is not None or a.sinks is not None:
+        raise UnsupportedError(f"{a.q_len} queries, mask or sinks: {prefix} has one query only")
+    name = f"{prefix}_{NAMES[a.dtype]}_{a.head_dim}_{a.value_dim}"
+    shared = heads_per_simdgroup(a.group, a.value_dim)
+    arguments = f"{METAL_NAMES[a.dtype]}, {a.head_dim}, {a.value_dim}, {a.group}, {shared}"
+    partials, sums, maxima = _partials(a, splits)
+    strides = [a.k.stride(1), a.k.stride(2), a.v.stride(1), a.v.stride(2)]
+    return [
+        PeerCall(
+            kernel(VECTOR, name, "sdpa_vector_2pass_1_gqa", arguments, {}),
+            [a.q, a.k, a.v, partials, sums, maxima, None, a.k_len, *strides, a.scale],
+            threadgroups=(a.kv_heads, a.batch, splits),
+            threads=(32, a.group, 1),
+            outputs=(3, 4, 5),
+        ),
+        _merge(a, out, partials, sums, maxima),
+    ]
+
+
+def _require_vector(prefix: str, a: Attention, unroll: str) -> None:
+    instances = vector_dims(prefix)
+    if (a.dtype, a.head_dim, a.value_dim, unroll) not in instances:
+        dims = sorted({(d, v) for dtype, d, v, _ in instances if dtype == a.dtype})
+        raise UnsupportedError(
+            f"head dims {a.head_dim}, {a.value_dim}: {prefix}{unroll} has {dims} in {a.dtype}"
+        )
+
+
+def _partials(a: Attention, splits: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What the first pass leaves: results, sums and maxima per part."""
+    rows = (a.batch * a.heads, a.q_len, splits)
+    partials = torch.empty(*rows, a.value_dim, dtype=a.dtype)
+    return partials, torch.empty(*rows), torch.empty(*rows)
+
+
+def _merge(a: Attention, out: Tensor, partials: Tensor, sums: Tensor, maxima: Tensor) -> PeerCall:
+    """The second pass."""
+    name = f"sdpa_vector_2pass_2_{NAMES[a.dtype]}_{a.value_dim}"
+    arguments = f"{METAL_NAMES[a.dtype]}, {a.value_dim}"
+    return PeerCall(
+        kernel(VECTOR, name, "sdpa_vector_2pass_2", arguments, {}),
+        [partials, sums, maxima, out, int(partials.shape[2])],
+        threadgroups=(a.batch * a.heads, a.q_len, 1),
+        threads=(1024, 1, 1),
+        outputs=(3,),
+    )
+
+
+def scale_queries(q: Tensor, out: Tensor, scale: float) -> PeerCall:
+    """sdpa_blocked's first step: q (batch, heads, rows, head_dim) times the scale."""
+    batch, heads, rows, head_dim = q.shape
+    name = f"sdpa_blocked_scale_copy_{dtype_name(q.dtype)}"
+    return PeerCall(
+        kernel(BLOCKED, name, "sdpa_blocked_scale_copy", METAL_NAMES[q.dtype], {}),
+        [q, out, scale, pack("q", *q.stride()), heads, rows, head_dim, 0],
+        threadgroups=(1, rows, batch * heads),
+        threads=(head_dim, 1, 1),
+        outputs=(1,),
+    )
+
+
+def mask_scores(scores: Tensor, tile_rows: int) -> PeerCall:
+    """sdpa_blocked's causal mask: scores (heads * tile_rows, columns), in place."""
+    rows, columns = scores.shape
+    name = f"sdpa_blocked_causal_mask_{dtype_name(scores.dtype)}"
+    return PeerCall(
+        kernel(BLOCKED, name, "sdpa_blocked_causal_mask", METAL_NAMES[scores.dtype], {}),
+        [scores, tile_rows, columns],
+        threadgroups=(tile_rows, rows, 1),
+        threads=(1, 1, 1),
+        outputs=(),
+    )

@@ -1,0 +1,129 @@
+"""PyTorch's attention kernels for Apple GPUs: PrefillAttention.h, DecodeAttention.h.
+
+Its causal diagonal is top-left: query i sees keys 0 to i.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import emulator
+
+from .call import Attention, PeerCall, UnsupportedError, ceil_div, dtype_name, pack
+
+INCLUDE = Path(torch.__file__).parent / "include"
+PREFILL = "ATen/native/mps/kernels/PrefillAttention.h"
+DECODE = "ATen/native/mps/kernels/DecodeAttention.h"
+
+# Queries and keys per block, and simdgroups, by head dim: from the header's instantiations.
+TILES = {
+    32: (32, 32, 4), 64: (32, 32, 4), 72: (32, 32, 4), 80: (32, 32, 4), 96: (32, 32, 4),
+    128: (32, 16, 4), 256: (16, 8, 2),
+}  # fmt: skip
+DECODE_HEAD_DIMS = (64, 96, 128, 256)
+SPLITS = 32  # parts of the keys in the first of two passes
+METAL_NAMES = {torch.float16: "half", torch.bfloat16: "bfloat", torch.float32: "float"}
+
+
+def available(header: str) -> bool:
+    """Whether the installed torch has this header."""
+    return (INCLUDE / header).exists()
+
+
+@functools.cache
+def library(header: str) -> emulator.Library:
+    """All kernels of a header, included as PyTorch's own .metal files do."""
+    source = f"""
+    #include <metal_stdlib>
+    #include <metal_simdgroup>
+    #include <metal_simdgroup_matrix>
+    #include <c10/metal/utils.h>
+    using namespace metal;
+    #include <{header}>
+    """
+    return emulator.compile(source, include=[INCLUDE])
+
+
+def prefill(attention: Attention, out: Tensor) -> list[PeerCall]:
+    """The launch for any number of queries.  Raises UnsupportedError for other head dims."""
+    a = attention
+    if a.head_dim not in TILES or a.head_dim != a.value_dim or a.sinks is not None:
+        raise UnsupportedError(
+            f"head dims {a.head_dim}, {a.value_dim}{', sinks' if a.sinks is not None else ''}: "
+            f"prefill_attention has {sorted(TILES)}, alike for keys and values, and no sinks"
+        )
+    block_q, block_k, simdgroups = TILES[a.head_dim]
+    mask = "bool_" if a.mask is not None and a.mask.dtype == torch.bool else dtype_name(a.dtype)
+    name = (
+        f"prefill_attention_{dtype_name(a.dtype)}_bq{block_q}_bk{block_k}_bd{a.head_dim}"
+        f"_wm{simdgroups}_wn1_hm{int(a.mask is not None)}_dc{int(a.causal)}_mask{mask}"
+    )
+    sizes = pack("i", a.batch, a.heads, a.head_dim, a.q_len, a.k_len, a.group)
+    off = pack("f", 1.0)  # their way to say: no softcap
+    strides = pack("i", *(s for x in (a.q, a.k, a.v, out) for s in x.stride()[:3]))
+    params = sizes + pack("f", a.scale) + off + strides
+    mask_args = [None, None] if a.mask is None else [pack("i", *a.mask.stride()), a.mask]
+    if a.mask is None:
+        mask_args = [pack("i", 0, 0, 0, 0), out.new_zeros(1)]
+    return [
+        PeerCall(
+            library(PREFILL).function(name),
+            [a.q, a.k, a.v, out, params, *mask_args],
+            threadgroups=(ceil_div(a.q_len, block_q), a.heads, a.batch),
+            threads=(32, simdgroups, 1),
+            outputs=(3,),
+        )
+    ]
+
+
+def decode(attention: Attention, out: Tensor, passes: int) -> list[PeerCall]:
+    """The launches for few queries, in one pass over the keys or in two.
+
+    PyTorch takes this way for up to 8 queries, and two passes from 1024 keys on, or with grouped
+    heads from 4096 on.  Raises UnsupportedError for other head dims.
+    """
+    a = attention
+    if a.head_dim not in DECODE_HEAD_DIMS or a.head_dim != a.value_dim or a.sinks is not None:
+        raise UnsupportedError(
+            f"head dims {a.head_dim}, {a.value_dim}{', sinks' if a.sinks is not None else ''}: "
+            f"sdpa_vector has {DECODE_HEAD_DIMS}, alike for keys and values, and no sinks"
+        )
+    if a.causal and a.mask is not None:
+        raise UnsupportedError("causal and a mask: sdpa_vector has either")
+    name, suffix = METAL_NAMES[a.dtype], "_masknone"
+    if a.mask is not None:
+        suffix = "_maskbool" if a.mask.dtype == torch.bool else f"_mask{name}"
+    dims = f"{name}_{a.head_dim}_{a.head_dim}{suffix}{'_causal' if a.causal else ''}"
+    mask = out.new_zeros(1) if a.mask is None else a.mask
+    if a.mask is None and suffix == "_masknone":
+        mask = torch.zeros(1)  # a float, whatever the dtype is
+    mask_strides = (0, 0, 0, 0) if a.mask is None else a.mask.stride()[::-1]
+    tensors = (a.q, a.k, a.v)
+    shape = [
+        a.group,
+        a.k_len,
+        pack("I", *(x.stride(1) for x in tensors), 0),
+        pack("I", *(x.stride(2) for x in tensors), 0),
+        a.scale,
+        mask,
+        pack("I", *mask_strides),
+        pack("I", *(x.stride(0) for x in tensors), a.heads),
+    ]
+    rows = (a.batch * a.heads, a.q_len)
+    kernels = library(DECODE)
+    if passes == 1:
+        one = kernels.function(f"sdpa_vector_{dims}")
+        return [PeerCall(one, [*tensors, out, *shape], (*rows, 1), (1024, 1, 1), (3,))]
+    partials = out.new_empty(*rows, SPLITS, a.value_dim)
+    sums, maxima = (torch.empty(*rows, SPLITS) for _ in range(2))
+    first = kernels.function(f"sdpa_vector_2pass_1_{dims}")
+    second = kernels.function(f"sdpa_vector_2pass_2_{name}_{a.head_dim}")
+    split = [*tensors, partials, sums, maxima, *shape]
+    return [
+        PeerCall(first, split, (*rows, SPLITS), (256, 1, 1), (3, 4, 5)),
+        PeerCall(second, [partials, sums, maxima, out], (*rows, 1), (1024, 1, 1), (3,)),
+    ]

@@ -1,0 +1,152 @@
+"""A few of the foreign shaders in the ordinary tests, and what the big run is made of."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks.peers import fetch, mlx, pytorch
+from benchmarks.peers.call import Attention, PeerCall, UnsupportedError
+from tests.foreign import cases, report, run
+from tests.foreign.cases import Case
+
+NEEDS_PYTORCH = pytest.mark.skipif(
+    not (pytorch.available(pytorch.PREFILL) and pytorch.available(pytorch.DECODE)),
+    reason="this torch has no attention headers for Metal",
+)
+NEEDS_MLX = pytest.mark.skipif(
+    not mlx.available(), reason="MLX's sources are not here: python -m benchmarks.peers.fetch"
+)
+
+
+def find(all_cases: list[Case], *, kernel: str, mode: str) -> Case:
+    return next(c for c in all_cases if kernel in c.kernel and c.mode == mode)
+
+
+def problem(head_dim: int, **changes: Tensor | bool | None) -> Attention:
+    q, k, v = (torch.zeros(1, 2, 3, head_dim, dtype=torch.float16) for _ in range(3))
+    return replace(Attention(q, k, v, 1.0), **changes)  # type: ignore[arg-type]
+
+
+@NEEDS_PYTORCH
+@pytest.mark.parametrize(
+    ("kernel", "mode"),
+    [
+        ("prefill_attention float16 64", "none"),
+        ("prefill_attention float32 72", "bool causal"),
+        ("prefill_attention bfloat16 256", "float"),
+        ("sdpa_vector 1-pass float16 96", "causal"),
+        ("sdpa_vector 2-pass bfloat16 64", "bool"),
+    ],
+)
+def test_pytorch(kernel: str, mode: str) -> None:
+    outcome = run.run(find(cases.all_cases(), kernel=kernel, mode=mode))
+    assert outcome.ok, outcome.error
+
+
+@NEEDS_MLX
+@pytest.mark.parametrize(
+    ("kernel", "mode"),
+    [
+        ("steel_attention_float16_bq32_bk32_bd96_bv64", "causal sinks"),
+        ("steel_attention_bfloat16_bq32_bk16_bd256_bv256_wm4_wn2_maskbool_", "bool"),
+        ("steel_attention_float32_bq32_bk32_bd80", "lse"),
+        ("sdpa_vector_bfloat16_t_192_128", "float"),
+        ("sdpa_vector_2pass_1_float_64_64", "sinks"),
+        ("sdpa_vector_2pass_1_gqa_12_float16_t_128_128", "none"),
+        ("sdpa_blocked_causal_mask_float16", "causal_mask"),
+    ],
+)
+def test_mlx(kernel: str, mode: str) -> None:
+    outcome = run.run(find(cases.all_cases(), kernel=kernel, mode=mode))
+    assert outcome.ok
+    assert not outcome.refused
+
+
+@NEEDS_MLX
+def test_a_kernel_that_metal_has_no_room_for_is_refused() -> None:
+    kernel = "steel_attention_float32_bq32_bk16_bd192_bv192_wm4_wn1_maskfloat32"
+    outcome = run.run(find(cases.all_cases(), kernel=kernel, mode="none"))
+    assert (outcome.refused, outcome.threadgroup_bytes, outcome.error) == (True, 40448, None)
+
+
+@NEEDS_PYTORCH
+def test_a_wrong_scale_is_noticed() -> None:
+    case = find(list(cases.decode_cases()), kernel="1-pass float32 64", mode="none")
+
+    def wrong(a: Attention, out: Tensor) -> list[PeerCall]:
+        return pytorch.decode(replace(a, scale=1.01 * a.scale), out, passes=1)
+
+    assert run.run(case).ok
+    assert not run.run(replace(case, calls=wrong)).ok
+
+
+@NEEDS_PYTORCH
+def test_the_first_pass_of_pytorchs_decode_writes_its_sums_from_32_lanes() -> None:
+    case = find(list(cases.decode_cases()), kernel="2-pass float16 64", mode="none")
+    outcome = replace(run.run(case), findings=run.check(case))
+    ((place, found),) = report.findings([report.Result(case, outcome)])
+    assert place.startswith("Race at DecodeAttention.h:")
+    assert [f.kernel for f in found] == ["sdpa_vector_2pass_1_half_64_64_masknone"]
+    assert "sums [[buffer(4)]]" in found[0].message
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_bias_says_what_the_mask_and_causality_mean(causal: bool) -> None:
+    q, k = torch.zeros(1, 1, 2, 8), torch.zeros(1, 1, 3, 8)
+    mask = torch.tensor([[[[True, False, True], [True, True, True]]]])
+    a = Attention(q, k, k, 1.0, causal=causal, mask=mask)
+    top_left, bottom_right = (
+        (run.bias(a, diagonal) == 0).int().flatten().tolist() for diagonal in (True, False)
+    )
+    assert top_left == ([1, 0, 0, 1, 1, 0] if causal else [1, 0, 1, 1, 1, 1])
+    assert bottom_right == ([1, 0, 0, 1, 1, 1] if causal else [1, 0, 1, 1, 1, 1])
+
+
+@NEEDS_PYTORCH
+def test_what_pytorch_has_no_kernel_for() -> None:
+    out = torch.empty(0)
+    with pytest.raises(UnsupportedError, match=r"head dims 40, 40: prefill_attention has \[32, 64"):
+        pytorch.prefill(problem(40), out)
+    with pytest.raises(UnsupportedError, match="sinks: sdpa_vector has"):
+        pytorch.decode(problem(64, sinks=torch.zeros(2)), out, passes=1)
+    with pytest.raises(UnsupportedError, match="causal and a mask"):
+        pytorch.decode(problem(64, causal=True, mask=torch.ones(1, 2, 3, 3)), out, passes=1)
+
+
+@NEEDS_MLX
+def test_what_mlx_has_no_kernel_for() -> None:
+    out = torch.empty(0)
+    with pytest.raises(UnsupportedError, match=r"head dims 40, 40 in torch.float16: steel"):
+        mlx.steel(problem(40), out)
+    with pytest.raises(UnsupportedError, match="head dims 72, 72: sdpa_vector has"):
+        mlx.vector(problem(72), out, passes=1)
+    with pytest.raises(UnsupportedError, match=r"sdpa_vector_2pass_1_gqa_1 has \[\]"):
+        mlx.grouped(problem(64), out)
+
+
+def test_heads_per_simdgroup_of_the_instantiations_in_mlxs_library() -> None:
+    sizes = ((8, 64), (8, 128), (12, 128), (16, 128))
+    assert [mlx.heads_per_simdgroup(*size) for size in sizes] == [8, 4, 4, 2]
+
+
+def test_headers_and_kernel_names_come_out_of_a_wheel(tmp_path: Path) -> None:
+    record = b"NAME\x07\x00kernel_\x00TYPE\x01\x00\x02NAME\x02\x00b\x00TYPE"
+    with zipfile.ZipFile(tmp_path / "wheel.whl", "w") as archive:
+        archive.writestr(f"{fetch.HEADERS}steel/a.h", "a")
+        archive.writestr(f"{fetch.HEADERS}notes.txt", "not a header")
+        archive.writestr(fetch.COMPILED, b"MTLB" + record)
+    fetch.unpack(tmp_path / "wheel.whl", tmp_path)
+    files = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    header = fetch.HEADERS.removeprefix("mlx/") + "steel/a.h"
+    assert files == [header, "kernels.txt", "wheel.whl"]
+    assert (tmp_path / "kernels.txt").read_text() == "b\nkernel_\n"
+
+
+def test_the_pinned_wheel_is_one_version() -> None:
+    assert fetch.requirement().startswith("mlx-metal==")
