@@ -32,6 +32,8 @@ DTYPES = {name: dtype for dtype, name in NAMES.items()} | {
 BLOCKED_DTYPES = (torch.float16, torch.bfloat16)
 MAX_THREADGROUP_BYTES = 32 * 1024
 
+CHIPS = ("base", "max", "ultra")
+
 Constants = Mapping[str, bool | int]
 
 
@@ -101,14 +103,14 @@ class Steel:
 
 
 def steel(
-    attention: Attention, out: Tensor, lse: Tensor | None = None, instance: Steel | None = None
+    problem: Attention, out: Tensor, lse: Tensor | None = None, instance: Steel | None = None
 ) -> list[PeerCall]:
     """The launch for any number of queries.
 
     `lse` (batch, heads, q_len) of float32 receives the log-sum-exp.  `instance` is one of
     Steel.all(), by default the first that fits.  Raises UnsupportedError if none does.
     """
-    a = attention
+    a = problem
     mask = "bool_" if a.mask is not None and a.mask.dtype == torch.bool else dtype_name(a.dtype)
     wanted = (a.dtype, a.head_dim, a.value_dim, mask)
     fitting = [s for s in Steel.all() if (s.dtype, s.head_dim, s.value_dim, s.mask) == wanted]
@@ -151,9 +153,39 @@ def steel(
     ]
 
 
-def two_passes(attention: Attention) -> bool:
-    """When MLX splits the keys of a vector call, on its large chips."""
-    return attention.k_len >= 1024 or (attention.group > 1 and attention.k_len >= 4096)
+def attention(problem: Attention, out: Tensor, chip: str = "max") -> list[PeerCall]:
+    """The launches that MLX makes on a chip of CHIPS: vector for few queries, else steel.
+
+    The grouped kernel is not among them; when MLX takes it is not known.
+    """
+    a = problem
+    few = a.q_len <= min(8, a.k_len) and a.q_len * a.group <= 32
+    dims = {(dtype, dim, value) for dtype, dim, value, _ in vector_dims("sdpa_vector")}
+    if not few or (a.dtype, a.head_dim, a.value_dim) not in dims:
+        return steel(a, out)
+    if two_passes(a, chip):
+        return vector(a, out, passes=2, splits=splits(a, chip))
+    return vector(a, out, passes=1)
+
+
+def two_passes(a: Attention, chip: str) -> bool:
+    """Whether MLX splits the keys of a vector call."""
+    return (chip != "base" and a.k_len >= 1024) or (a.group > 1 and a.k_len >= 4096)
+
+
+def splits(a: Attention, chip: str) -> int:
+    """Into how many parts."""
+    rows = a.group * a.q_len
+    if chip == "max":
+        if rows <= 4 or a.k_len <= 1024:
+            return 64
+        limits = {8192: 128, 32768: 256, 65536: 512}
+        return next((parts for keys, parts in limits.items() if a.k_len <= keys), 1024)
+    if chip == "ultra":
+        if rows >= 6 and a.k_len >= 16384:
+            return 512 if a.k_len < 65536 else 1024
+        return 256 if rows <= 2 and a.k_len > 8192 else 128
+    return 64 if rows >= 4 else 32
 
 
 def vector_dims(prefix: str) -> list[tuple[torch.dtype, int, int, str]]:
@@ -164,15 +196,15 @@ def vector_dims(prefix: str) -> list[tuple[torch.dtype, int, int, str]]:
 
 
 def vector(
-    attention: Attention, out: Tensor, passes: int, splits: int = 32, unroll: str = ""
+    problem: Attention, out: Tensor, passes: int, splits: int = 32, unroll: str = ""
 ) -> list[PeerCall]:
     """The launches for few queries, in one pass over the keys or in two.
 
-    MLX takes this way for up to 8 queries and 32 query rows per key head.  `splits`, a multiple
-    of 32, is into how many parts the first pass divides the keys; `unroll` "_tk1" takes one key
-    at a time.  Raises UnsupportedError if there is no kernel.
+    `splits`, a multiple of 32, is into how many parts the first pass divides the keys; `unroll`
+    "_tk1" takes one key at a time.  Raises UnsupportedError if there is no kernel, or the kernels
+    cannot walk the tensors' strides.
     """
-    a = attention
+    a = problem
     prefix = "sdpa_vector" if passes == 1 else "sdpa_vector_2pass_1"
     _require_vector(prefix, a, unroll)
     masked = a.mask is not None
@@ -229,9 +261,9 @@ def heads_per_simdgroup(group: int, value_dim: int) -> int:
     )
 
 
-def grouped(attention: Attention, out: Tensor, splits: int = 32) -> list[PeerCall]:
+def grouped(problem: Attention, out: Tensor, splits: int = 32) -> list[PeerCall]:
     """The launches for one query per head and large groups of heads, without mask or sinks."""
-    a = attention
+    a = problem
     prefix = f"sdpa_vector_2pass_1_gqa_{a.group}"
     _require_vector(prefix, a, "")
     if a.q_len != 1 or a.mask is not None or a.sinks is not None:
@@ -254,6 +286,15 @@ def grouped(attention: Attention, out: Tensor, splits: int = 32) -> list[PeerCal
 
 
 def _require_vector(prefix: str, a: Attention, unroll: str) -> None:
+    """The kernels count heads over all batches, and find queries without strides."""
+    for name, x in (("k", a.k), ("v", a.v), ("mask", a.mask)):
+        if x is not None and x.stride(0) != x.shape[1] * x.stride(1):
+            raise UnsupportedError(
+                f"{name} has strides {x.stride()}: {prefix} steps from batch to batch as from head "
+                "to head"
+            )
+    if not a.q.is_contiguous():
+        raise UnsupportedError(f"q has strides {a.q.stride()}: {prefix} needs it contiguous")
     instances = vector_dims(prefix)
     if (a.dtype, a.head_dim, a.value_dim, unroll) not in instances:
         dims = sorted({(d, v) for dtype, d, v, _ in instances if dtype == a.dtype})

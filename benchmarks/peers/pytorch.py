@@ -48,9 +48,18 @@ def library(header: str) -> emulator.Library:
     return emulator.compile(source, include=[INCLUDE])
 
 
-def prefill(attention: Attention, out: Tensor) -> list[PeerCall]:
+def attention(problem: Attention, out: Tensor) -> list[PeerCall]:
+    """The launches that PyTorch makes: decode for few queries, in two passes over many keys."""
+    a = problem
+    few = a.q_len <= min(8, a.k_len) and a.head_dim in DECODE_HEAD_DIMS
+    if few and not (a.causal and a.mask is not None):
+        return decode(a, out, passes=2 if a.k_len >= 1024 else 1)
+    return prefill(a, out)
+
+
+def prefill(problem: Attention, out: Tensor) -> list[PeerCall]:
     """The launch for any number of queries.  Raises UnsupportedError for other head dims."""
-    a = attention
+    a = problem
     if a.head_dim not in TILES or a.head_dim != a.value_dim or a.sinks is not None:
         raise UnsupportedError(
             f"head dims {a.head_dim}, {a.value_dim}{', sinks' if a.sinks is not None else ''}: "
@@ -66,9 +75,9 @@ def prefill(attention: Attention, out: Tensor) -> list[PeerCall]:
     off = pack("f", 1.0)  # their way to say: no softcap
     strides = pack("i", *(s for x in (a.q, a.k, a.v, out) for s in x.stride()[:3]))
     params = sizes + pack("f", a.scale) + off + strides
-    mask_args = [None, None] if a.mask is None else [pack("i", *a.mask.stride()), a.mask]
-    if a.mask is None:
-        mask_args = [pack("i", 0, 0, 0, 0), out.new_zeros(1)]
+    mask_args = [pack("i", 0, 0, 0, 0), out.new_zeros(1)]
+    if a.mask is not None:
+        mask_args = [pack("i", *a.mask.stride()), a.mask]
     return [
         PeerCall(
             library(PREFILL).function(name),
@@ -80,13 +89,12 @@ def prefill(attention: Attention, out: Tensor) -> list[PeerCall]:
     ]
 
 
-def decode(attention: Attention, out: Tensor, passes: int) -> list[PeerCall]:
+def decode(problem: Attention, out: Tensor, passes: int) -> list[PeerCall]:
     """The launches for few queries, in one pass over the keys or in two.
 
-    PyTorch takes this way for up to 8 queries, and two passes from 1024 keys on, or with grouped
-    heads from 4096 on.  Raises UnsupportedError for other head dims.
+    Raises UnsupportedError for other head dims, and for causality and a mask together.
     """
-    a = attention
+    a = problem
     if a.head_dim not in DECODE_HEAD_DIMS or a.head_dim != a.value_dim or a.sinks is not None:
         raise UnsupportedError(
             f"head dims {a.head_dim}, {a.value_dim}{', sinks' if a.sinks is not None else ''}: "
@@ -94,14 +102,12 @@ def decode(attention: Attention, out: Tensor, passes: int) -> list[PeerCall]:
         )
     if a.causal and a.mask is not None:
         raise UnsupportedError("causal and a mask: sdpa_vector has either")
-    name, suffix = METAL_NAMES[a.dtype], "_masknone"
+    name, suffix = METAL_NAMES[a.dtype], "_masknone_causal" if a.causal else "_masknone"
+    mask, mask_strides = torch.zeros(1), (0, 0, 0, 0)  # of float, whatever the dtype is
     if a.mask is not None:
         suffix = "_maskbool" if a.mask.dtype == torch.bool else f"_mask{name}"
-    dims = f"{name}_{a.head_dim}_{a.head_dim}{suffix}{'_causal' if a.causal else ''}"
-    mask = out.new_zeros(1) if a.mask is None else a.mask
-    if a.mask is None and suffix == "_masknone":
-        mask = torch.zeros(1)  # a float, whatever the dtype is
-    mask_strides = (0, 0, 0, 0) if a.mask is None else a.mask.stride()[::-1]
+        mask, mask_strides = a.mask, a.mask.stride()[::-1]
+    dims = f"{name}_{a.head_dim}_{a.head_dim}{suffix}"
     tensors = (a.q, a.k, a.v)
     shape = [
         a.group,

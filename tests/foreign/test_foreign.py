@@ -130,6 +130,72 @@ def test_what_mlx_has_no_kernel_for() -> None:
         mlx.grouped(problem(64), out)
 
 
+@NEEDS_MLX
+def test_mlx_refuses_strides_that_its_vector_kernels_cannot_walk() -> None:
+    out, wide = torch.empty(0), torch.zeros(2, 3, 2, 64, dtype=torch.float16)
+    q = k = torch.zeros(2, 2, 3, 64, dtype=torch.float16)
+    with pytest.raises(UnsupportedError, match="k has strides"):
+        mlx.vector(Attention(q, wide.transpose(1, 2), k, 1.0), out, passes=1)
+    with pytest.raises(UnsupportedError, match="q has strides"):
+        mlx.vector(Attention(wide.transpose(1, 2), k, k, 1.0), out, passes=1)
+
+
+def shaped(q_len: int, k_len: int, heads: int = 1, head_dim: int = 64) -> Attention:
+    q = torch.zeros(1, heads, q_len, head_dim, dtype=torch.float16)
+    k = torch.zeros(1, 1, k_len, head_dim, dtype=torch.float16)
+    return Attention(q, k, k, 1.0)
+
+
+def chosen(calls: list[PeerCall]) -> list[str]:
+    return [call.kernel.name.split("_float16")[0].split("_half")[0] for call in calls]
+
+
+@NEEDS_PYTORCH
+@pytest.mark.parametrize(
+    ("a", "kernels"),
+    [
+        (shaped(8, 8), ["sdpa_vector"]),
+        (shaped(9, 9), ["prefill_attention"]),
+        (shaped(8, 7), ["prefill_attention"]),
+        (shaped(1, 1024), ["sdpa_vector_2pass_1", "sdpa_vector_2pass_2"]),
+        (shaped(1, 9, head_dim=72), ["prefill_attention"]),
+    ],
+)
+def test_which_kernel_pytorch_takes(a: Attention, kernels: list[str]) -> None:
+    assert chosen(pytorch.attention(a, a.new_output())) == kernels
+
+
+@NEEDS_MLX
+@pytest.mark.parametrize(
+    ("a", "chip", "kernels"),
+    [
+        (shaped(8, 8), "base", ["sdpa_vector"]),
+        (shaped(2, 8, heads=17), "base", ["steel_attention"]),
+        (shaped(9, 9), "max", ["steel_attention"]),
+        (shaped(1, 9, head_dim=72), "max", ["steel_attention"]),
+        (shaped(1, 1024), "base", ["sdpa_vector"]),
+        (shaped(1, 1024), "max", ["sdpa_vector_2pass_1", "sdpa_vector_2pass_2"]),
+        (shaped(1, 4096, heads=2), "base", ["sdpa_vector_2pass_1", "sdpa_vector_2pass_2"]),
+    ],
+)
+def test_which_kernel_mlx_takes(a: Attention, chip: str, kernels: list[str]) -> None:
+    assert chosen(mlx.attention(a, a.new_output(), chip)) == kernels
+
+
+@pytest.mark.parametrize(
+    ("chip", "rows", "k_len", "parts"),
+    [
+        ("base", 3, 4096, 32), ("base", 4, 4096, 64),
+        ("max", 4, 99999, 64), ("max", 5, 1024, 64), ("max", 5, 8192, 128),
+        ("max", 5, 8193, 256), ("max", 5, 65536, 512), ("max", 5, 65537, 1024),
+        ("ultra", 2, 8192, 128), ("ultra", 2, 8193, 256), ("ultra", 3, 99999, 128),
+        ("ultra", 6, 16383, 128), ("ultra", 6, 16384, 512), ("ultra", 6, 65536, 1024),
+    ],
+)  # fmt: skip
+def test_into_how_many_parts_mlx_splits_keys(chip: str, rows: int, k_len: int, parts: int) -> None:
+    assert mlx.splits(shaped(1, k_len, heads=rows), chip) == parts
+
+
 def test_heads_per_simdgroup_of_the_instantiations_in_mlxs_library() -> None:
     sizes = ((8, 64), (8, 128), (12, 128), (16, 128))
     assert [mlx.heads_per_simdgroup(*size) for size in sizes] == [8, 4, 4, 2]
