@@ -68,9 +68,9 @@ CHECKED = (
 # The counted build: in the IR a scalar instruction is one of a thread's, its address space and line
 # are known, and no loop is turned into a call.
 COUNTED = (
-    "-DEMULATOR_COUNTS", "-fno-vectorize", "-fno-slp-vectorize",
+    "-DEMULATOR_COUNTS", "-gline-tables-only", "-Xclang", "-fdebug-compilation-dir=.",
+    "-fno-vectorize", "-fno-slp-vectorize", "-mllvm", "-disable-vector-combine",
     "-mllvm", "-disable-loop-idiom-all", "-Xclang", "-ffake-address-space-map",
-    "-gline-tables-only", "-Xclang", "-fdebug-compilation-dir=.",
 )  # fmt: skip
 
 # As clang calls them in messages.
