@@ -47,8 +47,8 @@ def select(chosen: argparse.Namespace) -> list[Case]:
 def missing(results: list[report.Result]) -> list[str]:
     """Kernels that a source instantiates and no case launched."""
     families = dict.fromkeys(r.case.family for r in results)
-    everything: set[str] = set().union(*(table.instantiations(f) for f in families))
-    return sorted(everything - report.launched(results))
+    everything = {(family, name) for family in families for name in table.instantiations(family)}
+    return [f"{family} {name}" for family, name in sorted(everything - report.launched(results))]
 
 
 def main() -> int:

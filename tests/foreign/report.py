@@ -35,16 +35,16 @@ def groups(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
     return rows
 
 
-def launched(results: Iterable[Result]) -> set[str]:
-    """Host names of all kernels that ran or were refused."""
-    return {name for r in results if r.outcome for name in r.outcome.kernels}
+def launched(results: Iterable[Result]) -> set[tuple[str, str]]:
+    """Source and host name of all kernels that ran or were refused."""
+    return {(r.case.family, name) for r in results if r.outcome for name in r.outcome.kernels}
 
 
 def table(results: Sequence[Result], not_run: Mapping[str, str]) -> Table:
-    """One row per source file and dtype."""
+    """One row per source file and dtype; errors are those of the case nearest to its limit."""
     shown = Table(box=box.SIMPLE_HEAD)
     shown.add_column("source", no_wrap=True)
-    for name in ("dtype", "kernels", "cases", "worst error", "PyTorch's", "of limit", "tg bytes"):
+    for name in ("dtype", "kernels", "cases", "error", "PyTorch's", "of limit", "tg bytes"):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("findings", justify="right")
     shown.add_column("result")
@@ -63,8 +63,8 @@ def _row(rows: Sequence[Result]) -> Iterable[str]:
     yield str(len(launched(rows)))
     yield str(len(rows))
     if errors:
-        ratio, worst, plain = max(errors)
-        yield from (f"{worst:.2e}", f"{plain:.2e}", f"{ratio:.0%}")
+        ratio, error, plain = max(errors)
+        yield from (f"{error:.2e}", f"{plain:.2e}", f"{ratio:.0%}")
     else:
         yield from ("", "", "")
     yield f"{max((o.threadgroup_bytes for o in outcomes if not o.refused), default=0):,}"

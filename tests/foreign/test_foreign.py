@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks.peers import fetch, mlx, pytorch
 from benchmarks.peers.call import Attention, PeerCall, UnsupportedError
 from tests.foreign import cases, report, run
+from tests.foreign.__main__ import missing
 from tests.foreign.cases import Case
 
 NEEDS_PYTORCH = pytest.mark.skipif(
@@ -216,3 +217,12 @@ def test_headers_and_kernel_names_come_out_of_a_wheel(tmp_path: Path) -> None:
 
 def test_the_pinned_wheel_is_one_version() -> None:
     assert fetch.requirement().startswith("mlx-metal==")
+
+
+@NEEDS_PYTORCH
+def test_a_kernel_that_no_case_launches_is_named() -> None:
+    case = find(list(cases.decode_cases()), kernel="1-pass float16 64", mode="none")
+    names = pytorch.library(pytorch.DECODE).kernels
+    all_but_one = run.Outcome(tuple(names[1:]), 0)
+    assert missing([report.Result(case, all_but_one)]) == [f"{cases.DECODE} {names[0]}"]
+    assert missing([report.Result(case, run.Outcome(tuple(names), 0))]) == []
