@@ -62,6 +62,19 @@ def instrument(ir: str, shim: Path) -> tuple[str, list[Block]]:
     return _DEBUG_INFORMATION.sub("", "\n".join(text)), blocks
 
 
+def repair(ir: str) -> str:
+    """IR that can be read again: clang puts bytes into vectors of bits (``bool4 m; m[i] = x``).
+
+    Before it is optimised, as afterwards the bytes have spread.
+    """
+    return _BYTE_INTO_BITS.sub(r"  %emulator.bit\2 = trunc i8 \3 to i1\n\1 i1 %emulator.bit\2,", ir)
+
+
+_BYTE_INTO_BITS = re.compile(
+    r"^(  %([\w.]+) = insertelement <\d+ x i1> [^,]+,) i8 ([^,]+),", re.MULTILINE
+)
+
+
 def save(blocks: Iterable[Block], library: Path) -> None:
     """Writes what blocks count beside the library that counts them."""
     rows = [[[*line, names] for line, names in block.lines.items()] for block in blocks]
@@ -189,40 +202,28 @@ _EVENT = re.compile(r'asm sideeffect "#emulator ([\w.]+)[^"]*", "[^"]*"\(([^)]*)
 def _count_blocks(module: _Module, function: _Function, blocks: list[Block]) -> Iterable[str]:
     """The function's text with counters; appends what they count to ``blocks``."""
     yield function.lines[0]
-    yield GET_COUNTERS
+    prologue = [GET_COUNTERS]
     reader = _Reader(module)
     head: list[str] = []  # a block's label and phis: the counter follows them
     body: list[str] = []
     for line in [*_joined(function.lines[1:-1]), "}"]:
-        if line == "}" or _LABEL.match(line):
+        if line == "}" or (_LABEL.match(line) and (head or body)):
             yield from head
+            yield from prologue
+            prologue = []
             if reader.block.lines:
                 yield from _increment(len(blocks))
                 blocks.append(reader.block)
             yield from body
             head, body, reader.block = [line], [], Block()
-        elif " = phi " in line and not body:
+        elif not body and (" = phi " in line or _LABEL.match(line)):
             head.append(line)
         else:
             event = _EVENT.search(line)
             if event is None:
-                body += _valid(line)
+                body.append(line)
             reader.read(line, event)
     yield from head
-
-
-def _valid(line: str) -> Iterator[str]:
-    """The line as it can be read again: clang puts bytes into vectors of bits (``m[i] = x``)."""
-    if match := _BYTE_INTO_BITS.match(line):
-        yield f"  %emulator.bit{match['result']} = trunc i8 {match['byte']} to i1"
-        line = f"{match['before']} i1 %emulator.bit{match['result']}{match['after']}"
-    yield line
-
-
-_BYTE_INTO_BITS = re.compile(
-    r"(?P<before>  %(?P<result>\w+) = insertelement <\d+ x i1> [^,]+,)"
-    r" i8 (?P<byte>[^,]+)(?P<after>,.*)"
-)
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:

@@ -198,22 +198,25 @@ def build_counted(source: str, extensions: bool = False) -> Path:
 
     What each of them counts lies beside it: see ``ir.load``.
     """
-    code = [flag for flag in CODE if flag != "-g0"]
-    first = [*LANGUAGE, *ROUNDING, *code, *COUNTED, *WARNINGS, *FORCED, "-S", "-emit-llvm"]
-    first += () if extensions else EXTENSIONS
-    second = [*ROUNDING, *CODE, *WARNINGS, *LINK]
+    code = [*ROUNDING, *(flag for flag in CODE if flag != "-g0"), *COUNTED, *WARNINGS]
+    first = [*LANGUAGE, *code, *FORCED, *(() if extensions else EXTENSIONS)]
+    first += ["-Xclang", "-disable-llvm-passes", "-S", "-emit-llvm"]
+    second = [*code, "-S", "-emit-llvm"]
+    third = [*ROUNDING, *CODE, *WARNINGS, *LINK]
 
     def compile_into(scratch: Path) -> None:
-        text, plain, counted = (scratch / name for name in ("kernel.cpp", "plain.ll", "counted.ll"))
+        text, plain, optimised = (scratch / n for n in ("kernel.cpp", "plain.ll", "optimised.ll"))
         text.write_text(source)
         _compile(first, text, plain)
-        instrumented, blocks = ir.instrument(plain.read_text(), SHIM)
-        counted.write_text(instrumented)
-        _compile(second, counted, scratch / "kernel.so")
+        plain.write_text(ir.repair(plain.read_text()))
+        _compile(second, plain, optimised)
+        instrumented, blocks = ir.instrument(optimised.read_text(), SHIM)
+        optimised.write_text(instrumented)
+        _compile(third, optimised, scratch / "kernel.so")
         ir.save(blocks, scratch / "kernel.so")
 
     readers = [Path(str(module.__file__)).read_text() for module in (ir, instructions)]
-    return _cached([*first, *second, *readers, source], compile_into)
+    return _cached([*first, *second, *third, *readers, source], compile_into)
 
 
 def _cached(key: Sequence[str], compile_into: Callable[[Path], None]) -> Path:

@@ -437,12 +437,22 @@ def test_attention_with_full_mask(n: int) -> None:
     assert sum(lost.values()) < 0.05 * report.counts.total("instructions.")
 
 
-def test_counting_changes_no_result() -> None:
-    body = "out[i] = exp2(x[i]) / 3.0f + simd_sum(x[i]) * tanh(x[i]);"
+@pytest.mark.parametrize(
+    "body",
+    [
+        "out[i] = exp2(x[i]) / 3.0f + simd_sum(x[i]) * tanh(x[i]);",
+        # clang's IR of this is not valid as it stands
+        "bool4 m; for (int k = 0; k < 4; ++k) { m[k] = flags[i + k]; } out[i] = m[i % 4] ? x[i] : 1.0f;",
+    ],
+)
+def test_counting_changes_no_result(body: str) -> None:
+    parameters = "device const float* x, device float* out, device const bool* flags"
+    source = f"{HEAD}kernel void f({parameters}, uint i [[thread_position_in_grid]]) {{ {body} }}"
+    kernel = emulator.compile(source).function("f")
     x, out, again = torch.randn(128), torch.zeros(128), torch.zeros(128)
-    count(body, x, out)
-    source = f"{HEAD}kernel void f(device const float* x, device float* out, uint i [[thread_position_in_grid]]) {{ {body} }}"
-    emulator.compile(source).function("f").launch([x, again], threadgroups=2, threads=64)
+    flags = torch.rand(131) < 0.5
+    kernel.launch([x, out, flags], threadgroups=2, threads=64)
+    kernel.launch([x, again, flags], threadgroups=2, threads=64, count=True)
     assert torch.equal(out, again)
 
 
