@@ -19,7 +19,7 @@ SCALARS = (
     "float",
 )  # fmt: skip
 VECTORS = {f"{scalar}{width}" for scalar in SCALARS for width in (2, 3, 4)}
-VECTORS |= {f"packed_{scalar}{width}" for scalar in SCALARS for width in (2, 4)}
+VECTORS |= {f"packed_{scalar}{width}" for scalar in SCALARS[1:] for width in (2, 3, 4)}
 
 # Words of C++ that Metal's language does not have.
 REFUSED = {
@@ -144,18 +144,83 @@ def place_threadgroup_variables(tokens: Tokens, scopes: Scopes) -> dict[int, str
 def make_vectors(tokens: Tokens) -> None:
     """Vector constructors and casts become function calls.
 
-    C++ has neither ``float4(x, y, z, w)`` nor ``float4(half4)`` for clang's vectors.
+    C++ has neither ``float4(x, y, z, w)`` nor ``float4(half4)`` for clang's vectors, and its
+    ``(float4)int4`` keeps the bits; nor does clang convert half to bfloat.  A template's parameter
+    may be any of these.
     """
-    names = VECTORS | _vector_aliases(tokens)
+    vectors = VECTORS | _vector_aliases(tokens)
+    names = vectors | _type_parameters(tokens) | {"half", "bfloat"}
     for i in list(tokens.words()):
         word = tokens.text(i)
         if word in names or word == "vec":
             _make_constructor(tokens, i)
         elif word == "static_cast":
             opening = tokens.next(i)
-            closing = tokens.closing_angle(opening)
-            if any(tokens.text(k) in names or tokens.text(k) == "vec" for k in range(i, closing)):
+            first, closing = tokens.next(opening), tokens.closing_angle(opening)
+            is_name = tokens.next(first) == closing and tokens.text(first) in names
+            if is_name or any(
+                tokens.text(k) in vectors or tokens.text(k) == "vec" for k in range(i, closing)
+            ):
                 tokens.texts[i] = "::metal::emulator::make"
+    for i, text in enumerate(tokens.texts):
+        if text == "(" and tokens.kinds[i] == "mark":
+            _make_cast(tokens, i, names)
+
+
+def _make_cast(tokens: Tokens, opening: int, names: set[str]) -> None:
+    """``(float4)x`` becomes ``(make<float4>( x))``."""
+    name = tokens.next(opening)
+    closing = tokens.closing(opening)
+    last = tokens.closing_angle(tokens.next(name)) if tokens.text(name) == "vec" else name
+    before = tokens.previous(opening)
+    is_call = tokens.kinds[before] == "word" and tokens.text(before) != "return"
+    is_call = is_call or tokens.text(before) in (")", "]", ">")
+    if is_call or tokens.text(name) not in names | {"vec"} or tokens.next(last) != closing:
+        return
+    end = _operand_end(tokens, tokens.next(closing))
+    if end < 0:
+        return
+    tokens.texts[name] = f"::metal::emulator::make<{tokens.text(name)}"
+    tokens.texts[last] += ">("
+    # In texts that are no brackets to others, as the pairs do not close here.
+    tokens.texts[closing] = " "
+    tokens.texts[end] += "))"
+
+
+def _operand_end(tokens: Tokens, i: int) -> int:
+    """The last token of the operand of a cast that begins at ``i``; -1 if there is none."""
+    while tokens.text(i) in ("-", "+", "!", "~", "*", "&"):
+        i = tokens.next(i)
+    if tokens.kinds[i] not in ("word", "number") and tokens.text(i) != "(":
+        return -1
+    end = tokens.closing(i) if tokens.text(i) == "(" else i
+    while True:
+        following = tokens.next(end)
+        if tokens.text(following) in ("(", "["):
+            end = tokens.closing(following)
+        elif tokens.text(following) in (".", "->", "::"):
+            end = tokens.next(following)
+        elif tokens.text(following) == "<" and _is_template_call(tokens, following):
+            end = tokens.closing_angle(following)
+        else:
+            return end
+
+
+def _is_template_call(tokens: Tokens, opening: int) -> bool:
+    closing = tokens.closing_angle(opening)
+    return closing > 0 and tokens.text(tokens.next(closing)) in ("(", "::")
+
+
+def _type_parameters(tokens: Tokens) -> set[str]:
+    """The names that templates give to types."""
+    names = set()
+    for i in tokens.words():
+        if tokens.text(i) in ("typename", "class"):
+            name = tokens.next(i)
+            ends = tokens.text(tokens.next(name)) in (",", ">", "=")
+            if tokens.text(tokens.previous(i)) in ("<", ",") and ends:
+                names.add(tokens.text(name))
+    return names
 
 
 def _make_constructor(tokens: Tokens, i: int) -> None:

@@ -82,6 +82,13 @@ MAX_FRAME_BYTES = 192 * 1024
 # Metal's compiler warns of these; shaders that are to build everywhere do without.
 EXTENSIONS = ("-Werror=c++17-extensions", "-Werror=c++20-extensions")
 
+# Packed vectors of 3 need C++23 (see shim/types.h).  What is newer than C++14 is refused as before.
+PACKED_3 = re.compile(r"\bpacked_[a-z]+3\b")
+CPP_23 = (
+    "-std=c++23", "-Werror=pre-c++17-compat", "-Werror=pre-c++20-compat",
+    "-Werror=pre-c++23-compat",
+)  # fmt: skip
+
 WARNINGS = (
     "-Wno-everything",
     "-Werror=return-type", "-Werror=vla-extension",
@@ -180,6 +187,7 @@ def build(source: str, checked: bool = False, extensions: bool = False) -> Path:
     """
     flags = [*LANGUAGE, *ROUNDING, *CODE, *(CHECKED if checked else ()), *WARNINGS, *LINK, *FORCED]
     flags += () if extensions else EXTENSIONS
+    flags += CPP_23 if PACKED_3.search(source) else ()
     content = source
     if not checked:
         # Where a line came from does not matter to the code: a moved or commented file is found.

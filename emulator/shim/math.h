@@ -48,6 +48,57 @@ METAL_FUNC double log2_of(float x)
     return x == 0.0f ? -__builtin_inf() : x > 0.0f ? __builtin_inf() : __builtin_nan("");
 }
 
+// Of pi * x, where the multiple of 2 pi goes away before it costs digits.
+METAL_FUNC double whole_turns_off(float x) { return 3.141592653589793 * (x - 2.0 * __builtin_rint(0.5 * x)); }
+
+// The next value of a type whose bits count up in order of magnitude.
+template <typename T>
+METAL_FUNC T next_after(T x, T to)
+{
+    if (!(x < to) && !(x > to)) {
+        return x == to ? to : x + to; // NaN if one is
+    }
+    const short bits = __builtin_bit_cast(short, x);
+    if (float(x) == 0.0f) {
+        return __builtin_bit_cast(T, static_cast<short>(to > x ? 1 : 0x8001));
+    }
+    return __builtin_bit_cast(T, static_cast<short>(bits + ((bits < 0) == (to < x) ? 1 : -1)));
+}
+
+// a * b + c with one rounding, for types of which double holds every product.  On the way the sum
+// is rounded to odd, to 53 bits and then to float's 24: so it stays beside a tie that it is beside.
+template <typename T>
+METAL_FUNC T fuse(T a, T b, T c)
+{
+    const double product = double(float(a)) * double(float(b)), addend = double(float(c));
+    const double sum = product + addend, back = sum - product;
+    const double lost = (product - (sum - back)) + (addend - back);
+    ulong bits = double_to_bits(sum);
+    if (sum - sum != 0) {
+        return static_cast<T>(static_cast<float>(sum));
+    }
+    if (lost != 0 && !(bits & 1)) {
+        bits += (lost > 0) == (sum > 0) ? 1 : -1;
+    }
+    if (bits & 0x1FFFFFFF) {
+        bits = (bits & ~0x1FFFFFFFul) | 0x20000000;
+    }
+    return static_cast<T>(static_cast<float>(bits_to_double(bits)));
+}
+// By the exponent's bits.
+METAL_FUNC constexpr bool is_normal(half x) { return __builtin_bit_cast(ushort, x) & 0x7C00; }
+METAL_FUNC constexpr bool is_normal(bfloat x) { return __builtin_bit_cast(ushort, x) & 0x7F80; }
+METAL_FUNC constexpr bool is_normal(float x) { return __builtin_bit_cast(uint, x) & 0x7F800000; }
+METAL_FUNC float fuse(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
+// Where Metal takes a vector, a scalar of any type stands for one.
+template <typename T>
+struct ScalarArgument {
+    typedef T type;
+};
+template <typename T>
+using Scalar = typename ScalarArgument<T>::type;
+
 constexpr double LOG2_E = 1.4426950408889634;
 constexpr double LOG2_10 = 3.321928094887362;
 
@@ -101,6 +152,16 @@ constexpr double LOG2_10 = 3.321928094887362;
             result[i] = F(static_cast<T>(a[i]), static_cast<T>(b[i]));  \
         }                                                               \
         return result;                                                  \
+    }                                                                   \
+    template <typename T, int n>                                        \
+    METAL_FUNC vec<T, n> F(vec<T, n> a, emulator::Scalar<T> b)          \
+    {                                                                   \
+        return F(a, static_cast<vec<T, n>>(b));                         \
+    }                                                                   \
+    template <typename T, int n>                                        \
+    METAL_FUNC vec<T, n> F(emulator::Scalar<T> a, vec<T, n> b)          \
+    {                                                                   \
+        return F(static_cast<vec<T, n>>(a), b);                         \
     }
 
 // What a GPU has units or sequences of instructions for: UNARY(F, expression in x) and BINARY(F,
@@ -124,9 +185,9 @@ constexpr double LOG2_10 = 3.321928094887362;
     UNARY(asinh, __builtin_asinhf(x))                         \
     UNARY(acosh, __builtin_acoshf(x))                         \
     UNARY(atanh, __builtin_atanhf(x))                         \
-    UNARY(sinpi, __builtin_sinf(3.14159265358979f * x))       \
-    UNARY(cospi, __builtin_cosf(3.14159265358979f * x))       \
-    UNARY(tanpi, __builtin_tanf(3.14159265358979f * x))       \
+    UNARY(sinpi, __builtin_sin(whole_turns_off(x)))           \
+    UNARY(cospi, __builtin_cos(whole_turns_off(x)))           \
+    UNARY(tanpi, __builtin_tan(whole_turns_off(x)))           \
     UNARY(sqrt, __builtin_sqrtf(x))                           \
     UNARY(rsqrt, static_cast<float>(1.0 / __builtin_sqrt(x))) \
     BINARY(pow, __builtin_powf(x, y))                         \
@@ -165,7 +226,6 @@ EMULATOR_TRANSCENDENTALS(EMULATOR_UNARY_CALLED, EMULATOR_BINARY_CALLED)
     EMULATOR_BINARY(fmax, x != x ? y : x < y ? y : x)      \
     EMULATOR_BINARY(fdim, x > y ? x - y : 0.0f)            \
     EMULATOR_BINARY(copysign, __builtin_copysignf(x, y))   \
-    EMULATOR_BINARY(nextafter, __builtin_nextafterf(x, y)) \
     EMULATOR_BINARY(step, y < x ? 0.0f : 1.0f)             \
     EMULATOR_BINARY(divide, x / y)
 
@@ -202,7 +262,10 @@ EMULATOR_FAST_AND_PRECISE
     OVERLOAD METAL_FUNC constexpr T median3(T x, T y, T z) { return max(min(x, y), min(max(x, y), z)); }
 #define EMULATOR_INTEGER(T, U)                                                                \
     METAL_FUNC constexpr U abs(T x) { return static_cast<U>(x < T(0) ? T(0) - x : x); }       \
-    METAL_FUNC constexpr U absdiff(T x, T y) { return static_cast<U>(x < y ? y - x : x - y); } \
+    METAL_FUNC constexpr U absdiff(T x, T y)                                                  \
+    {                                                                                         \
+        return x < y ? static_cast<U>(y) - static_cast<U>(x) : static_cast<U>(x) - static_cast<U>(y); \
+    }                                                                                         \
     METAL_FUNC constexpr T popcount(T x) { return T(__builtin_popcountg(static_cast<U>(x))); } \
     METAL_FUNC constexpr T clz(T x) { return T(__builtin_clzg(static_cast<U>(x), int(8 * sizeof(T)))); } \
     METAL_FUNC constexpr T ctz(T x) { return T(__builtin_ctzg(static_cast<U>(x), int(8 * sizeof(T)))); } \
@@ -231,12 +294,22 @@ EMULATOR_FAST_AND_PRECISE
     {                                                                                         \
         return T((static_cast<__int128>(x) * static_cast<__int128>(y)) >> (8 * sizeof(T)));   \
     }                                                                                         \
-    METAL_FUNC constexpr T mad(T x, T y, T z) { return T(x * y + z); }
+    METAL_FUNC constexpr T madhi(T x, T y, T z) { return T(mulhi(x, y) + z); }                \
+    METAL_FUNC constexpr T madsat(T x, T y, T z)                                              \
+    {                                                                                         \
+        const __int128 sum = static_cast<__int128>(x) * y + z, low = T(-1) < T(0) ? -__int128(U(~U(0)) / 2) - 1 : 0, \
+                       high = T(-1) < T(0) ? U(~U(0)) / 2 : U(~U(0));                         \
+        return T(sum < low ? low : sum > high ? high : sum);                                  \
+    }                                                                                         \
+    METAL_FUNC constexpr T mad(T x, T y, T z) { return T(U(x) * U(y) + U(z)); }
 #define EMULATOR_FLOAT(OVERLOAD, T)                                                                \
     OVERLOAD METAL_FUNC constexpr T abs(T x) { return static_cast<T>(__builtin_fabsf(x)); }        \
     OVERLOAD METAL_FUNC T mix(T x, T y, T a) { return x + (y - x) * a; }                           \
-    OVERLOAD METAL_FUNC T fma(T x, T y, T z) { return static_cast<T>(__builtin_fmaf(x, y, z)); }   \
+    OVERLOAD METAL_FUNC T fma(T x, T y, T z) { return emulator::fuse(x, y, z); }                    \
     OVERLOAD METAL_FUNC T mad(T x, T y, T z) { return fma(x, y, z); }                              \
+    OVERLOAD METAL_FUNC T fmin3(T x, T y, T z) { return fmin(x, fmin(y, z)); }                     \
+    OVERLOAD METAL_FUNC T fmax3(T x, T y, T z) { return fmax(x, fmax(y, z)); }                     \
+    OVERLOAD METAL_FUNC T fmedian3(T x, T y, T z) { return fmax(fmin(x, y), fmin(fmax(x, y), z)); } \
     OVERLOAD METAL_FUNC T smoothstep(T low, T high, T x)                                           \
     {                                                                                              \
         const T t = clamp((x - low) / (high - low), T(0), T(1));                                   \
@@ -247,7 +320,7 @@ EMULATOR_FAST_AND_PRECISE
     OVERLOAD METAL_FUNC constexpr bool isordered(T x, T y) { return x == x && y == y; }            \
     OVERLOAD METAL_FUNC constexpr bool isinf(T x) { return __builtin_isinf(float(x)); }            \
     OVERLOAD METAL_FUNC constexpr bool isfinite(T x) { return __builtin_isfinite(float(x)); }      \
-    OVERLOAD METAL_FUNC constexpr bool isnormal(T x) { return __builtin_isfinite(float(x)) && __builtin_isnormal(x); } \
+    OVERLOAD METAL_FUNC constexpr bool isnormal(T x) { return isfinite(x) && emulator::is_normal(x); } \
     OVERLOAD METAL_FUNC constexpr bool signbit(T x) { return __builtin_signbit(float(x)); }        \
     OVERLOAD METAL_FUNC T ldexp(T x, int k) { return static_cast<T>(__builtin_ldexpf(x, k)); }     \
     OVERLOAD METAL_FUNC int ilogb(T x) { return __builtin_ilogbf(x); }                             \
@@ -284,6 +357,13 @@ EMULATOR_COMMON(EMULATOR_BFLOAT, B)
 EMULATOR_FLOAT(, half)
 EMULATOR_FLOAT(, float)
 EMULATOR_FLOAT(EMULATOR_BFLOAT, B)
+METAL_FUNC constexpr int mul24(int x, int y) { return int(uint(x) * uint(y)); }
+METAL_FUNC constexpr uint mul24(uint x, uint y) { return x * y; }
+METAL_FUNC constexpr int mad24(int x, int y, int z) { return int(uint(x) * uint(y) + uint(z)); }
+METAL_FUNC constexpr uint mad24(uint x, uint y, uint z) { return x * y + z; }
+METAL_FUNC float nextafter(float x, float y) { return __builtin_nextafterf(x, y); }
+METAL_FUNC half nextafter(half x, half y) { return emulator::next_after(x, y); }
+EMULATOR_BFLOAT METAL_FUNC B nextafter(B x, B y) { return emulator::next_after(x, y); }
 METAL_FUNC constexpr bool select(bool no, bool yes, bool condition) { return condition ? yes : no; }
 #undef EMULATOR_BFLOAT
 #undef EMULATOR_FLOAT
@@ -328,9 +408,14 @@ using metal::mix;
         return result;                                                        \
     }                                                                         \
     template <typename T, int n>                                              \
-    METAL_FUNC vec<T, n> F(vec<T, n> x, T y)                                  \
+    METAL_FUNC vec<T, n> F(vec<T, n> x, emulator::Scalar<T> y)                          \
     {                                                                         \
         return F(x, static_cast<vec<T, n>>(y));                               \
+    }                                                                         \
+    template <typename T, int n>                                              \
+    METAL_FUNC vec<T, n> F(emulator::Scalar<T> x, vec<T, n> y)                          \
+    {                                                                         \
+        return F(static_cast<vec<T, n>>(x), y);                               \
     }
 #define EMULATOR_VECTOR_3(F)                                                  \
     template <typename T, int n>                                              \
@@ -343,9 +428,19 @@ using metal::mix;
         return result;                                                        \
     }                                                                         \
     template <typename T, int n>                                              \
-    METAL_FUNC vec<T, n> F(vec<T, n> x, T y, T z)                             \
+    METAL_FUNC vec<T, n> F(vec<T, n> x, emulator::Scalar<T> y, emulator::Scalar<T> z)             \
     {                                                                         \
         return F(x, static_cast<vec<T, n>>(y), static_cast<vec<T, n>>(z));    \
+    }                                                                         \
+    template <typename T, int n>                                              \
+    METAL_FUNC vec<T, n> F(vec<T, n> x, vec<T, n> y, emulator::Scalar<T> z)             \
+    {                                                                         \
+        return F(x, y, static_cast<vec<T, n>>(z));                            \
+    }                                                                         \
+    template <typename T, int n>                                              \
+    METAL_FUNC vec<T, n> F(emulator::Scalar<T> x, emulator::Scalar<T> y, vec<T, n> z)             \
+    {                                                                         \
+        return F(static_cast<vec<T, n>>(x), static_cast<vec<T, n>>(y), z);    \
     }
 EMULATOR_VECTOR_1(abs)
 EMULATOR_VECTOR_1(popcount)
@@ -366,6 +461,8 @@ EMULATOR_VECTOR_2(hadd)
 EMULATOR_VECTOR_2(rhadd)
 EMULATOR_VECTOR_2(mulhi)
 EMULATOR_VECTOR_2(rotate)
+EMULATOR_VECTOR_2(mul24)
+EMULATOR_VECTOR_2(nextafter)
 EMULATOR_VECTOR_3(clamp)
 EMULATOR_VECTOR_3(mix)
 EMULATOR_VECTOR_3(fma)
@@ -374,6 +471,12 @@ EMULATOR_VECTOR_3(min3)
 EMULATOR_VECTOR_3(max3)
 EMULATOR_VECTOR_3(median3)
 EMULATOR_VECTOR_3(smoothstep)
+EMULATOR_VECTOR_3(fmin3)
+EMULATOR_VECTOR_3(fmax3)
+EMULATOR_VECTOR_3(fmedian3)
+EMULATOR_VECTOR_3(mad24)
+EMULATOR_VECTOR_3(madhi)
+EMULATOR_VECTOR_3(madsat)
 #undef EMULATOR_VECTOR_3
 #undef EMULATOR_VECTOR_2
 #undef EMULATOR_VECTOR_1
@@ -437,6 +540,70 @@ template <typename T, int n>
 METAL_FUNC vec<T, n> normalize(vec<T, n> x)
 {
     return x * rsqrt(dot(x, x));
+}
+template <typename T, int n>
+METAL_FUNC T distance_squared(vec<T, n> x, vec<T, n> y)
+{
+    return length_squared(x - y);
+}
+template <typename T, int n>
+METAL_FUNC vec<T, n> faceforward(vec<T, n> x, vec<T, n> incident, vec<T, n> reference)
+{
+    return dot(reference, incident) < T(0) ? x : -x;
+}
+template <typename T, int n>
+METAL_FUNC vec<T, n> reflect(vec<T, n> incident, vec<T, n> normal)
+{
+    return incident - T(2) * dot(normal, incident) * normal;
+}
+template <typename T, int n>
+METAL_FUNC vec<T, n> refract(vec<T, n> incident, vec<T, n> normal, T eta)
+{
+    const T along = dot(normal, incident), rest = T(1) - eta * eta * (T(1) - along * along);
+    return rest < T(0) ? vec<T, n>(T(0)) : eta * incident - (eta * along + sqrt(rest)) * normal;
+}
+#define EMULATOR_VECTOR_OUT(F, Out)                                           \
+    template <typename T, int n>                                              \
+    METAL_FUNC vec<T, n> F(vec<T, n> x, thread vec<Out, n>& out)              \
+    {                                                                         \
+        vec<T, n> result;                                                     \
+        for (int i = 0; i < n; ++i) {                                         \
+            Out part;                                                         \
+            result[i] = F(static_cast<T>(x[i]), part);                        \
+            out[i] = part;                                                    \
+        }                                                                     \
+        return result;                                                        \
+    }
+EMULATOR_VECTOR_OUT(modf, T)
+EMULATOR_VECTOR_OUT(sincos, T)
+EMULATOR_VECTOR_OUT(frexp, int)
+#undef EMULATOR_VECTOR_OUT
+template <typename T, int n>
+METAL_FUNC vec<T, n> ldexp(vec<T, n> x, vec<int, n> k)
+{
+    vec<T, n> result;
+    for (int i = 0; i < n; ++i) {
+        result[i] = ldexp(static_cast<T>(x[i]), k[i]);
+    }
+    return result;
+}
+template <typename T, int n>
+METAL_FUNC vec<T, n> extract_bits(vec<T, n> x, uint offset, uint bits)
+{
+    vec<T, n> result;
+    for (int i = 0; i < n; ++i) {
+        result[i] = extract_bits(static_cast<T>(x[i]), offset, bits);
+    }
+    return result;
+}
+template <typename T, int n>
+METAL_FUNC vec<T, n> insert_bits(vec<T, n> x, emulator::Scalar<vec<T, n>> with, uint offset, uint bits)
+{
+    vec<T, n> result;
+    for (int i = 0; i < n; ++i) {
+        result[i] = insert_bits(static_cast<T>(x[i]), static_cast<T>(with[i]), offset, bits);
+    }
+    return result;
 }
 template <typename T>
 METAL_FUNC vec<T, 3> cross(vec<T, 3> x, vec<T, 3> y)

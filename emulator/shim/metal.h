@@ -7,3 +7,4 @@
 #include "entry.h"
 #include "internals.h"
 #include "matrix.h"
+#include "pack.h"

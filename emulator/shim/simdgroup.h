@@ -184,17 +184,18 @@ METAL_FUNC T simd_broadcast_first(T x)
     const emulator::Gathered<T> all(x);
     return all[__builtin_ctz(all.present)];
 }
-METAL_FUNC bool simd_is_first()
-{
-    const emulator::Lane* lane = emulator::this_lane();
-    return lane->index == static_cast<uint>(__builtin_ctz(lane->simdgroup->active));
-}
 METAL_FUNC simd_vote simd_ballot(bool x)
 {
     EMULATOR_EVENT("votes");
     return emulator::votes(emulator::Gathered<bool>(x));
 }
-METAL_FUNC simd_vote simd_active_threads_mask() { return emulator::this_lane()->simdgroup->active; }
+// Of all lanes that get here: the others may have returned by the time that a slow one asks.
+METAL_FUNC simd_vote simd_active_threads_mask() { return simd_ballot(true); }
+METAL_FUNC bool simd_is_first()
+{
+    const ulong mask = static_cast<ulong>(simd_active_threads_mask());
+    return emulator::this_lane()->index == static_cast<uint>(__builtin_ctzl(mask));
+}
 METAL_FUNC bool simd_any(bool x) { return simd_ballot(x).any(); }
 METAL_FUNC bool simd_all(bool x) { return !simd_ballot(!x).any(); }
 
@@ -230,6 +231,58 @@ METAL_FUNC T quad_shuffle_down(T x, ushort delta)
     EMULATOR_EVENT("shuffles");
     const emulator::Gathered<T> all(x);
     return all.from(all.lane->index % 4 + delta < 4 ? all.lane->index + delta : all.lane->index);
+}
+
+template <typename T>
+METAL_FUNC T quad_shuffle_rotate_up(T x, ushort delta)
+{
+    const emulator::Gathered<T> all(x);
+    return all.from((all.lane->index & ~3u) + (all.lane->index - delta & 3));
+}
+template <typename T>
+METAL_FUNC T quad_shuffle_rotate_down(T x, ushort delta)
+{
+    const emulator::Gathered<T> all(x);
+    return all.from((all.lane->index & ~3u) + (all.lane->index + delta & 3));
+}
+template <typename T>
+METAL_FUNC T quad_shuffle_and_fill_up(T x, T fill, ushort delta, ushort modulo = 4)
+{
+    return simd_shuffle_and_fill_up(x, fill, delta, modulo);
+}
+template <typename T>
+METAL_FUNC T quad_shuffle_and_fill_down(T x, T fill, ushort delta, ushort modulo = 4)
+{
+    return simd_shuffle_and_fill_down(x, fill, delta, modulo);
+}
+
+struct quad_vote {
+    typedef ushort vote_t;
+    constexpr quad_vote(vote_t v = 0) : votes(v) {}
+    constexpr explicit operator vote_t() const { return votes; }
+    constexpr bool all() const { return (votes & 15) == 15; }
+    constexpr bool any() const { return votes != 0; }
+    vote_t votes;
+};
+METAL_FUNC quad_vote quad_ballot(bool x)
+{
+    const ulong votes = static_cast<ulong>(simd_ballot(x));
+    return votes >> (emulator::this_lane()->index & ~3u) & 15;
+}
+METAL_FUNC quad_vote quad_active_threads_mask() { return quad_ballot(true); }
+METAL_FUNC bool quad_any(bool x) { return quad_ballot(x).any(); }
+METAL_FUNC bool quad_all(bool x) { return !quad_ballot(!x).any(); }
+METAL_FUNC bool quad_is_first()
+{
+    const uint mask = static_cast<ushort>(quad_active_threads_mask());
+    return emulator::this_lane()->index % 4 == static_cast<uint>(__builtin_ctz(mask));
+}
+template <typename T>
+METAL_FUNC T quad_broadcast_first(T x)
+{
+    const emulator::Gathered<T> all(x);
+    const uint base = all.lane->index & ~3u;
+    return all[base + __builtin_ctz(all.present >> base & 15)];
 }
 
 // Reductions over the simdgroup and the quad, and for sums and products the running ones.
@@ -273,6 +326,22 @@ METAL_FUNC T quad_shuffle_down(T x, ushort delta)
         const uint before = all.present & ((1u << all.lane->index) - 1);          \
         return before == 0 ? static_cast<T>(identity)                                             \
                            : emulator::fold(all, 0, all.lane->index, emulator::Reduce_##NAME());  \
+    }                                                                                             \
+    template <typename T>                                                                         \
+    METAL_FUNC T quad_prefix_inclusive_##NAME(T x)                                                \
+    {                                                                                             \
+        const emulator::Gathered<T> all(x);                                                       \
+        const uint at = all.lane->index % 4;                                                      \
+        return emulator::fold(all, all.lane->index - at, at + 1, emulator::Reduce_##NAME());      \
+    }                                                                                             \
+    template <typename T>                                                                         \
+    METAL_FUNC T quad_prefix_exclusive_##NAME(T x)                                                \
+    {                                                                                             \
+        const emulator::Gathered<T> all(x);                                                       \
+        const uint at = all.lane->index % 4, base = all.lane->index - at;                         \
+        return (all.present >> base & ((1u << at) - 1)) == 0                                      \
+            ? static_cast<T>(identity)                                                            \
+            : emulator::fold(all, base, at, emulator::Reduce_##NAME());                           \
     }
 EMULATOR_REDUCTION(sum, x + y)
 EMULATOR_REDUCTION(product, x * y)

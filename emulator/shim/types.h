@@ -129,14 +129,86 @@ EMULATOR_SCALAR(bfloat, 'E')
 EMULATOR_SCALAR(float, 'f')
 #undef EMULATOR_SCALAR
 
-template <typename V>
+#if __cplusplus > 202002L // only shaders that use them are compiled with explicit object parameters
+// packed_float3 and its like: clang has no vectors of 3 that take no more room than their elements.
+// Functions with an explicit object work in every address space.
+template <typename T>
+struct Packed3 {
+    union {
+        struct {
+            T x, y, z;
+        };
+        struct {
+            T r, g, b;
+        };
+    };
+    Packed3() = default;
+    constexpr Packed3(vec<T, 3> v) : x(v.x), y(v.y), z(v.z) {}
+    constexpr Packed3(const Packed3& v) = default;
+    constexpr Packed3(const device Packed3& v) : x(v.x), y(v.y), z(v.z) {}
+    constexpr Packed3(const constant Packed3& v) : x(v.x), y(v.y), z(v.z) {}
+    constexpr Packed3(const threadgroup Packed3& v) : x(v.x), y(v.y), z(v.z) {}
+    template <typename Self>
+    constexpr operator vec<T, 3>(this Self& self)
+    {
+        return vec<T, 3>{self.x, self.y, self.z};
+    }
+    template <typename Self>
+    METAL_FUNC auto& operator[](this Self& self, int i)
+    {
+        return (&self.x)[i];
+    }
+    template <typename Self, typename U>
+    METAL_FUNC Self& operator=(this Self& self, const U& other)
+    {
+        const vec<T, 3> v = other;
+        self.x = v.x;
+        self.y = v.y;
+        self.z = v.z;
+        return self;
+    }
+#define EMULATOR_PACKED_OPERATOR(op)                                                       \
+    friend vec<T, 3> operator op(const Packed3& a, vec<T, 3> b) { return vec<T, 3>(a) op b; } \
+    friend vec<T, 3> operator op(vec<T, 3> a, const Packed3& b) { return a op vec<T, 3>(b); } \
+    friend vec<T, 3> operator op(const Packed3& a, const Packed3& b)                       \
+    {                                                                                      \
+        return vec<T, 3>(a) op vec<T, 3>(b);                                               \
+    }                                                                                      \
+    template <typename Self>                                                               \
+    METAL_FUNC Self& operator op##=(this Self& self, vec<T, 3> v)                          \
+    {                                                                                      \
+        return self = vec<T, 3>(self) op v;                                                \
+    }
+    EMULATOR_PACKED_OPERATOR(+)
+    EMULATOR_PACKED_OPERATOR(-)
+    EMULATOR_PACKED_OPERATOR(*)
+    EMULATOR_PACKED_OPERATOR(/)
+#undef EMULATOR_PACKED_OPERATOR
+};
+template <typename T>
+struct Shape<Packed3<T>> {
+    typedef T Scalar;
+    static constexpr int width = 3;
+};
+#endif
+
+// The elements of clang's vectors of bool are bits, which it cannot write one by one.
+template <typename T>
+struct Writable {
+    typedef T type;
+};
+template <>
+struct Writable<bool> {
+    typedef uchar type;
+};
+
+template <typename Scalar, typename V>
 METAL_FUNC void fill(V&, int)
 {
 }
-template <typename V, typename U, typename... Rest>
+template <typename Scalar, typename V, typename U, typename... Rest>
 METAL_FUNC void fill(V& v, int at, U x, Rest... rest)
 {
-    typedef typename Shape<V>::Scalar Scalar;
     constexpr int width = Shape<U>::width;
     if constexpr (width == 1) {
         v[at] = static_cast<Scalar>(x);
@@ -145,19 +217,33 @@ METAL_FUNC void fill(V& v, int at, U x, Rest... rest)
             v[at + i] = static_cast<Scalar>(x[i]);
         }
     }
-    fill(v, at + width, rest...);
+    fill<Scalar>(v, at + width, rest...);
 }
+
+// clang converts neither of half and bfloat to the other.
+template <typename T, typename U>
+constexpr bool between_small_floats = (__is_same(T, half) && __is_same(U, bfloat)) || (__is_same(T, bfloat) && __is_same(U, half));
 
 // V(x): the source pass puts this in the place of constructors and static_casts of vectors, which
 // C++ does not have for them.
 template <typename V, typename U>
 METAL_FUNC constexpr V make(U x)
 {
-    if constexpr (Shape<V>::width == 1 || Shape<U>::width == 1) {
+    typedef Shape<V> To;
+    typedef Shape<U> From;
+    if constexpr (From::width == 1 && between_small_floats<typename To::Scalar, U>) {
+        return V(static_cast<float>(x));
+    } else if constexpr (To::width == 1 || From::width == 1) {
         return V(x);
     } else {
-        static_assert(Shape<V>::width == Shape<U>::width, "a vector converts to one of equal width");
-        return __builtin_convertvector(x, V);
+        static_assert(To::width == From::width, "a vector converts to one of equal width");
+        typedef vec<typename To::Scalar, To::width> Target;
+        const vec<typename From::Scalar, From::width> aligned = x;
+        if constexpr (between_small_floats<typename To::Scalar, typename From::Scalar>) {
+            return __builtin_convertvector(__builtin_convertvector(aligned, vec<float, To::width>), Target);
+        } else {
+            return __builtin_convertvector(aligned, Target);
+        }
     }
 }
 template <typename V>
@@ -175,11 +261,28 @@ METAL_FUNC constexpr V make(A a, B b, Rest... rest)
         static_assert(
             Shape<V>::width == ((Shape<A>::width + Shape<B>::width) + ... + Shape<Rest>::width),
             "a vector is made of as many elements as it has");
-        V v;
-        fill(v, 0, a, b, rest...);
-        return v;
+        typedef typename Shape<V>::Scalar Scalar;
+        vec<typename Writable<Scalar>::type, Shape<V>::width> v;
+        fill<Scalar>(v, 0, a, b, rest...);
+        return make<V>(v);
     }
 }
 
 } // namespace emulator
 } // namespace metal
+
+#if __cplusplus > 202002L
+#define EMULATOR_PACKED_3(T) typedef metal::emulator::Packed3<T> packed_##T##3;
+EMULATOR_PACKED_3(char)
+EMULATOR_PACKED_3(uchar)
+EMULATOR_PACKED_3(short)
+EMULATOR_PACKED_3(ushort)
+EMULATOR_PACKED_3(int)
+EMULATOR_PACKED_3(uint)
+EMULATOR_PACKED_3(long)
+EMULATOR_PACKED_3(ulong)
+EMULATOR_PACKED_3(half)
+EMULATOR_PACKED_3(bfloat)
+EMULATOR_PACKED_3(float)
+#undef EMULATOR_PACKED_3
+#endif
