@@ -6,64 +6,226 @@ import argparse
 import concurrent.futures
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from .errors import EmulatorError
+from .errors import CompileError, EmulatorError
+from .library import MAX_THREADGROUP_BYTES, Library, compile
 from .refusals import lint
+
+EXAMPLE = """\
+example: with this in scale.metal
+
+    #include <metal_stdlib>
+    using namespace metal;
+
+    kernel void scale(device float* x [[buffer(0)]], constant float& by [[buffer(1)]],
+                      uint i [[thread_position_in_grid]])
+    {
+        x[i] *= by;
+    }
+
+two threadgroups of four threads each:
+
+    $ python -m emulator check scale.metal
+    scale: 0 bytes of threadgroup memory, at most 1024 threads
+    1 kernel, 0 findings: good
+    $ python -m emulator run scale.metal scale --grid 2 --threads 4 --arg float[8]=arange \\
+          --arg float:10
+    x: float[8]: 0 10 20 30 40 50 60 70
+    $ python -m emulator run scale.metal scale --grid 2 --threads 4 --arg float[7]=arange \\
+          --arg float:10 --check
+    error: scale: scale.metal:7: thread (3, 0, 0) of threadgroup (1, 0, 0) reads 4 bytes, just \
+past the end of x [[buffer(0)]], which has 28 bytes
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the process's exit code."""
+    """Runs a command; returns the exit code: 1 if the shader is wrong, 2 if the command is."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except EmulatorError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 2 if type(error) is EmulatorError else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m emulator", description="Metal shaders on this machine's CPU."
+        prog="python -m emulator",
+        description="Metal shaders on this machine's CPU.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    command = commands.add_parser(
-        "lint", help="find what Apple's compiler refuses", description=lint.__doc__
+    command = commands.add_parser("run", help="launch a kernel")
+    command.add_argument("file", metavar="kernel.metal")
+    command.add_argument("kernel", help="its name for the host")
+    command.add_argument("--grid", default="1", metavar="X,Y,Z", help="threadgroups (default: 1)")
+    command.add_argument("--threads", default="32", metavar="X,Y,Z",
+                         help="threads of a threadgroup (default: 32)")  # fmt: skip
+    command.add_argument(
+        "--arg", dest="args", action="append", default=[], metavar="ARGUMENT",
+        help="in order of [[buffer(n)]]: float:2.0, uint3:1,2,3, half[64]=FILL, x.npy or none; "
+        "FILL is zeros, ones, arange, nan or random:SEED",
+    )  # fmt: skip
+    command.add_argument(
+        "--save", action="append", default=[], metavar="N=FILE.npy", help="keep argument N"
     )
+    command.add_argument(
+        "--threadgroup-bytes", action="append", default=[], type=int, metavar="BYTES",
+        help="behind each [[threadgroup(n)]] parameter",
+    )  # fmt: skip
+    command.add_argument("--check", action="store_true", help="stop at races and stray accesses")
+    command.add_argument("--counts", action="store_true", help="count instructions and bytes")
+    _add_source_options(command)
+    command.add_argument(
+        "--constant", dest="constants", action="append", default=[], metavar="NAME=VALUE",
+        help="a function constant, by name or index",
+    )  # fmt: skip
+    command.set_defaults(run=_run)
+
+    command = commands.add_parser("check", help="compile and lint all kernels of a file")
+    command.add_argument("file", metavar="kernel.metal")
+    _add_source_options(command)
+    command.add_argument("--metal", default="3.1", metavar="VERSION", help="default: %(default)s")
+    command.add_argument("--constant", dest="constants", action="append", default=[],
+                         metavar="NAME=VALUE")  # fmt: skip
+    command.set_defaults(run=_check)
+
+    command = commands.add_parser("lint", help="find what Apple's compiler refuses")
     command.add_argument("files", nargs="+", metavar="kernel.metal")
     _add_source_options(command)
+    command.add_argument("--metal", default="3.1", metavar="VERSION", help="default: %(default)s")
     command.set_defaults(run=_lint)
     return parser
 
 
 def _add_source_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "-I", dest="include", action="append", default=[], metavar="DIRECTORY",
-        help="where #include looks",
-    )  # fmt: skip
-    command.add_argument(
-        "-D", dest="defines", action="append", default=[], metavar="NAME=VALUE", help="a macro"
-    )
-    command.add_argument(
-        "--metal", default="3.1", metavar="VERSION", help="of the language (default: %(default)s)"
-    )
+    command.add_argument("-I", dest="include", action="append", default=[], metavar="DIRECTORY",
+                         help="where #include looks")  # fmt: skip
+    command.add_argument("-D", dest="defines", action="append", default=[], metavar="NAME=VALUE",
+                         help="a macro")  # fmt: skip
 
 
-def _defines(options: argparse.Namespace) -> dict[str, str]:
-    pairs = (define.partition("=") for define in options.defines)
-    return {name: value if equals else "1" for name, equals, value in pairs}
+def _run(options: argparse.Namespace) -> int:
+    from .arrays import Array, parse_argument  # numpy is for this command alone
+
+    arrays = [parse_argument(text) for text in options.args]
+    saves = [_save(text, len(arrays)) for text in options.save]
+    grid, threads = _sizes("--grid", options.grid), _sizes("--threads", options.threads)
+    kernel = _library(options).function(options.kernel)
+    report = kernel.launch(
+        arrays,
+        grid,
+        threads,
+        options.check,
+        count=options.counts,
+        threadgroup_lengths=options.threadgroup_bytes,
+    )
+    names = {p.index: p.name for p in kernel.parameters if p.attribute == "buffer"}
+    for index, array in enumerate(arrays):
+        if isinstance(array, Array) and array.changed:
+            print(f"{names[index]}: {array}")
+    for index, path in saves:
+        _write(path, arrays[index])
+    if options.counts:
+        print("\n".join(f"{name}: {n}" for name, n in report.counts.items() if n))
+    return 0
+
+
+def _save(text: str, count: int) -> tuple[int, str]:
+    number, equals, path = text.partition("=")
+    if not equals or not number.isdigit() or int(number) >= count or not path.endswith(".npy"):
+        raise EmulatorError(f"--save {text}: it must be N=FILE.npy, with N less than {count}")
+    return int(number), path
+
+
+def _write(path: str, array: Any) -> None:
+    import numpy as np
+
+    if array is None:
+        raise EmulatorError(f"--save {path}: that argument is none")
+    try:
+        np.save(path, array.values)
+    except OSError as error:
+        raise EmulatorError(f"--save {path}: {error.strerror}") from None
+
+
+def _sizes(option: str, text: str) -> list[int]:
+    try:
+        return [int(size) for size in text.split(",")]
+    except ValueError:
+        raise EmulatorError(f"{option} {text}: it must be one to three numbers, as 8,1,1") from None
+
+
+def _check(options: argparse.Namespace) -> int:
+    library = _library(options)
+    findings = [str(f) for f in _findings(options, options.file)]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for lines, wrong in pool.map(lambda name: _describe(library, name), library.kernels):
+            print(lines)
+            findings += wrong
+    for finding in findings:
+        print(finding)
+    count, kernels = len(findings), len(library.kernels)
+    verdict = "bad" if count else "good"
+    print(f"{_plural(kernels, 'kernel')}, {_plural(count, 'finding')}: {verdict}")
+    return 1 if findings else 0
+
+
+def _describe(library: Library, name: str) -> tuple[str, list[str]]:
+    """A line on a kernel, and what is wrong with it."""
+    try:
+        kernel = library.function(name)
+    except CompileError as error:
+        return f"{name}: does not compile", [str(error)]
+    size = kernel.threadgroup_bytes
+    line = f"{name}: {size} bytes of threadgroup memory, at most {kernel.max_threads} threads"
+    limit = f"{name}: {size} bytes of threadgroup memory; Metal has {MAX_THREADGROUP_BYTES}"
+    return line, [limit] if size > MAX_THREADGROUP_BYTES else []
 
 
 def _lint(options: argparse.Namespace) -> int:
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        found = pool.map(
-            lambda file: lint(file, options.include, _defines(options), options.metal),
-            options.files,
-        )
+        found = pool.map(lambda file: _findings(options, file), options.files)
         findings = [finding for file in found for finding in file]
     for finding in findings:
         print(finding)
-    print(f"{len(options.files)} files, {len(findings)} findings")
+    print(f"{_plural(len(options.files), 'file')}, {_plural(len(findings), 'finding')}")
     return 1 if findings else 0
+
+
+def _findings(options: argparse.Namespace, file: str) -> list[Any]:
+    return list(lint(file, options.include, _pairs(options.defines), options.metal))
+
+
+def _library(options: argparse.Namespace) -> Library:
+    constants = {
+        int(name) if name.isdigit() else name: _constant(name, text)
+        for name, text in _pairs(options.constants).items()
+    }
+    return compile(options.file, options.include, _pairs(options.defines), constants)
+
+
+def _constant(name: str, text: str) -> bool | int | float:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return float(text) if "." in text else int(text, 0)
+    except ValueError:
+        raise EmulatorError(
+            f"--constant {name}={text}: it must be true, false or a number"
+        ) from None
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    """NAME=VALUE; a name alone has the value 1."""
+    pairs = (text.partition("=") for text in texts)
+    return {name: value if equals else "1" for name, equals, value in pairs}
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 if __name__ == "__main__":

@@ -145,7 +145,8 @@ class Kernel:
     def __init__(self, name: str, source: Source, prebuild: Callable[..., Path]) -> None:
         self.name = name
         self._source = source
-        self._parameters = source.parameters(name)
+        #: As the source has them.
+        self.parameters = source.parameters(name)
         self._variables = source.variables
         self._prebuild = prebuild
         self._fast = Build(prebuild(name))
@@ -206,7 +207,7 @@ class Kernel:
             raise EmulatorError(f"{self.name}: check and count are two builds; launch with either")
         build = self._checked if check else self._counted[0] if count else self._fast
         blocks = self._counted[1] if count else []
-        bound = bind(self.name, self._parameters, build.types, args, launch)
+        bound = bind(self.name, self.parameters, build.types, args, launch)
         checked = self._prepare(bound, build, launch, outputs) if check else None
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         wanted = 1 if check else workers or available or os.cpu_count() or 1
@@ -233,7 +234,7 @@ class Kernel:
     ) -> Checked:
         """Tells the checks what they need to know."""
         buffers = []
-        for parameter, kind in zip(self._parameters, build.types, strict=True):
+        for parameter, kind in zip(self.parameters, build.types, strict=True):
             if parameter.attribute == "buffer" and parameter.index in bound:
                 memory = bound[parameter.index]
                 writable = memory.writable and kind.is_device and not kind.is_const
@@ -255,7 +256,7 @@ class Kernel:
             raise EmulatorError(
                 f"{self.name}: {threads} threads per threadgroup; at most {self.max_threads}"
             )
-        parameters = [p for p in self._parameters if p.attribute == "threadgroup"]
+        parameters = [p for p in self.parameters if p.attribute == "threadgroup"]
         if len(threadgroup_lengths) != len(parameters):
             raise EmulatorError(
                 f"{self.name}: threadgroup_lengths has {len(threadgroup_lengths)} sizes, "

@@ -68,7 +68,7 @@ METAL_FUNC T next_after(T x, T to)
 // a * b + c with one rounding, for types of which double holds every product.  On the way the sum
 // is rounded to odd, to 53 bits and then to float's 24: so it stays beside a tie that it is beside.
 template <typename T>
-METAL_FUNC T fuse(T a, T b, T c)
+EMULATOR_APART T fuse(T a, T b, T c)
 {
     const double product = double(float(a)) * double(float(b)), addend = double(float(c));
     const double sum = product + addend, back = sum - product;

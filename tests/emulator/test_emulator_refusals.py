@@ -186,7 +186,7 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     good.write_text(HEADER + KERNEL % "")
     bad.write_text(HEADER + "T counter;\n")
     assert main(["lint", str(good)]) == 0
-    assert capsys.readouterr().out == "1 files, 0 findings\n"
+    assert capsys.readouterr().out == "1 file, 0 findings\n"
     assert main(["lint", str(good), str(bad), "-D", "T=double"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{bad}:3: double: not in Metal's language"

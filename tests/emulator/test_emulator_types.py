@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -17,14 +18,14 @@ import torch
 import emulator
 
 HEADER = "#include <metal_stdlib>\nusing namespace metal;\n"
-INTEGERS = {
+INTEGERS: dict[str, Any] = {
     "char": np.int8, "uchar": np.uint8, "short": np.int16, "ushort": np.uint16,
     "int": np.int32, "uint": np.uint32, "long": np.int64, "ulong": np.uint64,
 }  # fmt: skip
 FLOATS = {"half": torch.float16, "bfloat": torch.bfloat16, "float": torch.float32}
 DIGITS = {"half": (11, -24), "bfloat": (8, -133), "float": (24, -149)}  # and the least exponent
 SCALARS = ["bool", *INTEGERS, *FLOATS]
-SIZES = {"bool": 1, "half": 2, "bfloat": 2, "float": 4} | {
+SIZES: dict[str, int] = {"bool": 1, "half": 2, "bfloat": 2, "float": 4} | {
     name: np.dtype(kind).itemsize for name, kind in INTEGERS.items()
 }
 
@@ -102,7 +103,7 @@ def test_structs_lie_in_memory_as_metal_lays_them_out() -> None:
     assert x[0].tobytes() == bytes(80)
 
 
-VALUES = {
+VALUES: dict[str, list[float]] = {
     "bool": [0, 1, 1, 0, 1, 0], "char": [-128, -1, 0, 1, 100, 127],
     "uchar": [0, 1, 2, 128, 200, 255], "short": [-32768, -300, -1, 0, 300, 32767],
     "ushort": [0, 1, 300, 32768, 60000, 65535], "int": [-(2**31), -70000, -1, 0, 70000, 2**31 - 1],
@@ -127,8 +128,8 @@ def converted(value: float, source: str, target: str) -> float:
             math.copysign(math.inf, result) if target == "half" and abs(result) > 65504 else result
         )
     bits = 8 * SIZES[target]
-    low = 0 if target.startswith("u") else 2 ** (bits - 1)
-    return (math.trunc(exact) + low) % 2**bits - low
+    low = 0 if target.startswith("u") else 1 << (bits - 1)
+    return (math.trunc(exact) + low) % (1 << bits) - low
 
 
 def test_every_conversion_between_scalars_and_between_vectors() -> None:
@@ -276,8 +277,8 @@ def test_as_type_keeps_the_bits() -> None:
 
 def wrapped(value: int, kind: str) -> int:
     bits = 8 * SIZES[kind]
-    low = 0 if kind.startswith("u") else 2 ** (bits - 1)
-    return (value + low) % 2**bits - low
+    low = 0 if kind.startswith("u") else 1 << (bits - 1)
+    return (value + low) % (1 << bits) - low
 
 
 def saturated(value: int, kind: str) -> int:
@@ -599,7 +600,7 @@ def test_every_atomic_operation(kind: str, space: str) -> None:
 
 
 def test_what_lanes_of_a_quad_tell_each_other() -> None:
-    cases = {
+    cases: dict[str, Callable[[int], float]] = {
         "quad_shuffle(x, 3 - q)": lambda i: i ^ 3,
         "quad_shuffle_up(x, 1)": lambda i: i - 1 if i % 4 else i,
         "quad_shuffle_down(x, 2)": lambda i: i + 2 if i % 4 < 2 else i,
@@ -628,7 +629,7 @@ def test_what_lanes_of_a_quad_tell_each_other() -> None:
         "simd_product(T(i % 16 ? 1 : 3))": lambda i: 9,
         "T(simd_is_first())": lambda i: int(i == 0),
     }  # fmt: skip
-    integer = {
+    integer: dict[str, Callable[[int], float]] = {
         "quad_and(x)": lambda i: i // 4 * 4, "quad_or(x)": lambda i: i // 4 * 4 + 3,
         "quad_xor(x)": lambda i: 0, "simd_and(T(x | T(64)))": lambda i: 64,
         "simd_or(x)": lambda i: 31, "simd_xor(T(x & T(1)))": lambda i: 0,
