@@ -94,12 +94,13 @@ class Steel:
         pattern = re.compile(
             r"steel_attention_(\w+?)_bq(\d+)_bk(\d+)_bd(\d+)_bv(\d+)_wm(\d+)_wn(\d+)_mask(\w+)"
         )
+
+        def sizes(match: re.Match[str]) -> tuple[int, int, int, int, int, int]:
+            q, k, d, v, rows, columns = (int(n) for n in match.groups()[1:7])
+            return q, k, d, v, rows, columns
+
         found = ((name, pattern.fullmatch(name)) for name in kernel_names())
-        return tuple(
-            cls(name, DTYPES[m[1]], *(int(n) for n in m.groups()[1:7]), m[8])
-            for name, m in found
-            if m
-        )
+        return tuple(cls(name, DTYPES[m[1]], *sizes(m), mask=m[8]) for name, m in found if m)
 
 
 def steel(
