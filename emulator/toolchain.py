@@ -80,14 +80,14 @@ ADDRESS_SPACES = {"__global": "device", "__local": "threadgroup", "__constant": 
 MAX_FRAME_BYTES = 192 * 1024
 
 # Metal's compiler warns of these; shaders that are to build everywhere do without.
-EXTENSIONS = ("-Werror=c++17-extensions", "-Werror=c++20-extensions")
+EXTENSIONS = (
+    "-Werror=c++17-extensions", "-Werror=c++20-extensions",
+    "-Werror=pre-c++17-compat", "-Werror=pre-c++20-compat", "-Werror=pre-c++23-compat",
+)  # fmt: skip
 
 # Packed vectors of 3 need C++23 (see shim/types.h).  What is newer than C++14 is refused as before.
 PACKED_3 = re.compile(r"\bpacked_[a-z]+3\b")
-CPP_23 = (
-    "-std=c++23", "-Werror=pre-c++17-compat", "-Werror=pre-c++20-compat",
-    "-Werror=pre-c++23-compat",
-)  # fmt: skip
+CPP_23 = "-std=c++23"
 
 WARNINGS = (
     "-Wno-everything",
@@ -186,8 +186,7 @@ def build(source: str, checked: bool = False, extensions: bool = False) -> Path:
     ``extensions`` lets newer C++ pass.
     """
     flags = [*LANGUAGE, *ROUNDING, *CODE, *(CHECKED if checked else ()), *WARNINGS, *LINK, *FORCED]
-    flags += () if extensions else EXTENSIONS
-    flags += CPP_23 if PACKED_3.search(source) else ()
+    flags += _dialect(source, extensions)
     content = source
     if not checked:
         # Where a line came from does not matter to the code: a moved or commented file is found.
@@ -207,7 +206,7 @@ def build_counted(source: str, extensions: bool = False) -> Path:
     What each of them counts lies beside it: see ``ir.load``.
     """
     code = [*ROUNDING, *(flag for flag in CODE if flag != "-g0"), *COUNTED, *WARNINGS]
-    first = [*LANGUAGE, *code, *FORCED, *(() if extensions else EXTENSIONS)]
+    first = [*LANGUAGE, *code, *FORCED, *_dialect(source, extensions)]
     first += ["-Xclang", "-disable-llvm-passes", "-S", "-emit-llvm"]
     second = [*code, "-S", "-emit-llvm"]
     third = [*ROUNDING, *CODE, *WARNINGS, *LINK]
@@ -225,6 +224,12 @@ def build_counted(source: str, extensions: bool = False) -> Path:
 
     readers = [Path(str(module.__file__)).read_text() for module in (ir, instructions)]
     return _cached([*first, *second, *third, *readers, source], compile_into)
+
+
+def _dialect(source: str, extensions: bool) -> list[str]:
+    """The C++ that this source needs, and what of it is refused."""
+    newer = [CPP_23] if PACKED_3.search(source) else []
+    return newer + ([] if extensions else list(EXTENSIONS))
 
 
 def _cached(key: Sequence[str], compile_into: Callable[[Path], None]) -> Path:

@@ -202,7 +202,11 @@ EMULATOR_INLINE void switch_to(Context* from, Context* to)
           "x16", "x17", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
           "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13",
           "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",
-          "v27", "v28", "v29", "v30", "v31", "cc", "memory");
+          "v27", "v28", "v29", "v30", "v31", "cc", "memory"
+#ifndef __APPLE__ // where x18 is the system's own
+          , "x18"
+#endif
+    );
 #endif
 }
 
@@ -214,10 +218,20 @@ EMULATOR_COLD inline void fail(Lane* lane, Failure failure)
     __builtin_unreachable();
 }
 
-// The executor lets the lanes that wait for it go on to their next stop, then goes on itself.
-// In uniform flow they are all the others.  If not, the rest stand further ahead, and are left out
-// of this round.
-EMULATOR_COLD inline void release_waiting(Lane* executor)
+// Puts a lane among those that wait for the operations that it has passed.
+EMULATOR_INLINE void wait_for_executor(Lane* lane)
+{
+    Simdgroup* simdgroup = lane->simdgroup;
+    simdgroup->waiting |= 1u << place_of(lane);
+    if (lane->operations < simdgroup->waiting_since) {
+        simdgroup->waiting_since = lane->operations;
+    }
+}
+
+// The executor lets the lanes go on to their next stop that wait for one of the first `executed`
+// operations, then goes on itself.  In uniform flow they are all the others.  If not, the rest stand
+// further ahead, and are left out of this round.
+EMULATOR_COLD inline void release_waiting(Lane* executor, unsigned executed)
 {
     Simdgroup* simdgroup = executor->simdgroup;
     const unsigned waiting = simdgroup->waiting;
@@ -227,9 +241,16 @@ EMULATOR_COLD inline void release_waiting(Lane* executor)
     Lane* before = executor;
     for (Lane* lane = executor->successor; lane != executor; lane = lane->successor) {
         if (waiting >> place_of(lane) & 1) {
-            before->next = lane;
-            before = lane;
+            if (lane->operations <= executed) {
+                before->next = lane;
+                before = lane;
+            } else {
+                wait_for_executor(lane);
+            }
         }
+    }
+    if (before == executor) {
+        return;
     }
     before->next = executor;
     switch_to(&executor->context, &executor->next->context);
@@ -240,6 +261,17 @@ EMULATOR_COLD inline void release_waiting(Lane* executor)
     } while (lane != executor);
 }
 
+// The executor has no more operations to execute before the other lanes come where it stands.
+EMULATOR_COLD inline void release_all(Lane* executor)
+{
+    while (executor->simdgroup->waiting) {
+        if (executor->simdgroup->waiting_since > executor->operations) {
+            fail(executor, MATRIX_IN_DIVERGENT_FLOW);
+        }
+        release_waiting(executor, executor->operations);
+    }
+}
+
 // Waits until the collective operations that this lane has passed are executed.
 __attribute__((noinline)) inline void settle_pending(Lane* lane)
 {
@@ -247,17 +279,14 @@ __attribute__((noinline)) inline void settle_pending(Lane* lane)
     lane->pending = false;
     if (is_executor()) {
         if (simdgroup->waiting) {
-            release_waiting(lane);
+            release_waiting(lane, lane->operations);
         }
         return;
     }
     if (simdgroup->executor_returned) {
         fail(lane, MATRIX_IN_DIVERGENT_FLOW);
     }
-    simdgroup->waiting |= 1u << place();
-    if (lane->operations < simdgroup->waiting_since) {
-        simdgroup->waiting_since = lane->operations;
-    }
+    wait_for_executor(lane);
     switch_to(&lane->context, &lane->next->context);
 }
 
@@ -278,7 +307,7 @@ EMULATOR_INLINE bool executes_collective()
     if (is_executor()) {
         // Someone waits at an earlier operation's result, so has not passed this one.
         if (__builtin_expect(lane->simdgroup->waiting_since < lane->operations, 0)) {
-            release_waiting(lane);
+            release_waiting(lane, lane->operations - 1);
         }
         return true;
     }
@@ -290,8 +319,8 @@ EMULATOR_INLINE Lane* arrive(bool at_barrier)
     Lane* lane = this_lane();
     lane->pending = false;
     lane->simdgroup->at_barrier = at_barrier;
-    while (is_executor() && __builtin_expect(lane->simdgroup->waiting, 0)) {
-        release_waiting(lane);
+    if (is_executor() && __builtin_expect(lane->simdgroup->waiting, 0)) {
+        release_all(lane);
     }
     return lane;
 }
@@ -319,9 +348,7 @@ inline void leave()
     on_return(lane);
     Simdgroup* simdgroup = lane->simdgroup;
     if (is_executor()) {
-        while (simdgroup->waiting) {
-            release_waiting(lane);
-        }
+        release_all(lane);
         simdgroup->executor_returned = true;
     }
     if (simdgroup->someone_returned && simdgroup->operations != lane->operations) {

@@ -213,6 +213,48 @@ def test_only_some_lanes_may_look_at_their_elements(condition: str) -> None:
     torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("condition", ["lane == 31", "lane % 3 == 1", "lane < 5", "lane != 31"])
+def test_a_lane_that_looks_late_waits_for_the_last_product(condition: str) -> None:
+    """All look at a second product while the executor has not got past a look at the first."""
+    a, b = operands("float", "float")
+    out = torch.zeros(2, 64)
+    launch(
+        f"""
+        kernel void test(device const float* a [[buffer(0)]], device const float* b [[buffer(1)]],
+                         device float* out [[buffer(2)]], uint lane [[thread_index_in_simdgroup]])
+        {{
+            simdgroup_float8x8 left, right, sum, product;
+            simdgroup_load(left, a);
+            simdgroup_load(right, b);
+            sum = simdgroup_float8x8(0);
+            product = simdgroup_float8x8(0);
+            for (int k = 0; k < 4; ++k) {{
+                simdgroup_multiply_accumulate(sum, left, right, sum);
+                if ({condition}) sum.thread_elements()[0] += 1;
+                simdgroup_multiply(product, left, right);
+                left.thread_elements() = product.thread_elements() * 0.25f;
+            }}
+            simdgroup_store(left, out);
+            simdgroup_store(sum, out + 64);
+        }}""",
+        a,
+        b,
+        out,
+    )
+    lanes = torch.arange(32)
+    quad = lanes // 4
+    rows, columns = (quad & 4) + lanes // 2 % 4, (quad & 2) * 2 + lanes % 2 * 2
+    chosen = torch.tensor([eval(condition, {"lane": lane}) for lane in range(32)])
+    left, right = a.double(), b.double()
+    total = torch.zeros(8, 8, dtype=torch.float64)
+    for _ in range(4):
+        total += left @ right
+        total[rows[chosen], columns[chosen]] += 1
+        left = left @ right * 0.25
+    expected = torch.stack([left, total]).reshape(2, 64)
+    torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_lanes_may_return_after_a_look_at_their_elements() -> None:
     out = torch.zeros(96)
     launch(

@@ -664,3 +664,20 @@ def test_what_lanes_of_a_quad_tell_each_other() -> None:
             if line in cases or kind in INTEGERS:
                 expected = [(cases | integer)[line](i) for i in range(32)]
                 assert row.tolist() == expected, (kind, line)
+
+
+def test_packed_vectors_of_3_bring_no_newer_cpp() -> None:
+    source = (
+        HEADER
+        + """
+    template <typename T> T twice(T x) { if constexpr (sizeof(T) > 2) { return x + x; } return x; }
+    kernel void test(device packed_float3* x [[buffer(0)]]) { x[0] = x[0] * twice(2.0f); }"""
+    )
+    with pytest.raises(emulator.CompileError, match="constexpr if"):
+        emulator.compile(source).function("test")
+    x = np.array([1, 2, 3], np.float32)
+    kernel = emulator.compile(source, extensions=True).function("test")
+    kernel.launch([x], threadgroups=1, threads=1)
+    kernel.launch([x], threadgroups=1, threads=1, check=True)
+    kernel.launch([x], threadgroups=1, threads=1, count=True)
+    assert x.tolist() == [64, 128, 192]
