@@ -48,9 +48,13 @@ V = Buffer("v", None, "const", "value rows")
 OUT = Buffer("out", None, "", "output rows")
 LSE = Buffer("lse", "float", "", "natural log-sum-exp of each row")
 CU_SEQLENS_Q = Buffer("cu_seqlens_q", "int", "const", "packed: batch + 1 row offsets")
-CU_SEQLENS_K = Buffer("cu_seqlens_k", "int", "const", "packed: batch + 1 key offsets")
+K_BEGIN = Buffer("k_begin", "int", "const", "the row of each sequence's first key")
+K_END = Buffer("k_end", "int", "const", "the row after each sequence's last key")
+BLOCK_TABLE = Buffer("block_table", "int", "const", "the pages of each sequence")
+KEYS = (K_BEGIN, K_END, BLOCK_TABLE)
 ALIBI_SLOPES = Buffer("alibi_slopes", "float", "const", "one slope per query head; 0: no bias")
 SINKS = Buffer("sinks", "float", "const", "one logit per query head", sinks_only=True)
+ROTARY = "one row per position, one column per pair of elements"
 PARTIAL_OUT = "O of each share of the keys: (share, sequence, slot, head, head_dim)"
 PARTIAL_LSE = "base-2 log-sum-exp of each share: (share, sequence, slot, head)"
 
@@ -74,9 +78,18 @@ ALIBI_STRIDES = (
 )
 BATCH = Field("batch", "int", "sequences")
 Q_LEN = Field("q_len", "int", "query rows of each sequence; packed: of all together")
-K_LEN = Field("k_len", "int", "keys of each sequence; packed: of all together")
-PACKED = Field("packed", "int", "1: cu_seqlens say where each sequence lies")
+K_LEN = Field("k_len", "int", "rows of K that each sequence may have; packed: of all together")
+PACKED = Field("packed", "int", "1: cu_seqlens_q says where each sequence's queries lie")
+BEGINS = Field("begins", "int", "1: k_begin says where each sequence's keys begin; 0: at row 0")
+CACHE = (
+    Field("ends", "int", "1: k_end says where each sequence's keys end; 0: at row k_len"),
+    Field("appended", "int", "rows that this call adds at k_end"),
+    Field("page_size", "int", "rows of a page of K and V; 0: no block table"),
+    Field("pages", "int", "that K and V have"),
+)
+TABLE_STRIDE = Field("table_stride", "long", "block_table: from one sequence to the next")
 GROUP = Field("group", "int", "query heads that share one KV head")
+KV_HEADS = Field("kv_heads", "int", "KV heads")
 WINDOW = (
     Field("window_left", "int", "keys seen before the diagonal"),
     Field("window_right", "int", "keys seen after the diagonal"),
@@ -91,12 +104,14 @@ SOFTMAX = (
 # The longs stand first, so that the struct has no holes.
 SIGNATURES = {
     "prefill": Signature(
-        buffers=(Q, K, V, OUT, LSE, CU_SEQLENS_Q, CU_SEQLENS_K, ALIBI_SLOPES, SINKS),
+        buffers=(Q, K, V, OUT, LSE, CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),
         ints=(
             *strides("q", "k", "v", "out"),
             *LSE_STRIDES,
             *ALIBI_STRIDES,
+            TABLE_STRIDE,
             *(BATCH, Q_LEN, K_LEN, PACKED, GROUP),
+            *(BEGINS, *CACHE),
             *WINDOW,
             Field("least_queries", "int", "packed: shorter sequences are left to decode"),
         ),
@@ -107,15 +122,17 @@ SIGNATURES = {
             *(Q, K, V, OUT, LSE),
             Buffer("partial_out", "float", "", PARTIAL_OUT),
             Buffer("partial_lse", "float", "", PARTIAL_LSE),
-            *(CU_SEQLENS_Q, CU_SEQLENS_K, ALIBI_SLOPES, SINKS),
+            *(CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),
         ),
         ints=(
             *strides("q", "k", "v", "out"),
             *LSE_STRIDES,
             *ALIBI_STRIDES,
+            TABLE_STRIDE,
             *(BATCH, Q_LEN, K_LEN, PACKED, GROUP),
+            *(BEGINS, *CACHE),
             *WINDOW,
-            Field("kv_heads", "int", "KV heads"),
+            KV_HEADS,
             Field("most_queries", "int", "packed: longer sequences are left to prefill"),
             *(SPLITS, SLOTS),
         ),
@@ -129,6 +146,30 @@ SIGNATURES = {
             CU_SEQLENS_Q,
         ),
         ints=(*strides("out"), *LSE_STRIDES, *(BATCH, Q_LEN, PACKED, SPLITS, SLOTS)),
+        floats=(),
+    ),
+    "append": Signature(
+        buffers=(
+            Q,
+            Buffer("new_k", None, "const", "key rows to append"),
+            Buffer("new_v", None, "const", "value rows to append"),
+            Buffer("rotary_cos", None, "const", ROTARY),
+            Buffer("rotary_sin", None, "const", ROTARY),
+            Buffer("rotated_q", None, "", "query rows, rotated"),
+            Buffer("k", None, "", "the cache's key rows"),
+            Buffer("v", None, "", "the cache's value rows"),
+            *(K_END, BLOCK_TABLE),
+        ),
+        ints=(
+            *strides("q", "new_k", "new_v", "rotated_q", "k", "v"),
+            TABLE_STRIDE,
+            *(Q_LEN, K_LEN, KV_HEADS),
+            *CACHE,
+            Field("rotary_pairs", "int", "pairs of elements that are rotated; 0: none"),
+            Field("rotary_rows", "int", "positions that have an angle"),
+            Field("interleaved", "int", "1: a pair is two neighbours; 0: one of either half"),
+            Field("advance", "int", "1: query i is at k_end + i; 0: all queries are at k_end"),
+        ),
         floats=(),
     ),
 }

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 from codegen import tiles
-from codegen.tiles import CombineTile, Tile
+from codegen.tiles import RowTile, Tile
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 MASKS = {
@@ -18,6 +18,8 @@ MASKS = {
     "causal": "causal, aligned bottom-right",
     "window": "sliding window (left, right), aligned bottom-right",
 }
+ATTENTION = ("prefill", "decode")
+ROWWISE = ("combine", "append")  # what comes after decode's attention, and before it
 TILES = tiles.parse(tiles.TABLE)
 
 
@@ -50,8 +52,8 @@ class Variant:
     @property
     def name(self) -> str:
         """The kernel's host name; it carries the tile's shape."""
-        if self.family == "combine":
-            return f"combine_{self.dtype}_d{self.head_dim}"
+        if self.family in ROWWISE:
+            return f"{self.family}_{self.dtype}_d{self.head_dim}"
         shape = f"q{self.tile.block_q}k{self.tile.block_k}"
         sinks = "_sinks" if self.sinks else ""
         return f"{self.family}_{self.dtype}_d{self.head_dim}_{shape}_{self.mask}{sinks}"
@@ -108,12 +110,13 @@ def attention(family: str) -> Iterable[Variant]:
         yield Variant(family, head_dim, dtype, mask, sinks, tile)
 
 
-def combine() -> Iterable[Variant]:
-    """What adds up the decode kernels' partial results: head_dim x dtype."""
+def rowwise(family: str) -> Iterable[Variant]:
+    """The kernels of a family that attend to nothing: head_dim x dtype."""
     for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
-        yield Variant("combine", head_dim, dtype, "full", False, CombineTile())
+        yield Variant(family, head_dim, dtype, "full", False, RowTile())
 
 
 def matrix() -> tuple[Variant, ...]:
     """Every variant that exists, in manifest order."""
-    return checked((*attention("prefill"), *attention("decode"), *combine()))
+    families = [*map(attention, ATTENTION), *map(rowwise, ROWWISE)]
+    return checked(chain.from_iterable(families))

@@ -131,8 +131,8 @@ class DecodeTile(Tile):
 
 
 @dataclass(frozen=True)
-class CombineTile(Tile):
-    """One simdgroup has one row; it goes through the shares of the keys one by one."""
+class RowTile(Tile):
+    """One simdgroup has one row."""
 
     simdgroups: int = 1
     block_k: int = 1

@@ -40,7 +40,7 @@ struct Ints {
     long lse_head_stride; // lse: elements from one head to the next
     int batch; // sequences
     int q_len; // query rows of each sequence; packed: of all together
-    int packed; // 1: cu_seqlens say where each sequence lies
+    int packed; // 1: cu_seqlens_q says where each sequence's queries lie
     int splits; // shares that the keys are divided into; 1: no partial results
     int slots; // queries per sequence that partial results have room for
 };

@@ -111,11 +111,17 @@ struct Ints {
     long lse_head_stride; // lse: elements from one head to the next
     long alibi_batch_stride; // alibi_slopes: elements from one sequence to the next
     long alibi_head_stride; // alibi_slopes: elements from one head to the next
+    long table_stride; // block_table: from one sequence to the next
     int batch; // sequences
     int q_len; // query rows of each sequence; packed: of all together
-    int k_len; // keys of each sequence; packed: of all together
-    int packed; // 1: cu_seqlens say where each sequence lies
+    int k_len; // rows of K that each sequence may have; packed: of all together
+    int packed; // 1: cu_seqlens_q says where each sequence's queries lie
     int group; // query heads that share one KV head
+    int begins; // 1: k_begin says where each sequence's keys begin; 0: at row 0
+    int ends; // 1: k_end says where each sequence's keys end; 0: at row k_len
+    int appended; // rows that this call adds at k_end
+    int page_size; // rows of a page of K and V; 0: no block table
+    int pages; // that K and V have
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
     int kv_heads; // KV heads
@@ -129,30 +135,57 @@ struct Floats {
     float softcap; // scores become softcap * tanh(score / softcap); 0: off
 };
 
+// Where a sequence's keys lie, kept within K and V whatever the buffers say.
+inline int first_key(int sequence, constant Ints& n, device const int* k_begin)
+{
+    return n.begins == 0 ? 0 : clamp(k_begin[sequence], 0, n.k_len);
+}
+
+inline int end_of_keys(int sequence, constant Ints& n, device const int* k_end)
+{
+    return n.ends == 0 ? n.k_len : min(clamp(k_end[sequence], 0, n.k_len) + n.appended, n.k_len);
+}
+
+// Elements from the start of K or V to a row.  A paged cache has a block table, of which `pages`
+// is the sequence's line; rows are counted over the sequence's pages.
+inline long row_offset(int row, device const int* pages, long page_stride, long row_stride, constant Ints& n)
+{
+    if (n.page_size == 0) {
+        return row * row_stride;
+    }
+    const int existing = min(row, n.k_len - 1); // a block may end beyond the last row
+    const int page_of_sequence = existing / n.page_size;
+    const int page = clamp(pages[page_of_sequence], 0, n.pages - 1);
+    return page * page_stride + (existing - page_of_sequence * n.page_size) * row_stride;
+}
+
 // A sequence's rows in Q and K.
 struct Sequence {
     int batch;   // the sequence's index
     int q_start; // its first query row; 0 unless packed
     int q_len;
-    int k_start;
+    int k_start; // row of its first key
     int k_len;
+    device const int* pages; // its line of the block table
 };
 
-// cu_seqlens[i], kept within the tensor whatever it says.
-inline int row_offset(device const int* cu_seqlens, int i, int total)
+// cu_seqlens_q[i], kept within the tensor whatever it says.
+inline int first_query(device const int* cu_seqlens_q, int i, constant Ints& n)
 {
-    return clamp(cu_seqlens[i], 0, total);
+    return clamp(cu_seqlens_q[i], 0, n.q_len);
 }
 
-inline Sequence find_sequence(int index, constant Ints& n, device const int* cu_seqlens_q, device const int* cu_seqlens_k)
+inline Sequence find_sequence(
+    int index, constant Ints& n, device const int* cu_seqlens_q, device const int* k_begin, device const int* k_end,
+    device const int* block_table)
 {
-    Sequence sequence = {index, 0, n.q_len, 0, n.k_len};
-    if (n.packed != 0) {
-        sequence.q_start = row_offset(cu_seqlens_q, index, n.q_len);
-        sequence.q_len = row_offset(cu_seqlens_q, index + 1, n.q_len) - sequence.q_start;
-        sequence.k_start = row_offset(cu_seqlens_k, index, n.k_len);
-        sequence.k_len = max(row_offset(cu_seqlens_k, index + 1, n.k_len) - sequence.k_start, 0);
-    }
+    Sequence sequence;
+    sequence.batch = index;
+    sequence.q_start = n.packed == 0 ? 0 : first_query(cu_seqlens_q, index, n);
+    sequence.q_len = n.packed == 0 ? n.q_len : first_query(cu_seqlens_q, index + 1, n) - sequence.q_start;
+    sequence.k_start = first_key(index, n, k_begin);
+    sequence.k_len = max(end_of_keys(index, n, k_end) - sequence.k_start, 0);
+    sequence.pages = block_table + index * n.table_stride;
     return sequence;
 }
 
@@ -263,39 +296,56 @@ inline void stage_queries(
     }
 }
 
-// sums = K Q^T over the chunks from `begin` to `end`; keys from `keys` on do not exist.
+// This lane's row of K in each fragment of a block of keys.
+struct KeyRows {
+    device const element* start[K_FRAGMENTS];
+    bool exists[K_FRAGMENTS];
+};
+
+inline KeyRows find_key_rows(
+    device const element* k, Sequence sequence, int key, int end, Place place, constant Ints& n)
+{
+    KeyRows rows;
+    UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+        const int row = key + c * FRAGMENT + place.row;
+        rows.start[c] = k + row_offset(sequence.k_start + row, sequence.pages, n.k_batch_stride, n.k_row_stride, n);
+        rows.exists[c] = row < end;
+    }
+    return rows;
+}
+
+// sums = K Q^T over the chunks from `begin` to `end`.
 inline void multiply_chunks(
-    thread FloatMatrix (&sums)[K_FRAGMENTS], int begin, int end, device const element* k, long stride, int keys,
-    threadgroup const element* q_block, Place place)
+    thread FloatMatrix (&sums)[K_FRAGMENTS], int begin, int end, KeyRows rows, threadgroup const element* q_block,
+    Place place)
 {
     UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
         sums[c] = make_filled_simdgroup_matrix<float, FRAGMENT, FRAGMENT>(0.0f);
     }
     UNROLL for (int chunk = begin; chunk < end; ++chunk) {
-        element4 rows[K_FRAGMENTS];
+        element4 vectors[K_FRAGMENTS];
         UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
-            const int key = c * FRAGMENT + place.row;
-            rows[c] = load_vector(k + key * stride, chunk * K_CHUNK + place.column / 2 * VECTOR, key < keys);
+            vectors[c] = load_vector(rows.start[c], chunk * K_CHUNK + place.column / 2 * VECTOR, rows.exists[c]);
         }
         UNROLL for (int half_chunk = 0; half_chunk < 2; ++half_chunk) {
             ElementMatrix queries;
             simdgroup_load(queries, q_block + (chunk * 2 + half_chunk) * FRAGMENT_ELEMENTS, FRAGMENT);
             UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
                 ElementMatrix columns;
-                columns.thread_elements()[0] = rows[c][half_chunk * 2];
-                columns.thread_elements()[1] = rows[c][half_chunk * 2 + 1];
+                columns.thread_elements()[0] = vectors[c][half_chunk * 2];
+                columns.thread_elements()[1] = vectors[c][half_chunk * 2 + 1];
                 simdgroup_multiply_accumulate(sums[c], columns, queries, sums[c]);
             }
         }
     }
 }
 
-// S^T = K Q^T.
+// S^T = K Q^T over a block of keys; from `end` on they do not exist.
 inline void multiply_keys_queries(
-    thread FloatMatrix (&scores)[K_FRAGMENTS], device const element* k, long stride, int keys,
-    threadgroup const element* q_block, Place place)
+    thread FloatMatrix (&scores)[K_FRAGMENTS], device const element* k, Sequence sequence, int key, int end,
+    threadgroup const element* q_block, Place place, constant Ints& n)
 {
-    multiply_chunks(scores, 0, K_CHUNKS, k, stride, keys, q_block, place);
+    multiply_chunks(scores, 0, K_CHUNKS, find_key_rows(k, sequence, key, end, place, n), q_block, place);
 }
 
 // Scores become base-2 logits; softcap acts on the natural ones.
@@ -397,17 +447,23 @@ inline void update_softmax(
     }
 }
 
-// O^T += V^T P^T; keys from `keys` on do not exist.
+// O^T += V^T P^T over a block of keys; from `end` on they do not exist.
 inline void add_weighted_values(
     thread FloatMatrix (&outputs)[O_FRAGMENTS], thread ElementMatrix (&weights)[K_FRAGMENTS],
-    device const element* v, long stride, int keys, Place place)
+    device const element* v, Sequence sequence, int key, int end, Place place, constant Ints& n)
 {
     UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
-        const int key = c * FRAGMENT + place.column;
+        device const element* rows[2];
+        bool exists[2];
+        UNROLL for (int i = 0; i < 2; ++i) {
+            const int row = key + c * FRAGMENT + place.column + i;
+            rows[i] = v + row_offset(sequence.k_start + row, sequence.pages, n.v_batch_stride, n.v_row_stride, n);
+            exists[i] = row < end;
+        }
         UNROLL for (int chunk = 0; chunk < V_CHUNKS; ++chunk) {
             const int column = chunk * V_CHUNK + place.row * VECTOR;
-            const element4 first = load_vector(v + key * stride, column, key < keys);
-            const element4 second = load_vector(v + (key + 1) * stride, column, key + 1 < keys);
+            const element4 first = load_vector(rows[0], column, exists[0]);
+            const element4 second = load_vector(rows[1], column, exists[1]);
             UNROLL for (int i = 0; i < VECTOR; ++i) {
                 ElementMatrix values;
                 values.thread_elements()[0] = first[i];
@@ -537,10 +593,12 @@ void decode_float16_d32_q8k32_causal(
     device float* partial_out [[buffer(5)]],
     device float* partial_lse [[buffer(6)]],
     device const int* cu_seqlens_q [[buffer(7)]],
-    device const int* cu_seqlens_k [[buffer(8)]],
-    device const float* alibi_slopes [[buffer(9)]],
-    constant Ints& n [[buffer(10)]],
-    constant Floats& f [[buffer(11)]],
+    device const int* k_begin [[buffer(8)]],
+    device const int* k_end [[buffer(9)]],
+    device const int* block_table [[buffer(10)]],
+    device const float* alibi_slopes [[buffer(11)]],
+    constant Ints& n [[buffer(12)]],
+    constant Floats& f [[buffer(13)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint3 groups [[threadgroups_per_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
@@ -552,7 +610,7 @@ void decode_float16_d32_q8k32_causal(
     threadgroup Shares shares[SIMDGROUPS];
 
     // Where this threadgroup works: one sequence, one KV head, one share of the keys.
-    const Sequence sequence = find_sequence(group.z, n, cu_seqlens_q, cu_seqlens_k);
+    const Sequence sequence = find_sequence(group.z, n, cu_seqlens_q, k_begin, k_end, block_table);
     const int kv_head = group.y % n.kv_heads;
     const int tiles = groups.y / n.kv_heads; // of the grid; longer sequences take more turns
     const bool split = is_split(sequence, n);
@@ -561,8 +619,9 @@ void decode_float16_d32_q8k32_causal(
     }
     const Place place = find_place(lane);
     q += sequence.batch * n.q_batch_stride + sequence.q_start * n.q_row_stride;
-    k += sequence.batch * n.k_batch_stride + sequence.k_start * n.k_row_stride + kv_head * n.k_head_stride;
-    v += sequence.batch * n.v_batch_stride + sequence.k_start * n.v_row_stride + kv_head * n.v_head_stride;
+    const int page = n.page_size == 0 ? sequence.batch : 0; // a padded batch has a page for each sequence
+    k += page * n.k_batch_stride + kv_head * n.k_head_stride;
+    v += page * n.v_batch_stride + kv_head * n.v_head_stride;
 
     FloatMatrix scores[K_FRAGMENTS];    // S^T: keys x rows
     ElementMatrix weights[K_FRAGMENTS]; // P^T
@@ -581,7 +640,7 @@ void decode_float16_d32_q8k32_causal(
         clear(outputs, softmax);
 
         for (int key = band.begin + int(simdgroup) * BLOCK_K; key < band.end; key += SIMDGROUPS * BLOCK_K) {
-            multiply_keys_queries(scores, k + key * n.k_row_stride, n.k_row_stride, band.end - key, q_block, place);
+            multiply_keys_queries(scores, k, sequence, key, band.end, q_block, place, n);
             scale_scores(scores, f);
             if (bias.slope[0] != 0.0f || bias.slope[1] != 0.0f) {
                 add_alibi(scores, bias, key, place);
@@ -590,7 +649,7 @@ void decode_float16_d32_q8k32_causal(
                 mask_scores(scores, sight, key, place);
             }
             update_softmax(weights, outputs, softmax, scores);
-            add_weighted_values(outputs, weights, v + key * n.v_row_stride, n.v_row_stride, band.end - key, place);
+            add_weighted_values(outputs, weights, v, sequence, key, band.end, place, n);
         }
 
         const Softmax all = merge_shares(shares, softmax, simdgroup, place);

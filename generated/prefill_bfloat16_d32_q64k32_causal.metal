@@ -94,11 +94,17 @@ struct Ints {
     long lse_head_stride; // lse: elements from one head to the next
     long alibi_batch_stride; // alibi_slopes: elements from one sequence to the next
     long alibi_head_stride; // alibi_slopes: elements from one head to the next
+    long table_stride; // block_table: from one sequence to the next
     int batch; // sequences
     int q_len; // query rows of each sequence; packed: of all together
-    int k_len; // keys of each sequence; packed: of all together
-    int packed; // 1: cu_seqlens say where each sequence lies
+    int k_len; // rows of K that each sequence may have; packed: of all together
+    int packed; // 1: cu_seqlens_q says where each sequence's queries lie
     int group; // query heads that share one KV head
+    int begins; // 1: k_begin says where each sequence's keys begin; 0: at row 0
+    int ends; // 1: k_end says where each sequence's keys end; 0: at row k_len
+    int appended; // rows that this call adds at k_end
+    int page_size; // rows of a page of K and V; 0: no block table
+    int pages; // that K and V have
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
     int least_queries; // packed: shorter sequences are left to decode
@@ -109,27 +115,53 @@ struct Floats {
     float softcap; // scores become softcap * tanh(score / softcap); 0: off
 };
 
+// Where a sequence's keys lie, kept within K and V whatever the buffers say.
+inline int first_key(int sequence, constant Ints& n, device const int* k_begin)
+{
+    return n.begins == 0 ? 0 : clamp(k_begin[sequence], 0, n.k_len);
+}
+
+inline int end_of_keys(int sequence, constant Ints& n, device const int* k_end)
+{
+    return n.ends == 0 ? n.k_len : min(clamp(k_end[sequence], 0, n.k_len) + n.appended, n.k_len);
+}
+
+// Elements from the start of K or V to a row.  A paged cache has a block table, of which `pages`
+// is the sequence's line; rows are counted over the sequence's pages.
+inline long row_offset(int row, device const int* pages, long page_stride, long row_stride, constant Ints& n)
+{
+    if (n.page_size == 0) {
+        return row * row_stride;
+    }
+    const int existing = min(row, n.k_len - 1); // a block may end beyond the last row
+    const int page_of_sequence = existing / n.page_size;
+    const int page = clamp(pages[page_of_sequence], 0, n.pages - 1);
+    return page * page_stride + (existing - page_of_sequence * n.page_size) * row_stride;
+}
+
 // A threadgroup's query rows and the sequence they belong to.
 struct Tile {
     int batch;   // the sequence's index
     int q_start; // the sequence's first query row; 0 unless packed
     int q_len;   // query rows of the sequence
-    int k_start;
+    int k_start; // row of the sequence's first key
     int k_len;
     int row; // the tile's first query row within the sequence
+    device const int* pages; // the sequence's line of the block table
 };
 
-// cu_seqlens[i], kept within the tensor whatever it says.
-inline int row_offset(device const int* cu_seqlens, int i, int total)
+// cu_seqlens_q[i], kept within the tensor whatever it says.
+inline int first_query(device const int* cu_seqlens_q, int i, constant Ints& n)
 {
-    return clamp(cu_seqlens[i], 0, total);
+    return clamp(cu_seqlens_q[i], 0, n.q_len);
 }
 
 // Padded batches take batch from the grid.  In a packed batch, sequence b owns the tiles from
 // q_start(b) / BLOCK_Q + b up to the next one's: enough for its rows wherever they start, so the
 // grid needs no sequence's length, and b is found by bisection.
 inline Tile find_tile(
-    uint3 group, uint3 groups, constant Ints& n, device const int* cu_seqlens_q, device const int* cu_seqlens_k)
+    uint3 group, uint3 groups, constant Ints& n, device const int* cu_seqlens_q, device const int* k_begin,
+    device const int* k_end, device const int* block_table)
 {
     const int index = groups.x - 1 - group.x; // the last rows see most keys: start them first
     Tile tile;
@@ -137,27 +169,26 @@ inline Tile find_tile(
         tile.batch = group.z;
         tile.q_start = 0;
         tile.q_len = n.q_len;
-        tile.k_start = 0;
-        tile.k_len = n.k_len;
         tile.row = index * BLOCK_Q;
-        return tile;
-    }
-    int sequence = 0;
-    int end = n.batch;
-    while (end - sequence > 1) {
-        const int middle = (sequence + end) / 2;
-        if (row_offset(cu_seqlens_q, middle, n.q_len) / BLOCK_Q + middle <= index) {
-            sequence = middle;
-        } else {
-            end = middle;
+    } else {
+        int sequence = 0;
+        int end = n.batch;
+        while (end - sequence > 1) {
+            const int middle = (sequence + end) / 2;
+            if (first_query(cu_seqlens_q, middle, n) / BLOCK_Q + middle <= index) {
+                sequence = middle;
+            } else {
+                end = middle;
+            }
         }
+        tile.batch = sequence; // the batch strides of packed tensors are 0
+        tile.q_start = first_query(cu_seqlens_q, sequence, n);
+        tile.q_len = first_query(cu_seqlens_q, sequence + 1, n) - tile.q_start;
+        tile.row = (index - tile.q_start / BLOCK_Q - sequence) * BLOCK_Q;
     }
-    tile.batch = sequence; // the batch strides of packed tensors are 0
-    tile.q_start = row_offset(cu_seqlens_q, sequence, n.q_len);
-    tile.q_len = row_offset(cu_seqlens_q, sequence + 1, n.q_len) - tile.q_start;
-    tile.k_start = row_offset(cu_seqlens_k, sequence, n.k_len);
-    tile.k_len = max(row_offset(cu_seqlens_k, sequence + 1, n.k_len) - tile.k_start, 0);
-    tile.row = (index - tile.q_start / BLOCK_Q - sequence) * BLOCK_Q;
+    tile.k_start = first_key(tile.batch, n, k_begin);
+    tile.k_len = max(end_of_keys(tile.batch, n, k_end) - tile.k_start, 0);
+    tile.pages = block_table + tile.batch * n.table_stride;
     return tile;
 }
 
@@ -218,15 +249,18 @@ inline void load_queries(
 }
 
 // Device memory to threadgroup memory: one block of K or V; rows past the end are 0.
-inline void stage_rows(threadgroup element* block, device const element* source, long stride, int rows, uint thread_index)
+inline void stage_rows(
+    threadgroup element* block, device const element* source, Tile tile, int key, long page_stride, long row_stride,
+    constant Ints& n, uint thread_index)
 {
     constexpr int VECTORS = HEAD_DIM / 4; // per row
     for (int i = thread_index; i < BLOCK_K * VECTORS; i += THREADS) {
         const int row = i / VECTORS;
         const int column = i % VECTORS * 4;
         element4 value = element4(0);
-        if (row < rows) {
-            value = element4(*(device const packed_element4*)(source + row * stride + column));
+        if (key + row < tile.k_len) {
+            const long offset = row_offset(tile.k_start + key + row, tile.pages, page_stride, row_stride, n);
+            value = element4(*(device const packed_element4*)(source + offset + column));
         }
         *(threadgroup element4*)(block + row * STAGED_STRIDE + column) = value;
     }
@@ -403,10 +437,12 @@ void prefill_bfloat16_d32_q64k32_causal(
     device element* out [[buffer(3)]],
     device float* lse [[buffer(4)]],
     device const int* cu_seqlens_q [[buffer(5)]],
-    device const int* cu_seqlens_k [[buffer(6)]],
-    device const float* alibi_slopes [[buffer(7)]],
-    constant Ints& n [[buffer(8)]],
-    constant Floats& f [[buffer(9)]],
+    device const int* k_begin [[buffer(6)]],
+    device const int* k_end [[buffer(7)]],
+    device const int* block_table [[buffer(8)]],
+    device const float* alibi_slopes [[buffer(9)]],
+    constant Ints& n [[buffer(10)]],
+    constant Floats& f [[buffer(11)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint3 groups [[threadgroups_per_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
@@ -417,7 +453,7 @@ void prefill_bfloat16_d32_q64k32_causal(
     threadgroup element v_block[BLOCK_K * STAGED_STRIDE];
 
     // Where this threadgroup works: a tile of one sequence's query rows, one head.
-    const Tile tile = find_tile(group, groups, n, cu_seqlens_q, cu_seqlens_k);
+    const Tile tile = find_tile(group, groups, n, cu_seqlens_q, k_begin, k_end, block_table);
     if (tile.row < 0 || tile.row >= tile.q_len || tile.q_len < n.least_queries) {
         return; // a ragged batch has at most one empty tile per sequence and head
     }
@@ -428,8 +464,9 @@ void prefill_bfloat16_d32_q64k32_causal(
     const Place place = find_place(simdgroup, lane);
 
     q += tile.batch * n.q_batch_stride + (tile.q_start + tile.row) * n.q_row_stride + head * n.q_head_stride;
-    k += tile.batch * n.k_batch_stride + tile.k_start * n.k_row_stride + kv_head * n.k_head_stride;
-    v += tile.batch * n.v_batch_stride + tile.k_start * n.v_row_stride + kv_head * n.v_head_stride;
+    const int page = n.page_size == 0 ? tile.batch : 0; // a padded batch has a page for each sequence
+    k += page * n.k_batch_stride + kv_head * n.k_head_stride;
+    v += page * n.v_batch_stride + kv_head * n.v_head_stride;
     out += tile.batch * n.out_batch_stride + (tile.q_start + tile.row) * n.out_row_stride + head * n.out_head_stride;
     lse += tile.batch * n.lse_batch_stride + head * n.lse_head_stride + tile.q_start + tile.row;
 
@@ -446,8 +483,8 @@ void prefill_bfloat16_d32_q64k32_causal(
 
     for (int key = band.begin; key < band.end; key += BLOCK_K) {
         threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
-        stage_rows(k_block, k + key * n.k_row_stride, n.k_row_stride, tile.k_len - key, thread_index);
-        stage_rows(v_block, v + key * n.v_row_stride, n.v_row_stride, tile.k_len - key, thread_index);
+        stage_rows(k_block, k, tile, key, n.k_batch_stride, n.k_row_stride, n, thread_index);
+        stage_rows(v_block, v, tile, key, n.v_batch_stride, n.v_row_stride, n, thread_index);
         threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
         multiply_queries_keys(scores, queries, k_block);

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 
+from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES
 
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
@@ -46,8 +47,8 @@ def manifest() -> tuple[Variant, ...]:
 
 
 def attention_variants() -> tuple[Variant, ...]:
-    """Those that compute attention, rather than combine what others computed."""
-    return tuple(v for v in manifest() if v.family != "combine")
+    """Those that compute attention, rather than work before or after those that do."""
+    return tuple(v for v in manifest() if v.family in ("prefill", "decode"))
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,12 @@ class Case:
     layout: str = "contiguous"  # of q, k, v and out: see LAYOUTS
     mixed: bool = False  # each sequence by the family that suits it, not all by the variant's
     splits: int = 1  # shares that decoding divides the keys into
+    cache: bool = False  # padded queries; the keys lie in a cache that has more room than they need
+    page_size: int = 0  # rows of a page of the cache; 0: no pages
+    leftpad: int = 0  # rows before the keys of the first sequence; each has one more than the last
+    appended: int = 0  # of each sequence's keys, those that the call itself adds
+    rotary_dim: int = 0  # elements of a row that are rotated; 0: none
+    interleaved: bool = True  # pairs are neighbours
     nan_in: str = ""  # put one NaN into the last row of this tensor
 
     def __post_init__(self) -> None:
@@ -80,8 +87,12 @@ class Case:
             raise ValueError(f"layout is {self.layout!r}: must be one of {sorted(LAYOUTS)}")
         if len(self.q_lens) != len(self.k_lens):
             raise ValueError(f"{len(self.q_lens)} q_lens, {len(self.k_lens)} k_lens: must agree")
-        if not self.packed and len({*zip(self.q_lens, self.k_lens)}) != 1:
-            raise ValueError("a padded batch has sequences of one length")
+        if not self.packed and len({*self.q_lens}) != 1:
+            raise ValueError("a padded batch has queries of one length")
+        if not (self.packed or self.cache) and len({*self.k_lens}) != 1:
+            raise ValueError("a padded batch without a cache has keys of one length")
+        if self.packed and (self.cache or self.leftpad or self.appended):
+            raise ValueError("a cache's queries are padded; packed ones may have pages")
 
     def layout_of(self, tensor: str) -> str:
         """How q, k, v or out lies in memory."""
@@ -106,8 +117,11 @@ MASK_OPTIONS = {
 
 def cases(variant: Variant) -> Iterator[Case]:
     """The cases of one variant."""
-    found = (*everywhere(variant), *of_mask(variant), *of_sinks(variant))
-    if variant.family != "prefill":
+    if variant.family == "append":
+        found = tuple(appending(variant))
+    else:
+        found = (*everywhere(variant), *cached(variant), *of_mask(variant), *of_sinks(variant))
+    if variant.family in ("decode", "combine"):
         found = tuple(divided(variant, found))
     for case in found:
         if case.causal or case.window_size != (-1, -1):
@@ -202,6 +216,53 @@ def everywhere(variant: Variant) -> Iterator[Case]:
     # The NaN is in the last sequence, whose one query sees every key; the first stays finite.
     for tensor in ("q", "k", "v"):
         yield Case(f"NaN in {tensor}", (19, 1), (23, 30), 2, 2, nan_in=tensor)
+
+
+def cached(variant: Variant) -> Iterator[Case]:
+    """Keys in a cache: with room to spare, to the right of padding, in pages."""
+    q, k = variant.block_q, variant.block_k
+    lengths = (2 * k + 3, 0, 1, q + k)
+    yield Case("cache", (3,) * 4, lengths, 4, 2, packed=False, cache=True, layout="sliced")
+    yield Case(
+        "cache, left padding", (q + 1,) * 4, lengths, 2, 1, packed=False, cache=True, leftpad=3
+    )
+    yield Case(
+        "pages", (2,) * 4, lengths, 4, 2, packed=False, cache=True, page_size=LEAST_PAGE, leftpad=1
+    )
+    q_lens, k_lens = (q + 3, 1, 0, 7), (q + k + 5, 2 * LEAST_PAGE, 9, LEAST_PAGE - 1)
+    yield Case("packed queries, pages", q_lens, k_lens, 2, 1, page_size=LEAST_PAGE + 3)
+    yield Case("page wider than a block", q_lens, k_lens, page_size=q + k, layout="transposed")
+
+
+def appending(variant: Variant) -> Iterator[Case]:
+    """Rows that are added to a cache before it is attended to."""
+
+    def grown(name: str, q_len: int, k_lens: tuple[int, ...], appended: int) -> Case:
+        q_lens = (q_len,) * len(k_lens)
+        return Case(name, q_lens, k_lens, 4, 2, packed=False, cache=True, appended=appended)
+
+    yield replace(grown("append", 1, (1, 30, 17), 1), causal=True)
+    yield replace(grown("append to pages", 5, (5, 37, 18), 5), page_size=LEAST_PAGE)
+    yield replace(grown("append more than queries", 2, (40, 9), 9), leftpad=2)
+    whole = variant.head_dim // ROTARY_STEP * ROTARY_STEP
+    for interleaved in (True, False):
+        pairs = "neighbours" if interleaved else "halves"
+        case = replace(
+            grown(f"rotate {pairs}", 3, (30, 9), 3),
+            rotary_dim=ROTARY_STEP,
+            interleaved=interleaved,
+            causal=True,
+        )
+        yield case
+        yield replace(case, name=f"rotate {pairs}, all", rotary_dim=whole, causal=False)
+        yield replace(
+            grown(f"rotate {pairs}, pages, window", 20, (35, 20), 20),
+            rotary_dim=whole,
+            interleaved=interleaved,
+            window_size=(9, 0),
+            page_size=LEAST_PAGE,
+            leftpad=4,
+        )
 
 
 def of_mask(variant: Variant) -> Iterator[Case]:

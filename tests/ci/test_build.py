@@ -153,7 +153,7 @@ def test_the_seed_rows_pass_through_the_loaded_build(
     inputs = parity.prepare(case, head_dim, getattr(torch, dtype), "sinks" in mode, "cpu")
     tensors = inputs.tensors
     out, lse, *_ = loaded.flash_attn_varlen_func(
-        *(tensors[name] for name in ("q", "k", "v", "cu_seqlens_q", "cu_seqlens_k")),
+        *(tensors[name] for name in ("q", "k", "v", "cu_seqlens_q", "k_begin")),
         max(case.q_lens),
         max(case.k_lens),
         window_size=case.window_size,

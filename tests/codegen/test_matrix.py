@@ -29,7 +29,12 @@ def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "112 | 4 8 16 | 2 8 16 | 4 32 | 4 16\n"
     monkeypatch.setattr("codegen.matrix.TILES", parse(tiles.TABLE.rstrip() + "\n" + line))
     added = [v for v in matrix() if v.head_dim == 112]
-    assert Counter(v.family for v in added) == {"prefill": 18, "decode": 18, "combine": 3}
+    assert Counter(v.family for v in added) == {
+        "prefill": 18,
+        "decode": 18,
+        "combine": 3,
+        "append": 3,
+    }
     prefill = [v for v in added if v.family == "prefill"]
     assert {v.tile.block_q for v in prefill if v.dtype == "float32"} == {16}
 

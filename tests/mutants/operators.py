@@ -176,7 +176,7 @@ OPERATORS = (
         (
             *words(("tile.q_len", "tile.k_len"), ("tile.q_start", "tile.k_start")),
             *words(("n.q_len", "n.k_len"), ("n.window_left", "n.window_right")),
-            *words(("cu_seqlens_q", "cu_seqlens_k"), ("sequence", "middle")),
+            *words(("k_begin", "k_end"), ("sequence", "middle")),
             *words(("first_diagonal", "last_diagonal"), ("head", "kv_head"), ("begin", "end")),
             *words(("band.begin", "band.inner_begin"), ("band.end", "band.inner_end")),
             *words(("tile.row", "tile.q_start"), ("k_block", "v_block"), ("k", "v")),
@@ -349,13 +349,13 @@ BY_HAND = (
     ByHand(
         "staged rows are read as aligned vectors",
         PARTS + "load.metal.j2",
-        "element4(*(device const packed_element4*)(source + row * stride + column))",
-        "*(device const element4*)(source + row * stride + column)",
+        "element4(*(device const packed_element4*)(source + offset + column))",
+        "*(device const element4*)(source + offset + column)",
     ),
     ByHand(
         "cu_seqlens are trusted",
         PARTS + "sequence.metal.j2",
-        "clamp(cu_seqlens[i], 0, total)",
-        "cu_seqlens[i]",
+        "clamp(cu_seqlens_q[i], 0, n.q_len)",
+        "cu_seqlens_q[i]",
     ),
 )

@@ -47,6 +47,39 @@ def into(**changes: Any) -> None:
     package.flash_attention_varlen(**{"out": zeros(5, 4, 32), **call, **changes})
 
 
+def cached(**changes: Any) -> None:
+    """A call of flash_attn_with_kvcache that is right but for the changes; it changes no cache."""
+    call = {
+        "q": zeros(2, 1, 4, 32),
+        "k_cache": zeros(2, 40, 2, 32),
+        "v_cache": zeros(2, 40, 2, 32),
+        **changes,
+    }
+    caches = [call[name] for name in ("k_cache", "v_cache")]
+    before = [cache.clone() for cache in caches]
+    try:
+        package.flash_attn_with_kvcache(**call)
+    finally:
+        assert all(map(torch.equal, caches, before))
+
+
+def paged(**changes: Any) -> None:
+    """The same, of a paged cache."""
+    pages = {"k_cache": zeros(7, 16, 2, 32), "v_cache": zeros(7, 16, 2, 32)}
+    cached(**{**pages, "block_table": torch.zeros(2, 3, dtype=torch.int32), **changes})
+
+
+def grown(**changes: Any) -> None:
+    """The same, with a new row for each sequence: only a wrong one leaves the cache unchanged."""
+    new = {"k": torch.ones(2, 1, 2, 32), "v": torch.ones(2, 1, 2, 32), "cache_seqlens": 3}
+    cached(**{**new, **changes})
+
+
+def turned(**changes: Any) -> None:
+    """The same, with rotary positions."""
+    grown(**{"rotary_cos": zeros(40, 8), "rotary_sin": zeros(40, 8), **changes})
+
+
 HEAD_DIMS = "[32, 64, 72, 80, 96, 128, 192, 256]"
 
 WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
@@ -165,12 +198,137 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         ValueError,
         "max_seqlen_q has shape (2,): must be of",
     ),
+    # a cache
+    (cached, {"k_cache": zeros(3, 40, 2, 32)}, ValueError, "v_cache has shape (2, 40, 2, 32) and"),
+    (
+        cached,
+        {"k_cache": zeros(3, 40, 2, 32), "v_cache": zeros(3, 40, 2, 32)},
+        ValueError,
+        "k_cache has batch 3 and q 2: must be the same",
+    ),
+    (cached, {"k_cache": zeros(40, 2, 32)}, ValueError, "k_cache has shape (40, 2, 32): must be"),
+    (cached, {"cache_seqlens": 41}, ValueError, "cache_seqlens is 41: must be from 0 to 40"),
+    (cached, {"cache_seqlens": -1}, ValueError, "cache_seqlens is -1: must be from 0 to 40"),
+    (cached, {"cache_seqlens": 2.5}, TypeError, "cache_seqlens is 2.5: must be a torch.Tensor"),
+    (cached, {"cache_seqlens": zeros(2)}, TypeError, "cache_seqlens is torch.float32: must be"),
+    (cached, {"cache_seqlens": offsets(1)}, ValueError, "cache_seqlens has shape (1,): must be"),
+    (
+        cached,
+        {"cache_seqlens": offsets(1, 2, device="meta")},
+        ValueError,
+        "cache_seqlens is on meta and the query on cpu",
+    ),
+    (cached, {"cache_batch_idx": offsets(1)}, ValueError, "cache_batch_idx has shape (1,): must"),
+    (cached, {"cache_leftpad": zeros(2)}, TypeError, "cache_leftpad is torch.float32: must be"),
+    (
+        paged,
+        {"cache_batch_idx": offsets(0, 1)},
+        ValueError,
+        "cache_batch_idx and block_table are both given: must be one or none",
+    ),
+    (paged, {"block_table": offsets(0, 1)}, ValueError, "block_table has shape (2,): must be"),
+    (paged, {"block_table": zeros(2, 3)}, TypeError, "block_table is torch.float32: must be"),
+    (
+        paged,
+        {"block_table": torch.zeros(2, 0, dtype=torch.int32)},
+        ValueError,
+        "block_table has shape (2, 0): must be (batch, pages of a sequence), here (2, at least 1)",
+    ),
+    (
+        paged,
+        {"k_cache": zeros(7, 8, 2, 32), "v_cache": zeros(7, 8, 2, 32)},
+        ValueError,
+        "page_size 8: must be at least 16",
+    ),
+    (
+        paged,
+        {"k_cache": zeros(0, 16, 2, 32), "v_cache": zeros(0, 16, 2, 32)},
+        ValueError,
+        "must have at least 1 page",
+    ),
+    (paged, {"cache_seqlens": 49}, ValueError, "cache_seqlens is 49: must be from 0 to 48"),
+    (packed, {"block_table": offsets(0, 1)}, ValueError, "k has shape (7, 2, 32): must be (pages"),
     (
         packed,
-        {"block_table": offsets(0, 1)},
-        NotImplementedError,
-        "block_table: a paged KV cache is not supported yet; must be None",
+        {
+            "k": zeros(4, 16, 2, 32),
+            "v": zeros(4, 16, 2, 32),
+            "block_table": torch.zeros(3, 2, dtype=torch.int32),
+        },
+        ValueError,
+        "block_table has shape (3, 2): must be (batch, pages of a sequence), here (2, at least 1)",
     ),
+    # what is appended to it
+    (
+        cached,
+        {"k": zeros(2, 1, 2, 32)},
+        ValueError,
+        "and v is None: must both be given, or neither",
+    ),
+    (cached, {"v": zeros(2, 1, 2, 32)}, ValueError, "k is None and v is a Tensor: must both"),
+    (grown, {"cache_seqlens": None}, ValueError, "cache_seqlens is None: must be given with k"),
+    (grown, {"cache_seqlens": 40}, ValueError, "k has 1 rows: the cache has room for at most 0"),
+    (
+        grown,
+        {"k": zeros(2, 38, 2, 32), "v": zeros(2, 38, 2, 32)},
+        ValueError,
+        "k has 38 rows: the cache has room for at most 37 more",
+    ),
+    (
+        grown,
+        {"k": zeros(2, 1, 4, 32)},
+        ValueError,
+        "k has shape (2, 1, 4, 32): must be (batch, new",
+    ),
+    (
+        grown,
+        {"v": zeros(2, 3, 2, 32)},
+        ValueError,
+        "v has shape (2, 3, 2, 32): must be (batch, new",
+    ),
+    (grown, {"k": zeros(2)}, ValueError, "k has shape (2,): must be (batch, new_len, kv_heads"),
+    (grown, {"v": zeros(2, 1, 2, 32, dtype=F16)}, TypeError, "v is torch.float16: must be"),
+    (
+        grown,
+        {"k_cache": zeros(2, 40, 2, 64)[..., ::2]},
+        ValueError,
+        "k_cache has strides (5120, 128, 64, 2): the last must be 1 to append to it",
+    ),
+    (
+        grown,
+        {"v_cache": zeros(1, 40, 2, 32).expand(2, -1, -1, -1)},
+        ValueError,
+        "v_cache has strides (0, 64, 32, 1): its elements must not overlap",
+    ),
+    (cached, {"rotary_cos": zeros(40, 8)}, ValueError, "rotary_cos is given and k is not: must"),
+    (turned, {"rotary_sin": None}, TypeError, "rotary_sin is None: must be a torch.Tensor"),
+    (turned, {"rotary_cos": None}, TypeError, "rotary_cos is None: must be a torch.Tensor"),
+    (turned, {"rotary_cos": zeros(40, 8, dtype=F16)}, TypeError, "rotary_cos is torch.float16"),
+    (turned, {"rotary_cos": zeros(40)}, ValueError, "rotary_cos has shape (40,): must be (pos"),
+    (turned, {"rotary_sin": zeros(41, 8)}, ValueError, "rotary_sin has shape (41, 8) and rotary"),
+    (
+        turned,
+        {"rotary_cos": zeros(40, 12), "rotary_sin": zeros(40, 12)},
+        ValueError,
+        "rotary_cos has shape (40, 12), a rotary_dim of 24: must be a multiple of 16 up to",
+    ),
+    (
+        turned,
+        {"rotary_cos": zeros(40, 24), "rotary_sin": zeros(40, 24)},
+        ValueError,
+        "a rotary_dim of 48: must be a multiple of 16 up to head_dim, 32",
+    ),
+    (
+        turned,
+        {"rotary_cos": zeros(39, 8), "rotary_sin": zeros(39, 8)},
+        ValueError,
+        "rotary_cos has 39 positions: must be at least the cache's rows, 40",
+    ),
+    (cached, {"rotary_interleaved": 1}, TypeError, "rotary_interleaved is 1: must be a bool"),
+    (cached, {"num_splits": 1.0}, TypeError, "num_splits is 1.0: must be an int"),
+    (cached, {"num_splits": -1}, ValueError, "num_splits is -1: must be from 0 (choose) to 128"),
+    (cached, {"num_splits": 129}, ValueError, "num_splits is 129: must be from 0 (choose) to 128"),
+    (cached, {"window_size": (-2, 0)}, ValueError, "window_size is (-2, 0): must be (left, right)"),
     # options
     (padded, {"dropout_p": 0.1}, NotImplementedError, "dropout_p is 0.1: must be 0.  Dropout is"),
     (packed, {"dropout_p": -0.1}, ValueError, "dropout_p is -0.1: must be 0"),
@@ -256,9 +414,15 @@ def test_a_wrong_call_is_refused(
     assert type(caught.value) is error
 
 
-@pytest.mark.parametrize("call", [padded, packed, into])
+@pytest.mark.parametrize("call", [padded, packed, into, cached, paged])
 def test_the_call_is_right_but_for_the_change(call: Any) -> None:
     call()
+
+
+@pytest.mark.parametrize("call", [grown, turned])
+def test_the_appending_call_is_right_but_for_the_change(call: Any) -> None:
+    with pytest.raises(AssertionError):  # the cache did change
+        call()
 
 
 def test_there_are_enough() -> None:

@@ -244,6 +244,13 @@ SIGNATURES = {
         "q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, "
         f"{FLASH_ATTN}, block_table=None, s_aux=None"
     ),
+    "flash_attn_with_kvcache": (
+        "q, k_cache, v_cache, k=None, v=None, rotary_cos=None, rotary_sin=None, "
+        "cache_seqlens=None, cache_batch_idx=None, cache_leftpad=None, block_table=None, "
+        "softmax_scale=None, causal=False, window_size=(-1, -1), softcap=0.0, "
+        "rotary_interleaved=True, alibi_slopes=None, num_splits=0, return_softmax_lse=False, "
+        "s_aux=None"
+    ),
     "flash_attention_varlen": (
         "out, query, key, value, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, "
         "do_causal=False, scale=None, softcapping=1.0, s_aux=None, window_size=(-1, -1)"
@@ -378,7 +385,10 @@ def test_without_the_clamp_stray_accesses_are_found(
 ) -> None:
     def without_clamp(name: str) -> emulator.Kernel:
         source = launchers.shader_path(name).read_text()
-        believed = source.replace("clamp(cu_seqlens[i], 0, total)", "cu_seqlens[i]")
+        believed = source.replace("clamp(cu_seqlens_q[i], 0, n.q_len)", "cu_seqlens_q[i]")
+        believed = believed.replace("clamp(k_begin[sequence], 0, n.k_len)", "k_begin[sequence]")
+        believed = believed.replace("n.appended, n.k_len)", "n.appended, 1 << 30)")
+        believed = believed.replace("clamp(k_end[sequence], 0, n.k_len)", "k_end[sequence]")
         assert believed != source
         return emulator.compile(believed).function(name)
 

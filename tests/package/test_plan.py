@@ -19,7 +19,7 @@ from metal_flash_sdpa.plan import (
     plan_prefill,
 )
 
-from tests.cases import Variant, manifest
+from tests.cases import Variant, attention_variants
 
 BASE = Request(
     dtype="float16",
@@ -65,9 +65,7 @@ def test_masks(causal: bool, window_size: tuple[int, int], expected: tuple[str, 
     assert band(causal, window_size) == expected
 
 
-@pytest.mark.parametrize(
-    "variant", [v for v in manifest() if v.family != "combine"], ids=lambda v: v.name
-)
+@pytest.mark.parametrize("variant", attention_variants(), ids=lambda v: v.name)
 def test_every_variant_is_picked_by_its_own_request(variant: Variant) -> None:
     window = {"full": (-1, -1), "causal": (-1, 0), "window": (4, 4)}[variant.mask]
     request = BASE._replace(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from metal_flash_sdpa.launchers import emulator
 from metal_flash_sdpa.plan import (
+    Append,
     LaunchPlan,
     Plan,
     Request,
     lse_shape,
     plan,
+    plan_append,
     plan_decode,
     plan_prefill,
 )
@@ -23,6 +25,7 @@ from torch import Tensor
 
 from tests.cases import Case, Variant
 from tests.parity.arena import Arena, offsets
+from tests.parity.cache import Cache, wrong_rows
 from tests.reference import (
     Error,
     Options,
@@ -73,7 +76,7 @@ class Inputs:
     options: Options
     arenas: dict[str, Arena]
     tensors: dict[str, Tensor]
-    sequences: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    append: Append | None = None
 
 
 def flat(shape: Sequence[int], device: str) -> Arena:
@@ -85,23 +88,33 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
     """Draw a case's values and lay its tensors out."""
     generator = torch.Generator().manual_seed(zlib.crc32(case.name.encode()))
     batch, heads, kv_heads = len(case.q_lens), case.heads, case.kv_heads
-    if case.packed:
-        shapes = {"q": (1, sum(case.q_lens), heads), "k": (1, sum(case.k_lens), kv_heads)}
-    else:
-        shapes = {"q": (batch, case.q_lens[0], heads), "k": (batch, case.k_lens[0], kv_heads)}
+    cache = Cache.of(case)
+    q_rows = (1, sum(case.q_lens)) if case.packed else (batch, case.q_lens[0])
+    k_rows = (1, sum(case.k_lens)) if case.packed else (batch, case.k_lens[0])
+    if cache is not None:
+        k_rows = cache.shape
+    shapes = {"q": (*q_rows, heads), "k": (*k_rows, kv_heads)}
     shapes["v"], shapes["out"] = shapes["k"], shapes["q"]
+    if case.appended:
+        shapes |= dict.fromkeys(("new_k", "new_v"), (batch, case.appended, kv_heads))
+    if case.rotary_dim:
+        shapes["rotated_q"] = shapes["q"]
 
-    arenas = {
-        name: Arena((*shape, head_dim), dtype, case.layout_of(name), device, case.packed)
-        for name, shape in shapes.items()
-    }
+    arenas = {}
+    for name, shape in shapes.items():
+        packed = case.packed and not (cache is not None and name in "kv")
+        arenas[name] = Arena((*shape, head_dim), dtype, case.layout_of(name), device, packed)
     spread = {"q": case.score_std**0.5, "k": case.score_std**0.5, "v": case.value_std}
+    if case.appended:
+        spread |= {"new_k": spread["k"], "new_v": spread["v"]}
     for name, std in spread.items():
         values = torch.randn(arenas[name].view.shape, generator=generator) * std
         if name == "v":
             values += case.value_mean
         if case.nan_in == name:
             values.view(-1, values.shape[-2], head_dim)[-1, 0, head_dim // 2] = torch.nan
+        if cache is not None and name in "kv":
+            values[~cache.used(appended=False)] = torch.nan
         arenas[name].fill(values)
 
     slopes = alibi_slopes(case, device)
@@ -125,21 +138,41 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
         softcap=case.softcap,
         sinks=sinks,
         alibi_strides=alibi_strides(slopes),
+        begins=case.packed,
+        ends=case.packed,
     )
-    shape = lse_shape(arenas["q"].view.shape)
-    lse = arenas["lse"] = flat(shape, device)
+    if cache is not None:
+        request = cache.described(request)
+    of_lse = lse_shape(arenas["q"].view.shape)
+    lse = arenas["lse"] = flat(of_lse, device)
     tensors = {name: arena.view for name, arena in arenas.items()}
-    tensors["lse"] = lse.view.view(shape)
+    tensors["lse"] = lse.view.view(of_lse)
     if case.packed:
         tensors["cu_seqlens_q"] = offsets(case.q_lens).to(device)
-        tensors["cu_seqlens_k"] = offsets(case.k_lens).to(device)
+        tensors["k_begin"] = offsets(case.k_lens).to(device)
+        tensors["k_end"] = tensors["k_begin"][1:]
+    if cache is not None:
+        tensors |= {name: tensor.to(device) for name, tensor in cache.tensors().items()}
+    append = None
+    if case.appended:
+        append = Append(arenas["new_k"].strides, arenas["new_v"].strides)
+        if case.rotary_dim:
+            angles = torch.rand(request.k_len, case.rotary_dim // 2, generator=generator) * math.tau
+            tensors["rotary_cos"] = angles.cos().to(dtype).to(device)
+            tensors["rotary_sin"] = angles.sin().to(dtype).to(device)
+            append = append._replace(
+                rotated_q_strides=arenas["rotated_q"].strides,
+                rotary_dim=case.rotary_dim,
+                rotary_rows=request.k_len,
+                interleaved=case.interleaved,
+            )
     if sinks:
         repeats = -(-heads // len(case.sinks))
         tensors["sinks"] = torch.tensor((case.sinks * repeats)[:heads]).to(device)
     if slopes is not None:
         tensors["alibi_slopes"] = slopes
     options = Options(scale, case.causal, case.window_size, case.softcap)
-    return Inputs(request, options, arenas, tensors)
+    return Inputs(request, options, arenas, tensors, append)
 
 
 def alibi_slopes(case: Case, device: str) -> Tensor | None:
@@ -167,15 +200,19 @@ def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tens
     And, if the case has any, slopes (heads,).
     """
     q_start = k_start = 0
+    cache = Cache.of(case)
     for b, (q_len, k_len) in enumerate(zip(case.q_lens, case.k_lens)):
         if case.packed:
             q_rows, k_rows = slice(q_start, q_start + q_len), slice(k_start, k_start + k_len)
             parts = {name: tensors[name][q_rows] for name in ("q", "out")}
-            parts |= {name: tensors[name][k_rows] for name in ("k", "v")}
+            parts |= {name: tensors[name][k_rows] for name in ("k", "v") if cache is None}
             parts["lse"] = tensors["lse"][:, q_rows]
             q_start, k_start = q_start + q_len, k_start + k_len
         else:
-            parts = {name: tensors[name][b] for name in ("q", "k", "v", "out", "lse")}
+            parts = {name: tensors[name][b] for name in ("q", "out", "lse")}
+            parts |= {name: tensors[name][b] for name in ("k", "v") if cache is None}
+        if cache is not None:
+            parts |= {name: tensors[name][cache.rows(b)] for name in ("k", "v")}
         if "alibi_slopes" in tensors:
             parts["slopes"] = tensors["alibi_slopes"].broadcast_to(len(case.q_lens), -1)[b]
         yield {name: part.cpu() for name, part in parts.items()}
@@ -187,7 +224,8 @@ def judge(case: Case, inputs: Inputs, dtype: torch.dtype) -> tuple[Error, Error]
     names = ("got", "want", "plain", "plain too", "lse", "want lse")
     columns: dict[str, list[Tensor]] = {name: [] for name in names}
     tolerance = 0.0
-    for part in sequences(case, inputs.tensors):
+    attended = inputs.tensors | {"q": inputs.tensors.get("rotated_q", inputs.tensors["q"])}
+    for part in sequences(case, attended):
         q, k, v, slopes = part["q"], part["k"], part["v"], part.get("slopes")
         want, want_lse = attention(q, k, v, inputs.options, sinks, slopes, dtype=torch.float64)
         plain = plain_attention(q, k, v, inputs.options, sinks, slopes)
@@ -222,9 +260,21 @@ def compare_lse(got: Tensor, want: Tensor, tolerance: float) -> Error:
 def plan_for(family: str, request: Request, case: Case) -> Plan:
     """The plan that computes a case with one family of kernels, or with those that suit it."""
     request = request._replace(splits=case.splits)
-    if case.mixed:
+    if case.mixed or family == "append":
         return plan(request)
     return Plan((plan_prefill(request),)) if family == "prefill" else plan_decode(request)
+
+
+def whole_plan(family: str, inputs: Inputs, case: Case) -> Plan:
+    """The plan of a case with what it appends, whose first launch may rotate the queries."""
+    if inputs.append is None:
+        return plan_for(family, inputs.request, case)
+    first = plan_append(inputs.request, inputs.append)
+    request = inputs.request
+    if inputs.append.rotary_dim:
+        request = request._replace(q_strides=inputs.append.rotated_q_strides)
+    rest = plan_for(family, request, case)
+    return Plan((first, *rest.launches), rest.workspace)
 
 
 def instead(name: str, kernel: Any, **options: Any) -> Launch:
@@ -249,17 +299,23 @@ def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Ou
     dtype = getattr(torch, variant.dtype)
     try:
         inputs = prepare(case, variant.head_dim, dtype, variant.sinks, device)
-        made = plan_for(variant.family, inputs.request, case)
+        made = whole_plan(variant.family, inputs, case)
         if variant.name not in (picked := [step.kernel for step in made.launches]):
             return Outcome(case.name, NOTHING, NOTHING, 0, f"the plan picked {', '.join(picked)}")
         workspace = {name: flat(shape, device) for name, shape in made.workspace}
         between = {name: workspace[name].view.view(shape) for name, shape in made.workspace}
+        queries = inputs.tensors["q"]
         for step in made.launches:
             if min(step.threadgroups) > 0:
-                launch(step, inputs.tensors | between)
+                launch(step, inputs.tensors | between | {"q": queries})
+            queries = inputs.tensors.get("rotated_q", queries)
+        if inputs.append and (problem := wrong_rows(case, inputs.tensors)):
+            return Outcome(case.name, NOTHING, NOTHING, 0, problem)
         out, lse = judge(case, inputs, dtype)
         written = [inputs.arenas["out"], inputs.arenas["lse"], *workspace.values()]
         damage = sum(arena.damage() for arena in written)
+        if (cache := Cache.of(case)) is not None:
+            damage += sum(cache.strays(inputs.tensors[name]) for name in ("k", "v"))
     except Exception as error:  # a kernel under test may fail in any way
         return Outcome(case.name, NOTHING, NOTHING, 0, f"{type(error).__name__}: {error}")
     return Outcome(case.name, out, lse, damage)

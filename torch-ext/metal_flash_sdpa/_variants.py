@@ -337,6 +337,30 @@ VARIANTS = {
     ("combine", 256, "float16", "full", False): Variant("combine_float16_d256", 1, 32, 1),
     ("combine", 256, "bfloat16", "full", False): Variant("combine_bfloat16_d256", 1, 32, 1),
     ("combine", 256, "float32", "full", False): Variant("combine_float32_d256", 1, 32, 1),
+    ("append", 32, "float16", "full", False): Variant("append_float16_d32", 1, 32, 1),
+    ("append", 32, "bfloat16", "full", False): Variant("append_bfloat16_d32", 1, 32, 1),
+    ("append", 32, "float32", "full", False): Variant("append_float32_d32", 1, 32, 1),
+    ("append", 64, "float16", "full", False): Variant("append_float16_d64", 1, 32, 1),
+    ("append", 64, "bfloat16", "full", False): Variant("append_bfloat16_d64", 1, 32, 1),
+    ("append", 64, "float32", "full", False): Variant("append_float32_d64", 1, 32, 1),
+    ("append", 72, "float16", "full", False): Variant("append_float16_d72", 1, 32, 1),
+    ("append", 72, "bfloat16", "full", False): Variant("append_bfloat16_d72", 1, 32, 1),
+    ("append", 72, "float32", "full", False): Variant("append_float32_d72", 1, 32, 1),
+    ("append", 80, "float16", "full", False): Variant("append_float16_d80", 1, 32, 1),
+    ("append", 80, "bfloat16", "full", False): Variant("append_bfloat16_d80", 1, 32, 1),
+    ("append", 80, "float32", "full", False): Variant("append_float32_d80", 1, 32, 1),
+    ("append", 96, "float16", "full", False): Variant("append_float16_d96", 1, 32, 1),
+    ("append", 96, "bfloat16", "full", False): Variant("append_bfloat16_d96", 1, 32, 1),
+    ("append", 96, "float32", "full", False): Variant("append_float32_d96", 1, 32, 1),
+    ("append", 128, "float16", "full", False): Variant("append_float16_d128", 1, 32, 1),
+    ("append", 128, "bfloat16", "full", False): Variant("append_bfloat16_d128", 1, 32, 1),
+    ("append", 128, "float32", "full", False): Variant("append_float32_d128", 1, 32, 1),
+    ("append", 192, "float16", "full", False): Variant("append_float16_d192", 1, 32, 1),
+    ("append", 192, "bfloat16", "full", False): Variant("append_bfloat16_d192", 1, 32, 1),
+    ("append", 192, "float32", "full", False): Variant("append_float32_d192", 1, 32, 1),
+    ("append", 256, "float16", "full", False): Variant("append_float16_d256", 1, 32, 1),
+    ("append", 256, "bfloat16", "full", False): Variant("append_bfloat16_d256", 1, 32, 1),
+    ("append", 256, "float32", "full", False): Variant("append_float32_d256", 1, 32, 1),
 }
 
 # family -> Signature
@@ -349,7 +373,9 @@ SIGNATURES = {
             "out",  # output rows
             "lse",  # natural log-sum-exp of each row
             "cu_seqlens_q",  # packed: batch + 1 row offsets
-            "cu_seqlens_k",  # packed: batch + 1 key offsets
+            "k_begin",  # the row of each sequence's first key
+            "k_end",  # the row after each sequence's last key
+            "block_table",  # the pages of each sequence
             "alibi_slopes",  # one slope per query head; 0: no bias
             "sinks",  # one logit per query head
         ),
@@ -370,11 +396,17 @@ SIGNATURES = {
             ("lse_head_stride", "q"),  # lse: elements from one head to the next
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
+            ("table_stride", "q"),  # block_table: from one sequence to the next
             ("batch", "i"),  # sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all together
-            ("k_len", "i"),  # keys of each sequence; packed: of all together
-            ("packed", "i"),  # 1: cu_seqlens say where each sequence lies
+            ("k_len", "i"),  # rows of K that each sequence may have; packed: of all together
+            ("packed", "i"),  # 1: cu_seqlens_q says where each sequence's queries lie
             ("group", "i"),  # query heads that share one KV head
+            ("begins", "i"),  # 1: k_begin says where each sequence's keys begin; 0: at row 0
+            ("ends", "i"),  # 1: k_end says where each sequence's keys end; 0: at row k_len
+            ("appended", "i"),  # rows that this call adds at k_end
+            ("page_size", "i"),  # rows of a page of K and V; 0: no block table
+            ("pages", "i"),  # that K and V have
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
             ("least_queries", "i"),  # packed: shorter sequences are left to decode
@@ -394,7 +426,9 @@ SIGNATURES = {
             "partial_out",  # O of each share of the keys: (share, sequence, slot, head, head_dim)
             "partial_lse",  # base-2 log-sum-exp of each share: (share, sequence, slot, head)
             "cu_seqlens_q",  # packed: batch + 1 row offsets
-            "cu_seqlens_k",  # packed: batch + 1 key offsets
+            "k_begin",  # the row of each sequence's first key
+            "k_end",  # the row after each sequence's last key
+            "block_table",  # the pages of each sequence
             "alibi_slopes",  # one slope per query head; 0: no bias
             "sinks",  # one logit per query head
         ),
@@ -415,11 +449,17 @@ SIGNATURES = {
             ("lse_head_stride", "q"),  # lse: elements from one head to the next
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
+            ("table_stride", "q"),  # block_table: from one sequence to the next
             ("batch", "i"),  # sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all together
-            ("k_len", "i"),  # keys of each sequence; packed: of all together
-            ("packed", "i"),  # 1: cu_seqlens say where each sequence lies
+            ("k_len", "i"),  # rows of K that each sequence may have; packed: of all together
+            ("packed", "i"),  # 1: cu_seqlens_q says where each sequence's queries lie
             ("group", "i"),  # query heads that share one KV head
+            ("begins", "i"),  # 1: k_begin says where each sequence's keys begin; 0: at row 0
+            ("ends", "i"),  # 1: k_end says where each sequence's keys end; 0: at row k_len
+            ("appended", "i"),  # rows that this call adds at k_end
+            ("page_size", "i"),  # rows of a page of K and V; 0: no block table
+            ("pages", "i"),  # that K and V have
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
             ("kv_heads", "i"),  # KV heads
@@ -448,9 +488,57 @@ SIGNATURES = {
             ("lse_head_stride", "q"),  # lse: elements from one head to the next
             ("batch", "i"),  # sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all together
-            ("packed", "i"),  # 1: cu_seqlens say where each sequence lies
+            ("packed", "i"),  # 1: cu_seqlens_q says where each sequence's queries lie
             ("splits", "i"),  # shares that the keys are divided into; 1: no partial results
             ("slots", "i"),  # queries per sequence that partial results have room for
+        ),
+        floats=(
+        ),
+    ),
+    "append": Signature(
+        buffers=(
+            "q",  # query rows
+            "new_k",  # key rows to append
+            "new_v",  # value rows to append
+            "rotary_cos",  # one row per position, one column per pair of elements
+            "rotary_sin",  # one row per position, one column per pair of elements
+            "rotated_q",  # query rows, rotated
+            "k",  # the cache's key rows
+            "v",  # the cache's value rows
+            "k_end",  # the row after each sequence's last key
+            "block_table",  # the pages of each sequence
+        ),
+        ints=(
+            ("q_batch_stride", "q"),  # q: elements from one batch to the next
+            ("q_row_stride", "q"),  # q: elements from one row to the next
+            ("q_head_stride", "q"),  # q: elements from one head to the next
+            ("new_k_batch_stride", "q"),  # new_k: elements from one batch to the next
+            ("new_k_row_stride", "q"),  # new_k: elements from one row to the next
+            ("new_k_head_stride", "q"),  # new_k: elements from one head to the next
+            ("new_v_batch_stride", "q"),  # new_v: elements from one batch to the next
+            ("new_v_row_stride", "q"),  # new_v: elements from one row to the next
+            ("new_v_head_stride", "q"),  # new_v: elements from one head to the next
+            ("rotated_q_batch_stride", "q"),  # rotated_q: elements from one batch to the next
+            ("rotated_q_row_stride", "q"),  # rotated_q: elements from one row to the next
+            ("rotated_q_head_stride", "q"),  # rotated_q: elements from one head to the next
+            ("k_batch_stride", "q"),  # k: elements from one batch to the next
+            ("k_row_stride", "q"),  # k: elements from one row to the next
+            ("k_head_stride", "q"),  # k: elements from one head to the next
+            ("v_batch_stride", "q"),  # v: elements from one batch to the next
+            ("v_row_stride", "q"),  # v: elements from one row to the next
+            ("v_head_stride", "q"),  # v: elements from one head to the next
+            ("table_stride", "q"),  # block_table: from one sequence to the next
+            ("q_len", "i"),  # query rows of each sequence; packed: of all together
+            ("k_len", "i"),  # rows of K that each sequence may have; packed: of all together
+            ("kv_heads", "i"),  # KV heads
+            ("ends", "i"),  # 1: k_end says where each sequence's keys end; 0: at row k_len
+            ("appended", "i"),  # rows that this call adds at k_end
+            ("page_size", "i"),  # rows of a page of K and V; 0: no block table
+            ("pages", "i"),  # that K and V have
+            ("rotary_pairs", "i"),  # pairs of elements that are rotated; 0: none
+            ("rotary_rows", "i"),  # positions that have an angle
+            ("interleaved", "i"),  # 1: a pair is two neighbours; 0: one of either half
+            ("advance", "i"),  # 1: query i is at k_end + i; 0: all queries are at k_end
         ),
         floats=(
         ),

@@ -1,12 +1,12 @@
-"""One attention call, from tensors to a launch."""
+"""Calls, from tensors to launches: attention, and appending to a cache."""
 
-from typing import Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from . import launchers
-from .plan import DECODE_QUERIES, Request, plan
+from .plan import DECODE_QUERIES, Append, Plan, Request, plan, plan_append
 
 _DTYPE_NAMES = {
     torch.float16: "float16",
@@ -15,23 +15,44 @@ _DTYPE_NAMES = {
 }
 
 
+class Options(NamedTuple):
+    """What every call may ask for; shapes and meaning as in interface.py."""
+
+    sinks: Optional[Tensor] = None
+    alibi_slopes: Optional[Tensor] = None
+    softmax_scale: Optional[float] = None
+    causal: bool = False
+    window_size: Tuple[int, int] = (-1, -1)
+    softcap: float = 0.0
+
+
+class Keys(NamedTuple):
+    """Where each sequence's keys lie in k and v: by default they are all rows of its batch."""
+
+    begin: Optional[Tensor] = None  # (batch,): row of the first
+    end: Optional[Tensor] = None  # (batch,): row after the last
+    length: Optional[int] = None  # rows that a sequence has; None: all, or as `end` says
+    block_table: Optional[Tensor] = None  # (batch, pages): k and v are pages
+    appended: int = 0  # rows that are added at `end`, or of `length` the last ones
+
+
+NO_OPTIONS = Options()
+ALL_KEYS = Keys()
+
+
 def attend(
     out: Tensor,
     lse: Tensor,
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    cu_seqlens_q: Optional[Tensor],
-    cu_seqlens_k: Optional[Tensor],
-    sinks: Optional[Tensor],
-    alibi_slopes: Optional[Tensor],
-    softmax_scale: Optional[float],
-    causal: bool,
-    window_size: Tuple[int, int],
-    softcap: float,
-    max_q_len: int,
+    options: Options = NO_OPTIONS,
+    cu_seqlens_q: Optional[Tensor] = None,
+    keys: Keys = ALL_KEYS,
+    max_q_len: int = 0,
+    splits: int = 0,
 ) -> None:
-    """Write attention to `out` and its log-sum-exp to `lse`.
+    """Write attention to `out` and its log-sum-exp to `lse`; packed if there are cu_seqlens_q.
 
     No sequence of a packed batch has more than `max_q_len` query rows, as the caller says; 0 if it
     does not.  Beyond what is decoded the number says nothing, so one plan serves all of them.
@@ -39,24 +60,74 @@ def attend(
     A tensor is copied only if a kernel could not read it: a last stride other than 1, offsets that
     are not int32, sinks that are not float32.
     """
-    tensors = {"q": _readable(q), "k": _readable(k), "v": _readable(v), "out": out, "lse": lse}
-    if cu_seqlens_q is not None and cu_seqlens_k is not None:
-        tensors["cu_seqlens_q"] = cu_seqlens_q.to(torch.int32).contiguous()
-        tensors["cu_seqlens_k"] = cu_seqlens_k.to(torch.int32).contiguous()
-        batch, packed = cu_seqlens_q.shape[0] - 1, True
-    else:
-        batch, packed = q.shape[0], False
-    if sinks is not None:
-        tensors["sinks"] = sinks.to(torch.float32).contiguous()
-    alibi_strides = (0, 0)
-    if alibi_slopes is not None:
-        tensors["alibi_slopes"] = alibi_slopes
-        alibi_strides = (0, *alibi_slopes.stride())[-2:]
+    request, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys)
+    tensors["lse"] = lse
+    known = max_q_len if max_q_len <= DECODE_QUERIES else 0
+    launchers.run(plan(request._replace(max_q_len=known, splits=splits)), tensors)
 
-    q_len, heads, head_dim = q.shape[-3:]
+
+def append(
+    rotated_q: Optional[Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    new_k: Tensor,
+    new_v: Tensor,
+    rotary_cos: Optional[Tensor],
+    rotary_sin: Optional[Tensor],
+    interleaved: bool,
+    options: Options,
+    keys: Keys,
+) -> None:
+    """Write new rows into the cache k, v, and with rotary angles the queries to `rotated_q`.
+
+    Of the options, the mask says at which positions the queries stand.
+    """
+    request, tensors = _prepare(q, q, k, v, options, None, keys)
+    tensors["new_k"], tensors["new_v"] = _readable(new_k), _readable(new_v)
+    what = Append(_strides(tensors["new_k"]), _strides(tensors["new_v"]))
+    if rotated_q is not None and rotary_cos is not None and rotary_sin is not None:
+        tensors["rotated_q"] = rotated_q
+        tensors["rotary_cos"] = rotary_cos.contiguous()
+        tensors["rotary_sin"] = rotary_sin.contiguous()
+        positions, pairs = rotary_cos.shape
+        what = Append(*what[:2], _strides(rotated_q), 2 * pairs, positions, interleaved)
+    launchers.run(Plan((plan_append(request, what),)), tensors)
+
+
+def _prepare(
+    out: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    options: Options,
+    cu_seqlens_q: Optional[Tensor],
+    keys: Keys,
+) -> Tuple[Request, Dict[str, Tensor]]:
+    """A request, and its tensors as the kernels read them."""
+    q, k, v = _readable(q), _readable(k), _readable(v)
+    tensors = {"q": q, "k": k, "v": v, "out": out}
+    batch = q.shape[0]
+    if cu_seqlens_q is not None:
+        tensors["cu_seqlens_q"] = _offsets(cu_seqlens_q)
+        batch = cu_seqlens_q.shape[0] - 1
+    if keys.begin is not None:
+        tensors["k_begin"] = _offsets(keys.begin)
+    if keys.end is not None:
+        tensors["k_end"] = _offsets(keys.end)
     k_len, kv_heads, _ = k.shape[-3:]
-    # (batch, row, head), where packed tensors have no batch axis
-    strides = {name: (0, *tensors[name].stride())[-4:-1] for name in ("q", "k", "v", "out")}
+    page_size = pages = table_stride = 0
+    if keys.block_table is not None:
+        table = tensors["block_table"] = _readable(keys.block_table.to(torch.int32))
+        pages, page_size, table_stride = k.shape[0], k_len, table.stride(0)
+        k_len = table.shape[1] * page_size
+    if options.sinks is not None:
+        tensors["sinks"] = options.sinks.to(torch.float32).contiguous()
+    alibi_strides = (0, 0)
+    if options.alibi_slopes is not None:
+        tensors["alibi_slopes"] = options.alibi_slopes
+        alibi_strides = (0, *options.alibi_slopes.stride())[-2:]
+    q_len, heads, head_dim = q.shape[-3:]
     request = Request(
         dtype=_DTYPE_NAMES[q.dtype],
         head_dim=head_dim,
@@ -64,21 +135,36 @@ def attend(
         kv_heads=kv_heads,
         batch=batch,
         q_len=q_len,
-        k_len=k_len,
-        packed=packed,
-        q_strides=strides["q"],
-        k_strides=strides["k"],
-        v_strides=strides["v"],
-        out_strides=strides["out"],
-        softmax_scale=head_dim**-0.5 if softmax_scale is None else softmax_scale,
-        causal=causal,
-        window_size=window_size,
-        softcap=softcap,
-        sinks=sinks is not None,
+        k_len=k_len if keys.length is None else keys.length,
+        packed=cu_seqlens_q is not None,
+        q_strides=_strides(q),
+        k_strides=_strides(k),
+        v_strides=_strides(v),
+        out_strides=_strides(out),
+        softmax_scale=head_dim**-0.5 if options.softmax_scale is None else options.softmax_scale,
+        causal=options.causal,
+        window_size=options.window_size,
+        softcap=options.softcap,
+        sinks=options.sinks is not None,
         alibi_strides=alibi_strides,
-        max_q_len=max_q_len if max_q_len <= DECODE_QUERIES else 0,
+        begins=keys.begin is not None,
+        ends=keys.end is not None,
+        appended=keys.appended,
+        page_size=page_size,
+        pages=pages,
+        table_stride=table_stride,
     )
-    launchers.run(plan(request), tensors)
+    return request, tensors
+
+
+def _strides(tensor: Tensor) -> Tuple[int, int, int]:
+    """(batch, row, head), where packed tensors have no batch axis."""
+    batch, row, head = (0, *tensor.stride())[-4:-1]
+    return batch, row, head
+
+
+def _offsets(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.int32).contiguous()
 
 
 def _readable(tensor: Tensor) -> Tensor:

@@ -12,7 +12,13 @@ from ._variants import VARIANTS
 
 PADDED = ("batch", "length", "heads", "head_dim")
 PACKED = ("total length", "heads", "head_dim")
+CACHE = ("cache_batch", "cache_len", "kv_heads", "head_dim")
+PAGED = ("pages", "page_size", "kv_heads", "head_dim")
 
+OFFSETS = (torch.int32, torch.int64)
+LEAST_PAGE = 16  # rows
+ROTARY_STEP = 16  # flash-attn's
+MOST_SPLITS = 128  # flash-attn's
 LONGEST = torch.iinfo(torch.int32).max  # kernels count rows in int32
 LARGEST = torch.finfo(torch.float32).max  # kernels take float32
 
@@ -22,9 +28,9 @@ DTYPES = tuple(
 )
 
 
-def check_qkv(axes: Sequence[str], **tensors: Any) -> None:
+def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> None:
     """Check query, key and value, given in this order under the names that the caller knows."""
-    for name, tensor in tensors.items():
+    for (name, tensor), axes in zip(tensors.items(), (q_axes, kv_axes, kv_axes)):
         _check_tensor(name, tensor, DTYPES)
         if tensor.dim() != len(axes):
             raise ValueError(f"{name} has shape {_shape(tensor)}: must be ({', '.join(axes)})")
@@ -48,13 +54,14 @@ def check_qkv(axes: Sequence[str], **tensors: Any) -> None:
         raise ValueError(
             f"{q_name} has {heads} heads and {k_name} {kv_heads}: must be a multiple of them"
         )
-    if len(axes) == len(PADDED):
-        if q.shape[0] < 1:
-            raise ValueError(f"{q_name} has shape {_shape(q)}: an empty batch, must be at least 1")
-        if k.shape[0] != q.shape[0]:
-            raise ValueError(
-                f"{k_name} has batch {k.shape[0]} and {q_name} {q.shape[0]}: must be the same"
-            )
+    if len(q_axes) == len(PADDED) and q.shape[0] < 1:
+        raise ValueError(f"{q_name} has shape {_shape(q)}: an empty batch, must be at least 1")
+
+
+def check_batch(batch: int, name: str, q: Tensor) -> None:
+    """Check that a tensor has the batch of q."""
+    if batch != q.shape[0]:
+        raise ValueError(f"{name} has batch {batch} and q {q.shape[0]}: must be the same")
 
 
 def check_sequences(
@@ -62,7 +69,7 @@ def check_sequences(
 ) -> int:
     """Check what describes a packed batch; return the number of its sequences."""
     for name, offsets in (("cu_seqlens_q", cu_seqlens_q), ("cu_seqlens_k", cu_seqlens_k)):
-        _check_tensor(name, offsets, (torch.int32, torch.int64))
+        _check_tensor(name, offsets, OFFSETS)
         _check_beside(name, offsets, "the query", q)
         if offsets.dim() != 1 or offsets.shape[0] < 2:
             raise ValueError(
@@ -85,12 +92,134 @@ def check_sequences(
     return batch
 
 
-def check_block_table(block_table: Any) -> None:
-    """Check that there is none."""
-    if block_table is not None:
-        raise NotImplementedError(
-            "block_table: a paged KV cache is not supported yet; must be None, with k and v packed"
+def check_block_table(block_table: Any, batch: int, q: Tensor, k: Tensor) -> None:
+    """Check the pages of a cache, if it has any."""
+    if block_table is None:
+        return
+    _check_tensor("block_table", block_table, OFFSETS)
+    _check_beside("block_table", block_table, "the query", q)
+    if block_table.dim() != 2 or block_table.shape[0] != batch or block_table.shape[1] < 1:
+        raise ValueError(
+            f"block_table has shape {_shape(block_table)}: must be (batch, pages of a sequence), "
+            f"here ({batch}, at least 1)"
         )
+    if k.shape[0] < 1:
+        raise ValueError(f"the paged cache has shape {_shape(k)}: must have at least 1 page")
+    if k.shape[1] < LEAST_PAGE:
+        raise ValueError(
+            f"the paged cache has page_size {k.shape[1]}: must be at least {LEAST_PAGE}"
+        )
+
+
+def check_cache(
+    q: Tensor,
+    k_cache: Tensor,
+    cache_seqlens: Any,
+    cache_batch_idx: Any,
+    cache_leftpad: Any,
+    block_table: Any,
+) -> int:
+    """Check what describes a cache; return the rows that a sequence may have in it."""
+    batch = q.shape[0]
+    check_block_table(block_table, batch, q, k_cache)
+    rows = int(k_cache.shape[1])
+    if block_table is not None:
+        rows *= int(block_table.shape[1])
+        if cache_batch_idx is not None:
+            raise ValueError("cache_batch_idx and block_table are both given: must be one or none")
+    elif cache_batch_idx is None:
+        check_batch(k_cache.shape[0], "k_cache", q)
+    elif k_cache.shape[0] < 1:
+        raise ValueError(f"k_cache has shape {_shape(k_cache)}: must have at least 1 entry")
+    per_sequence = {"cache_batch_idx": cache_batch_idx, "cache_leftpad": cache_leftpad}
+    if not _is_integer(cache_seqlens):
+        per_sequence["cache_seqlens"] = cache_seqlens
+    elif not 0 <= cache_seqlens <= rows:
+        raise ValueError(
+            f"cache_seqlens is {cache_seqlens}: must be from 0 to {rows}, the rows of the cache"
+        )
+    for name, value in per_sequence.items():
+        if value is None:
+            continue
+        _check_tensor(name, value, OFFSETS)
+        _check_beside(name, value, "the query", q)
+        if value.shape != (batch,):
+            raise ValueError(f"{name} has shape {_shape(value)}: must be (batch,), here ({batch},)")
+    return rows
+
+
+def check_new(
+    q: Tensor, k_cache: Tensor, v_cache: Tensor, rows: int, k: Any, v: Any, cache_seqlens: Any
+) -> int:
+    """Check what is appended to a cache of `rows` rows per sequence; return how many it is."""
+    if k is None and v is None:
+        return 0
+    if k is None or v is None:
+        raise ValueError(f"k is {_name(k)} and v is {_name(v)}: must both be given, or neither")
+    if cache_seqlens is None:
+        raise ValueError("cache_seqlens is None: must be given with k, which goes to its end")
+    for name, tensor in (("k", k), ("v", v)):
+        _check_tensor(name, tensor, (q.dtype,))
+        _check_beside(name, tensor, "q", q)
+        wanted = (q.shape[0], k.shape[1] if k.dim() > 1 else "new_len", *k_cache.shape[2:])
+        if tuple(tensor.shape) != wanted:
+            raise ValueError(
+                f"{name} has shape {_shape(tensor)}: must be (batch, new_len, kv_heads, head_dim), "
+                f"here ({', '.join(map(str, wanted))})"
+            )
+    for name, cache in (("k_cache", k_cache), ("v_cache", v_cache)):
+        if cache.stride(-1) != 1:
+            raise ValueError(
+                f"{name} has strides {tuple(cache.stride())}: the last must be 1 to append to it"
+            )
+        _check_no_overlap(name, cache)
+    new_len = int(k.shape[1])
+    room = rows - (cache_seqlens if _is_integer(cache_seqlens) else 0)
+    if new_len > room:
+        raise ValueError(f"k has {new_len} rows: the cache has room for at most {room} more")
+    return new_len
+
+
+def check_rotary(
+    q: Tensor, rows: int, k: Any, rotary_cos: Any, rotary_sin: Any, rotary_interleaved: Any
+) -> None:
+    """Check the angles of rotary position embeddings, if there are any."""
+    if not isinstance(rotary_interleaved, bool):
+        raise TypeError(f"rotary_interleaved is {_name(rotary_interleaved)}: must be a bool")
+    if rotary_cos is None and rotary_sin is None:
+        return
+    if k is None:
+        raise ValueError("rotary_cos is given and k is not: must come with new keys to rotate")
+    for name, tensor in (("rotary_cos", rotary_cos), ("rotary_sin", rotary_sin)):
+        _check_tensor(name, tensor, (q.dtype,))
+        _check_beside(name, tensor, "q", q)
+        if tensor.dim() != 2:
+            raise ValueError(
+                f"{name} has shape {_shape(tensor)}: must be (positions, rotary_dim / 2)"
+            )
+    if rotary_sin.shape != rotary_cos.shape:
+        raise ValueError(
+            f"rotary_sin has shape {_shape(rotary_sin)} and rotary_cos {_shape(rotary_cos)}: "
+            "must be the same"
+        )
+    positions, rotary_dim = rotary_cos.shape[0], 2 * rotary_cos.shape[1]
+    if rotary_dim < 1 or rotary_dim % ROTARY_STEP or rotary_dim > q.shape[-1]:
+        raise ValueError(
+            f"rotary_cos has shape {_shape(rotary_cos)}, a rotary_dim of {rotary_dim}: must be a "
+            f"multiple of {ROTARY_STEP} up to head_dim, {q.shape[-1]}"
+        )
+    if positions < rows:
+        raise ValueError(
+            f"rotary_cos has {positions} positions: must be at least the cache's rows, {rows}"
+        )
+
+
+def check_splits(num_splits: Any) -> None:
+    """Check the number of shares of the keys."""
+    if not _is_integer(num_splits):
+        raise TypeError(f"num_splits is {_name(num_splits)}: must be an int")
+    if not 0 <= num_splits <= MOST_SPLITS:
+        raise ValueError(f"num_splits is {num_splits}: must be from 0 (choose) to {MOST_SPLITS}")
 
 
 def check_options(
@@ -143,8 +272,7 @@ def check_out(out: Any, query: Tensor) -> None:
     _check_beside("out", out, "query", query)
     if out.shape != query.shape:
         raise ValueError(f"out has shape {_shape(out)}: must be query's, {_shape(query)}")
-    if any(stride == 0 and size > 1 for stride, size in zip(out.stride(), out.shape)):
-        raise ValueError(f"out has strides {tuple(out.stride())}: its elements must not overlap")
+    _check_no_overlap("out", out)
     if out.requires_grad and torch.is_grad_enabled():
         raise ValueError("out requires grad, but no gradient flows through it: pass out.detach()")
 
@@ -162,6 +290,13 @@ def _check_beside(name: str, tensor: Tensor, other_name: str, other: Tensor) -> 
     if tensor.device != other.device:
         raise ValueError(
             f"{name} is on {tensor.device} and {other_name} on {other.device}: must be the same"
+        )
+
+
+def _check_no_overlap(name: str, tensor: Tensor) -> None:
+    if any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape)):
+        raise ValueError(
+            f"{name} has strides {tuple(tensor.stride())}: its elements must not overlap"
         )
 
 

@@ -55,7 +55,8 @@ def flash_attn_func(
         TypeError, ValueError: an argument is wrong; the message names it and what it may be.
         NotImplementedError: dropout; and the backward pass, when it is called.
     """
-    checks.check_qkv(checks.PADDED, q=q, k=k, v=v)
+    checks.check_qkv(checks.PADDED, checks.PADDED, q=q, k=k, v=v)
+    checks.check_batch(k.shape[0], "k", q)
     checks.check_options(
         q, q.shape[0], dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
@@ -96,24 +97,120 @@ def flash_attn_varlen_func(
             cu_seqlens[b] up to cu_seqlens[b + 1].  Offsets outside the tensor count as its ends.
         max_seqlen_q, max_seqlen_k: ints or tensors of one element, which are never read.  The
             result depends on neither; a small int max_seqlen_q, as of a decoding batch, saves time.
-        block_table: must be None; a paged cache is not supported yet.
+        block_table: (batch, most pages of a sequence) int32 or int64: k and v are a paged cache,
+            (pages, page_size, kv_heads, head_dim) with a page_size of at least 16, and key j of
+            sequence b is in row j % page_size of page block_table[b, j // page_size].  Of
+            cu_seqlens_k only the lengths count then.  Pages that do not exist count as the nearest
+            that does.
 
     Returns:
         out (total_q, heads, head_dim); softmax_lse is (heads, total_q).  Rows that belong to no
         sequence are not written.
     """
-    checks.check_qkv(checks.PACKED, q=q, k=k, v=v)
+    key_axes = checks.PACKED if block_table is None else checks.PAGED
+    checks.check_qkv(checks.PACKED, key_axes, q=q, k=k, v=v)
     batch = checks.check_sequences(q, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
-    checks.check_block_table(block_table)
+    checks.check_block_table(block_table, batch, q, k)
     checks.check_options(
         q, batch, dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
     left, right = window_size
     out, lse = ops.forward(
         *(q, k, v, cu_seqlens_q, cu_seqlens_k, s_aux, alibi_slopes),
-        *(softmax_scale, causal, left, right, softcap, _known(max_seqlen_q)),
+        *(softmax_scale, causal, left, right, softcap, _known(max_seqlen_q), block_table),
     )
     return (out, lse, None) if return_attn_probs else out
+
+
+def flash_attn_with_kvcache(
+    q: Tensor,
+    k_cache: Tensor,
+    v_cache: Tensor,
+    k: Optional[Tensor] = None,
+    v: Optional[Tensor] = None,
+    rotary_cos: Optional[Tensor] = None,
+    rotary_sin: Optional[Tensor] = None,
+    cache_seqlens: Optional[Union[int, Tensor]] = None,
+    cache_batch_idx: Optional[Tensor] = None,
+    cache_leftpad: Optional[Tensor] = None,
+    block_table: Optional[Tensor] = None,
+    softmax_scale: Optional[float] = None,
+    causal: bool = False,
+    window_size: Sequence[int] = (-1, -1),
+    softcap: float = 0.0,
+    rotary_interleaved: bool = True,
+    alibi_slopes: Optional[Tensor] = None,
+    num_splits: int = 0,
+    return_softmax_lse: bool = False,
+    s_aux: Optional[Tensor] = None,
+) -> Union[Tensor, Tuple[Tensor, Tensor]]:
+    """Attention over a KV cache, after appending to it if there are new keys and values.
+
+    As `flash_attn_func`, except for:
+
+    Args:
+        k_cache, v_cache: (cache_batch, cache_len, kv_heads, head_dim); with a block_table
+            (pages, page_size, kv_heads, head_dim), with a page_size of at least 16.
+        k, v: (batch, new_len, kv_heads, head_dim), written into the cache from row cache_seqlens
+            on.  A refused call writes nothing; rows that the cache has no room for are left out.
+        rotary_cos, rotary_sin: (positions, rotary_dim / 2), like q; rotary_dim is a multiple of 16.
+            Rotates the new keys, each by its row in the cache, and the queries: with causal or a
+            window those of one sequence by cache_seqlens, cache_seqlens + 1, ..., else all by
+            cache_seqlens.  Needs k.
+        cache_seqlens: an int or (batch,) int32 or int64: rows of the cache that are in use before
+            the call.  None: all.
+        cache_batch_idx: (batch,) int32 or int64: the entry of the cache that a sequence uses.
+            None: its own.  Entries should differ if k is given.
+        cache_leftpad: (batch,) int32 or int64: rows of the cache to skip.  None: none.
+        block_table: (batch, most pages of a sequence) int32 or int64: row j of sequence b is row
+            j % page_size of page block_table[b, j // page_size].
+        rotary_interleaved: the elements 2i and 2i + 1 of a row turn together; else i and
+            i + rotary_dim / 2.
+        num_splits: shares that the keys are divided into where q_len is small; 0: as many as keep
+            the GPU busy.
+        return_softmax_lse: also return the log-sum-exp.
+
+    Values in cache_seqlens, cache_leftpad, cache_batch_idx and block_table that point outside the
+    cache count as the nearest that do not.  Nothing is read back from the device.
+
+    Returns:
+        out, like q and contiguous.  With return_softmax_lse (out, softmax_lse), float32 (batch,
+        heads, q_len).
+    """
+    checks.check_qkv(
+        checks.PADDED,
+        checks.CACHE if block_table is None else checks.PAGED,
+        q=q,
+        k_cache=k_cache,
+        v_cache=v_cache,
+    )
+    rows = checks.check_cache(
+        q, k_cache, cache_seqlens, cache_batch_idx, cache_leftpad, block_table
+    )
+    new_len = checks.check_new(q, k_cache, v_cache, rows, k, v, cache_seqlens)
+    checks.check_rotary(q, rows, k, rotary_cos, rotary_sin, rotary_interleaved)
+    checks.check_options(
+        q, q.shape[0], 0.0, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
+    )
+    checks.check_splits(num_splits)
+    if cache_batch_idx is not None:  # a cache of one page for each sequence
+        block_table = cache_batch_idx.unsqueeze(1)
+    if isinstance(cache_seqlens, Tensor):
+        used, length = cache_seqlens, -1
+    else:
+        used, length = None, (rows if cache_seqlens is None else cache_seqlens + new_len)
+    left, right = window_size
+    if k is not None and v is not None:
+        rotated = ops.append(
+            *(q, k_cache, v_cache, k, v, rotary_cos, rotary_sin, rotary_interleaved),
+            *(causal, left, right, used, length, block_table),
+        )
+        q = q if rotary_cos is None else rotated
+    out, lse = ops.forward_cached(
+        *(q, k_cache, v_cache, used, length, cache_leftpad, block_table, new_len),
+        *(s_aux, alibi_slopes, softmax_scale, causal, left, right, softcap, num_splits),
+    )
+    return (out, lse) if return_softmax_lse else out
 
 
 def flash_attention_varlen(
@@ -138,7 +235,7 @@ def flash_attention_varlen(
         softcapping: as softcap, and 1.0, the default, is off, as 0.0 is.  To cap at 1.0 call
             `flash_attn_varlen_func` with softcap=1.0.
     """
-    checks.check_qkv(checks.PACKED, query=query, key=key, value=value)
+    checks.check_qkv(checks.PACKED, checks.PACKED, query=query, key=key, value=value)
     checks.check_out(out, query)
     batch = checks.check_sequences(query, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
     names = {"softmax_scale": "scale", "causal": "do_causal", "softcap": "softcapping"}

@@ -9,8 +9,9 @@ from typing import Any, List, Optional, Tuple
 import torch
 from torch import Tensor
 
+from . import call
 from ._ops import add_op_namespace_prefix
-from .call import attend
+from .call import Keys, Options
 from .plan import lse_shape
 
 
@@ -35,17 +36,30 @@ def forward(
     window_right: int,
     softcap: float,
     max_q_len: int,
+    block_table: Optional[Tensor] = None,
 ) -> Tuple[Tensor, Tensor]:
     """Out and its log-sum-exp; packed if there are cu_seqlens.
 
     max_q_len is a symbol in a compiled graph: no branch on it may come before this point.
     """
     out, lse = _outputs(q)
-    attend(
-        *(out, lse, q, k, v, cu_seqlens_q, cu_seqlens_k, sinks, alibi_slopes),
-        *(softmax_scale, causal, (window_left, window_right), softcap, max_q_len),
+    call.attend(
+        *(out, lse, q, k, v),
+        Options(sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap),
+        cu_seqlens_q,
+        _packed_keys(cu_seqlens_k, block_table),
+        max_q_len,
     )
     return out, lse
+
+
+def _packed_keys(cu_seqlens_k: Optional[Tensor], block_table: Optional[Tensor] = None) -> Keys:
+    """Where the keys of a packed batch lie; in pages, each sequence's begin at row 0."""
+    if cu_seqlens_k is None:
+        return call.ALL_KEYS
+    if block_table is None:
+        return Keys(cu_seqlens_k, cu_seqlens_k[1:])
+    return Keys(end=cu_seqlens_k[1:] - cu_seqlens_k[:-1], block_table=block_table)
 
 
 @forward.register_fake
@@ -72,9 +86,12 @@ def forward_into(
     """A packed batch into `out`."""
     in_place = out.stride(-1) == 1
     target, lse = _outputs(q)
-    attend(
-        *(out if in_place else target, lse, q, k, v, cu_seqlens_q, cu_seqlens_k, sinks, None),
-        *(softmax_scale, causal, (window_left, window_right), softcap, max_q_len),
+    call.attend(
+        *(out if in_place else target, lse, q, k, v),
+        Options(sinks, None, softmax_scale, causal, (window_left, window_right), softcap),
+        cu_seqlens_q,
+        _packed_keys(cu_seqlens_k),
+        max_q_len,
     )
     if not in_place:
         out.copy_(target)
@@ -83,6 +100,93 @@ def forward_into(
 @forward_into.register_fake
 def _(*_: Any) -> None:
     return None
+
+
+@torch.library.custom_op(add_op_namespace_prefix("append"), mutates_args=("k_cache", "v_cache"))
+def append(
+    q: Tensor,
+    k_cache: Tensor,
+    v_cache: Tensor,
+    k: Tensor,
+    v: Tensor,
+    rotary_cos: Optional[Tensor],
+    rotary_sin: Optional[Tensor],
+    interleaved: bool,
+    causal: bool,
+    window_left: int,
+    window_right: int,
+    cache_seqlens: Optional[Tensor],
+    length: int,
+    block_table: Optional[Tensor],
+) -> Tensor:
+    """New rows into a cache; returns the queries as rotated, empty if nothing is rotated.
+
+    `length` rows per sequence when it is done; -1: as many more as cache_seqlens says.
+    """
+    rotated = _rotated(q, rotary_cos)
+    call.append(
+        *(None if rotary_cos is None else rotated, q, k_cache, v_cache, k, v),
+        *(rotary_cos, rotary_sin, interleaved),
+        Options(causal=causal, window_size=(window_left, window_right)),
+        _cache_keys(cache_seqlens, length, None, block_table, k.shape[1]),
+    )
+    return rotated
+
+
+def _rotated(q: Tensor, rotary_cos: Optional[Tensor]) -> Tensor:
+    shape = (0,) if rotary_cos is None else q.shape
+    return torch.empty(shape, dtype=q.dtype, device=q.device)
+
+
+def _cache_keys(
+    cache_seqlens: Optional[Tensor],
+    length: int,
+    cache_leftpad: Optional[Tensor],
+    block_table: Optional[Tensor],
+    appended: int,
+) -> Keys:
+    known = None if length < 0 else length
+    return Keys(cache_leftpad, cache_seqlens, known, block_table, appended)
+
+
+@append.register_fake
+def _(q: Tensor, k_cache: Tensor, v_cache: Tensor, k: Tensor, v: Tensor, *rest: Any) -> Tensor:
+    return _rotated(q, rest[0])
+
+
+@torch.library.custom_op(add_op_namespace_prefix("forward_cached"), mutates_args=())
+def forward_cached(
+    q: Tensor,
+    k_cache: Tensor,
+    v_cache: Tensor,
+    cache_seqlens: Optional[Tensor],
+    length: int,
+    cache_leftpad: Optional[Tensor],
+    block_table: Optional[Tensor],
+    appended: int,
+    sinks: Optional[Tensor],
+    alibi_slopes: Optional[Tensor],
+    softmax_scale: Optional[float],
+    causal: bool,
+    window_left: int,
+    window_right: int,
+    softcap: float,
+    splits: int,
+) -> Tuple[Tensor, Tensor]:
+    """Out and its log-sum-exp of a padded batch of queries over a cache; `length` as in append."""
+    out, lse = _outputs(q)
+    call.attend(
+        *(out, lse, q, k_cache, v_cache),
+        Options(sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap),
+        keys=_cache_keys(cache_seqlens, length, cache_leftpad, block_table, appended),
+        splits=splits,
+    )
+    return out, lse
+
+
+@forward_cached.register_fake
+def _(q: Tensor, *_: Any) -> Tuple[Tensor, Tensor]:
+    return _outputs(q)
 
 
 @torch.library.custom_op(add_op_namespace_prefix("backward"), mutates_args=())

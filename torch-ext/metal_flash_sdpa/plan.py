@@ -24,7 +24,8 @@ class Request(NamedTuple):
     """One attention call, as far as it decides the launch.
 
     Padded batches are (batch, len, heads, head_dim); packed ones (total, heads, head_dim), with
-    q_len and k_len the totals and batch strides of 0.
+    q_len and k_len the totals and batch strides of 0.  A paged cache is (pages, page_size,
+    kv_heads, head_dim); k_len is then what a sequence's line of the block table has room for.
     """
 
     dtype: str  # "float16", "bfloat16" or "float32"
@@ -36,7 +37,7 @@ class Request(NamedTuple):
     k_len: int
     packed: bool
     q_strides: Strides  # (batch, row, head), in elements; the last stride is 1
-    k_strides: Strides
+    k_strides: Strides  # of a paged cache: (page, row, head)
     v_strides: Strides
     out_strides: Strides
     softmax_scale: float
@@ -45,9 +46,26 @@ class Request(NamedTuple):
     softcap: float = 0.0  # 0: off
     sinks: bool = False
     alibi_strides: Tuple[int, int] = (0, 0)  # (batch, head); both 0 if there are no slopes
+    begins: bool = False  # k_begin holds the row of each sequence's first key; else it is row 0
+    ends: bool = False  # k_end holds the row after each sequence's last key; else it is k_len
+    appended: int = 0  # rows of keys that this call adds at k_end
+    page_size: int = 0  # rows of a page of K and V; 0: no block table
+    pages: int = 0  # that K and V have
+    table_stride: int = 0  # of the block table, from one sequence to the next
     max_q_len: int = 0  # packed: no sequence has more query rows, as the caller says; 0: unknown
     splits: int = 0  # shares that decoding divides the keys into; 0: as many as keep the GPU busy
     cores: int = 16  # of the GPU
+
+
+class Append(NamedTuple):
+    """What goes into a cache before a request attends to it.  Padded batches only."""
+
+    new_k_strides: Strides
+    new_v_strides: Strides
+    rotated_q_strides: Strides = (0, 0, 0)
+    rotary_dim: int = 0  # elements of a row that are rotated; 0: none
+    rotary_rows: int = 0  # positions that have an angle
+    interleaved: bool = True  # pairs are neighbours; else one element of either half
 
 
 class LaunchPlan(NamedTuple):
@@ -154,6 +172,12 @@ def _values(request: Request, left: int, right: int) -> Dict[str, float]:
         "q_len": request.q_len,
         "k_len": request.k_len,
         "packed": int(request.packed),
+        "begins": int(request.begins),
+        "ends": int(request.ends),
+        "appended": request.appended,
+        "page_size": request.page_size,
+        "pages": request.pages,
+        "table_stride": request.table_stride,
         "group": request.heads // request.kv_heads,
         "kv_heads": request.kv_heads,
         "window_left": left,
@@ -162,9 +186,14 @@ def _values(request: Request, left: int, right: int) -> Dict[str, float]:
         "softcap": request.softcap,
     }
     for tensor in ("q", "k", "v", "out"):
-        for axis, stride in zip(("batch", "row", "head"), getattr(request, f"{tensor}_strides")):
-            values[f"{tensor}_{axis}_stride"] = stride
+        values.update(_strides(tensor, getattr(request, f"{tensor}_strides")))
     return values
+
+
+def _strides(tensor: str, strides: Strides) -> Dict[str, float]:
+    """A tensor's strides, under the names that the kernels know."""
+    axes = zip(("batch", "row", "head"), strides)
+    return {f"{tensor}_{axis}_stride": stride for axis, stride in axes}
 
 
 @lru_cache(maxsize=4096)
@@ -238,6 +267,33 @@ def choose_splits(request: Request, left: int, right: int, variant: Variant, gro
     steps = -(-seen // variant.step_k)
     wanted = -(-request.cores * GROUPS_PER_CORE // max(groups, 1))
     return max(1, min(wanted, steps // STEPS_PER_SPLIT, MOST_SPLITS))
+
+
+@lru_cache(maxsize=4096)
+def plan_append(request: Request, append: Append) -> LaunchPlan:
+    """The launch that puts new rows into the cache of `request` and rotates them and the queries.
+
+    Causal queries, and those of a window, stand at the positions of the new rows; others all at
+    the first of them.
+    """
+    _check(request)
+    mask, left, right = band(request.causal, request.window_size)
+    variant = _variant("append", request, "full", False)
+    values = {
+        **_values(request, left, right),
+        "rotary_pairs": append.rotary_dim // 2,
+        "rotary_rows": append.rotary_rows,
+        "interleaved": int(append.interleaved),
+        "advance": int(mask != "full"),
+    }
+    for tensor in ("new_k", "new_v", "rotated_q"):
+        values.update(_strides(tensor, getattr(append, f"{tensor}_strides")))
+    if append.rotary_dim:
+        rows = max(request.appended, request.q_len)
+        grid = (rows, 2 * request.kv_heads + request.heads, request.batch)
+    else:
+        grid = (request.appended, 2 * request.kv_heads, request.batch)
+    return _launch("append", variant, False, values, grid)
 
 
 @lru_cache(maxsize=4096)

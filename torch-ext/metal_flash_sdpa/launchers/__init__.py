@@ -72,24 +72,31 @@ def shader_path(kernel: str) -> Path:
     raise FileNotFoundError(f"{kernel}.metal is neither in {places}")
 
 
-# What a kernel takes and a call may not have: a padded batch has no offsets, few models slopes, and
-# keys that are not divided give no partial results.
+# What a kernel takes and a call may not have: a padded batch has no offsets, few models slopes,
+# keys that are not divided give no partial results, and rows may be appended as they are.
 _OPTIONAL = {
     "cu_seqlens_q": torch.int32,
-    "cu_seqlens_k": torch.int32,
+    "k_begin": torch.int32,
+    "k_end": torch.int32,
+    "block_table": torch.int32,
     "alibi_slopes": torch.float32,
     "partial_out": torch.float32,
     "partial_lse": torch.float32,
+    "rotary_cos": None,  # like the queries
+    "rotary_sin": None,
+    "rotated_q": None,
 }
 
 
 @lru_cache(maxsize=None)
-def _zero(name: str, device: torch.device) -> torch.Tensor:
+def _zero(name: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """What is bound in place of an optional tensor that is not there."""
-    return torch.zeros(1, dtype=_OPTIONAL[name], device=device)
+    return torch.zeros(1, dtype=_OPTIONAL[name] or dtype, device=device)
 
 
 def bind(plan: LaunchPlan, tensors: Dict[str, torch.Tensor]) -> List[torch.Tensor]:
     """The plan's buffers in binding order."""
-    device = tensors["q"].device
-    return [tensors[name] if name in tensors else _zero(name, device) for name in plan.buffers]
+    dtype, device = tensors["q"].dtype, tensors["q"].device
+    return [
+        tensors[name] if name in tensors else _zero(name, dtype, device) for name in plan.buffers
+    ]
