@@ -23,5 +23,7 @@ def test_every_way_to_use_it(hub: str, tmp_path: Path) -> None:
     assert names["model"](tokens(1, 20)).logits.isfinite().all()
     assert names["attention"].__name__ != names["flash_attn_func"].__module__.split(".")[0]
     assert names["out"].shape == names["q"][0].shape
+    assert names["next_token"].isfinite().all()
+    assert names["pages"].count_nonzero() == 2 * 2 * 2 * 64  # K and V of two rows and two heads
     assert names["lse"].shape == (2, 8, 100)
     assert torch.isfinite(names["out"]).all()

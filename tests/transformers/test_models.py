@@ -121,6 +121,28 @@ def test_continuous_batching(hub: str, name: str) -> None:
     assert not got
 
 
+def test_continuous_batching_over_pages(
+    hub: str, launched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decoding steps through flash_attn_with_kvcache, on transformers' own pages.
+
+    transformers takes this path on CUDA and XPU alone, and for implementations whose name says
+    flash attention 2 or 3: what decides that is left out here, and stands in the way on a Mac.
+    """
+    where = "transformers.generation.continuous_batching.initialization"
+    monkeypatch.setattr(f"{where}.ensure_decode_fast_path_is_available", lambda *_, **__: None)
+    prompts = [TEXT[0, :17].tolist(), TEXT[1, :5].tolist()]
+    greedy = GenerationConfig(max_new_tokens=NEW, do_sample=False, pad_token_id=PADDING)
+    sizes = ContinuousBatchingConfig(num_blocks=8, max_batch_tokens=64, max_blocks_per_request=4)
+    found = make("qwen2", hub).generate_batch(prompts, greedy, continuous_batching_config=sizes)
+    got = {tuple(result.prompt_ids): result.generated_tokens for result in found.values()}
+    assert any(name.startswith("append") for name in launched)
+    eager = make("qwen2", "eager")
+    for prompt in prompts:
+        want = eager.generate(torch.tensor([prompt]), generation_config=greedy)
+        assert got[tuple(prompt)] == want[0, len(prompt) :].tolist()
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch's own
 @pytest.mark.parametrize(
     ("name", "backend"),
