@@ -48,8 +48,8 @@ CODE = (
     "-fno-strict-aliasing",  # shaders cast pointers freely, and Metal lets them
     "-fno-stack-protector", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables",
     # A matrix's memory is shared by lanes at different points of the program, so no two may ever
-    # share a place on the stack.
-    "-Xclang", "-disable-lifetime-markers",
+    # share a place on the stack.  (The inliner adds markers of its own.)
+    "-Xclang", "-disable-lifetime-markers", "-mllvm", "-no-stack-coloring",
 )  # fmt: skip
 
 # The instrumented build (shim/checks.h): a hook before every access, array bounds checked.  The
