@@ -34,6 +34,11 @@ def install(session: nox.Session, *groups: str) -> None:
     session.install(*requirements)
 
 
+def harmless(session: nox.Session) -> list[str]:
+    """The arguments without --dry-run, which is for publish: others publish nothing anyway."""
+    return [argument for argument in session.posargs if argument != "--dry-run"]
+
+
 @nox.session
 def gen(session: nox.Session) -> None:
     """Write generated/ from the matrix and the templates (`-- --check`, `-- --list`)."""
@@ -82,20 +87,20 @@ def examples(session: nox.Session) -> None:
 @nox.session
 def build(session: nox.Session) -> None:
     """Assemble build/torch-metal, the build without a toolchain (`-- --output DIRECTORY`)."""
-    session.run("python", "-m", "ci.build", *session.posargs)
+    session.run("python", "-m", "ci.build", *harmless(session))
 
 
 @nox.session
 def flake(session: nox.Session) -> None:
     """Evaluate flake.nix without a Mac (needs nix; `-- --allow-missing` does without)."""
-    session.run("python", "-m", "ci.flake", *session.posargs)
+    session.run("python", "-m", "ci.flake", *harmless(session))
 
 
 @nox.session
 def cross(session: nox.Session) -> None:
     """Link the native launcher for macOS with every torch it serves (`-- --torch 2.12.1`)."""
     install(session, "clang")
-    session.run("python", "-m", "ci.cross", *session.posargs)
+    session.run("python", "-m", "ci.cross", *harmless(session))
 
 
 @nox.session(venv_params=WITH_TORCH)
@@ -103,6 +108,13 @@ def wheel(session: nox.Session) -> None:
     """Build the pure-Python wheel in build/wheel and try it in an empty environment."""
     install(session, "wheel", "torch")
     session.run("python", "-m", "ci.wheel")
+
+
+@nox.session
+def publish(session: nox.Session) -> None:
+    """Check the builds and upload them to the Hub (`-- --dry-run` only says what would change)."""
+    install(session, "publish")
+    session.run("python", "-m", "ci.publish", *session.posargs)
 
 
 @nox.session(venv_params=WITH_TORCH)

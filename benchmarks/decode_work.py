@@ -40,7 +40,7 @@ class Shape:
     def least_bytes(self) -> int:
         """Q, K and V, each element read once."""
         elements = self.heads + 2 * self.kv_heads * self.keys
-        return elements * self.head_dim * getattr(torch, self.dtype).itemsize
+        return elements * self.head_dim * int(getattr(torch, self.dtype).itemsize)
 
     @property
     def least_products(self) -> int:
@@ -78,14 +78,29 @@ def draw(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
     return q, k, v
 
 
+def strides(x: Tensor) -> tuple[int, int, int]:
+    """(batch, row, head)."""
+    batch, row, head = x.stride()[:3]
+    return batch, row, head
+
+
 def ours(shape: Shape, cores: int) -> Work:
     """This package's plan, for a GPU of so many cores."""
     q, k, v = (x.transpose(1, 2) for x in draw(shape))
     out, lse = torch.empty_like(q), torch.empty(1, shape.heads, 1)
-    strides = [(x.stride(0), x.stride(1), x.stride(2)) for x in (q, k, v, out)]
     request = Request(
-        *(shape.dtype, shape.head_dim, shape.heads, shape.kv_heads, 1, 1, shape.keys, False),
-        *strides,
+        dtype=shape.dtype,
+        head_dim=shape.head_dim,
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        batch=1,
+        q_len=1,
+        k_len=shape.keys,
+        packed=False,
+        q_strides=strides(q),
+        k_strides=strides(k),
+        v_strides=strides(v),
+        out_strides=strides(out),
         softmax_scale=shape.head_dim**-0.5,
         cores=cores,
     )

@@ -11,9 +11,9 @@ from minijinja import Environment
 from ci.build import ROOT, build_toml, module_name
 
 
-def public_names(init: Path) -> list[str]:
-    """The literal __all__ of a module; empty if it has none."""
-    for statement in ast.parse(init.read_text()).body:
+def public_names(source: str | bytes) -> list[str]:
+    """The literal __all__ of a module's source; empty if it has none."""
+    for statement in ast.parse(source).body:
         match statement:
             case ast.Assign(targets=[ast.Name(id="__all__")], value=ast.List(elts=names)):
                 return [str(ast.literal_eval(name)) for name in names]
@@ -23,7 +23,8 @@ def public_names(init: Path) -> list[str]:
 def context(root: Path) -> dict[str, Any]:
     """What the card may use."""
     general = build_toml(root)["general"]
-    names = public_names(root / "torch-ext" / module_name(root) / "__init__.py")
+    init = root / "torch-ext" / module_name(root) / "__init__.py"
+    names = public_names(init.read_bytes())
     return {
         "repo_id": general["hub"]["repo-id"],
         "version": general["version"],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from minijinja import Environment
 
@@ -62,9 +60,6 @@ def test_it_is_tidy_markdown(missing: dict[str, object]) -> None:
     assert body.startswith("\n# who/what\n")
 
 
-def test_public_names_are_the_literal_list(tmp_path: Path) -> None:
-    init = tmp_path / "__init__.py"
-    init.write_text('from .x import *\n__all__ = ["a", "b"]\n')
-    assert public_names(init) == ["a", "b"]
-    init.write_text("__all__ = x.__all__\n")
-    assert public_names(init) == []
+def test_public_names_are_the_literal_list() -> None:
+    assert public_names('from .x import *\n__all__ = ["a", "b"]\n') == ["a", "b"]
+    assert public_names("__all__ = x.__all__\n") == []

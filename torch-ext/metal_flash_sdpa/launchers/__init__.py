@@ -20,7 +20,8 @@ from ..plan import LaunchPlan, Plan
 NAMES = ("native", "jit", "emulator")  # in order of preference
 FORCE = "METAL_FLASH_SDPA_LAUNCHER"  # environment variable: one of NAMES
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+# Not resolved: in the cache of `kernels` each file is a link to a blob that lies elsewhere.
+_PACKAGE = Path(__file__).absolute().parent.parent
 # A built package carries its shaders; a checkout has them in generated/.
 _SHADER_FOLDERS = (_PACKAGE / "shaders", _PACKAGE.parent.parent / "generated")
 

@@ -1,0 +1,387 @@
+"""Publishes the builds of this commit: to the Hub's branch v<version>, the card to its main branch.
+
+All builds go up in one commit, which is atomic: a reader sees the builds as they were or as they
+are, and a run that was interrupted leaves nothing but uploaded blobs, which the next one finds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_session
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoFile
+
+from ci import build
+from ci.build import ROOT, VARIANT, assemble, build_toml, digest, git, hub_name
+from ci.card import fill, public_names
+
+REPO_TYPE = "kernel"
+METADATA = "metadata.json"
+SIGNATURE = "metadata.json.sigstore"
+# What kernel-builder writes into a variant, and nothing else.
+ALLOWED = re.compile(
+    r"(?!.*(?:^|/)\.)[\w/.-]+\.(?:py|pyi|typed|metal|metallib|so|json)|" + SIGNATURE
+)
+REQUIRED = ("name", "id", "version", "license", "python-depends", "backend", "digest")
+INTERFACE = ("__init__.py", "interface.py")  # where the public API is
+BENCHMARKS = "benchmarks/benchmark*.py"  # what `kernels benchmark` looks for
+
+PATIENCE = (1, 2, 4, 8)  # seconds before each further attempt
+PASSING = (408, 429, 500, 502, 503, 504)  # HTTP statuses that may pass
+REACH_SECONDS = 10  # to find out whether the Hub answers at all
+ANSWER_SECONDS = 120  # for anything else; the client itself would wait for ever
+
+Result = TypeVar("Result")
+
+
+class PublishError(RuntimeError):
+    """What stands in the way of publishing; the message says what to do about it."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file of a branch that is to be added, replaced or deleted."""
+
+    kind: str  # "add", "replace" or "delete"
+    path: str
+    data: bytes = b""
+
+
+# --- the builds ----------------------------------------------------------------------------------
+
+
+def gather(root: Path) -> list[Path]:
+    """The builds of the checkout: torch-metal, and what lies in result/ and build/."""
+    found = {VARIANT: torch_metal(root)}
+    for folder in (root / "result", root / "build"):
+        for metadata in sorted(folder.glob(f"torch*-*/{METADATA}")):
+            found.setdefault(metadata.parent.name, metadata.parent)
+    return [found[name] for name in sorted(found)]
+
+
+def torch_metal(root: Path) -> Path:
+    """build/torch-metal; it is left alone, and so its signature, if it is this commit's."""
+    variant = root / "build" / VARIANT
+    there = contents(variant)
+    there.pop(SIGNATURE, None)
+    return variant if there == build.contents(root) else assemble(root / "build", root)
+
+
+def contents(variant: Path) -> dict[str, bytes]:
+    """Every file of a build but what Python leaves behind: path inside it -> content."""
+    paths = (path for path in variant.rglob("*") if path.is_file())
+    relative = {path.relative_to(variant).as_posix(): path for path in paths}
+    return {
+        name: path.read_bytes()
+        for name, path in sorted(relative.items())
+        if "__pycache__" not in path.parts
+    }
+
+
+def problems(variant: Path, root: Path) -> list[str]:
+    """What is wrong with a build, in words."""
+    files = contents(variant)
+    try:
+        metadata: dict[str, Any] = json.loads(files[METADATA])
+    except (KeyError, ValueError) as error:
+        return [f"{METADATA}: {type(error).__name__}: {error}"]
+    if absent := [key for key in REQUIRED if key not in metadata]:
+        return [f"{METADATA} lacks {', '.join(absent)}"]
+    general = build_toml(root)["general"]
+    found = [
+        f"{key} is {metadata[key]!r}, in build.toml {general[key]!r}"
+        for key in ("name", "version", "license")
+        if metadata[key] != general[key]
+    ]
+    if "dirty" in metadata["id"]:
+        found.append(f"id is {metadata['id']}: built from changes that are not committed")
+    if metadata["id"] not in files.get("_ops.py", b"").decode():
+        found.append(f"_ops.py does not name the ops {metadata['id']}")
+    hashed = digest({k: v for k, v in files.items() if k not in (METADATA, SIGNATURE)})
+    if metadata["digest"] != hashed:
+        listed = metadata["digest"].get("files", {})
+        names = sorted(
+            name
+            for name in listed.keys() | hashed["files"].keys()
+            if listed.get(name) != hashed["files"].get(name)
+        )
+        found.append(f"the digest does not fit: {', '.join(names) or 'another algorithm'}")
+    found += [
+        f"{name} does not belong into a build" for name in files if not ALLOWED.fullmatch(name)
+    ]
+    if f"-{metadata['backend'].get('type')}" not in variant.name:
+        found.append(f"backend is {metadata['backend']}, its folder {variant.name}")
+    return found
+
+
+def checked(root: Path) -> dict[str, bytes]:
+    """Everything for the version's branch: path -> content.  Raises PublishError."""
+    if changed := git(root, "status", "--porcelain"):
+        raise PublishError(f"the tree is not clean; commit or remove first:\n{changed.rstrip()}")
+    files: dict[str, bytes] = {}
+    wrong = []
+    for variant in gather(root):
+        found = problems(variant, root)
+        wrong += [f"{variant}: {problem}" for problem in found]
+        print(f"  {variant.name}: {'; '.join(found) or 'good'}")
+        for name, data in contents(variant).items():
+            files[f"build/{variant.name}/{name}"] = data
+    if wrong:
+        raise PublishError("not published:\n" + "\n".join(wrong))
+    for path in sorted(root.glob(BENCHMARKS)):
+        files[path.relative_to(root).as_posix()] = path.read_bytes()
+    return files
+
+
+# --- the public API ------------------------------------------------------------------------------
+
+
+def api(init: bytes, interface: bytes) -> dict[str, list[str]]:
+    """Public functions and their parameters, from the modules that INTERFACE names."""
+    names = public_names(init)
+    parsed = ast.parse(interface)
+    functions = {f.name: f.args for f in parsed.body if isinstance(f, ast.FunctionDef)}
+    return {
+        name: [a.arg for a in functions[name].args + functions[name].kwonlyargs]
+        if name in functions
+        else []
+        for name in names
+    }
+
+
+def reduced(before: dict[str, list[str]], after: dict[str, list[str]]) -> list[str]:
+    """What was public and no longer is, or has moved."""
+    found = [name for name in before if name not in after]
+    for name in before.keys() & after.keys():
+        if after[name][: len(before[name])] != before[name] and after[name]:
+            lost = [p for p in before[name] if p not in after[name]]
+            found.append(f"{name}({', '.join(lost) or 'in another order'})")
+    return sorted(found)
+
+
+# --- the Hub -------------------------------------------------------------------------------------
+
+
+def patiently(what: str, call: Callable[[], Result]) -> Result:
+    """The call's result, after further attempts if what goes wrong may pass.
+
+    Raises PublishError, saying what could not be done and why.
+    """
+    for wait in (*PATIENCE, None):
+        try:
+            return call()
+        except HfHubHTTPError as error:
+            status = error.response.status_code
+            if status in (401, 403):
+                raise PublishError(
+                    f"{what}: the Hub refuses the token ({status}); HF_TOKEN must be one that "
+                    "may write to the repository"
+                ) from error
+            if isinstance(error, RevisionNotFoundError):
+                raise
+            if status not in PASSING:
+                raise PublishError(f"{what}: {error}") from error
+            why = f"the Hub answers {status}"
+        except (httpx2.TransportError, ConnectionError, TimeoutError) as error:
+            why = f"{type(error).__name__}: {error}"
+        if wait is None:
+            break
+        print(f"  {what}: {why}; again in {wait} s", file=sys.stderr)
+        time.sleep(wait)
+    raise PublishError(f"{what}: {why}, {len(PATIENCE) + 1} times; publish again later")
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch of the repository on the Hub."""
+
+    hub: HfApi
+    repo: str
+    name: str
+
+    def files(self) -> dict[str, str]:
+        """Its files: path -> git's or LFS's hash.  Raises RepositoryNotFoundError and the like."""
+        tree = self.hub.list_repo_tree(
+            self.repo, recursive=True, revision=self.name, repo_type=REPO_TYPE
+        )
+        found = (entry for entry in tree if isinstance(entry, RepoFile))
+        return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in found}
+
+    def read(self, path: str) -> bytes:
+        """A file's content; empty if there is none."""
+        try:
+            downloaded = self.hub.hf_hub_download(
+                self.repo, path, revision=self.name, repo_type=REPO_TYPE
+            )
+        except EntryNotFoundError:
+            return b""
+        return Path(downloaded).read_bytes()
+
+    def commit(self, changes: Iterable[Change], message: str, pull_request: bool) -> str:
+        """Make the changes in one commit, or propose them; where to see it."""
+        operations = [
+            CommitOperationDelete(change.path)
+            if change.kind == "delete"
+            else CommitOperationAdd(change.path, change.data)
+            for change in changes
+        ]
+        done = self.hub.create_commit(
+            *(self.repo, operations),
+            commit_message=message,
+            repo_type=REPO_TYPE,
+            revision=self.name,
+            create_pr=pull_request,
+        )
+        return str(done.pr_url or done.commit_url)
+
+
+def same(data: bytes, known: str) -> bool:
+    """Whether a file's content has this hash, as git or as LFS takes it."""
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return known in (blob, hashlib.sha256(data).hexdigest())
+
+
+def compare(wanted: dict[str, bytes], there: dict[str, str]) -> list[Change]:
+    """What makes a branch hold `wanted`: builds that are not among it stay as they are."""
+    folders = {path.rsplit("/", 1)[0] for path in wanted}
+    changes = [
+        Change("replace" if path in there else "add", path, data)
+        for path, data in wanted.items()
+        if path not in there or not same(data, there[path])
+    ]
+    ours = {"/".join(folder.split("/")[:2]) + "/" for folder in folders if "build/" in folder}
+    changes += [
+        Change("delete", path)
+        for path in there
+        if path not in wanted and any(path.startswith(folder) for folder in ours)
+    ]
+    return changes
+
+
+def describe(branch: str, changes: list[Change]) -> None:
+    """Say what would change: by build, and by file where something published changes."""
+    if not changes:
+        print(f"{branch}: as it is")
+    groups: dict[tuple[str, str], int] = {}
+    for change in changes:
+        group = "/".join(change.path.split("/")[:2])
+        groups[change.kind, group] = groups.get((change.kind, group), 0) + 1
+    for (kind, group), count in groups.items():
+        print(f"{branch}: {kind} {group}{f' ({count} files)' if count > 1 else ''}")
+    for change in changes:
+        if change.kind != "add" and groups[change.kind, "/".join(change.path.split("/")[:2])] > 1:
+            print(f"{branch}:   {change.kind} {change.path}")
+
+
+def publish(root: Path, chosen: argparse.Namespace) -> str:
+    """Check, compare, upload; the verdict.  Raises PublishError."""
+    print("builds:")
+    wanted = checked(root)
+    repo = chosen.repo_id or hub_name(root)
+    version = f"v{build_toml(root)['general']['version']}"
+    get_session().timeout = ANSWER_SECONDS
+    hub = HfApi()
+    builds, card = Branch(hub, repo, version), Branch(hub, repo, "main")
+    try:
+        hub.repo_info(repo, repo_type=REPO_TYPE, timeout=REACH_SECONDS)
+        reached, exists = True, True
+    except HfHubHTTPError as error:
+        exists = False
+        reached = error.response.status_code in (401, 404)  # what is not there, or not ours to see
+    except (httpx2.TransportError, ConnectionError, TimeoutError):
+        reached = exists = False
+    if not reached:
+        if not chosen.dry_run:
+            patiently(
+                "looking for the repository", lambda: hub.repo_info(repo, repo_type=REPO_TYPE)
+            )
+        print("The Hub does not answer: compared with an empty repository.")
+    changes, page = (
+        differences(builds, card, wanted, root)
+        if exists
+        else (
+            compare(wanted, {}),
+            compare({"README.md": fill(root).encode()}, {}),
+        )
+    )
+    describe(f"{repo}@{version}", changes)
+    describe(f"{repo}@main", page)
+    touched = [change.path for change in changes if change.kind != "add"]
+    if touched and not chosen.replace:
+        raise PublishError(
+            f"{len(touched)} published files would change, {touched[0]} first; "
+            "--replace allows it, and a new version leaves them alone"
+        )
+    if chosen.dry_run:
+        return f"dry run: nothing was changed; {len(changes) + len(page)} files would be"
+    if not changes and not page:
+        return "everything is published already"
+    message = f"{version} from {git(root, 'rev-parse', 'HEAD').strip()}"
+    patiently(
+        "creating the repository",
+        lambda: hub.create_repo(repo, repo_type=REPO_TYPE, exist_ok=True),
+    )
+    patiently(
+        "creating the branch",
+        lambda: hub.create_branch(repo, branch=version, repo_type=REPO_TYPE, exist_ok=True),
+    )
+    for branch, what in ((builds, changes), (card, page)):
+        if what:
+            upload = partial(branch.commit, what, message, chosen.create_pr)
+            done = patiently(f"uploading to {branch.name}", upload)
+            print(f"{repo}@{branch.name}: {done}")
+    return f"published {len(changes) + len(page)} files"
+
+
+def differences(
+    builds: Branch, card: Branch, wanted: dict[str, bytes], root: Path
+) -> tuple[list[Change], list[Change]]:
+    """What is to change on the version's branch and on main.  Raises PublishError."""
+    try:
+        there = patiently("listing the builds", builds.files)
+    except RevisionNotFoundError:
+        there = {}
+    folder = f"build/{VARIANT}/"
+    if f"{folder}__init__.py" in there:
+        before = api(*(builds.read(folder + name) for name in INTERFACE))
+        after = api(*(wanted[folder + name] for name in INTERFACE))
+        if lost := reduced(before, after):
+            raise PublishError(
+                f"{builds.name} is published with more than this: {', '.join(lost)}; "
+                "a reduced API needs a new version"
+            )
+    page = {"README.md": fill(root).encode()}
+    return compare(wanted, there), compare(page, patiently("listing main", card.files))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="nox -s publish --", description=__doc__.split("\n")[0])
+    parser.add_argument("--dry-run", action="store_true", help="print what would change")
+    parser.add_argument("--create-pr", action="store_true", help="propose it on the Hub instead")
+    parser.add_argument(
+        "--replace", action="store_true", help="published files may change or disappear"
+    )
+    parser.add_argument("--repo-id", help="in place of build.toml's: owner/name")
+    try:
+        print(publish(ROOT, parser.parse_args()))
+    except PublishError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
