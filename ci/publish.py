@@ -13,7 +13,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,12 @@ from typing import Any, TypeVar
 
 import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_session
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.hf_api import RepoFile
 
 from ci import build
@@ -175,14 +180,20 @@ def reduced(before: dict[str, list[str]], after: dict[str, list[str]]) -> list[s
 # --- the Hub -------------------------------------------------------------------------------------
 
 
-def patiently(what: str, call: Callable[[], Result]) -> Result:
+def patiently(
+    what: str, call: Callable[[], Result], patience: Sequence[float] | None = None
+) -> Result:
     """The call's result, after further attempts if what goes wrong may pass.
 
-    Raises PublishError, saying what could not be done and why.
+    Raises PublishError, saying what could not be done and why; and as it comes what says that
+    something is not there.
     """
-    for wait in (*PATIENCE, None):
+    waits = PATIENCE if patience is None else patience
+    for wait in (*waits, None):
         try:
             return call()
+        except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
+            raise
         except HfHubHTTPError as error:
             status = error.response.status_code
             if status in (401, 403):
@@ -190,8 +201,6 @@ def patiently(what: str, call: Callable[[], Result]) -> Result:
                     f"{what}: the Hub refuses the token ({status}); HF_TOKEN must be one that "
                     "may write to the repository"
                 ) from error
-            if isinstance(error, RevisionNotFoundError):
-                raise
             if status not in PASSING:
                 raise PublishError(f"{what}: {error}") from error
             why = f"the Hub answers {status}"
@@ -201,7 +210,7 @@ def patiently(what: str, call: Callable[[], Result]) -> Result:
             break
         print(f"  {what}: {why}; again in {wait} s", file=sys.stderr)
         time.sleep(wait)
-    raise PublishError(f"{what}: {why}, {len(PATIENCE) + 1} times; publish again later")
+    raise PublishError(f"{what}: {why}, {len(waits) + 1} times; publish again later")
 
 
 @dataclass(frozen=True)
@@ -222,10 +231,11 @@ class Branch:
 
     def read(self, path: str) -> bytes:
         """A file's content; empty if there is none."""
+        download = partial(
+            self.hub.hf_hub_download, self.repo, path, revision=self.name, repo_type=REPO_TYPE
+        )
         try:
-            downloaded = self.hub.hf_hub_download(
-                self.repo, path, revision=self.name, repo_type=REPO_TYPE
-            )
+            downloaded = patiently(f"reading {path}", download)
         except EntryNotFoundError:
             return b""
         return Path(downloaded).read_bytes()
@@ -286,6 +296,40 @@ def describe(branch: str, changes: list[Change]) -> None:
             print(f"{branch}:   {change.kind} {change.path}")
 
 
+def published(
+    hub: HfApi, builds: Branch, card: Branch, wanted: dict[str, bytes], dry_run: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What is on the version's branch and on main: path -> hash; nothing if there is no such place.
+
+    A dry run does without the Hub.  Raises PublishError if the Hub is not to be had otherwise, and
+    if `wanted` offers less than the version that is there.
+    """
+    try:
+        look = partial(hub.repo_info, builds.repo, repo_type=REPO_TYPE, timeout=REACH_SECONDS)
+        patiently("looking for the repository", look, () if dry_run else PATIENCE)
+    except RepositoryNotFoundError:
+        return {}, {}
+    except PublishError as error:
+        if not dry_run:
+            raise
+        print(f"compared with an empty repository, as the Hub is not to be had ({error})")
+        return {}, {}
+    try:
+        there = patiently("listing the builds", builds.files)
+    except RevisionNotFoundError:
+        there = {}
+    folder = f"build/{VARIANT}/"
+    if f"{folder}__init__.py" in there:
+        before = api(*(builds.read(folder + name) for name in INTERFACE))
+        after = api(*(wanted[folder + name] for name in INTERFACE))
+        if lost := reduced(before, after):
+            raise PublishError(
+                f"{builds.name} is published with more than this: {', '.join(lost)}; "
+                "a reduced API needs a new version"
+            )
+    return there, patiently("listing main", card.files)
+
+
 def publish(root: Path, chosen: argparse.Namespace) -> str:
     """Check, compare, upload; the verdict.  Raises PublishError."""
     print("builds:")
@@ -295,28 +339,9 @@ def publish(root: Path, chosen: argparse.Namespace) -> str:
     get_session().timeout = ANSWER_SECONDS
     hub = HfApi()
     builds, card = Branch(hub, repo, version), Branch(hub, repo, "main")
-    try:
-        hub.repo_info(repo, repo_type=REPO_TYPE, timeout=REACH_SECONDS)
-        reached, exists = True, True
-    except HfHubHTTPError as error:
-        exists = False
-        reached = error.response.status_code in (401, 404)  # what is not there, or not ours to see
-    except (httpx2.TransportError, ConnectionError, TimeoutError):
-        reached = exists = False
-    if not reached:
-        if not chosen.dry_run:
-            patiently(
-                "looking for the repository", lambda: hub.repo_info(repo, repo_type=REPO_TYPE)
-            )
-        print("The Hub does not answer: compared with an empty repository.")
-    changes, page = (
-        differences(builds, card, wanted, root)
-        if exists
-        else (
-            compare(wanted, {}),
-            compare({"README.md": fill(root).encode()}, {}),
-        )
-    )
+    there, there_on_main = published(hub, builds, card, wanted, chosen.dry_run)
+    changes = compare(wanted, there)
+    page = compare({"README.md": fill(root).encode()}, there_on_main)
     describe(f"{repo}@{version}", changes)
     describe(f"{repo}@main", page)
     touched = [change.path for change in changes if change.kind != "add"]
@@ -344,27 +369,6 @@ def publish(root: Path, chosen: argparse.Namespace) -> str:
             done = patiently(f"uploading to {branch.name}", upload)
             print(f"{repo}@{branch.name}: {done}")
     return f"published {len(changes) + len(page)} files"
-
-
-def differences(
-    builds: Branch, card: Branch, wanted: dict[str, bytes], root: Path
-) -> tuple[list[Change], list[Change]]:
-    """What is to change on the version's branch and on main.  Raises PublishError."""
-    try:
-        there = patiently("listing the builds", builds.files)
-    except RevisionNotFoundError:
-        there = {}
-    folder = f"build/{VARIANT}/"
-    if f"{folder}__init__.py" in there:
-        before = api(*(builds.read(folder + name) for name in INTERFACE))
-        after = api(*(wanted[folder + name] for name in INTERFACE))
-        if lost := reduced(before, after):
-            raise PublishError(
-                f"{builds.name} is published with more than this: {', '.join(lost)}; "
-                "a reduced API needs a new version"
-            )
-    page = {"README.md": fill(root).encode()}
-    return compare(wanted, there), compare(page, patiently("listing main", card.files))
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ci.build import ROOT, VARIANT, git, hub_name
+from ci.build import ROOT, VARIANT, assemble, digest, git, hub_name
 from ci.publish import INTERFACE, METADATA, SIGNATURE, api, contents, problems, reduced
 from tests.ci.hub import TOKEN, Hub, running
 
@@ -70,8 +70,6 @@ def publish(
 
 def add_aot(checkout: Path) -> Path:
     """A build ahead of time, as nix leaves it in result/: torch-metal's files and a library."""
-    from ci.build import assemble, digest
-
     source = assemble(checkout / "scratch", checkout)
     variant = checkout / "result" / AOT
     shutil.copytree(source, variant)
@@ -139,7 +137,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(
 def test_a_dry_run_needs_no_hub(checkout: Path) -> None:
     done = publish(checkout, "http://127.0.0.1:9", "--dry-run", token="")
     assert done.returncode == 0, done.stderr
-    assert "The Hub does not answer: compared with an empty repository." in done.stdout
+    assert "compared with an empty repository, as the Hub is not to be had" in done.stdout
     assert "dry run: nothing was changed" in done.stdout
 
 
@@ -167,6 +165,11 @@ def test_what_is_published_changes_only_when_told_so(hub: SimpleNamespace, check
     assert refused.returncode == 1
     assert "published files would change" in refused.stderr
     assert "--replace allows it" in refused.stderr
+    assert published(hub.state) == before
+    hub.state.faults = [("GET /api/kernels", 503)]  # which must not pass for an empty repository
+    refused = publish(checkout, hub.url)
+    assert not hub.state.faults
+    assert refused.returncode == 1
     assert published(hub.state) == before
     done = publish(checkout, hub.url, "--replace")
     assert done.returncode == 0, done.stderr
