@@ -17,7 +17,7 @@ from unittest import mock
 
 import torch
 from metal_flash_sdpa import flash_attn_func, launchers, ops
-from metal_flash_sdpa.call import attend
+from metal_flash_sdpa.call import Options, attend
 from metal_flash_sdpa.launchers import jit
 
 
@@ -58,14 +58,15 @@ def main() -> None:
     keys = torch.randn(1, options.calls * (options.batches + 1), 2, 64, dtype=torch.float16)
     out, lse = torch.empty_like(q), torch.empty(1, 8, 64)
     sinks = torch.zeros(8)
+    asked = Options(sinks, causal=True, window_size=(127, 127))
     lengths = iter(range(1, keys.shape[1] + 1))
 
     def planned() -> None:
-        attend(out, lse, q, k, v, None, None, sinks, None, None, True, (127, 127), 0.0, 0)
+        attend(out, lse, q, k, v, asked)
 
     def planned_anew() -> None:
         part = keys[:, : next(lengths)]
-        attend(out, lse, q, part, part, None, None, sinks, None, None, True, (127, 127), 0.0, 0)
+        attend(out, lse, q, part, part, asked)
 
     def op() -> None:
         ops.forward(q, k, v, None, None, sinks, None, None, True, 127, 127, 0.0, 0)

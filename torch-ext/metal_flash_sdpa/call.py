@@ -60,10 +60,10 @@ def attend(
     A tensor is copied only if a kernel could not read it: a last stride other than 1, offsets that
     are not int32, sinks that are not float32.
     """
-    request, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys)
-    tensors["lse"] = lse
     known = max_q_len if max_q_len <= DECODE_QUERIES else 0
-    launchers.run(plan(request._replace(max_q_len=known, splits=splits)), tensors)
+    request, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys, known, splits)
+    tensors["lse"] = lse
+    launchers.run(plan(request), tensors)
 
 
 def append(
@@ -103,6 +103,8 @@ def _prepare(
     options: Options,
     cu_seqlens_q: Optional[Tensor],
     keys: Keys,
+    max_q_len: int = 0,
+    splits: int = 0,
 ) -> Tuple[Request, Dict[str, Tensor]]:
     """A request, and its tensors as the kernels read them."""
     q, k, v = _readable(q), _readable(k), _readable(v)
@@ -153,6 +155,8 @@ def _prepare(
         page_size=page_size,
         pages=pages,
         table_stride=table_stride,
+        max_q_len=max_q_len,
+        splits=splits,
     )
     return request, tensors
 
