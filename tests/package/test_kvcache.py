@@ -275,10 +275,10 @@ def samples() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     cos, sin = (f(draw(40, 8)) for f in (torch.cos, torch.sin))
     used = torch.tensor([30, 20], dtype=torch.int32)
     mask = (True, -1, -1)
-    yield ops.append, (q, k, v, new, new, cos, sin, True, *mask, used, -1, None)
+    yield ops.append, (q, k, v, new, new, cos, sin, True, *mask, used, None, None)
     yield ops.append, (q, k, v, new, new, None, None, True, *mask, None, 31, None)
     rest = (SINKS, None, None, *mask, 0.0, 0)
-    yield ops.forward_cached, (q, k, v, used, -1, None, None, 1, *rest)
+    yield ops.forward_cached, (q, k, v, used, None, None, None, 1, *rest)
     yield ops.forward_cached, (q, k, v, None, 30, None, None, 0, *rest)
 
 

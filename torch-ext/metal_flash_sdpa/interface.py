@@ -195,10 +195,12 @@ def flash_attn_with_kvcache(
     checks.check_splits(num_splits)
     if cache_batch_idx is not None:  # a cache of one page for each sequence
         block_table = cache_batch_idx.unsqueeze(1)
+    used: Optional[Tensor] = None
+    length: Optional[int] = rows
     if isinstance(cache_seqlens, Tensor):
-        used, length = cache_seqlens, -1
-    else:
-        used, length = None, (rows if cache_seqlens is None else cache_seqlens + new_len)
+        used, length = cache_seqlens, None
+    elif cache_seqlens is not None:
+        length = cache_seqlens + new_len
     left, right = window_size
     if k is not None and v is not None:
         rotated = ops.append(

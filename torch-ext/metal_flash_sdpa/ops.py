@@ -116,19 +116,19 @@ def append(
     window_left: int,
     window_right: int,
     cache_seqlens: Optional[Tensor],
-    length: int,
+    length: Optional[int],
     block_table: Optional[Tensor],
 ) -> Tensor:
     """New rows into a cache; returns the queries as rotated, empty if nothing is rotated.
 
-    `length` rows per sequence when it is done; -1: as many more as cache_seqlens says.
+    `length` rows per sequence when it is done; None: as many more as cache_seqlens says.
     """
     rotated = _rotated(q, rotary_cos)
     call.append(
         *(None if rotary_cos is None else rotated, q, k_cache, v_cache, k, v),
         *(rotary_cos, rotary_sin, interleaved),
         Options(causal=causal, window_size=(window_left, window_right)),
-        _cache_keys(cache_seqlens, length, None, block_table, k.shape[1]),
+        Keys(None, cache_seqlens, length, block_table, k.shape[1]),
     )
     return rotated
 
@@ -136,17 +136,6 @@ def append(
 def _rotated(q: Tensor, rotary_cos: Optional[Tensor]) -> Tensor:
     shape = (0,) if rotary_cos is None else q.shape
     return torch.empty(shape, dtype=q.dtype, device=q.device)
-
-
-def _cache_keys(
-    cache_seqlens: Optional[Tensor],
-    length: int,
-    cache_leftpad: Optional[Tensor],
-    block_table: Optional[Tensor],
-    appended: int,
-) -> Keys:
-    known = None if length < 0 else length
-    return Keys(cache_leftpad, cache_seqlens, known, block_table, appended)
 
 
 @append.register_fake
@@ -160,7 +149,7 @@ def forward_cached(
     k_cache: Tensor,
     v_cache: Tensor,
     cache_seqlens: Optional[Tensor],
-    length: int,
+    length: Optional[int],
     cache_leftpad: Optional[Tensor],
     block_table: Optional[Tensor],
     appended: int,
@@ -178,7 +167,7 @@ def forward_cached(
     call.attend(
         *(out, lse, q, k_cache, v_cache),
         Options(sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap),
-        keys=_cache_keys(cache_seqlens, length, cache_leftpad, block_table, appended),
+        keys=Keys(cache_leftpad, cache_seqlens, length, block_table, appended),
         splits=splits,
     )
     return out, lse
