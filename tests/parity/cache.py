@@ -109,14 +109,15 @@ def wrong_rows(case: Case, tensors: dict[str, Tensor]) -> str:
             return f"V of sequence {b}: the rows appended are not the new ones"
         if case.rotary_dim == 0 and not torch.equal(k[pages, rows], new_k[b]):
             return f"K of sequence {b}: the rows appended are not the new ones"
-        pairs = {"K": (new_k[b], k[pages, rows], positions)}
-        if case.rotary_dim:
-            steps = torch.arange(case.q_lens[b])
-            # Causal queries, and a window's, stand at the new rows; others all at the first.
-            advance = case.causal or case.window_size != (-1, -1)
-            at = position + (steps if advance else torch.zeros_like(steps))
-            pairs["Q"] = (tensors["q"][b].cpu(), tensors["rotated_q"][b].cpu(), at)
-        for name, (source, got, at) in pairs.items():
+        if case.rotary_dim == 0:
+            continue
+        # Causal queries, and a window's, stand at the new rows; others all at the first.
+        advance = case.causal or case.window_size != (-1, -1)
+        of_queries = position + torch.arange(case.q_lens[b]) * advance
+        for name, source, got, at in (
+            ("K", new_k[b], k[pages, rows], positions),
+            ("Q", tensors["q"][b].cpu(), tensors["rotated_q"][b].cpu(), of_queries),
+        ):
             want, tolerance = rotated(case, source, tensors, at)
             worst = ((got.double() - want).abs() - tolerance).max().item()
             if not worst <= 0:
@@ -139,12 +140,8 @@ def rotated(
     first = torch.arange(pairs) * (2 if case.interleaved else 1)
     second = first + (1 if case.interleaved else pairs)
     cosine, sine = (
-        (
-            tensors[name].cpu().double()[positions].unsqueeze(1)
-            for name in ("rotary_cos", "rotary_sin")
-        )
-        if pairs
-        else (torch.ones(()), torch.zeros(()))
+        tensors[name].cpu().double()[positions].unsqueeze(1)
+        for name in ("rotary_cos", "rotary_sin")
     )
     a, b = x[..., first], x[..., second]
     want[..., first], want[..., second] = a * cosine - b * sine, a * sine + b * cosine
