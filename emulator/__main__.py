@@ -6,6 +6,7 @@ import argparse
 import concurrent.futures
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from .errors import CompileError, EmulatorError
@@ -93,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_check)
 
     command = commands.add_parser("lint", help="find what Apple's compiler refuses")
-    command.add_argument("files", nargs="+", metavar="kernel.metal")
+    command.add_argument("paths", nargs="+", metavar="kernel.metal",
+                         help="a file, or a directory: all .metal files below it")  # fmt: skip
     _add_source_options(command)
     command.add_argument("--metal", default="3.1", metavar="VERSION", help="default: %(default)s")
     command.set_defaults(run=_lint)
@@ -186,13 +188,24 @@ def _describe(library: Library, name: str) -> tuple[str, list[str]]:
 
 
 def _lint(options: argparse.Namespace) -> int:
+    files = [file for path in options.paths for file in _metal_files(path)]
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        found = pool.map(lambda file: _findings(options, file), options.files)
+        found = pool.map(lambda file: _findings(options, file), files)
         findings = [finding for file in found for finding in file]
     for finding in findings:
         print(finding)
-    print(f"{_plural(len(options.files), 'file')}, {_plural(len(findings), 'finding')}")
+    print(f"{_plural(len(files), 'file')}, {_plural(len(findings), 'finding')}")
     return 1 if findings else 0
+
+
+def _metal_files(path: str) -> list[str]:
+    """The file itself, or the shaders below a directory."""
+    if not Path(path).is_dir():
+        return [path]
+    files = sorted(str(file) for file in Path(path).rglob("*.metal"))
+    if not files:
+        raise EmulatorError(f"{path} is a directory without .metal files")
+    return files
 
 
 def _findings(options: argparse.Namespace, file: str) -> list[Any]:

@@ -192,5 +192,10 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert lines[0] == f"{bad}:3: double: not in Metal's language"
     assert lines[1].startswith(f"{bad}:3: program-scope variable: ")
     assert lines[2] == "2 files, 2 findings"
+    assert main(["lint", str(tmp_path), "-D", "T=double"]) == 1
+    assert capsys.readouterr().out.splitlines() == lines
+    (tmp_path / "none").mkdir()
+    assert main(["lint", str(tmp_path / "none")]) == 2
+    assert "is a directory without .metal files" in capsys.readouterr().err
     assert main(["lint", str(tmp_path / "none.metal")]) == 2
     assert "error: cannot read the shader" in capsys.readouterr().err

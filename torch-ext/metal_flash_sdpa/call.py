@@ -5,7 +5,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
-from . import launchers
+from . import gpu, launchers
 from .plan import DECODE_QUERIES, Append, Plan, Request, plan, plan_append
 
 _DTYPE_NAMES = {
@@ -157,6 +157,7 @@ def _prepare(
         table_stride=table_stride,
         max_q_len=max_q_len,
         splits=splits,
+        cores=gpu.cores(q.device.type),
     )
     return request, tensors
 

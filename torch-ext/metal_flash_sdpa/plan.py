@@ -251,8 +251,10 @@ def plan_decode(request: Request, most_queries: int = UNBOUNDED) -> Plan:
     )
 
 
-# Threadgroups that keep an Apple GPU core's loads in flight, and the least that one is worth:
-# MLX splits from 1,024 keys on, into 32 shares or more (sdpa_vector_2pass, mlx-metal's dispatch).
+# Threadgroups that keep an Apple GPU core's loads in flight, and the least that one is worth.
+# Four are 16 of the 24 simdgroups that saturate an M1's core (metal-benchmarks); for later families
+# nothing is published, and the same is taken.  MLX splits from 1,024 keys on, into 32 shares or
+# more, by the size of the chip (sdpa_vector_2pass, mlx-metal's dispatch).
 GROUPS_PER_CORE = 4
 STEPS_PER_SPLIT = 2
 MOST_SPLITS = 64
