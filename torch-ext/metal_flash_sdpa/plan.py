@@ -17,6 +17,9 @@ UNBOUNDED = 2**30 - 1
 # Sequences of at most so many query rows are decoded: rows are packed over the heads of a group.
 DECODE_QUERIES = 16
 
+# Of a GPU that does not say: an M1 Pro's.  Results do not depend on it beyond rounding.
+USUAL_CORES = 16
+
 Strides = Tuple[int, int, int]
 
 
@@ -54,7 +57,7 @@ class Request(NamedTuple):
     table_stride: int = 0  # of the block table, from one sequence to the next
     max_q_len: int = 0  # packed: no sequence has more query rows, as the caller says; 0: unknown
     splits: int = 0  # shares that decoding divides the keys into; 0: as many as keep the GPU busy
-    cores: int = 16  # of the GPU
+    cores: int = USUAL_CORES  # of the GPU
 
 
 class Append(NamedTuple):
