@@ -17,6 +17,10 @@ from torch import Tensor
 FLOOR = {torch.float32: 1e-6, torch.float16: 2e-4, torch.bfloat16: 2e-3}
 LEAST_COSINE = {torch.float32: 0.999999, torch.float16: 0.999999, torch.bfloat16: 0.9999}
 
+# Orders of a capped dot product.  With scores of 2,500 and a cap of 1, the errors of 24 orders of
+# plain float32 spread from 5e-7 to 6e-5.
+CAPPED_ORDERS = 8
+
 
 @dataclass(frozen=True)
 class Options:
@@ -110,16 +114,19 @@ def plain_attention(
     slopes: Tensor | None = None,
     rows: Tensor | None = None,
     bias: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     """Plain PyTorch attention in the inputs' dtype, in both of its customary orders.
 
     Its error bounds a kernel's.  Where one row decides the largest error the two orders differ by
-    chance, so neither alone says how far plain PyTorch is off.
+    chance, so neither alone says how far plain PyTorch is off.  A cap well below the scores leaves
+    it to the few where tanh is not flat: there the dot products are summed in several orders too.
     """
-    first, second = (
+    head_dim = q.shape[-1]
+    turns = range(0, head_dim, head_dim // CAPPED_ORDERS) if options.softcap else (0,)
+    return tuple(
         attention(
-            q,
-            k,
+            q.roll(turn, -1),
+            k.roll(turn, -1),
             v,
             options,
             sinks,
@@ -129,9 +136,9 @@ def plain_attention(
             scale_product=order,
             bias=bias,
         )[0]
+        for turn in turns
         for order in (False, True)
     )
-    return first, second
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from tests.reference import Options, attention, compare, lse_tolerance, visible
+from tests.reference import (
+    Options,
+    attention,
+    compare,
+    lse_tolerance,
+    plain_attention,
+    visible,
+)
 
 F64 = torch.float64
 
@@ -95,3 +102,17 @@ def test_lse_tolerance_grows_with_the_scores() -> None:
     lse = torch.zeros(2, 4, dtype=F64)
     small = lse_tolerance(q, k, Options(0.1), lse)
     assert 1e-7 < small < lse_tolerance(q * 100, k, Options(0.1), lse)
+
+
+def test_several_orders_bound_another_order_of_capped_scores() -> None:
+    within, within_two = 0, 0
+    for seed in range(30):
+        generator = torch.Generator().manual_seed(seed)
+        q, k, v = (torch.randn(n, 2, 32, generator=generator) for n in (7, 65, 65))
+        options = Options(2500 / 32**0.5, softcap=1.0)
+        want, _ = attention(q, k, v, options, dtype=F64)
+        plain = plain_attention(q, k, v, options, None)
+        backwards, _ = attention(q.flip(-1), k.flip(-1), v, options, dtype=torch.float32)
+        within += compare(backwards, want, plain, torch.float32).ok
+        within_two += compare(backwards, want, plain[:2], torch.float32).ok
+    assert within_two < within == 30
