@@ -7,7 +7,7 @@ plain PyTorch attention whose error bounds the kernel's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -120,9 +120,11 @@ def plain_attention(
     Its error bounds a kernel's.  Where one row decides the largest error the two orders differ by
     chance, so neither alone says how far plain PyTorch is off.  A cap well below the scores leaves
     it to the few where tanh is not flat: there the dot products are summed in several orders too.
+    (In float32, that is; narrower scores are rounded by more than the order makes of them.)
     """
-    head_dim = q.shape[-1]
-    turns = range(0, head_dim, head_dim // CAPPED_ORDERS) if options.softcap else (0,)
+    turns: Iterable[int] = (0,)
+    if options.softcap and q.dtype == torch.float32:
+        turns = range(0, q.shape[-1], q.shape[-1] // CAPPED_ORDERS)
     return tuple(
         attention(
             q.roll(turn, -1),
