@@ -81,6 +81,13 @@ def examples(session: nox.Session) -> None:
     session.run("python", "examples/transformers_tiny.py", *session.posargs)
 
 
+@nox.session(venv_params=WITH_TORCH)
+def end_to_end(session: nox.Session) -> None:
+    """openai_privacy_filter, eager and with this kernel: tokens per second and memory."""
+    install(session, "emulator", "transformers", "torch")
+    session.run("python", "benchmarks/end_to_end.py", *session.posargs)
+
+
 @nox.session
 def build(session: nox.Session) -> None:
     """Assemble build/torch-metal, the build without a toolchain (`-- --output DIRECTORY`)."""
@@ -134,6 +141,14 @@ def foreign(session: nox.Session) -> None:
     install(session, "test", "torch")
     session.run("python", "-m", "benchmarks.peers.fetch", env=SOURCES)
     session.run("python", "-m", "tests.foreign", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def perf(session: nox.Session) -> None:
+    """Count and model ours beside MLX and PyTorch: build/perf/report.html (`-- --quick`)."""
+    install(session, "perf", "torch")
+    session.run("python", "-m", "benchmarks.peers.fetch", env=SOURCES)
+    session.run("python", "-m", "benchmarks.perf", *session.posargs, env=SOURCES)
 
 
 @nox.session(venv_params=WITH_TORCH)

@@ -26,7 +26,7 @@ request = plan.Request("float16", 64, 8, 8, 1, 100, 100, True, *strides, softmax
 print(json.dumps({
     "package": metal_flash_sdpa.__file__,
     "kernel": plan.plan_prefill(request).kernel,
-    "shaders": [str(shader_path(variant.name)) for variant in VARIANTS.values()],
+    "shaders": [str(shader_path(tile.name)) for tiles in VARIANTS.values() for tile in tiles],
 }))
 """
 

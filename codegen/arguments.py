@@ -132,6 +132,7 @@ SIGNATURES = {
             *(BATCH, Q_LEN, K_LEN, PACKED, GROUP),
             *(BEGINS, *CACHE),
             *WINDOW,
+            Field("alibi", "int", "1: alibi_slopes are there"),
             KV_HEADS,
             Field("most_queries", "int", "packed: longer sequences are left to prefill"),
             *(SPLITS, SLOTS),

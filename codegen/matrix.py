@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, product
 
 from codegen import tiles
-from codegen.tiles import RowTile, Tile
+from codegen.tiles import PrefillTile, RowTile, Tile
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 MASKS = {
@@ -71,6 +71,13 @@ class Variant:
     def threadgroup_bytes(self) -> int:
         return self.tile.threadgroup_bytes(self.head_dim, self.element_bytes)
 
+    @property
+    def holds_queries(self) -> bool:
+        """Whether a prefill kernel keeps Q in registers."""
+        return isinstance(self.tile, PrefillTile) and self.tile.holds_queries(
+            self.head_dim, self.element_bytes
+        )
+
     def manifest_row(self) -> dict[str, object]:
         """The variant as generated/manifest.json lists it."""
         return {
@@ -104,10 +111,10 @@ def head_dims() -> Iterable[int]:
 
 
 def attention(family: str) -> Iterable[Variant]:
-    """The forward kernels of a family: head_dim x dtype x mask x sinks."""
+    """The forward kernels of a family: head_dim x dtype x mask x sinks x tile."""
     for head_dim, dtype, mask, sinks in product(head_dims(), ELEMENT_BYTES, MASKS, (False, True)):
-        tile = TILES[family, head_dim, ELEMENT_BYTES[dtype]]
-        yield Variant(family, head_dim, dtype, mask, sinks, tile)
+        for tile in TILES[family, head_dim, ELEMENT_BYTES[dtype]]:
+            yield Variant(family, head_dim, dtype, mask, sinks, tile)
 
 
 def rowwise(family: str) -> Iterable[Variant]:

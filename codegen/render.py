@@ -90,9 +90,12 @@ def manifest(variants: Iterable[Variant]) -> str:
 
 def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
     """What the shipped package needs of the manifest, as a Python module."""
+    dispatch: dict[tuple[str, int, str, str, bool], list[Variant]] = {}
+    for v in variants:
+        dispatch.setdefault((v.family, v.head_dim, v.dtype, v.mask, v.sinks), []).append(v)
     return jinja.get_template("variants.py.j2").render(
         banner=BANNER,
-        variants=tuple(variants),
+        dispatch=dispatch,
         signatures=arguments.SIGNATURES,
     )
 
@@ -124,12 +127,17 @@ def support_table(variants: Iterable[Variant]) -> str:
         dtypes = ", ".join(dict.fromkeys(v.dtype for v in of_dim))
         masks = ", ".join(dict.fromkeys(v.mask for v in of_dim))
         sinks = " and ".join(dict.fromkeys("with" if v.sinks else "without" for v in of_dim))
-        tiles: dict[str, dict[str, None]] = {}
-        for v in of_dim:
-            tiles.setdefault(v.family, {})[f"{v.tile.block_q} x {v.tile.step_k}"] = None
-        shapes = " | ".join(", ".join(tiles[family]) for family in TILE_COLUMNS)
+        shapes = " | ".join(tile_shapes(v for v in of_dim if v.family == f) for f in TILE_COLUMNS)
         lines.append(f"| {head_dim} | {dtypes} | {masks} | {sinks} | {shapes} |")
     return "\n".join(lines) + "\n"
+
+
+def tile_shapes(variants: Iterable[Variant]) -> str:
+    """The tiles of one head_dim: for 16-bit elements, then for float32 if they differ."""
+    shapes: dict[int, dict[str, None]] = {}
+    for v in variants:
+        shapes.setdefault(v.element_bytes, {})[f"{v.tile.block_q} x {v.tile.step_k}"] = None
+    return "; ".join(dict.fromkeys(", ".join(tiles) for tiles in shapes.values()))
 
 
 def with_table(path: str, text: str, name: str, table: str) -> str:

@@ -4,15 +4,25 @@ One line per head_dim; a head_dim exists because it has a line here.  Each kerne
 for 16-bit elements (float16, bfloat16) and one for float32:
 
     simdgroups   simdgroups per threadgroup
-    rows         prefill: query rows per simdgroup, a multiple of 8; 16 lets one K or V fragment
-                 that was loaded from threadgroup memory feed two matrix products
+    rows         query rows per simdgroup, a multiple of 8; 16 lets one K or V fragment that was
+                 loaded feed two matrix products
     block_k      keys per block, a multiple of 8; decode: per simdgroup, that is, how many loads
                  are in flight
 
-Prefill stages blocks of K and V in threadgroup memory and holds Q, S, P and O in registers (two
-elements of every 8x8 fragment per thread).  A wide head_dim therefore wants fewer rows and a
-shorter block.  In decode all simdgroups work on the same 8 rows, each on keys of its own; K and V
-go from device memory straight into registers, and only Q is staged.
+Prefill stages blocks of K and V in threadgroup memory and holds S, P and O in registers (two
+elements of every 8x8 fragment per thread), and Q if it fits; else Q is read again for each block.
+A wide head_dim therefore wants fewer rows and a shorter block: 16 rows of O alone are 128 registers
+at head_dim 256, and at 192 reading Q again costs more device traffic than K and V.  In decode all
+simdgroups work on the same rows, each on keys of its own; K and V go from device memory straight
+into registers, and only Q is staged.
+
+A cell may hold several tiles, those with fewer rows first: a plan takes the first that holds all
+rows that share a KV head, so that K and V are read once for them, or else the last.  Decode's O
+takes rows / 8 x head_dim / 8 x 2 of the 128 registers that a thread of an Apple GPU may have
+(applegpu): 64 for 16 rows of head_dim 128; for 192 and 256 it would be 96 and 128, and what S, P
+and addresses need is no longer there.  32 rows would not pay where they fit: at 10 bytes of DRAM
+and 205 operations of 8x8 products per core and clock (metal-benchmarks, M1), an element of K read
+at full bandwidth has time for 20 rows in 16 bits.
 """
 
 from __future__ import annotations
@@ -22,17 +32,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 TABLE = """
-    head_dim | prefill 2               | prefill 4               | decode 2           | decode 4
-             | simdgroups rows block_k | simdgroups rows block_k | simdgroups block_k | simdgroups block_k
-    ---------+-------------------------+-------------------------+--------------------+-------------------
-          32 |     4        16    32   |     4        16    32   |     4        32    |     4        32
-          64 |     4        16    32   |     4         8    32   |     4        32    |     4        32
-          72 |     4        16    32   |     4         8    16   |     4        32    |     4        16
-          80 |     4        16    32   |     4         8    16   |     4        32    |     4        16
-          96 |     4         8    32   |     4         8    16   |     4        32    |     4        16
-         128 |     4         8    32   |     4         8    16   |     4        32    |     4        16
-         192 |     4         8    16   |     4         8    16   |     4        16    |     4        16
-         256 |     4         8    16   |     4         8     8   |     4        16    |     4         8
+    head_dim | prefill 2               | prefill 4               | decode 2                | decode 4
+             | simdgroups rows block_k | simdgroups rows block_k | simdgroups rows block_k | simdgroups rows block_k
+    ---------+-------------------------+-------------------------+-------------------------+------------------------
+          32 |     4        16    32   |     4        16    32   |    4 8 32, 8 16 16      |    4 8 32, 8 16 16
+          64 |     4        16    32   |     4         8    32   |    4 8 32, 8 16 16      |    4 8 32, 8 16 16
+          72 |     4        16    32   |     4         8    16   |    4 8 32, 8 16 16      |    4 8 16, 8 16 16
+          80 |     4        16    32   |     4         8    16   |    4 8 32, 8 16 16      |    4 8 16, 8 16 16
+          96 |     4        16    32   |     4         8    16   |    4 8 32, 8 16 16      |    4 8 16, 8 16 16
+         128 |     4        16    32   |     4         8    16   |    4 8 32, 8 16 16      |    4 8 16, 8 16 16
+         192 |     4         8    16   |     4         8    16   |    4 8 16               |    4 8 16
+         256 |     4         8    16   |     4         8     8   |    4 8 16               |    4 8  8
 """  # noqa: E501
 
 FRAGMENT = 8  # rows and columns of a simdgroup_matrix, Metal Shading Language 2.3
@@ -41,6 +51,11 @@ MAX_THREADS = 1024  # per threadgroup, Metal feature set tables, Apple7 and late
 MAX_THREADGROUP_BYTES = 32 * 1024  # the same table
 K_CHUNK = 16  # columns of K that a decode kernel reads at a time; see parts/decode/tile.metal.j2
 FLOAT_BYTES = 4
+REGISTER_BYTES = 4
+MAX_REGISTERS = 128  # per thread, github.com/dougallj/applegpu; beyond that the compiler spills
+# For addresses, indices and bounds; inferred, as no compiler for Apple GPUs is at hand.
+# tests/codegen/test_registers.py compares the sum with the live ranges of clang's IR.
+OTHER_REGISTERS = 20
 ROW_PADDING_BYTES = 16  # added to each staged row so that rows start in different banks
 
 
@@ -53,6 +68,7 @@ class Tile(ABC):
     """The part of the attention matrix that one threadgroup holds at a time."""
 
     simdgroups: int
+    rows: int
     block_k: int
 
     def __post_init__(self) -> None:
@@ -67,12 +83,16 @@ class Tile(ABC):
 
     def sizes(self) -> Iterable[tuple[str, int, int]]:
         """(field, value, what it must be a multiple of)."""
-        return (("simdgroups", self.simdgroups, 1), ("block_k", self.block_k, FRAGMENT))
+        return (
+            ("simdgroups", self.simdgroups, 1),
+            ("rows", self.rows, FRAGMENT),
+            ("block_k", self.block_k, FRAGMENT),
+        )
 
     @property
-    @abstractmethod
     def block_q(self) -> int:
         """Query rows per threadgroup."""
+        return self.rows
 
     @property
     def step_k(self) -> int:
@@ -88,23 +108,66 @@ class Tile(ABC):
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
         """Bytes of threadgroup memory."""
 
+    def registers(self, head_dim: int, element_bytes: int) -> int:
+        """32-bit registers per thread, estimated; 0: no estimate."""
+        return 0
+
 
 @dataclass(frozen=True)
 class PrefillTile(Tile):
     """Each simdgroup has rows of its own; all share blocks of K and V in threadgroup memory."""
 
-    rows: int
-
-    def sizes(self) -> Iterable[tuple[str, int, int]]:
-        return (*super().sizes(), ("rows", self.rows, FRAGMENT))
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.threads % self.block_k:
+            raise TileError(
+                f"block_k = {self.block_k}: must divide the {self.threads} threads, "
+                "as many of which stage each row"
+            )
 
     @property
     def block_q(self) -> int:
         return self.simdgroups * self.rows
 
+    @property
+    def row_threads(self) -> int:
+        """Threads that stage a row of K or V."""
+        return self.threads // self.block_k
+
     def staged_stride(self, head_dim: int, element_bytes: int) -> int:
         """Elements from one staged K or V row to the next."""
         return head_dim + ROW_PADDING_BYTES // element_bytes
+
+    def holds_queries(self, head_dim: int, element_bytes: int) -> bool:
+        """Whether Q stays in registers; else its fragments are read again for each block."""
+        queries = self._fragments(head_dim) * self._fragment_registers(element_bytes)
+        return self._without_queries(head_dim, element_bytes) + queries <= MAX_REGISTERS
+
+    def registers(self, head_dim: int, element_bytes: int) -> int:
+        """32-bit registers per thread, estimated: what lives while S is computed."""
+        least = self._without_queries(head_dim, element_bytes)
+        if not self.holds_queries(head_dim, element_bytes):
+            return least + 3 * self.rows // FRAGMENT  # an address and a bound
+        return least + self._fragments(head_dim) * self._fragment_registers(element_bytes)
+
+    def _without_queries(self, head_dim: int, element_bytes: int) -> int:
+        """O and S, a fragment each of Q, K and S being added up, three statistics per row.
+
+        P takes the place of S, score by score.
+        """
+        sums = self._fragment_registers(FLOAT_BYTES)
+        matrices = (self._fragments(head_dim) + self._fragments(self.block_k)) * sums
+        working = 2 * self._fragment_registers(element_bytes) + sums
+        return matrices + working + 3 * self.rows // FRAGMENT + OTHER_REGISTERS
+
+    def _fragments(self, columns: int) -> int:
+        """8x8 fragments in a simdgroup's rows of so many columns."""
+        return self.rows // FRAGMENT * (columns // FRAGMENT)
+
+    @staticmethod
+    def _fragment_registers(element_bytes: int) -> int:
+        """Of a thread: its two elements of a fragment."""
+        return -(-FRAGMENT * FRAGMENT // SIMD_WIDTH * element_bytes // REGISTER_BYTES)
 
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
         return 2 * self.block_k * self.staged_stride(head_dim, element_bytes) * element_bytes
@@ -112,11 +175,7 @@ class PrefillTile(Tile):
 
 @dataclass(frozen=True)
 class DecodeTile(Tile):
-    """All simdgroups share a fragment of rows; each has keys of its own."""
-
-    @property
-    def block_q(self) -> int:
-        return FRAGMENT
+    """All simdgroups share the rows; each has keys of its own."""
 
     @property
     def step_k(self) -> int:
@@ -125,8 +184,9 @@ class DecodeTile(Tile):
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
         columns = -(-head_dim // K_CHUNK) * K_CHUNK
         queries = self.block_q * columns * element_bytes
-        outputs = self.block_q * head_dim * FLOAT_BYTES
-        statistics = 2 * self.simdgroups * self.block_q * FLOAT_BYTES
+        # The simdgroups' results are merged one fragment of rows after the other.
+        outputs = FRAGMENT * head_dim * FLOAT_BYTES
+        statistics = 2 * self.simdgroups * FRAGMENT * FLOAT_BYTES
         return queries + outputs + statistics
 
 
@@ -135,14 +195,11 @@ class RowTile(Tile):
     """One simdgroup has one row."""
 
     simdgroups: int = 1
+    rows: int = 1
     block_k: int = 1
 
     def sizes(self) -> Iterable[tuple[str, int, int]]:
         return ()
-
-    @property
-    def block_q(self) -> int:
-        return 1
 
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
         return 0
@@ -151,15 +208,15 @@ class RowTile(Tile):
 KINDS = {"prefill": PrefillTile, "decode": DecodeTile}
 
 
-def parse(table: str) -> dict[tuple[str, int, int], Tile]:
-    """Read the tile table into {(family, head_dim, element bytes): tile}.
+def parse(table: str) -> dict[tuple[str, int, int], tuple[Tile, ...]]:
+    """Read the tile table into {(family, head_dim, element bytes): tiles, fewest rows first}.
 
     Its first line names the families and their element bytes, its second the tiles' fields.
     """
     families, names, _, *lines = (line for line in table.splitlines() if line.strip())
     headings = [heading.split() for heading in families.split("|")[1:]]
     columns = [cells.split() for cells in names.split("|")[1:]]
-    tiles: dict[tuple[str, int, int], Tile] = {}
+    tiles: dict[tuple[str, int, int], tuple[Tile, ...]] = {}
     for line in lines:
         try:
             head_dim, *cells = line.split("|")
@@ -167,8 +224,21 @@ def parse(table: str) -> dict[tuple[str, int, int], Tile]:
                 key = (family, int(head_dim), int(element_bytes))
                 if key in tiles:
                     raise TileError("this head_dim has a line already")
-                sizes = zip(fields, map(int, cell.split()), strict=True)
-                tiles[key] = KINDS[family](**dict(sizes))
+                tiles[key] = tuple(read(family, fields, tile) for tile in cell.split(","))
+                rows = [tile.block_q for tile in tiles[key]]
+                if rows != sorted({*rows}):
+                    raise TileError(f"tiles of {rows} rows: each must have more than the last")
+                needed = max(t.registers(int(head_dim), int(element_bytes)) for t in tiles[key])
+                if needed > MAX_REGISTERS:
+                    raise TileError(
+                        f"{family} {element_bytes}: {needed} registers per thread, "
+                        f"a GPU has {MAX_REGISTERS}"
+                    )
         except (TypeError, ValueError) as error:
             raise TileError(f"tile table, line '{line.strip()}': {error}") from None
     return tiles
+
+
+def read(family: str, fields: list[str], sizes: str) -> Tile:
+    """One tile of the table, such as "4 8 32"."""
+    return KINDS[family](**dict(zip(fields, map(int, sizes.split()), strict=True)))

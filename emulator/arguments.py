@@ -78,6 +78,14 @@ class Memory:
     strides: tuple[int, ...] = ()  # in bytes
     element_bytes: int = 1
 
+    def content(self) -> bytes:
+        """A copy of the bytes from the first element's to the last's."""
+        return bytes((ctypes.c_char * self.size).from_address(self.address)) if self.size else b""
+
+    def restore(self, content: bytes) -> None:
+        """Writes such a copy back."""
+        ctypes.memmove(self.address, content, len(content))
+
     def elements(self) -> Any:
         """Which bytes, from the first element's to the last's, belong to elements: bool array."""
         import numpy as np

@@ -5,17 +5,17 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from . import counts, ir, toolchain
-from .arguments import ZERO_PAGE, Launch, Memory, ParameterType, bind, triple
-from .checks import Buffer, Checked, Grid, Variable, by_name
+from . import counts, ir, registers, toolchain
+from .arguments import ZERO_PAGE, Launch, Memory, bind, triple
+from .build import Build, Ran
+from .checks import Buffer, Checked, Grid, by_name
 from .errors import CompileError, DivergentBarrierError, EmulatorError
-from .execution import GROUP_BYTES, SIMDGROUP, run
+from .execution import SIMDGROUP
 from .lines import Lines
 from .rewrites import Constant
 from .source import Source, Text
@@ -91,6 +91,12 @@ class Library:
         except CompileError as error:
             raise CompileError(f"{host_name}:\n{error}") from None
 
+    def registers(self, host_name: str) -> int:
+        """The 32-bit registers that the kernel's values need, estimated: see registers.py."""
+        self._require(host_name)
+        cpp = self._source.cpp(host_name)
+        return registers.most_alive(toolchain.values_ir(cpp, self._extensions))
+
     def _require(self, host_name: str) -> None:
         if host_name not in self.kernels:
             raise EmulatorError(
@@ -104,39 +110,6 @@ class Library:
             kernel = Kernel(host_name, self._source, self.prebuild)
             self._functions.setdefault(host_name, kernel)  # another thread may have been faster
         return self._functions[host_name]
-
-
-class Build:
-    """A compiled kernel, loaded."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.code = code = ctypes.CDLL(str(path))
-        code.emulator_parameters.restype = ctypes.POINTER(ParameterType)
-        code.emulator_variables.restype = ctypes.POINTER(Variable)
-        for size in ("threadgroup", "placed", "group"):
-            getattr(code, f"emulator_{size}_bytes").restype = ctypes.c_size_t
-        code.emulator_run.restype = None
-        if code.emulator_group_bytes() > GROUP_BYTES:
-            raise EmulatorError("execution.GROUP_BYTES is too small for the shim's Threadgroup")
-        self.types = code.emulator_parameters()[: code.emulator_parameter_count()]
-        self.variables = code.emulator_variables()[: code.emulator_variable_count()]
-        self.red_zone: int = code.emulator_red_zone()
-        #: Bytes of threadgroup memory as declared, and as placed.
-        self.threadgroup_bytes: int = code.emulator_threadgroup_bytes()
-        self.placed_bytes: int = code.emulator_placed_bytes()
-
-    def parameter_places(self, lengths: Sequence[int]) -> list[tuple[str, int, int]]:
-        """(name, offset, size) of [[threadgroup(n)]] parameters, behind the variables."""
-        places, offset = [], self.placed_bytes
-        for i, length in enumerate(lengths):
-            places.append((f"[[threadgroup({i})]]", offset, length))
-            offset += (length + 15) // 16 * 16 + self.red_zone
-        return places
-
-    def arena_bytes(self, lengths: Sequence[int]) -> int:
-        """Bytes that variables and parameters take up."""
-        return self.placed_bytes + sum((n + 15) // 16 * 16 + self.red_zone for n in lengths)
 
 
 class Kernel:
@@ -164,6 +137,10 @@ class Kernel:
         build = Build(self._prebuild(self.name, counted=True))
         return build, ir.load(build.path)
 
+    def load(self, check: bool = False, count: bool = False) -> None:
+        """Loads what such launches need, and else load when they do: for processes that fork."""
+        _ = self._checked if check else None, self._counted if count else None
+
     def launch(
         self,
         args: Sequence[Any],
@@ -190,7 +167,9 @@ class Kernel:
         that not all threads reach.  ``outputs`` are indices of arguments of which every element
         must then have been written.
 
-        With ``count``, a slower build counts what the launch does: see ``Report.counts``.
+        With ``count``, a slower build counts what the launch does: see ``Report.counts``.  With
+        both, the kernel runs under the checks; then all that it may write is put back as it was,
+        and it runs again to count.  The report and what the arguments hold are of that run.
 
         Raises EmulatorError, before anything runs, if an argument or the grid does not fit;
         with ``check``, RaceError, BoundsError, MisalignedError, UninitializedError or
@@ -203,52 +182,60 @@ class Kernel:
             raise EmulatorError(f"{self.name}: schedule is {schedule}; it may be 0 to 2^32 - 1")
         launch.schedule = schedule
         self._check_limits(launch, threadgroup_lengths)
-        if check and count:
-            raise EmulatorError(f"{self.name}: check and count are two builds; launch with either")
-        build = self._checked if check else self._counted[0] if count else self._fast
-        blocks = self._counted[1] if count else []
-        bound = bind(self.name, self.parameters, build.types, args, launch)
-        checked = self._prepare(bound, build, launch, outputs) if check else None
+        bound = bind(self.name, self.parameters, self._fast.types, args, launch)
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-        wanted = 1 if check else workers or available or os.cpu_count() or 1
-        begin = time.perf_counter()
-        arena = build.arena_bytes(threadgroup_lengths)
-        workers = min(wanted, math.prod(launch.threadgroups))
-        own, executions = run(build.code, launch, arena, workers, len(blocks))
-        seconds = time.perf_counter() - begin
-        if checked and launch.failure == FOUND:
-            places = by_name(build.variables, self._variables)
-            places += build.parameter_places(threadgroup_lengths)
+        wanted = workers or available or os.cpu_count() or 1
+        if check:
+            buffers = self._buffers(bound, outputs)
+            before = [(b.memory, b.memory.content()) for b in buffers if count and b.writable]
+            spare = [ZERO_PAGE] if len(bound) < len(launch.buffers) else []
+            ran = self._run_checked(launch, Checked(buffers, spare), outputs, threadgroup_lengths)
+            for memory, content in before:
+                memory.restore(content)
+        if count or not check:
+            build, blocks = self._counted if count else (self._fast, [])
+            ran = build.run(launch, threadgroup_lengths, wanted, len(blocks))
+            self._require_success(launch)
+        counted = counts.evaluate(blocks, ran.executions, _sizes(launch)) if count else None
+        del bound
+        return Report(ran.seconds, self._source, counted)
+
+    def _run_checked(
+        self, launch: Launch, checked: Checked, outputs: Sequence[int], lengths: Sequence[int]
+    ) -> Ran:
+        """Runs the instrumented build and raises what it found."""
+        build = self._checked
+        launch.checks = ctypes.addressof(checked.native)
+        ran = build.run(launch, lengths, workers=1)
+        if launch.failure == FOUND:
+            places = by_name(build.variables, self._variables) + build.parameter_places(lengths)
             grid = Grid(tuple(launch.threadgroups), tuple(launch.threads))
-            checked.raise_finding(self.name, Lines(build.path), places, own.arena, grid)
+            checked.raise_finding(self.name, Lines(build.path), places, ran.arena, grid)
+        self._require_success(launch)
+        checked.require_written(self.name, outputs)
+        launch.checks = None
+        return ran
+
+    def _require_success(self, launch: Launch) -> None:
         if launch.failure:
             raise DivergentBarrierError(f"{self.name}: {FAILURES[launch.failure]}")
-        if checked:
-            checked.require_written(self.name, outputs)
-        del bound
-        counted = counts.evaluate(blocks, executions, _sizes(launch)) if count else None
-        return Report(seconds, self._source, counted)
 
-    def _prepare(
-        self, bound: Mapping[int, Memory], build: Build, launch: Launch, outputs: Sequence[int]
-    ) -> Checked:
-        """Tells the checks what they need to know."""
+    def _buffers(self, bound: Mapping[int, Memory], outputs: Sequence[int]) -> list[Buffer]:
+        """The bound arguments, as the checks see them; the kernel must be able to write outputs."""
         buffers = []
-        for parameter, kind in zip(self.parameters, build.types, strict=True):
+        for parameter, kind in zip(self.parameters, self._fast.types, strict=True):
             if parameter.attribute == "buffer" and parameter.index in bound:
                 memory = bound[parameter.index]
                 writable = memory.writable and kind.is_device and not kind.is_const
                 buffers.append(Buffer(parameter.index, parameter.name, memory, writable))
-        names = {b.index: b for b in buffers}
+        can_write = [b.index for b in buffers if b.writable]
         for index in outputs:
-            if index not in names or not names[index].writable:
+            if index not in can_write:
                 raise EmulatorError(
-                    f"{self.name}: outputs has {index}; it may have "
-                    f"{[b.index for b in buffers if b.writable]}, which the kernel can write"
+                    f"{self.name}: outputs has {index}; it may have {can_write}, "
+                    "which the kernel can write"
                 )
-        checked = Checked(buffers, [ZERO_PAGE] if len(bound) < len(launch.buffers) else [])
-        launch.checks = ctypes.addressof(checked.native)
-        return checked
+        return buffers
 
     def _check_limits(self, launch: Launch, threadgroup_lengths: Sequence[int]) -> None:
         threads = math.prod(launch.threads)

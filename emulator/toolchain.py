@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,13 @@ COUNTED = (
     "-DEMULATOR_COUNTS", "-gline-tables-only", "-Xclang", "-fdebug-compilation-dir=.",
     "-fno-vectorize", "-fno-slp-vectorize", "-mllvm", "-disable-vector-combine",
     "-mllvm", "-disable-loop-idiom-all", "-Xclang", "-ffake-address-space-map",
+)  # fmt: skip
+
+# A thread's values as they are, 32-bit indices included.
+VALUES = (
+    "-DEMULATOR_COUNTS", "-fno-vectorize", "-fno-slp-vectorize",
+    "-Xclang", "-ffake-address-space-map", "-mllvm", "-disable-vector-combine",
+    "-mllvm", "-disable-loop-idiom-all", "-mllvm", "-indvars-widen-indvars=false",
 )  # fmt: skip
 
 # As clang calls them in messages.
@@ -224,6 +232,21 @@ def build_counted(source: str, extensions: bool = False) -> Path:
 
     readers = [Path(str(module.__file__)).read_text() for module in (ir, instructions)]
     return _cached([*first, *second, *third, *readers, source], compile_into)
+
+
+def values_ir(source: str, extensions: bool = False) -> str:
+    """The optimised IR of C++ whose matrices are values; see registers.py."""
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        shim, text, optimised = (scratch / n for n in ("shim", "kernel.cpp", "optimised.ll"))
+        shutil.copytree(SHIM, shim)
+        shutil.copy(SHIM.parent / "values" / "matrix.h", shim)
+        text.write_text(source)
+        forced = ["-isystem", str(shim), "-include", str(shim / "metal.h")]
+        flags = [*LANGUAGE, *ROUNDING, *CODE, *VALUES, *WARNINGS, *forced]
+        flags += [*_dialect(source, extensions), "-S", "-emit-llvm"]
+        _compile(flags, text, optimised)
+        return optimised.read_text()
 
 
 def _dialect(source: str, extensions: bool) -> list[str]:

@@ -72,19 +72,25 @@ void combine_float16_d128(
     partial_out += row * HEAD_DIM;
 
     float row_max = LEAST_MAX;
-    for (int share = 0; share < n.splits; ++share) {
+    for (int share = lane; share < n.splits; share += SIMD_WIDTH) {
         row_max = max(row_max, partial_lse[share * rows]);
     }
+    row_max = simd_max(row_max);
     float row_sum = 0.0f;
     float outputs[LANE_COLUMNS] = {};
-    for (int share = 0; share < n.splits; ++share) {
-        const float share_lse = partial_lse[share * rows];
-        const float weight = share_lse == LEAST_MAX ? 0.0f : fast::exp2(share_lse - row_max); // a NaN stays one
-        row_sum += weight;
-        UNROLL for (int i = 0; i < LANE_COLUMNS; ++i) {
-            const int column = i * SIMD_WIDTH + lane;
-            if (column < HEAD_DIM) {
-                outputs[i] += weight * partial_out[share * rows * HEAD_DIM + column];
+    for (int first = 0; first < n.splits; first += SIMD_WIDTH) {
+        // Each lane weighs one share; then all lanes add up one share after the other.
+        const int own = first + lane;
+        const float own_lse = own < n.splits ? partial_lse[own * rows] : LEAST_MAX;
+        const float own_weight = own_lse == LEAST_MAX ? 0.0f : fast::exp2(own_lse - row_max); // a NaN stays one
+        for (int share = first; share < min(first + SIMD_WIDTH, n.splits); ++share) {
+            const float weight = simd_shuffle(own_weight, share - first);
+            row_sum += weight;
+            UNROLL for (int i = 0; i < LANE_COLUMNS; ++i) {
+                const int column = i * SIMD_WIDTH + lane;
+                if (column < HEAD_DIM) {
+                    outputs[i] += weight * partial_out[share * rows * HEAD_DIM + column];
+                }
             }
         }
     }

@@ -10,7 +10,7 @@
 //   elements   float16; scores, softmax and sums in float32
 //   mask       sliding window (left, right), aligned bottom-right
 //   tile       8 rows; 4 simdgroups of 16 keys
-//   memory     12544 bytes of threadgroup memory: Q, and O while it is merged
+//   memory     12544 bytes of threadgroup memory: Q, and 8 rows of O while they are merged
 
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>
@@ -41,10 +41,11 @@ constant constexpr int FRAGMENT = 8;
 typedef simdgroup_matrix<element, FRAGMENT, FRAGMENT> ElementMatrix;
 typedef simdgroup_matrix<float, FRAGMENT, FRAGMENT> FloatMatrix;
 
-constant constexpr int BLOCK_Q = 8;   // rows per threadgroup: one fragment
+constant constexpr int BLOCK_Q = 8;   // rows per threadgroup
 constant constexpr int BLOCK_K = 16;  // keys per simdgroup and step
 constant constexpr int SIMDGROUPS = 4;
 constant constexpr int THREADS = 128;
+constant constexpr int ROW_FRAGMENTS = BLOCK_Q / FRAGMENT;
 constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
 constant constexpr int FRAGMENT_ELEMENTS = FRAGMENT * FRAGMENT;
 
@@ -124,6 +125,7 @@ struct Ints {
     int pages; // that K and V have
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
+    int alibi; // 1: alibi_slopes are there
     int kv_heads; // KV heads
     int most_queries; // packed: longer sequences are left to prefill
     int splits; // shares that the keys are divided into; 1: no partial results
@@ -208,6 +210,13 @@ inline Rows find_rows(int first, int kv_head, Sequence sequence, constant Ints& 
     return {first, min(BLOCK_Q, sequence.q_len * n.group - first), n.group, kv_head * n.group};
 }
 
+// Those of one fragment; none, if the tile has fewer.
+inline Rows rows_of_fragment(Rows rows, int fragment)
+{
+    const int before = fragment * FRAGMENT;
+    return {rows.first + before, min(FRAGMENT, rows.count - before), rows.group, rows.head};
+}
+
 inline int query_of(Rows rows, int row)
 {
     return (rows.first + row) / rows.group;
@@ -277,8 +286,8 @@ inline void mask_scores(thread FloatMatrix (&scores)[K_FRAGMENTS], Sight sight, 
     }
 }
 
-// Device memory to threadgroup memory: Q^T in fragments, its columns in the order that load_vector
-// gives the rows of K; rows that do not exist are 0.
+// Device memory to threadgroup memory: a fragment's rows of Q, transposed, their columns in the order
+// that load_vector gives the rows of K; rows that do not exist are 0.
 inline void stage_queries(
     threadgroup element* q_block, device const element* q, Rows rows, constant Ints& n, uint thread_index)
 {
@@ -314,13 +323,15 @@ inline KeyRows find_key_rows(
     return rows;
 }
 
-// sums = K Q^T over the chunks from `begin` to `end`.
+// sums = K Q^T over the chunks from `begin` to `end`.  What was read of K is multiplied with all rows.
 inline void multiply_chunks(
-    thread FloatMatrix (&sums)[K_FRAGMENTS], int begin, int end, KeyRows rows, threadgroup const element* q_block,
+    thread FloatMatrix (&sums)[ROW_FRAGMENTS][K_FRAGMENTS], int begin, int end, KeyRows rows, threadgroup const element* q_block,
     Place place)
 {
-    UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
-        sums[c] = make_filled_simdgroup_matrix<float, FRAGMENT, FRAGMENT>(0.0f);
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+        UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+            sums[r][c] = make_filled_simdgroup_matrix<float, FRAGMENT, FRAGMENT>(0.0f);
+        }
     }
     UNROLL for (int chunk = begin; chunk < end; ++chunk) {
         element4 vectors[K_FRAGMENTS];
@@ -328,13 +339,18 @@ inline void multiply_chunks(
             vectors[c] = load_vector(rows.start[c], chunk * K_CHUNK + place.column / 2 * VECTOR, rows.exists[c]);
         }
         UNROLL for (int half_chunk = 0; half_chunk < 2; ++half_chunk) {
-            ElementMatrix queries;
-            simdgroup_load(queries, q_block + (chunk * 2 + half_chunk) * FRAGMENT_ELEMENTS, FRAGMENT);
+            ElementMatrix queries[ROW_FRAGMENTS];
+            UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+                const int fragment = r * Q_FRAGMENTS + chunk * 2 + half_chunk;
+                simdgroup_load(queries[r], q_block + fragment * FRAGMENT_ELEMENTS, FRAGMENT);
+            }
             UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
                 ElementMatrix columns;
                 columns.thread_elements()[0] = vectors[c][half_chunk * 2];
                 columns.thread_elements()[1] = vectors[c][half_chunk * 2 + 1];
-                simdgroup_multiply_accumulate(sums[c], columns, queries, sums[c]);
+                UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+                    simdgroup_multiply_accumulate(sums[r][c], columns, queries[r], sums[r][c]);
+                }
             }
         }
     }
@@ -342,8 +358,8 @@ inline void multiply_chunks(
 
 // S^T = K Q^T over a block of keys; from `end` on they do not exist.
 inline void multiply_keys_queries(
-    thread FloatMatrix (&scores)[K_FRAGMENTS], device const element* k, Sequence sequence, int key, int end,
-    threadgroup const element* q_block, Place place, constant Ints& n)
+    thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS], device const element* k, Sequence sequence, int key,
+    int end, threadgroup const element* q_block, Place place, constant Ints& n)
 {
     multiply_chunks(scores, 0, K_CHUNKS, find_key_rows(k, sequence, key, end, place, n), q_block, place);
 }
@@ -382,8 +398,8 @@ inline Alibi find_alibi(Rows rows, Sequence sequence, device const float* alibi_
     UNROLL for (int i = 0; i < 2; ++i) {
         const int row = place.column + i;
         bias.diagonal[i] = query_of(rows, row) + sequence.k_len - sequence.q_len;
-        bias.slope[i] = LOG2_E * alibi_slopes[
-            sequence.batch * n.alibi_batch_stride + head_of(rows, row) * n.alibi_head_stride];
+        const long slope = sequence.batch * n.alibi_batch_stride + head_of(rows, row) * n.alibi_head_stride;
+        bias.slope[i] = n.alibi == 0 ? 0.0f : LOG2_E * alibi_slopes[slope];
     }
     return bias;
 }
@@ -398,7 +414,7 @@ inline void add_alibi(thread FloatMatrix (&scores)[K_FRAGMENTS], Alibi bias, int
     }
 }
 
-// The online softmax of this lane's two rows.
+// The online softmax of this lane's two rows of a fragment.
 struct Softmax {
     float2 row_max; // of base-2 scores
     float2 row_sum; // this lane's share of the denominator
@@ -447,9 +463,10 @@ inline void update_softmax(
     }
 }
 
-// O^T += V^T P^T over a block of keys; from `end` on they do not exist.
+// O^T += V^T P^T over a block of keys; from `end` on they do not exist.  What was read of V is
+// multiplied with the weights of all rows.
 inline void add_weighted_values(
-    thread FloatMatrix (&outputs)[O_FRAGMENTS], thread ElementMatrix (&weights)[K_FRAGMENTS],
+    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][O_FRAGMENTS], thread ElementMatrix (&weights)[ROW_FRAGMENTS][K_FRAGMENTS],
     device const element* v, Sequence sequence, int key, int end, Place place, constant Ints& n)
 {
     UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
@@ -468,17 +485,19 @@ inline void add_weighted_values(
                 ElementMatrix values;
                 values.thread_elements()[0] = first[i];
                 values.thread_elements()[1] = second[i];
-                simdgroup_multiply_accumulate(
-                    outputs[chunk * VECTOR + i], values, weights[c], outputs[chunk * VECTOR + i]);
+                UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+                    thread FloatMatrix& sum = outputs[r][chunk * VECTOR + i];
+                    simdgroup_multiply_accumulate(sum, values, weights[r][c], sum);
+                }
             }
         }
     }
 }
 
-// What a simdgroup has of each row: its maximum, and its sum under that maximum.
+// What a simdgroup has of each row of a fragment: its maximum, and its sum under that maximum.
 struct Shares {
-    float row_max[BLOCK_Q];
-    float row_sum[BLOCK_Q];
+    float row_max[FRAGMENT];
+    float row_sum[FRAGMENT];
 };
 
 // The softmax of this lane's rows over all simdgroups.
@@ -511,7 +530,8 @@ inline Softmax merge_shares(
     return all;
 }
 
-// O of all simdgroups, normalised, in threadgroup memory: row by row, summed in a fixed order.
+// A fragment's O of all simdgroups, normalised, in threadgroup memory: row by row, summed in a fixed
+// order.
 inline void merge_outputs(
     threadgroup float* merged, thread FloatMatrix (&outputs)[O_FRAGMENTS], float2 own_max, Softmax all,
     uint simdgroup, Place place)
@@ -605,8 +625,8 @@ void decode_float16_d256_q8k16_window(
     uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]])
 {
-    threadgroup element q_block[Q_FRAGMENTS * FRAGMENT_ELEMENTS];
-    threadgroup float merged[BLOCK_Q * HEAD_DIM];
+    threadgroup element q_block[ROW_FRAGMENTS * Q_FRAGMENTS * FRAGMENT_ELEMENTS];
+    threadgroup float merged[FRAGMENT * HEAD_DIM];
     threadgroup Shares shares[SIMDGROUPS];
 
     // Where this threadgroup works: one sequence, one KV head, one share of the keys.
@@ -623,46 +643,56 @@ void decode_float16_d256_q8k16_window(
     k += page * n.k_batch_stride + kv_head * n.k_head_stride;
     v += page * n.v_batch_stride + kv_head * n.v_head_stride;
 
-    FloatMatrix scores[K_FRAGMENTS];    // S^T: keys x rows
-    ElementMatrix weights[K_FRAGMENTS]; // P^T
-    FloatMatrix outputs[O_FRAGMENTS];   // O^T: head_dim x rows
-    Softmax softmax;
+    FloatMatrix scores[ROW_FRAGMENTS][K_FRAGMENTS];    // S^T: keys x rows
+    ElementMatrix weights[ROW_FRAGMENTS][K_FRAGMENTS]; // P^T
+    FloatMatrix outputs[ROW_FRAGMENTS][O_FRAGMENTS];   // O^T: head_dim x rows
+    Softmax softmax[ROW_FRAGMENTS];
+    Sight sight[ROW_FRAGMENTS];
+    Alibi bias[ROW_FRAGMENTS];
 
     for (int row = group.y / n.kv_heads * BLOCK_Q; row < sequence.q_len * n.group; row += tiles * BLOCK_Q) {
         const Rows rows = find_rows(row, kv_head, sequence, n);
         const Band band = find_band(rows, sequence, n, split ? group.x : 0, split ? groups.x : 1);
-        const Sight sight = find_sight(rows, sequence, band, place, n);
-        const Alibi bias = find_alibi(rows, sequence, alibi_slopes, n, place);
 
-        threadgroup_barrier(mem_flags::mem_threadgroup); // the last tile is used up
-        stage_queries(q_block, q, rows, n, thread_index);
+        // The barriers of the last tile's merge lie between its products and what is staged here.
+        UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+            const Rows own = rows_of_fragment(rows, r);
+            sight[r] = find_sight(own, sequence, band, place, n);
+            bias[r] = find_alibi(own, sequence, alibi_slopes, n, place);
+            stage_queries(q_block + r * Q_FRAGMENTS * FRAGMENT_ELEMENTS, q, own, n, thread_index);
+            clear(outputs[r], softmax[r]);
+        }
         threadgroup_barrier(mem_flags::mem_threadgroup); // this one is staged
-        clear(outputs, softmax);
 
         for (int key = band.begin + int(simdgroup) * BLOCK_K; key < band.end; key += SIMDGROUPS * BLOCK_K) {
             multiply_keys_queries(scores, k, sequence, key, band.end, q_block, place, n);
-            scale_scores(scores, f);
-            if (bias.slope[0] != 0.0f || bias.slope[1] != 0.0f) {
-                add_alibi(scores, bias, key, place);
+            UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+                scale_scores(scores[r], f);
+                if (bias[r].slope[0] != 0.0f || bias[r].slope[1] != 0.0f) {
+                    add_alibi(scores[r], bias[r], key, place);
+                }
+                if (key < band.inner_begin || key + BLOCK_K > band.inner_end) {
+                    mask_scores(scores[r], sight[r], key, place);
+                }
+                update_softmax(weights[r], outputs[r], softmax[r], scores[r]);
             }
-            if (key < band.inner_begin || key + BLOCK_K > band.inner_end) {
-                mask_scores(scores, sight, key, place);
-            }
-            update_softmax(weights, outputs, softmax, scores);
             add_weighted_values(outputs, weights, v, sequence, key, band.end, place, n);
         }
 
-        const Softmax all = merge_shares(shares, softmax, simdgroup, place);
-        merge_outputs(merged, outputs, softmax.row_max, all, simdgroup, place);
-        if (split) {
-            const long first_slot = (long(group.x) * n.batch + sequence.batch) * n.slots;
-            const long heads = n.kv_heads * n.group;
-            store_rows(partial_out + first_slot * heads * HEAD_DIM, merged, rows, heads * HEAD_DIM, HEAD_DIM, thread_index);
-            store_base_2_lse(partial_lse + first_slot * heads, all, rows, heads, simdgroup, place);
-        } else {
-            store_rows(out + sequence.batch * n.out_batch_stride + sequence.q_start * n.out_row_stride, merged, rows,
-                n.out_row_stride, n.out_head_stride, thread_index);
-            store_lse(lse + sequence.batch * n.lse_batch_stride + sequence.q_start, all, rows, n.lse_head_stride, simdgroup, place);
+        UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+            const Rows own = rows_of_fragment(rows, r);
+            const Softmax all = merge_shares(shares, softmax[r], simdgroup, place);
+            merge_outputs(merged, outputs[r], softmax[r].row_max, all, simdgroup, place);
+            if (split) {
+                const long first_slot = (long(group.x) * n.batch + sequence.batch) * n.slots;
+                const long heads = n.kv_heads * n.group;
+                store_rows(partial_out + first_slot * heads * HEAD_DIM, merged, own, heads * HEAD_DIM, HEAD_DIM, thread_index);
+                store_base_2_lse(partial_lse + first_slot * heads, all, own, heads, simdgroup, place);
+            } else {
+                store_rows(out + sequence.batch * n.out_batch_stride + sequence.q_start * n.out_row_stride, merged, own,
+                    n.out_row_stride, n.out_head_stride, thread_index);
+                store_lse(lse + sequence.batch * n.lse_batch_stride + sequence.q_start, all, own, n.lse_head_stride, simdgroup, place);
+            }
         }
     }
 }

@@ -233,37 +233,39 @@ inline void mask_scores(
     }
 }
 
-// Device memory to registers: this simdgroup's rows of Q; rows past the end are 0.
-inline void load_queries(
-    thread ElementMatrix (&queries)[ROW_FRAGMENTS][D_FRAGMENTS], device const element* q, long stride, int rows,
-    Place place)
+// Device memory to registers: fragment d of this simdgroup's row fragment r of Q; rows past the end
+// are 0.
+inline void load_query(
+    thread ElementMatrix& query, device const element* q, long stride, int rows, Place place, int r, int d)
 {
-    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
-        const int row = place.row + r * FRAGMENT;
-        device const element* source = q + row * stride + place.column;
-        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
-            UNROLL for (int i = 0; i < 2; ++i) {
-                queries[r][d].thread_elements()[i] = row < rows ? source[d * FRAGMENT + i] : element(0);
-            }
-        }
+    const int row = place.row + r * FRAGMENT;
+    device const element* source = q + row * stride + d * FRAGMENT + place.column;
+    UNROLL for (int i = 0; i < 2; ++i) {
+        query.thread_elements()[i] = row < rows ? source[i] : element(0);
     }
 }
 
-// Device memory to threadgroup memory: one block of K or V; rows past the end are 0.
+// Device memory to threadgroup memory: one block of K or V; rows past the end are 0.  Each row has
+// threads of its own, whose vectors take turns.
 inline void stage_rows(
     threadgroup element* block, device const element* source, Tile tile, int key, long page_stride, long row_stride,
     constant Ints& n, uint thread_index)
 {
-    constexpr int VECTORS = HEAD_DIM / 4; // per row
-    for (int i = thread_index; i < BLOCK_K * VECTORS; i += THREADS) {
-        const int row = i / VECTORS;
-        const int column = i % VECTORS * 4;
+    constexpr int ROW_THREADS = THREADS / BLOCK_K;
+    constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
+    const int row = thread_index / ROW_THREADS;
+    const int column = thread_index % ROW_THREADS * 4;
+    const bool exists = key + row < tile.k_len;
+    if (exists) {
+        source += row_offset(tile.k_start + key + row, tile.pages, page_stride, row_stride, n) + column;
+    }
+    threadgroup element* target = block + row * STAGED_STRIDE + column;
+    UNROLL for (int i = 0; i < HEAD_DIM; i += PART) {
         element4 value = element4(0);
-        if (key + row < tile.k_len) {
-            const long offset = row_offset(tile.k_start + key + row, tile.pages, page_stride, row_stride, n);
-            value = element4(*(device const packed_element4*)(source + offset + column));
+        if (exists) {
+            value = element4(*(device const packed_element4*)(source + i));
         }
-        *(threadgroup element4*)(block + row * STAGED_STRIDE + column) = value;
+        *(threadgroup element4*)(target + i) = value;
     }
 }
 
@@ -272,8 +274,8 @@ inline void stage_rows(
 constant constexpr int CHAIN = 4; // fragments
 
 inline void multiply_queries_keys(
-    thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS],
-    thread ElementMatrix (&queries)[ROW_FRAGMENTS][D_FRAGMENTS], threadgroup const element* k_block)
+    thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS], device const element* q, long q_stride, int rows, Place place,
+    threadgroup const element* k_block)
 {
     UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
         UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
@@ -288,7 +290,9 @@ inline void multiply_queries_keys(
                 ElementMatrix keys;
                 simdgroup_load(keys, k_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
                 UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
-                    simdgroup_multiply_accumulate(sums[r], queries[r][d], keys, sums[r]);
+                    ElementMatrix query; // all of Q would not fit into the registers
+                    load_query(query, q, q_stride, rows, place, r, d);
+                    simdgroup_multiply_accumulate(sums[r], query, keys, sums[r]);
                 }
             }
             UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
@@ -363,25 +367,47 @@ inline void clear(
     }
 }
 
-// Online softmax: P = 2^(S - max); what was summed under the old maximum counts times `factor`.
-inline void update_softmax(
-    thread ElementMatrix (&weights)[ROW_FRAGMENTS][K_FRAGMENTS], thread float (&factor)[ROW_FRAGMENTS],
-    thread float (&row_max)[ROW_FRAGMENTS], thread float (&row_sum)[ROW_FRAGMENTS],
-    thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS])
+// A new maximum: what was summed under the old one counts times 2^(old - new).
+inline void raise_max(
+    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS], thread float (&row_max)[ROW_FRAGMENTS],
+    thread float (&row_sum)[ROW_FRAGMENTS], thread float (&block_max)[ROW_FRAGMENTS])
 {
     UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
-        float new_max = row_max[r];
-        UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
-            new_max = max(new_max, max(scores[r][c].thread_elements()[0], scores[r][c].thread_elements()[1]));
-        }
-        new_max = row_reduce_max(new_max);
-
-        factor[r] = fast::exp2(row_max[r] - new_max);
+        const float new_max = max(row_max[r], row_reduce_max(block_max[r]));
+        const float factor = fast::exp2(row_max[r] - new_max);
         row_max[r] = new_max;
-        row_sum[r] *= factor[r];
+        row_sum[r] *= factor;
+        scale_outputs(outputs[r], factor);
+    }
+}
+
+// The maximum is raised when a score exceeds it by more than SLACK, which after the first blocks is
+// seldom.  Weights stay below 2^SLACK, far from float16's 65504, and are as exact as ever.
+constant constexpr float SLACK = 8.0f;
+
+// Online softmax: P = 2^(scale S - max).
+inline void update_softmax(
+    thread ElementMatrix (&weights)[ROW_FRAGMENTS][K_FRAGMENTS],
+    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS], thread float (&row_max)[ROW_FRAGMENTS],
+    thread float (&row_sum)[ROW_FRAGMENTS], thread FloatMatrix (&scores)[ROW_FRAGMENTS][K_FRAGMENTS], float scale)
+{
+    float block_max[ROW_FRAGMENTS]; // of this lane's elements
+    bool grown = false;
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
+        block_max[r] = scores[r][0].thread_elements()[0];
+        UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
+            block_max[r] = max(block_max[r], max(scores[r][c].thread_elements()[0], scores[r][c].thread_elements()[1]));
+        }
+        block_max[r] *= scale;
+        grown = grown || block_max[r] > row_max[r] + SLACK;
+    }
+    if (simd_any(grown)) {
+        raise_max(outputs, row_max, row_sum, block_max);
+    }
+    UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
         UNROLL for (int c = 0; c < K_FRAGMENTS; ++c) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                const float weight = fast::exp2(scores[r][c].thread_elements()[i] - new_max);
+                const float weight = fast::exp2(fma(scores[r][c].thread_elements()[i], scale, -row_max[r]));
                 row_sum[r] += weight;
                 weights[r][c].thread_elements()[i] = element(weight);
             }
@@ -401,10 +427,10 @@ inline void finish_softmax(
     }
 }
 
-// O = factor O + P V.  A block's products are summed on their own, so that rounding errors grow with
+// O += P V.  A block's products are summed on their own, so that rounding errors grow with
 // the number of blocks and not with the number of keys.
 inline void add_weighted_values(
-    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS], thread float (&factor)[ROW_FRAGMENTS],
+    thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS],
     thread ElementMatrix (&weights)[ROW_FRAGMENTS][K_FRAGMENTS], threadgroup const element* v_block)
 {
     UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
@@ -421,8 +447,7 @@ inline void add_weighted_values(
         }
         UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                outputs[r][d].thread_elements()[i] =
-                    fma(outputs[r][d].thread_elements()[i], factor[r], sums[r].thread_elements()[i]);
+                outputs[r][d].thread_elements()[i] += sums[r].thread_elements()[i];
             }
         }
     }
@@ -483,6 +508,7 @@ void prefill_float32_d192_q32k16_window(
     const int head = group.y;
     const int kv_head = head / n.group;
     const float slope = alibi_slopes[tile.batch * n.alibi_batch_stride + head * n.alibi_head_stride] * LOG2_E;
+    const bool only_scaled = f.softmax_scale > 0.0f && f.softcap == 0.0f && slope == 0.0f;
     const Band band = find_band(tile, n);
     const Place place = find_place(simdgroup, lane);
 
@@ -493,15 +519,12 @@ void prefill_float32_d192_q32k16_window(
     out += tile.batch * n.out_batch_stride + (tile.q_start + tile.row) * n.out_row_stride + head * n.out_head_stride;
     lse += tile.batch * n.lse_batch_stride + head * n.lse_head_stride + tile.q_start + tile.row;
 
-    ElementMatrix queries[ROW_FRAGMENTS][D_FRAGMENTS];
     FloatMatrix scores[ROW_FRAGMENTS][K_FRAGMENTS];
     ElementMatrix weights[ROW_FRAGMENTS][K_FRAGMENTS];
     FloatMatrix outputs[ROW_FRAGMENTS][D_FRAGMENTS];
-    float factor[ROW_FRAGMENTS];  // of the outputs so far, when the maximum has grown
-    float row_max[ROW_FRAGMENTS]; // of base-2 scores
+    float row_max[ROW_FRAGMENTS]; // of base-2 logits, at most SLACK below the true one
     float row_sum[ROW_FRAGMENTS]; // this lane's share of the softmax denominator
 
-    load_queries(queries, q, n.q_row_stride, tile.q_len - tile.row, place);
     clear(outputs, row_max, row_sum);
 
     for (int key = band.begin; key < band.end; key += BLOCK_K) {
@@ -510,16 +533,21 @@ void prefill_float32_d192_q32k16_window(
         stage_rows(v_block, v, tile, key, n.v_batch_stride, n.v_row_stride, n, thread_index);
         threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
-        multiply_queries_keys(scores, queries, k_block);
-        scale_scores(scores, f);
-        if (slope != 0.0f) {
-            add_alibi(scores, slope, tile, key, place);
+        multiply_queries_keys(scores, q, n.q_row_stride, tile.q_len - tile.row, place, k_block);
+        const bool inner = key >= band.inner_begin && key + BLOCK_K <= band.inner_end;
+        float scale = f.softmax_scale * LOG2_E; // makes base-2 logits of scores, within the exponent
+        if (!inner || !only_scaled) {
+            scale_scores(scores, f);
+            if (slope != 0.0f) {
+                add_alibi(scores, slope, tile, key, place);
+            }
+            if (!inner) {
+                mask_scores(scores, tile, key, place, n);
+            }
+            scale = 1.0f; // they are logits now
         }
-        if (key < band.inner_begin || key + BLOCK_K > band.inner_end) {
-            mask_scores(scores, tile, key, place, n);
-        }
-        update_softmax(weights, factor, row_max, row_sum, scores);
-        add_weighted_values(outputs, factor, weights, v_block);
+        update_softmax(weights, outputs, row_max, row_sum, scores, scale);
+        add_weighted_values(outputs, weights, v_block);
     }
 
     finish_softmax(outputs, row_max, row_sum);

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 
 from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
-from metal_flash_sdpa.plan import DECODE_QUERIES
+from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
 
@@ -33,7 +34,7 @@ class Variant:
     @property
     def step_k(self) -> int:
         """Keys per step of a threadgroup's loop; a decode kernel's simdgroups each take a block."""
-        return self.block_k * (self.threads // 32 if self.family == "decode" else 1)
+        return self.block_k * (self.threads // SIMD_WIDTH if self.family == "decode" else 1)
 
     @property
     def mode(self) -> str:
@@ -78,9 +79,11 @@ class Case:
     page_size: int = 0  # rows of a page of the cache; 0: no pages
     leftpad: int = 0  # rows before the keys of the first sequence; each has one more than the last
     appended: int = 0  # of each sequence's keys, those that the call itself adds
+    overfull: int = 0  # of these, rows that the cache has no room for in the last sequence
     rotary_dim: int = 0  # elements of a row that are rotated; 0: none
     interleaved: bool = True  # pairs are neighbours
     nan_in: str = ""  # put one NaN into the last row of this tensor
+    nonsense: bool = False  # in all offsets and pages: nothing but memory is judged
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -93,6 +96,12 @@ class Case:
             raise ValueError("a padded batch without a cache has keys of one length")
         if self.packed and (self.cache or self.leftpad or self.appended):
             raise ValueError("a cache's queries are padded; packed ones may have pages")
+        if self.overfull and not 0 < self.overfull < self.appended:
+            raise ValueError(f"overfull is {self.overfull}: must be less than what is appended")
+
+    def written(self, sequence: int) -> int:
+        """Rows of what is appended that the cache has room for."""
+        return self.appended - (self.overfull if sequence == len(self.k_lens) - 1 else 0)
 
     def layout_of(self, tensor: str) -> str:
         """How q, k, v or out lies in memory."""
@@ -107,6 +116,7 @@ LAYOUTS = {
     "mixed": "no two of q, k, v and out have a stride in common: see MIXED",
 }
 MIXED = {"q": "transposed", "k": "sliced", "v": "contiguous", "out": "sliced"}
+MIXED |= {"new_k": "transposed", "new_v": "sliced", "rotated_q": "contiguous"}
 
 MASK_OPTIONS = {
     "full": {},
@@ -147,12 +157,23 @@ def divided(variant: Variant, found: Iterable[Case]) -> Iterator[Case]:
     for case, splits in zip(found, cycle(several)):
         if variant.family == "decode" or any(case.q_lens):
             yield replace(case, splits=splits)
-    step = variant.step_k
+        if variant.family == "decode" and case.layout == "mixed" and splits > 1:
+            yield replace(case, name=f"{case.name}, undivided")
+    step = decode_step(variant)
     edges = (step - 1, step, step + 1, 2 * step, 2 * step + 1, 7 * step - 3)
     for splits in (2, 3, 7):
         yield Case(f"{splits} shares", (2, 1, 3, 1, 16, 1), edges, 4, 2, splits=splits)
+    yield Case("more shares than lanes", (1, 2), (SIMD_WIDTH * step + 1, 40), splits=SIMD_WIDTH + 1)
     # More heads than rows of a tile, more queries than decode is meant for.
     yield Case("GQA 16", (1, 17, 3), (3 * step + 1, 40, 9), heads=16, splits=3)
+
+
+def decode_step(variant: Variant) -> int:
+    """Keys per step of the decode kernel; combine's, of the widest that it may follow."""
+    if variant.family == "decode":
+        return variant.step_k
+    wanted = ("decode", variant.head_dim, variant.dtype)
+    return max(v.step_k for v in manifest() if (v.family, v.head_dim, v.dtype) == wanted)
 
 
 ROWS_TO_COMPARE = 128
@@ -175,7 +196,9 @@ def everywhere(variant: Variant) -> Iterator[Case]:
     yield Case("empty sequences", (0, 5, 0, q + 1, 7, 0), (4, 9, 0, 0, k, 0), heads=2)
     few = DECODE_QUERIES
     q_lens, k_lens = (1, 40, 0, few, few + 1, 1, 9), (70, 40, 7, 60, 90, 3, 0)
-    yield Case("prefill and decode", q_lens, k_lens, heads=4, kv_heads=2, mixed=True)
+    # Decode's tile is chosen for one query of each head that shares a KV head.
+    group = q // 2 + 1 if variant.family == "decode" else 2
+    yield Case("prefill and decode", q_lens, k_lens, 2 * group, kv_heads=2, mixed=True)
     yield Case("no keys at all", (3, 2), (0, 0), heads=2)
     yield Case("no queries at all", (0, 0), (3, 2), heads=2)
     for heads, kv_heads in ((2, 1), (8, 2), (14, 2), (8, 1)):
@@ -189,7 +212,8 @@ def everywhere(variant: Variant) -> Iterator[Case]:
     yield Case("softcap 0.5", (q + 5,), (k + 9,), heads, score_std=2.0, softcap=0.5)
     rows, keys = (q + 5, 9), (q + k + 9, k + 3)
     slopes = (0.5, -0.05, 0.03)
-    yield Case("ALiBi", rows, keys, 4, 2, alibi=slopes)
+    # In base 2 these are 1 and 0, which a careless test may take for "no slope".
+    yield Case("ALiBi", rows, keys, 4, 2, alibi=(math.log(2), 0.0, 0.0, math.log(2)))
     yield Case("ALiBi, more queries than keys", keys, rows, 2, 2, alibi=slopes)
     yield Case("ALiBi per sequence", rows, keys, 2, 2, alibi=slopes, alibi_per_sequence=True)
     rows, keys = (q + 5,) * 2, (2 * k + 9,) * 2
@@ -213,6 +237,11 @@ def everywhere(variant: Variant) -> Iterator[Case]:
     yield Case("sliced", (q + 2, 7), (k + 3, 19), 4, 2, layout="sliced")
     yield Case("mixed strides", (q + 2, 7), (k + 3, 2 * k), 4, 2, layout="mixed")
     yield Case("past 2^31 elements", (9,), (k + 1,), 2, 2, layout="far")
+    offsets = Case(
+        "nonsense for offsets", (q + 3, 5, 2 * q), (k + 9, 3, 2 * k), 2, 1, nonsense=True
+    )
+    yield offsets
+    yield replace(offsets, name="nonsense for pages", page_size=LEAST_PAGE)
     # The NaN is in the last sequence, whose one query sees every key; the first stays finite.
     for tensor in ("q", "k", "v"):
         yield Case(f"NaN in {tensor}", (19, 1), (23, 30), 2, 2, nan_in=tensor)
@@ -221,14 +250,17 @@ def everywhere(variant: Variant) -> Iterator[Case]:
 def cached(variant: Variant) -> Iterator[Case]:
     """Keys in a cache: with room to spare, to the right of padding, in pages."""
     q, k = variant.block_q, variant.block_k
-    lengths = (2 * k + 3, 0, 1, q + k)
+    lengths = (2 * k + 3, 0, 1, 2 * k + q + 3)  # the last ends nearest to the end of what there is
     yield Case("cache", (3,) * 4, lengths, 4, 2, packed=False, cache=True, layout="sliced")
     yield Case(
         "cache, left padding", (q + 1,) * 4, lengths, 2, 1, packed=False, cache=True, leftpad=3
     )
-    yield Case(
-        "pages", (2,) * 4, lengths, 4, 2, packed=False, cache=True, page_size=LEAST_PAGE, leftpad=1
+    pages = replace(
+        Case("pages", (2,) * 4, lengths, 4, 2, packed=False, cache=True, layout="mixed"),
+        page_size=LEAST_PAGE,
     )
+    yield replace(pages, leftpad=1)
+    yield replace(pages, name="appended to pages", k_lens=(2 * k + 3, 2, 3, q + k + 2), appended=2)
     q_lens, k_lens = (q + 3, 1, 0, 7), (q + k + 5, 2 * LEAST_PAGE, 9, LEAST_PAGE - 1)
     yield Case("packed queries, pages", q_lens, k_lens, 2, 1, page_size=LEAST_PAGE + 3)
     yield Case("page wider than a block", q_lens, k_lens, page_size=q + k, layout="transposed")
@@ -244,6 +276,15 @@ def appending(variant: Variant) -> Iterator[Case]:
     yield replace(grown("append", 1, (1, 30, 17), 1), causal=True)
     yield replace(grown("append to pages", 5, (5, 37, 18), 5), page_size=LEAST_PAGE)
     yield replace(grown("append more than queries", 2, (40, 9), 9), leftpad=2)
+    yield replace(grown("append to full pages", 5, (5, 2 * LEAST_PAGE), 5), page_size=LEAST_PAGE)
+    crowded = replace(grown("append to an overfull cache", 2, (7, 30), 4), overfull=3)
+    yield replace(crowded, layout="mixed")
+    rotated = replace(crowded, rotary_dim=ROTARY_STEP, causal=True)
+    yield replace(rotated, name="rotate more than queries", overfull=0)
+    yield replace(rotated, name="rotate in a full cache", overfull=3)
+    yield replace(grown("rotate fewer than queries", 6, (7, 30), 2), rotary_dim=ROTARY_STEP)
+    pages = replace(grown("append to nonsense", 3, (5, 40), 3), page_size=LEAST_PAGE)
+    yield replace(pages, rotary_dim=ROTARY_STEP, nonsense=True)
     whole = variant.head_dim // ROTARY_STEP * ROTARY_STEP
     for interleaved in (True, False):
         pairs = "neighbours" if interleaved else "halves"

@@ -43,7 +43,7 @@ def test_every_part_that_the_builder_may_leave_out_can_be() -> None:
     for key, part in {
         "license": "license: mit\n",
         "functions": "- `one`\n- `two`\n",
-        "has_benchmark": "`kernels benchmark who/what`\n",
+        "has_benchmark": "`kernels benchmark who/what --version 7`\n",
         "source": "over there\n",
     }.items():
         assert part in full

@@ -96,7 +96,10 @@ def test_it_publishes_and_get_kernel_loads_it(hub: SimpleNamespace, checkout: Pa
     assert {path.split("/")[1] for path in files if path.startswith("build/")} == {VARIANT, AOT}
     for path, data in contents(variant).items():
         assert files[f"build/{AOT}/{path}"] == data, path
-    assert b"get_kernel" in published(hub.state, "main")["README.md"]
+    assert files["benchmarks/benchmark.py"] == (ROOT / "benchmarks/benchmark.py").read_bytes()
+    card = published(hub.state, "main")["README.md"].decode()
+    assert "get_kernel" in card
+    assert f"kernels benchmark {REPO} --version 2" in card
     code = f"""
 import torch
 torch.backends.mps.is_available = lambda: True
@@ -159,7 +162,10 @@ def test_what_is_published_changes_only_when_told_so(hub: SimpleNamespace, check
     assert publish(checkout, hub.url).returncode == 0
     before = dict(published(hub.state))
     change(
-        checkout, "torch-ext/metal_flash_sdpa/plan.py", "STEPS_PER_SPLIT = 2", "STEPS_PER_SPLIT = 3"
+        checkout,
+        "torch-ext/metal_flash_sdpa/splits.py",
+        "STEPS_PER_SHARE = 2",
+        "STEPS_PER_SHARE = 3",
     )
     refused = publish(checkout, hub.url)
     assert refused.returncode == 1
@@ -173,7 +179,7 @@ def test_what_is_published_changes_only_when_told_so(hub: SimpleNamespace, check
     assert published(hub.state) == before
     done = publish(checkout, hub.url, "--replace")
     assert done.returncode == 0, done.stderr
-    assert b"STEPS_PER_SPLIT = 3" in published(hub.state)[f"build/{VARIANT}/plan.py"]
+    assert b"STEPS_PER_SHARE = 3" in published(hub.state)[f"build/{VARIANT}/splits.py"]
 
 
 def test_a_signature_goes_with_its_build(hub: SimpleNamespace, checkout: Path) -> None:

@@ -8,30 +8,35 @@ import pytest
 
 from codegen import tiles
 from codegen.matrix import ELEMENT_BYTES, MASKS, MatrixError, Variant, checked, matrix
-from codegen.tiles import PrefillTile, TileError, parse
+from codegen.tiles import MAX_REGISTERS, OTHER_REGISTERS, PrefillTile, TileError, parse
 
 SMALL = PrefillTile(simdgroups=4, rows=8, block_k=16)
-HEADING = "head_dim | prefill 2 | decode 4\n | simdgroups rows block_k | simdgroups block_k\n---\n"
+FIELDS = "simdgroups rows block_k"
+HEADING = f"head_dim | prefill 2 | decode 4\n | {FIELDS} | {FIELDS}\n---\n"
 
 
-@pytest.mark.parametrize("family", ["prefill", "decode"])
-def test_every_combination_is_there(family: str) -> None:
-    """144 = 8 head dims x 3 dtypes x 3 masks x with and without sinks."""
+@pytest.mark.parametrize(("family", "count"), [("prefill", 144), ("decode", 252)])
+def test_every_combination_is_there(family: str, count: int) -> None:
+    """144 = 8 head dims x 3 dtypes x 3 masks x with and without sinks.
+
+    Decode has a second tile for 6 of the head dims, that is 108 more.
+    """
     variants = [v for v in matrix() if v.family == family]
     axes = {(v.head_dim, v.dtype, v.mask, v.sinks) for v in variants}
     head_dims = {v.head_dim for v in variants}
-    assert len(axes) == len(variants) == 144
+    assert len(axes) == 144
+    assert len(variants) == count
     assert head_dims == {32, 64, 72, 80, 96, 128, 192, 256}
     assert len(axes) == len(head_dims) * len(ELEMENT_BYTES) * len(MASKS) * 2
 
 
 def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    line = "112 | 4 8 16 | 2 8 16 | 4 32 | 4 16\n"
+    line = "112 | 4 8 16 | 2 8 16 | 4 8 32, 8 16 16 | 4 8 16\n"
     monkeypatch.setattr("codegen.matrix.TILES", parse(tiles.TABLE.rstrip() + "\n" + line))
     added = [v for v in matrix() if v.head_dim == 112]
     assert Counter(v.family for v in added) == {
         "prefill": 18,
-        "decode": 18,
+        "decode": 30,  # two tiles in 16 bits, one in float32
         "combine": 3,
         "append": 3,
     }
@@ -63,8 +68,9 @@ def test_head_dim_is_a_multiple_of_a_fragment() -> None:
     ("tile", "message"),
     [
         ((33, 16, 8), "simdgroups = 33: 1056 threads per threadgroup, the limit is 1024"),
-        ((4, 16, 12), "rows = 12: must be a positive multiple of 8"),
-        ((4, 0, 8), "block_k = 0: must be a positive multiple of 8"),
+        ((4, 12, 16), "rows = 12: must be a positive multiple of 8"),
+        ((4, 8, 0), "block_k = 0: must be a positive multiple of 8"),
+        ((4, 8, 24), "block_k = 24: must divide the 128 threads"),
     ],
 )
 def test_bad_tiles(tile: tuple[int, int, int], message: str) -> None:
@@ -72,14 +78,38 @@ def test_bad_tiles(tile: tuple[int, int, int], message: str) -> None:
         PrefillTile(*tile)
 
 
+def test_registers_by_hand() -> None:
+    """8 rows, 16 keys, head_dim 64, of an 8x8 fragment two elements per thread."""
+    outputs, queries, scores = 8 * 2, 8 * 1, 2 * 2
+    working = 1 + 1 + 2  # a fragment of Q, of K, of S
+    assert SMALL.registers(64, 2) == outputs + queries + scores + working + 3 + OTHER_REGISTERS
+
+
+def test_queries_that_do_not_fit_are_read_again() -> None:
+    """Beside O of 8 rows, float32: 2 x 32 fragments x 2 registers are all there are."""
+    tile = PrefillTile(simdgroups=4, rows=8, block_k=8)
+    assert tile.holds_queries(192, 4)
+    assert not tile.holds_queries(256, 4)
+    assert tile.registers(256, 4) <= MAX_REGISTERS < tile.registers(256, 4) + 2 * 32
+
+
+def test_tiles_that_would_spill_are_refused() -> None:
+    line = "256 | 4 16 16 | 4 8"
+    with pytest.raises(TileError, match=r"line '256 .*': prefill 2: \d+ registers per thread"):
+        parse(HEADING + line)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("64 | 4 8 16", "shorter"),
-        ("64 | 4 8 | 4 8", "shorter"),
-        ("64 | 4 8 x | 4 8", "invalid literal"),
-        ("64 | 4 9 16 | 4 8", "rows = 9"),
-        ("32 | 4 8 16 | 4 8\n32 | 4 8 16 | 4 8", "has a line already"),
+        ("64 | 4 8 | 4 8 8", "shorter"),
+        ("64 | 4 8 x | 4 8 8", "invalid literal"),
+        ("64 | 4 9 16 | 4 8 8", "rows = 9"),
+        ("64 | 4 8 16 | 4 8 8,", "shorter"),
+        ("64 | 4 8 16 | 4 16 8, 8 8 8", r"tiles of \[16, 8\] rows: each must have more"),
+        ("64 | 4 8 16 | 4 8 8, 8 8 16", r"tiles of \[8, 8\] rows: each must have more"),
+        ("32 | 4 8 16 | 4 8 8\n32 | 4 8 16 | 4 8 8", "has a line already"),
     ],
 )
 def test_bad_table_lines_are_named(line: str, message: str) -> None:

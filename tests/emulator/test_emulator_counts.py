@@ -373,8 +373,6 @@ def test_a_launch_that_does_not_count() -> None:
     for ask in (lambda: report.counts, lambda: report.lines, report.listing):
         with pytest.raises(emulator.EmulatorError, match=r"launch\(\.\.\., count=True\)"):
             ask()
-    with pytest.raises(emulator.EmulatorError, match="f: check and count are two builds"):
-        kernel.launch([x], threadgroups=1, threads=1, check=True, count=True)
 
 
 def attention(n: int, mask: str, **options: Any) -> tuple[emulator.Report, dict[str, Any]]:
@@ -421,7 +419,10 @@ def test_attention_with_full_mask(n: int) -> None:
             for line, names in report.lines.items()
             if text in (ROOT / "generated" / variant["file"]).read_text().splitlines()[line - 1]
         )
-        for name, text in {"k and v": "packed_element4*)", "q": "source[d * FRAGMENT"}.items()
+        for name, text in {
+            "k and v": "packed_element4*)",
+            "q": "query.thread_elements()[i] =",
+        }.items()
     }
     assert bytes_of == {
         "k and v": 2 * heads * q_blocks * n * head_dim * 2,
@@ -429,12 +430,15 @@ def test_attention_with_full_mask(n: int) -> None:
     }
     written = report.counts["device.bytes_written"]
     assert written == heads * n * (head_dim * 2 + 4)  # rows of fp16, and their log-sum-exp
-    # One for each weight, and one for each row of a block in each of the four lanes that hold it.
-    weights = variant["block_q"] * variant["block_k"] + 4 * variant["block_q"]
-    assert report.counts["calls.exp2"] == heads * q_blocks * k_blocks * weights
+    # One for each weight; and, where a maximum rises, as it does in the first block, one for each row
+    # in each of the four lanes that hold it.
+    weights = heads * q_blocks * k_blocks * variant["block_q"] * variant["block_k"]
+    rises = (report.counts["calls.exp2"] - weights) / (4 * heads * q_blocks * variant["block_q"])
+    assert 1 <= rises <= k_blocks
     # What has no line is little: the emulator's own work, which clang moves about, is not in it.
     lost = report.counts.by_line[("", 0)]
-    assert sum(lost.values()) < 0.05 * report.counts.total("instructions.")
+    instructions = sum(n for name, n in lost.items() if name.startswith("instructions."))
+    assert instructions < 0.05 * report.counts.total("instructions.")
 
 
 @pytest.mark.parametrize(
@@ -454,6 +458,56 @@ def test_counting_changes_no_result(body: str) -> None:
     kernel.launch([x, out, flags], threadgroups=2, threads=64)
     kernel.launch([x, again, flags], threadgroups=2, threads=64, count=True)
     assert torch.equal(out, again)
+
+
+# What runs twice on the same memory counts and leaves something else.
+TALLY = f"""{HEAD}
+kernel void f(device int* x, device int* sparse, device atomic_int* total, constant int& n,
+              uint i [[thread_position_in_grid]]) {{
+    if (x[i] < n) {{
+        x[i] += 5;
+        sparse[2 * i] += 1;
+    }}
+    atomic_fetch_add_explicit(total, x[i], memory_order_relaxed);
+}}
+"""
+
+
+def tally(n: int = 40, **options: Any) -> tuple[emulator.Report, torch.Tensor]:
+    """A launch of this program, and all that it may write; `total` lies in `sparse`, too."""
+    kernel = emulator.compile(TALLY).function("f")
+    x, memory = torch.arange(64, dtype=torch.int32), torch.zeros(128, dtype=torch.int32)
+    report = kernel.launch([x, memory[:127:2], memory[127:], n], 2, 32, **options)
+    return report, torch.cat([x, memory])
+
+
+@pytest.mark.parametrize("options", [{}, {"schedule": 7}, {"workers": 1}])
+def test_a_launch_that_checks_and_counts_leaves_what_one_launch_does(options: Any) -> None:
+    _, want = tally(**options)
+    alone, _ = tally(count=True, **options)
+    both, got = tally(check=True, count=True, **options)
+    assert torch.equal(got, want)
+    assert both.counts == alone.counts
+    assert both.counts.by_line == alone.counts.by_line
+    assert both.counts["atomics.device"] == 64
+
+
+def test_checked_attention_counts_the_same() -> None:
+    alone, _ = attention(40, "causal", count=True)
+    both, _ = attention(40, "causal", count=True, check=True)
+    assert both.counts == alone.counts
+    assert both.counts.by_line == alone.counts.by_line
+
+
+def test_what_the_checks_find_ends_a_launch_that_counts() -> None:
+    source = (
+        f"{HEAD}kernel void f(device int* x, uint i [[thread_position_in_grid]]) {{ x[0] = i; }}"
+    )
+    kernel = emulator.compile(source).function("f")
+    x = torch.zeros(1, dtype=torch.int32)
+    kernel.launch([x], threadgroups=1, threads=64, count=True)
+    with pytest.raises(emulator.RaceError, match="data race on 4 bytes of x"):
+        kernel.launch([x], threadgroups=1, threads=64, check=True, count=True)
 
 
 def test_numbers_in_a_listing() -> None:

@@ -8,21 +8,25 @@ import random
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from itertools import cycle, islice
+from typing import Any
 
 import torch
-from metal_flash_sdpa.launchers import shader_path
+from metal_flash_sdpa.launchers import emulator, shader_path
+from metal_flash_sdpa.plan import LaunchPlan
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor
 
+from emulator import Kernel
 from emulator import compile as compile_shader
-from tests.cases import Case, Variant, attention_variants
+from tests.cases import Case, Variant, attention_variants, manifest
 from tests.fuzz import search
 from tests.fuzz.calls import Call, from_json
 from tests.parity import workers
-from tests.parity.run import Launch, instead, run
+from tests.parity.run import Launch, run
 
 WIDTH = 120  # where the output is not a terminal
 # A search of its own for so many cases, so that a seed means the same on any number of cores.
@@ -31,10 +35,37 @@ VARIANTS = 5  # of each piece: five cases make a kernel worth compiling
 
 
 @cache
+def compiled(name: str) -> Kernel:
+    """A kernel, compiled and loaded once: the processes that run calls inherit it."""
+    kernel = compile_shader(shader_path(name)).function(name)
+    kernel.load(check=True)
+    return kernel
+
+
+@cache
 def launcher(variant: Variant) -> Launch:
-    """The variant's kernel, compiled once and ready to run."""
-    kernel = compile_shader(shader_path(variant.name)).function(variant.name)
-    return instead(variant.name, kernel, check=True)
+    """The variant's kernel and its helpers, under the checks."""
+    return of_kernels(
+        {name: compiled(name) for name in (variant.name, *helpers(variant))}, check=True
+    )
+
+
+def of_kernels(kernels: Mapping[str, Kernel], **options: Any) -> Launch:
+    """A launcher of these kernels by name; options go to the emulator."""
+
+    def launch(step: LaunchPlan, tensors: dict[str, Tensor]) -> None:
+        emulator.launch_on(kernels[step.kernel], step, tensors, **options)
+
+    return launch
+
+
+def helpers(variant: Variant) -> list[str]:
+    """The kernels before and after attention that a plan with this variant may launch, too."""
+    attention = {v.name for v in attention_variants()}
+    wanted = (variant.head_dim, variant.dtype)
+    return [
+        v.name for v in manifest() if (v.head_dim, v.dtype) == wanted and v.name not in attention
+    ]
 
 
 def warm() -> None:

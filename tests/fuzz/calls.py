@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
-from metal_flash_sdpa.plan import UNBOUNDED
+from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
+from metal_flash_sdpa.plan import DECODE_QUERIES, UNBOUNDED
 
 from tests.cases import Case, Variant
+from tests.parity.cache import starts
 
 # A case costs what its longest loops cost: together these keep it near 30 ms.
 MOST_QUERIES = 160  # per sequence; two tiles and a bit
 MOST_KEYS = 200  # per sequence; more than six blocks
 MOST_SEQUENCES = 4
-MOST_HEADS = 8
+MOST_HEADS = 16
+GROUPS = (1, 2, 4, 7, 8, 16)  # query heads over one KV head
+MOST_SPLITS = 64
+MOST_THREADGROUPS = 256  # of a decode kernel whose keys are in more than 5 shares
+MOST_SPARE = 5  # rows of a cache's entry beyond its longest sequence, where each has one entry
 
 # Between the heads of the layout "far" lie 2^31 elements; the parity cases have it.
 LAYOUTS = ("contiguous", "transposed", "sliced", "mixed")
@@ -64,22 +70,30 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
     """A call of one of the variants.  Shrinks towards one short sequence and plain options."""
     variant = draw(st.sampled_from(variants))
     block_q, block_k = variant.block_q, variant.block_k
-    q_len = lengths(MOST_QUERIES, (block_q, 2 * block_q))
+    few = st.integers(1, DECODE_QUERIES)
+    q_len = few | lengths(MOST_QUERIES, (block_q, 2 * block_q))
     k_len = lengths(MOST_KEYS, (block_k, 2 * block_k, block_q))
     pairs = draw(st.lists(st.tuples(q_len, k_len), min_size=1, max_size=MOST_SEQUENCES))
-    packed = draw(st.booleans())
+    packed, in_cache = draw(st.booleans()), draw(st.booleans())
+    q_lens, k_lens = (tuple(side) for side in zip(*pairs))
     if not packed:
-        pairs = [pairs[0]] * len(pairs)
-    kv_heads = draw(st.sampled_from((1, 2, 3)))
-    group = draw(st.sampled_from([g for g in (1, 2, 4, 7, 8) if g * kv_heads <= MOST_HEADS]))
+        q_lens = q_lens[:1] * len(pairs)
+    if not (packed or in_cache):
+        k_lens = k_lens[:1] * len(pairs)
     causal, window = draw(masks(variant.mask))
+    kv_heads = draw(st.sampled_from((1, 2, 3)))
+    group = draw(st.sampled_from([g for g in GROUPS if g * kv_heads <= MOST_HEADS]))
+    tiles = sum(-(-q * group // block_q) for q in q_lens) * kv_heads
+    many = min(MOST_SPLITS, MOST_THREADGROUPS // max(1, tiles))
+    splits = st.sampled_from((1, 2, 3, 5)) | st.integers(1, max(1, many))
     case = Case(
         name=f"values {draw(st.integers(0, 9999))}",  # the values are drawn from the name
-        q_lens=tuple(q for q, _ in pairs),
-        k_lens=tuple(k for _, k in pairs),
+        q_lens=q_lens,
+        k_lens=k_lens,
         heads=group * kv_heads,
         kv_heads=kv_heads,
         packed=packed,
+        cache=in_cache and not packed,
         causal=causal,
         window_size=window,
         softcap=draw(st.sampled_from(SOFTCAPS)),
@@ -90,9 +104,39 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
         alibi=tuple(draw(st.lists(st.sampled_from(SLOPES), max_size=3))),
         alibi_per_sequence=draw(st.booleans()),
         layout=draw(st.sampled_from(LAYOUTS)),
-        splits=draw(st.sampled_from((1, 2, 3, 5))) if variant.family == "decode" else 1,
+        splits=draw(splits) if variant.family == "decode" else 1,
     )
-    return Call(variant, case)
+    return Call(variant, draw(in_caches(case, variant)) if in_cache else case)
+
+
+@st.composite
+def in_caches(draw: st.DrawFn, case: Case, variant: Variant) -> Case:
+    """The same call with its keys in a cache: entries with room to spare, or pages.
+
+    Into entries of padded queries it may append, and then rotate.
+    """
+    edge = st.sampled_from((variant.block_k - 1, variant.block_k, variant.block_k + 1))
+    if not case.packed:
+        appended = draw(st.just(0) | st.integers(1, DECODE_QUERIES) | st.just(case.q_lens[0]))
+        rotary_dim = 0
+        if appended:
+            rotary_dim = ROTARY_STEP * draw(st.integers(0, variant.head_dim // ROTARY_STEP))
+        if rotary_dim:  # there are angles for as many positions as the cache has rows
+            appended = max(appended, case.q_lens[0])
+        case = replace(
+            case,
+            k_lens=tuple(max(k_len, appended) for k_len in case.k_lens),
+            leftpad=draw(st.just(0) | st.integers(1, 2 * variant.block_k) | edge),
+            appended=appended,
+            rotary_dim=rotary_dim,
+            interleaved=draw(st.booleans()) if rotary_dim else True,
+        )
+    # An entry for each sequence, at any index, as with cache_batch_idx, is a page that holds it all
+    # and may be smaller than others.
+    longest = max(k_len + start for k_len, start in zip(case.k_lens, starts(case)))
+    whole = st.integers(max(1, longest), longest + MOST_SPARE)
+    paged = st.integers(LEAST_PAGE, MOST_KEYS) | edge.filter(LEAST_PAGE.__le__) | whole
+    return replace(case, page_size=draw(paged if case.packed else st.just(0) | paged))
 
 
 @st.composite

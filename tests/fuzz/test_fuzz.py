@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 from functools import cache
 
 import pytest
 import torch
 from hypothesis import given, settings
+from metal_flash_sdpa.checks import LEAST_PAGE
 from rich.console import Console
 
 import emulator
-from tests.cases import GENERATED, Case, Variant, attention_variants
+from tests.cases import GENERATED, Case, Variant, attention_variants, manifest
 from tests.fuzz import __main__ as session
 from tests.fuzz import search
 from tests.fuzz.calls import Call, calls, from_json
-from tests.parity.run import Launch, Outcome, instead, plan_for, prepare
+from tests.parity.run import Launch, Outcome, prepare, whole_plan
 from tests.reference import Error
 
 VARIANTS = attention_variants()
-CAUSAL = next(v for v in VARIANTS if (v.head_dim, v.dtype, v.mode) == (32, "float16", "causal"))
+SMALL = [v for v in VARIANTS if (v.head_dim, v.dtype, v.mode) == (32, "float16", "causal")]
+CAUSAL, DECODE = (next(v for v in SMALL if v.family == family) for family in ("prefill", "decode"))
+
+Least = Callable[[Case], bool]
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -30,15 +35,18 @@ def warm() -> None:
     session.warm()
 
 
-def broken(old: str, new: str) -> search.Launcher:
-    """A launcher of the shaders with a bug planted in them."""
+def broken(old: str, new: str, family: str = "prefill") -> search.Launcher:
+    """A launcher of a variant and its helpers, with a bug in the one of a family."""
 
     @cache
     def launcher(variant: Variant) -> Launch:
-        text = (GENERATED / variant.file).read_text()
+        names = (variant.name, *session.helpers(variant))
+        kernels = {name: session.compiled(name) for name in names}
+        damaged = next(v for v in manifest() if v.name in names and v.family == family)
+        text = (GENERATED / damaged.file).read_text()
         assert text.count(old) == 1
-        kernel = emulator.compile(text.replace(old, new)).function(variant.name)
-        return instead(variant.name, kernel, workers=1)
+        kernels[damaged.name] = emulator.compile(text.replace(old, new)).function(damaged.name)
+        return session.of_kernels(kernels, workers=1)
 
     return launcher
 
@@ -49,9 +57,38 @@ def test_a_call_is_planned_for_its_variant_and_survives_json(call: Call) -> None
     assert from_json(call.to_json(), VARIANTS) == call
     if sum(call.case.q_lens) < 100:
         variant, dtype = call.variant, getattr(torch, call.variant.dtype)
-        request = prepare(call.case, variant.head_dim, dtype, variant.sinks, "cpu").request
-        plan = plan_for(variant.family, request, call.case)
-        assert plan.launches[0].kernel == variant.name
+        inputs = prepare(call.case, variant.head_dim, dtype, variant.sinks, "cpu")
+        planned = [step.kernel for step in whole_plan(variant, inputs, call.case).launches]
+        assert planned[1 if call.case.appended else 0] == variant.name
+        assert set(planned) <= {variant.name, *session.helpers(variant)}
+
+
+KINDS: dict[str, Least] = {
+    "a cache with room": lambda c: c.cache and not c.page_size and len({*c.k_lens}) > 1,
+    "packed queries over pages": lambda c: c.packed and 0 < c.page_size < max(c.k_lens),
+    "padding and pages": lambda c: c.leftpad > 0 and c.page_size > 0,
+    "appended, other than the queries": lambda c: 0 < c.appended != c.q_lens[0] > 0,
+    "rotated neighbours": lambda c: c.rotary_dim > 0 and c.interleaved,
+    "rotated halves": lambda c: c.rotary_dim > 0 and not c.interleaved,
+    "rotated in part": lambda c: 0 < c.rotary_dim < DECODE.head_dim,
+    "many splits": lambda c: c.splits > 32,
+    "a group of 16": lambda c: c.heads == 16 * c.kv_heads,
+    # As with cache_batch_idx: a page for each sequence, smaller than a block table's may be.
+    "entries at any index": lambda c: max(c.k_lens) <= c.page_size < LEAST_PAGE,
+}
+
+
+def test_calls_of_each_kind_are_drawn() -> None:
+    left = dict(KINDS)
+
+    @given(calls([DECODE]))
+    @settings(max_examples=400, database=None, deadline=None, derandomize=True)
+    def draw(call: Call) -> None:
+        for name in [name for name, kind in left.items() if kind(call.case)]:
+            del left[name]
+
+    draw()
+    assert not left
 
 
 def test_the_kernels_as_they_are_pass() -> None:
@@ -61,28 +98,61 @@ def test_the_kernels_as_they_are_pass() -> None:
 
 
 def test_a_seed_draws_the_same_calls() -> None:
-    bug = broken("row_sum[r] *= factor[r];", "")
+    bug = broken("row_sum[r] *= factor;", "")
     first, second = (search.search([CAUSAL], bug, 25, seed=1) for _ in range(2))
     assert first == second
 
 
+def several_blocks(case: Case) -> bool:
+    return max(case.k_lens) > CAUSAL.block_k
+
+
+def paged(case: Case) -> bool:
+    return 0 < case.page_size < max(case.k_lens) + case.leftpad
+
+
+def divided(case: Case) -> bool:
+    return case.splits > 1
+
+
 @pytest.mark.parametrize(
-    ("old", "new", "least"),
+    ("variant", "family", "old", "new", "least"),
     [
         # Two blocks of keys are needed before a rescale is missed.
-        ("row_sum[r] *= factor[r];", "", lambda case: max(case.k_lens) > CAUSAL.block_k),
-        ("const int kv_head = head / n.group", "const int kv_head = 0", lambda c: c.kv_heads > 1),
-        ("if (row >= rows) {", "if (row > rows) {", lambda case: sum(case.q_lens) > 0),
+        (CAUSAL, "prefill", "row_sum[r] *= factor;", "", several_blocks),
+        (CAUSAL, "prefill", "= head / n.group", "= 0", lambda c: c.kv_heads > 1),
+        (CAUSAL, "prefill", "if (row >= rows) {", "if (row > rows) {", lambda c: sum(c.q_lens) > 0),
+        # Pages misread: one starts later than it does, all are the first.
+        (CAUSAL, "prefill", "(existing - page_of_sequence * n.page_size)", "existing", paged),
+        (DECODE, "decode", "clamp(pages[page_of_sequence]", "clamp(pages[0]", paged),
+        # Appended rows: all to one place; left out; turned by a half too far.
+        (DECODE, "append", "= end + row;", "= end;", lambda c: c.appended > 1),
+        (DECODE, "decode", "+ n.appended, n.k_len)", ", n.k_len)", lambda c: c.appended > 0),
+        (
+            DECODE,
+            "append",
+            "first + 1 : pair + pairs;",
+            "first + 1 : pair + HEAD_DIM / 2;",
+            lambda c: 0 < c.rotary_dim < DECODE.head_dim and not c.interleaved,
+        ),
+        # Every share of the keys counts as the first.
+        (DECODE, "combine", "[share * rows * HEAD_DIM + column]", "[column]", divided),
     ],
-)
-def test_a_planted_bug_is_found_and_shrunk(old: str, new: str, least: object) -> None:
-    failure = search.search([CAUSAL], broken(old, new), 100, seed=0).failure
+)  # fmt: skip
+def test_a_planted_bug_is_found_and_shrunk(
+    variant: Variant, family: str, old: str, new: str, least: Least
+) -> None:
+    bug = broken(old, new, family)
+    failure = search.search([variant], bug, 200, seed=0).failure
     assert failure is not None
     case = failure.call.case
-    assert least(case)  # type: ignore[operator]
+    assert least(case)
     assert (case.layout, case.softcap, case.value_std) == ("contiguous", 0.0, 1.0)
-    assert search.why_wrong(failure.call, broken(old, new)) == failure.why
-    assert not search.why_wrong(failure.call, session.launcher)
+    # The command carries all that was drawn: what it says fails in the same way, and is sound
+    # where the kernels are.
+    again = from_json(shlex.split(session.command(failure.call))[5], VARIANTS)
+    assert search.why_wrong(again, bug) == failure.why
+    assert not search.why_wrong(again, session.launcher)
 
 
 def test_a_crash_is_found_and_names_its_call() -> None:

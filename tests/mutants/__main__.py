@@ -1,4 +1,4 @@
-"""Break the templates in every way that operators.py knows, and see whether the tests notice."""
+"""Break the templates as operators.py and by_hand.py know how; do the tests notice?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.mutants import report, trial
-from tests.mutants.breeding import Mutant, breed, templates
+from tests.mutants.breeding import Mutant, breed, standing, templates
 from tests.mutants.verdict import STORE, Store, Verdict, orphans, reasons
 from tests.parity import workers
 
@@ -31,6 +31,9 @@ def shard(text: str) -> tuple[int, int]:
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s mutants --", description=__doc__)
     parser.add_argument("--list", action="store_true", help="print the mutants and try none")
+    parser.add_argument(
+        "--all", action="store_true", help="every mutant, not only those that stand for the others"
+    )
     parser.add_argument("--only", metavar="ID", help="only this mutant, or all whose id begins so")
     parser.add_argument("--sample", type=int, metavar="N", help="only N of them, drawn by the seed")
     parser.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
@@ -46,7 +49,10 @@ def options() -> argparse.Namespace:
 
 def select(mutants: Sequence[Mutant], chosen: argparse.Namespace) -> list[Mutant]:
     """The mutants asked for."""
-    selected = [m for m in mutants if chosen.only is None or m.id.startswith(chosen.only)]
+    selected = list(mutants if chosen.all else standing(mutants))
+    if chosen.only is not None:
+        exactly = [m for m in mutants if m.id == chosen.only]
+        selected = exactly or [m for m in selected if m.id.startswith(chosen.only)]
     if chosen.sample is not None:
         size = min(chosen.sample, len(selected))
         selected = random.Random(chosen.seed).sample(selected, size)
@@ -128,7 +134,7 @@ def main() -> int:
         console.print(f"the templates fail as they are: {healthy}", markup=False)
         return 1
     verdicts = try_all(selected, texts, chosen, console)
-    whole = len(selected) == len(mutants)
+    whole = {*selected} >= {*standing(mutants)}
     return report.print_report(report.Score(verdicts, listed, whole), console)
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from codegen.render import TEMPLATES
-from tests.mutants.operators import BY_HAND, OPERATORS, ByHand
+from tests.mutants.by_hand import BY_HAND, ByHand
+from tests.mutants.operators import OPERATORS
+
+BY_HAND_OPERATOR = "by hand"
+ENOUGH = 2
 
 # What operators leave alone: a mutant there says nothing about the tests.  A match may contain
 # such a piece, but not begin or end in one.
@@ -55,7 +60,7 @@ def breed(texts: Mapping[str, str]) -> tuple[Mutant, ...]:
     """All mutants of the templates; two operators that do the same to a file give one."""
     mutants: dict[tuple[str, str], Mutant] = {}
     seen: dict[tuple[str, str, str], int] = {}
-    for operator, breaks, file, start, end, new in (*_by_rule(texts), *_by_hand(texts)):
+    for operator, breaks, file, start, end, new in (*_by_hand(texts), *_by_rule(texts)):
         old = texts[file]
         text = old[:start] + new + old[end:]
         if text == old or (file, text) in mutants:
@@ -69,6 +74,20 @@ def breed(texts: Mapping[str, str]) -> tuple[Mutant, ...]:
         name = f"{Path(file).name.partition('.')[0]}-{digest.hexdigest()[:6]}"
         mutants[file, text] = Mutant(name, operator, breaks, file, line, becomes, text)
     return tuple(sorted(mutants.values(), key=lambda m: (m.file, m.operator)))
+
+
+def standing(mutants: Iterable[Mutant]) -> tuple[Mutant, ...]:
+    """Those that stand for all: every mistake by hand, and ENOUGH per operator and file.
+
+    Chosen by id, that is, as good as drawn, and the same until the templates change.
+    """
+    chosen: list[Mutant] = []
+    taken: Counter[tuple[str, str]] = Counter()
+    for m in sorted(mutants, key=lambda m: m.id.rpartition("-")[2]):
+        if m.operator == BY_HAND_OPERATOR or taken[m.file, m.operator] < ENOUGH:
+            taken[m.file, m.operator] += 1
+            chosen.append(m)
+    return tuple(sorted(chosen, key=lambda m: (m.file, m.operator)))
 
 
 Change = tuple[str, str, str, int, int, str]  # operator, breaks, file, start, end, new text
@@ -90,7 +109,7 @@ def _by_hand(texts: Mapping[str, str]) -> Iterator[Change]:
     for mistake in BY_HAND:
         start = position(mistake, texts)
         end = start + len(mistake.old)
-        yield "by hand", mistake.breaks, mistake.file, start, end, mistake.new
+        yield BY_HAND_OPERATOR, mistake.breaks, mistake.file, start, end, mistake.new
 
 
 def position(mistake: ByHand, texts: Mapping[str, str]) -> int:
@@ -99,6 +118,6 @@ def position(mistake: ByHand, texts: Mapping[str, str]) -> int:
     if text.count(mistake.old) != 1:
         raise ValueError(
             f"{mistake.old!r} stands {text.count(mistake.old)} times in {mistake.file}; "
-            "tests/mutants/operators.py wants it once"
+            "tests/mutants/by_hand.py wants it once"
         )
     return text.index(mistake.old)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cache, partial
-from itertools import cycle
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from codegen import matrix, render
 from tests.cases import Case, Variant, cases, edges
 from tests.mutants import isolated
 from tests.mutants.verdict import Verdict
-from tests.parity.run import Outcome, instead, run, schedule_of
+from tests.parity.run import Launch, Outcome, instead, run, schedule_of
 
 # Between them, and one mode each, they take every branch of the templates: both kinds of element,
 # one and two row fragments, a head_dim that CHAIN divides and one that it does not.  What is
@@ -39,24 +39,33 @@ CASE_SECONDS = 10  # of CPU time; 0.05 are usual
 
 
 def representatives() -> tuple[matrix.Variant, ...]:
-    """The variants that mutants are tried on, in the order of trial: one per family and mode."""
+    """The variants that mutants are tried on, in the order of trial: one per family and shape.
+
+    Modes take turns, and so do tiles where a shape has several.
+    """
     variants = matrix.matrix()
-    families = dict.fromkeys(v.family for v in variants)
-    return tuple(
-        v
-        for family in families
-        for (head_dim, dtype), (mask, sinks) in zip(cycle(SHAPES), MODES)
-        for v in variants
-        if (v.family, v.head_dim, v.dtype, v.mask, v.sinks)
-        == (family, head_dim, dtype, mask, sinks)
-    )
+    chosen = []
+    for family in dict.fromkeys(v.family for v in variants):
+        for turn, ((head_dim, dtype), (mask, sinks)) in enumerate(zip(SHAPES, MODES)):
+            mode = {} if family in matrix.ROWWISE else {"mask": mask, "sinks": sinks}
+            wanted = {"family": family, "head_dim": head_dim, "dtype": dtype, **mode}
+            tiles = [v for v in variants if wanted.items() <= v.manifest_row().items()]
+            if tiles:
+                chosen.append(tiles[turn % len(tiles)])
+    return tuple(chosen)
+
+
+def rendered(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The representatives rendered from these templates: (kernel name, Metal source)."""
+    jinja: Environment = render.environment()
+    jinja.loader = DictLoader(dict(texts))
+    for v in representatives():
+        yield v.name, render.shader(v, jinja)
 
 
 def shaders(texts: Mapping[str, str]) -> dict[str, str]:
-    """The representatives rendered from these templates: kernel name -> Metal source."""
-    jinja: Environment = render.environment()
-    jinja.loader = DictLoader(dict(texts))
-    return {v.name: render.shader(v, jinja) for v in representatives()}
+    """All of them: kernel name -> Metal source."""
+    return dict(rendered(texts))
 
 
 def in_order(chosen: Iterable[Case]) -> list[Case]:
@@ -104,27 +113,36 @@ def try_variant(variant: Variant, source: str) -> Verdict:
     if kernel.threadgroup_bytes != variant.threadgroup_bytes:
         why = f"{kernel.threadgroup_bytes} bytes of threadgroup memory are not what the matrix says"
         return Verdict("memory", variant.name, "", why)
-    for case, options in runs(variant, library):
-        launch = instead(variant.name, kernel, **options)
-        verdict = try_case(case, variant, partial(run, case, variant, launch))
+    for chosen, options in passes(variant):
+        if options.get("check"):
+            isolated.call(partial(library.prebuild, variant.name, checked=True), COMPILE_SECONDS)
+        verdict = try_cases(chosen, variant, partial(instead, variant.name, kernel, **options))
         if verdict.killed:
             return verdict
     return Verdict("survived")
 
 
-def runs(variant: Variant, library: emulator.Library) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """Every case, and how it is launched: the fast way first, then under the checks."""
-    yield from ((case, {"workers": 1}) for case in in_order(cases(variant)))
-    isolated.call(partial(library.prebuild, variant.name, checked=True), COMPILE_SECONDS)
-    for case in in_order(edges(variant)):
-        yield case, {"check": True, "schedule": schedule_of(case)}
+def passes(variant: Variant) -> Iterator[tuple[list[Case], dict[str, Any]]]:
+    """Its cases, and how they are launched: the fast way first, then under the checks."""
+    yield in_order(cases(variant)), {"workers": 1}
+    yield in_order(edges(variant)), {"check": True}
 
 
-def try_case(case: Case, variant: Variant, task: Callable[[], Outcome]) -> Verdict:
-    """Run one case in a process of its own and judge it."""
-    verdict = Verdict("survived", variant.name, case.name)
+def try_cases(chosen: Sequence[Case], variant: Variant, launcher: Callable[..., Launch]) -> Verdict:
+    """Run cases in one process, each in a schedule of its own, up to the first that fails."""
+    tasks = [partial(run, case, variant, launcher(schedule=schedule_of(case))) for case in chosen]
+    with closing(isolated.each(tasks, CASE_SECONDS)) as outcomes:
+        for case in chosen:
+            verdict = judge(partial(next, outcomes), Verdict("survived", variant.name, case.name))
+            if verdict.killed:
+                return verdict
+    return Verdict("survived")
+
+
+def judge(task: Callable[[], Outcome], verdict: Verdict) -> Verdict:
+    """The verdict as it stands after one more case."""
     try:
-        outcome = isolated.call(task, CASE_SECONDS)
+        outcome = task()
     except isolated.TimeLimitError as error:
         return replace(verdict, how="time limit", why=str(error))
     except isolated.CrashError as error:

@@ -37,6 +37,8 @@ WITNESSES = (
     "tests/*.py",
     "tests/parity/run.py",
     "tests/parity/arena.py",
+    "tests/parity/cache.py",
+    "tests/mutants/isolated.py",
     "tests/mutants/trial.py",
 )
 

@@ -1,4 +1,4 @@
-"""How many cores a plan is made for."""
+"""Which GPU a plan is made for."""
 
 from __future__ import annotations
 
@@ -7,33 +7,46 @@ from collections.abc import Iterator
 import pytest
 import torch
 from metal_flash_sdpa import flash_attn_func, gpu, launchers
-from metal_flash_sdpa.plan import USUAL_CORES, Plan
+from metal_flash_sdpa.plan import Plan
+from metal_flash_sdpa.splits import Gpu
 
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    gpu.cores.cache_clear()
+    gpu.describe.cache_clear()
     yield
-    gpu.cores.cache_clear()
+    gpu.describe.cache_clear()
 
 
-def test_torch_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("Apple M1", "M1"),
+        ("Apple M3 Max", "M3"),
+        ("Apple M12 Ultra", "M12"),
+        ("Apple Paravirtual device", ""),
+        ("AMD Radeon Pro 5500M", ""),
+    ],
+)
+def test_torch_knows(monkeypatch: pytest.MonkeyPatch, name: str, family: str) -> None:
     monkeypatch.setattr(torch.backends.mps, "get_core_count", lambda: 30, raising=False)
-    assert gpu.cores("mps") == 30
-    assert gpu.cores("cpu") == USUAL_CORES
+    monkeypatch.setattr(torch.backends.mps, "get_name", lambda: name, raising=False)
+    assert gpu.describe("mps") == Gpu(family, 30)
+    assert gpu.describe("cpu") == Gpu()
 
 
 def test_an_older_torch_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.backends.mps, "get_core_count", raising=False)
-    assert gpu.cores("mps") == USUAL_CORES
+    monkeypatch.delattr(torch.backends.mps, "get_name", raising=False)
+    assert gpu.describe("mps") == Gpu()
 
 
-def test_a_call_is_planned_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_is_planned_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     q, k = torch.randn(1, 1, 2, 64), torch.randn(1, 4096, 2, 64)
     plans: list[Plan] = []
     monkeypatch.setattr(launchers, "run", lambda plan, tensors: plans.append(plan))
-    for cores in (1, 8):
-        monkeypatch.setattr(gpu, "cores", lambda device_type, n=cores: n)
+    for found in (Gpu("M1", 1), Gpu("M1", 5), Gpu("M4", 5)):
+        monkeypatch.setattr(gpu, "describe", lambda device_type, found=found: found)
         flash_attn_func(q, k, k)
-    few, many = (plan.launches[0].threadgroups[0] for plan in plans)
-    assert few < many
+    shares = [plan.launches[0].threadgroups[0] for plan in plans]
+    assert shares == sorted({*shares})

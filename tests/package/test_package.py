@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,3 +34,27 @@ def test_all_is_a_literal() -> None:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
     ]
     assert values == [metal_flash_sdpa.__all__]
+
+
+IMPORT_SECONDS = 0.3  # beyond torch's
+CPU_SECONDS = """
+import time
+import torch
+begin = time.process_time()
+import metal_flash_sdpa
+print(time.process_time() - begin)
+"""
+
+
+def test_it_is_imported_in_no_time() -> None:
+    """CPU time, and the best of three, as a loaded machine only ever adds to it."""
+    taken = []
+    for _ in range(3):
+        command = [sys.executable, "-c", CPU_SECONDS]
+        done = subprocess.run(
+            command, cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+        )
+        taken.append(float(done.stdout))
+        if taken[-1] <= IMPORT_SECONDS:
+            return
+    pytest.fail(f"{min(taken):.2f} s: must be at most {IMPORT_SECONDS}")

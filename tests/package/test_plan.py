@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
@@ -18,6 +19,7 @@ from metal_flash_sdpa.plan import (
     plan_decode,
     plan_prefill,
 )
+from metal_flash_sdpa.splits import MOST_SHARES, Gpu, choose
 
 from tests.cases import Variant, attention_variants
 
@@ -74,9 +76,10 @@ def test_every_variant_is_picked_by_its_own_request(variant: Variant) -> None:
         window_size=window,
         sinks=variant.sinks,
     )
-    step = (
-        plan_prefill(request) if variant.family == "prefill" else plan_decode(request).launches[0]
-    )
+    if variant.family == "prefill":
+        step = plan_prefill(request)
+    else:
+        step = plan_decode(request, rows=variant.block_q).launches[0]
     assert step.kernel == variant.name
     assert step.threads == variant.threads
     buffers = SIGNATURES[variant.family].buffers
@@ -85,7 +88,7 @@ def test_every_variant_is_picked_by_its_own_request(variant: Variant) -> None:
 
 def test_padded_grid_and_arguments() -> None:
     step = plan_prefill(BASE)
-    block_q = VARIANTS["prefill", 64, "float16", "full", False].block_q
+    block_q = VARIANTS["prefill", 64, "float16", "full", False][0].block_q
     assert step.threadgroups == (-(-100 // block_q), 8, 3)
     assert step.floats == (0.125, 0.0)
     values = ints(step)
@@ -106,7 +109,7 @@ def test_alibi_needs_no_variant_of_its_own() -> None:
 
 def test_packed_grid_has_one_spare_tile_per_sequence() -> None:
     step = plan_prefill(BASE._replace(packed=True, q_len=1000))
-    block_q = VARIANTS["prefill", 64, "float16", "full", False].block_q
+    block_q = VARIANTS["prefill", 64, "float16", "full", False][0].block_q
     assert step.threadgroups == (1000 // block_q + 3, 8, 1)
     assert ints(step)["lse_batch_stride"] == 0
 
@@ -143,8 +146,7 @@ def test_prefill_and_decode_share_out_a_packed_batch() -> None:
 def test_partial_results_have_room() -> None:
     request = BASE._replace(q_len=3, k_len=5000, splits=7)
     decode, combine = (step.threadgroups for step in plan(request).launches)
-    tiles = -(-3 * 4 // VARIANTS["decode", 64, "float16", "full", False].block_q)
-    assert decode == (7, 2 * tiles, 3)
+    assert decode == (7, 2, 3)  # the 3 x 4 rows of each KV head are one tile
     assert combine == (8, 3, 3)
     shape = (7, 3, 3, 8)
     assert plan(request).workspace == (("partial_out", (*shape, 64)), ("partial_lse", shape))
@@ -156,8 +158,10 @@ def test_partial_results_have_room() -> None:
         ({"k_len": 100}, 1),  # less than two steps of 128 keys
         ({"k_len": 512}, 2),
         ({"k_len": 100_000}, 11),  # 64 threadgroups on 16 cores, 6 of them without splits
-        ({"k_len": 100_000, "cores": 40}, 27),
-        ({"k_len": 100_000, "cores": 1000}, 64),
+        ({"k_len": 100_000, "gpu": Gpu("M1", 16)}, 11),
+        ({"k_len": 100_000, "gpu": Gpu("M3", 16)}, 16),  # 96 threadgroups
+        ({"k_len": 100_000, "gpu": Gpu("M9", 40)}, 27),  # unknown: as the least
+        ({"k_len": 100_000, "gpu": Gpu("M1", 1000)}, 61),  # 782 steps: 13 for each share
         ({"k_len": 100_000, "batch": 64}, 1),
         ({"k_len": 100_000, "window_size": (255, 0)}, 1),  # 256 keys are seen
         ({"k_len": 100_000, "splits": 5}, 5),
@@ -168,13 +172,58 @@ def test_splits_keep_the_cores_busy(change: dict[str, Any], splits: int) -> None
     assert plan(request).launches[0].threadgroups[0] == splits
 
 
+def test_shares_are_worth_their_partial_results() -> None:
+    """16 rows take what 24 keys do for each share, and there are 2 threadgroups for 1000 cores."""
+    request = BASE._replace(batch=1, q_len=4, k_len=8192, gpu=Gpu("M1", 1000))
+    assert plan(request).launches[0].threadgroups[0] == 8192 // (16 * 32)
+    one_row = request._replace(q_len=1, kv_heads=8)
+    assert plan(one_row).launches[0].threadgroups[0] == 8192 // (2 * 128)
+
+
+@pytest.mark.parametrize("keys", [0, 1, 127, 300, 1000, 8192, 100_000])
+def test_no_share_is_empty(keys: int) -> None:
+    for cores in range(1, 100, 7):
+        shares = choose(Gpu("M2", cores), keys, step=128, rows=4, simdgroups=4, groups=3)
+        steps = -(-keys // 128)
+        assert 1 <= shares <= MOST_SHARES
+        assert (shares - 1) * -(-steps // shares) < max(steps, 1)
+
+
+def tile_rows(request: Request) -> int:
+    """Query rows of the tile that a request is decoded with."""
+    decode = next(s for s in plan(request).launches if s.kernel.startswith("decode"))
+    return int(re.search(r"_q(\d+)k", decode.kernel)[1])  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("change", "rows"),
+    [
+        ({"q_len": 1}, 8),  # 4 heads share a KV head
+        ({"q_len": 2}, 8),
+        ({"q_len": 3}, 16),
+        ({"q_len": 16}, 16),
+        ({"q_len": 1, "heads": 18}, 16),
+        ({"q_len": 16, "kv_heads": 8}, 16),
+        ({"q_len": 3, "head_dim": 256}, 8),  # has no other
+        ({"packed": True, "q_len": 300, "max_q_len": 2}, 8),
+        ({"packed": True, "q_len": 300, "max_q_len": 3}, 16),
+        # Mixed with prefill, where one query per sequence is the rule.
+        ({"packed": True, "q_len": 300}, 8),
+        ({"packed": True, "q_len": 300, "max_q_len": 100, "kv_heads": 1}, 8),
+        ({"packed": True, "q_len": 300, "heads": 18}, 16),
+    ],
+)
+def test_the_smallest_tile_that_holds_a_groups_rows(change: dict[str, Any], rows: int) -> None:
+    assert tile_rows(BASE._replace(**change)) == rows
+
+
 def test_lse_shape() -> None:
     assert lse_shape((3, 100, 8, 64)) == (3, 8, 100)
     assert lse_shape((100, 8, 64)) == (8, 100)
 
 
 def test_equal_requests_share_one_plan() -> None:
-    assert plan_prefill(BASE) is plan_prefill(BASE._replace())
+    assert plan(BASE) is plan(BASE._replace())
 
 
 @pytest.mark.parametrize(

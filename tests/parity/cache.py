@@ -32,7 +32,8 @@ class Cache:
         batch = len(case.k_lens)
         ends = [start + k_len for start, k_len in zip(starts(case), case.k_lens)]
         if not case.page_size:
-            return cls(case, (batch, max(ends) + SPARE_ROWS), None)
+            room = ends[-1] if case.overfull else max(ends) + SPARE_ROWS
+            return cls(case, (batch, room), None)
         of_sequence = max(1, -(-max(ends) // case.page_size))
         pages = batch * of_sequence + SPARE_PAGES
         generator = torch.Generator().manual_seed(zlib.crc32(case.name.encode()))
@@ -41,7 +42,7 @@ class Cache:
 
     def rows(self, b: int, appended: bool = True) -> tuple[Tensor, Tensor]:
         """Where the keys of sequence b lie, with or without those that the call appends."""
-        count = self.case.k_lens[b] - (0 if appended else self.case.appended)
+        count = self.case.k_lens[b] - (0 if appended else self.case.written(b))
         row = starts(self.case)[b] + torch.arange(count)
         if self.pages is None:
             return torch.full_like(row, b), row
@@ -74,7 +75,9 @@ class Cache:
     def tensors(self) -> dict[str, Tensor]:
         """What tells the kernels where the keys lie."""
         begins = torch.tensor(starts(self.case))
-        used = torch.tensor(self.case.k_lens) - self.case.appended
+        used = torch.tensor(
+            [k_len - self.case.written(b) for b, k_len in enumerate(self.case.k_lens)]
+        )
         found = {"k_begin": begins.int(), "k_end": (begins + used).int()}
         if self.pages is not None:
             batch, of_sequence = self.pages.shape
@@ -101,13 +104,15 @@ def wrong_rows(case: Case, tensors: dict[str, Tensor]) -> str:
     cache = Cache.of(case)
     assert cache is not None
     for b in range(len(case.k_lens)):
-        pages, rows = (index[-case.appended :] for index in cache.rows(b))
-        position = starts(case)[b] + case.k_lens[b] - case.appended
-        positions = position + torch.arange(case.appended)
-        k, v, new_k, new_v = (tensors[name].cpu() for name in ("k", "v", "new_k", "new_v"))
-        if not torch.equal(v[pages, rows], new_v[b]):
+        written = case.written(b)
+        pages, rows = (index[-written:] for index in cache.rows(b))
+        position = starts(case)[b] + case.k_lens[b] - written
+        positions = position + torch.arange(written)
+        k, v = (tensors[name].cpu() for name in ("k", "v"))
+        new_k, new_v = (tensors[name][b, :written].cpu() for name in ("new_k", "new_v"))
+        if not torch.equal(v[pages, rows], new_v):
             return f"V of sequence {b}: the rows appended are not the new ones"
-        if case.rotary_dim == 0 and not torch.equal(k[pages, rows], new_k[b]):
+        if case.rotary_dim == 0 and not torch.equal(k[pages, rows], new_k):
             return f"K of sequence {b}: the rows appended are not the new ones"
         if case.rotary_dim == 0:
             continue
@@ -115,7 +120,7 @@ def wrong_rows(case: Case, tensors: dict[str, Tensor]) -> str:
         advance = case.causal or case.window_size != (-1, -1)
         of_queries = position + torch.arange(case.q_lens[b]) * advance
         for name, source, got, at in (
-            ("K", new_k[b], k[pages, rows], positions),
+            ("K", new_k, k[pages, rows], positions),
             ("Q", tensors["q"][b].cpu(), tensors["rotated_q"][b].cpu(), of_queries),
         ):
             want, tolerance = rotated(case, source, tensors, at)
@@ -140,7 +145,8 @@ def rotated(
     first = torch.arange(pairs) * (2 if case.interleaved else 1)
     second = first + (1 if case.interleaved else pairs)
     cosine, sine = (
-        tensors[name].cpu().double()[positions].unsqueeze(1)
+        # Beyond the last position that has an angle, that one's is taken.
+        tensors[name].cpu().double()[positions.clamp(max=len(tensors[name]) - 1)].unsqueeze(1)
         for name in ("rotary_cos", "rotary_sin")
     )
     a, b = x[..., first], x[..., second]

@@ -137,6 +137,7 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
         window_size=case.window_size,
         softcap=case.softcap,
         sinks=sinks,
+        alibi=slopes is not None,
         alibi_strides=alibi_strides(slopes),
         begins=case.packed,
         ends=case.packed,
@@ -173,6 +174,19 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
         tensors["alibi_slopes"] = slopes
     options = Options(scale, case.causal, case.window_size, case.softcap)
     return Inputs(request, options, arenas, tensors, append)
+
+
+# What no offset and no page may be, and what one of them may: too large, negative, decreasing.
+NONSENSE = (2**31 - 1, -5, 10**6, -(2**31), 3)
+
+
+def garble(tensors: dict[str, Tensor]) -> None:
+    """Nonsense in place of all offsets and pages."""
+    for name in ("cu_seqlens_q", "k_begin", "k_end", "block_table"):
+        if name in tensors:
+            count = tensors[name].numel()
+            values = torch.tensor((NONSENSE * count)[:count], dtype=torch.int32)
+            tensors[name].copy_(values.view(tensors[name].shape))
 
 
 def alibi_slopes(case: Case, device: str) -> Tensor | None:
@@ -259,23 +273,28 @@ def compare_lse(got: Tensor, want: Tensor, tolerance: float) -> Error:
     )
 
 
-def plan_for(family: str, request: Request, case: Case) -> Plan:
-    """The plan that computes a case with one family of kernels, or with those that suit it."""
+def plan_for(variant: Variant, request: Request, case: Case) -> Plan:
+    """The plan that computes a case on a variant, or with the kernels that suit it.
+
+    The variant's tile computes cases with fewer rows as well: a batch's sequences share one.
+    """
     request = request._replace(splits=case.splits)
-    if case.mixed or family == "append":
+    if case.mixed or variant.family == "append":
         return plan(request)
-    return Plan((plan_prefill(request),)) if family == "prefill" else plan_decode(request)
+    if variant.family == "prefill":
+        return Plan((plan_prefill(request),))
+    return plan_decode(request, rows=variant.block_q)
 
 
-def whole_plan(family: str, inputs: Inputs, case: Case) -> Plan:
+def whole_plan(variant: Variant, inputs: Inputs, case: Case) -> Plan:
     """The plan of a case with what it appends, whose first launch may rotate the queries."""
     if inputs.append is None:
-        return plan_for(family, inputs.request, case)
+        return plan_for(variant, inputs.request, case)
     first = plan_append(inputs.request, inputs.append)
     request = inputs.request
     if inputs.append.rotary_dim:
         request = request._replace(q_strides=inputs.append.rotated_q_strides)
-    rest = plan_for(family, request, case)
+    rest = plan_for(variant, request, case)
     return Plan((first, *rest.launches), rest.workspace)
 
 
@@ -301,7 +320,9 @@ def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Ou
     dtype = getattr(torch, variant.dtype)
     try:
         inputs = prepare(case, variant.head_dim, dtype, variant.sinks, device)
-        made = whole_plan(variant.family, inputs, case)
+        if case.nonsense:
+            garble(inputs.tensors)
+        made = whole_plan(variant, inputs, case)
         if variant.name not in (picked := [step.kernel for step in made.launches]):
             return Outcome(case.name, NOTHING, NOTHING, 0, f"the plan picked {', '.join(picked)}")
         workspace = {name: flat(shape, device) for name, shape in made.workspace}
@@ -311,12 +332,15 @@ def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Ou
             if min(step.threadgroups) > 0:
                 launch(step, inputs.tensors | between | {"q": queries})
             queries = inputs.tensors.get("rotated_q", queries)
-        if inputs.append and (problem := wrong_rows(case, inputs.tensors)):
+        if case.nonsense:
+            out = lse = NOTHING
+        elif inputs.append and (problem := wrong_rows(case, inputs.tensors)):
             return Outcome(case.name, NOTHING, NOTHING, 0, problem)
-        out, lse = judge(case, inputs, dtype)
+        else:
+            out, lse = judge(case, inputs, dtype)
         written = [inputs.arenas["out"], inputs.arenas["lse"], *workspace.values()]
         damage = sum(arena.damage() for arena in written)
-        if (cache := Cache.of(case)) is not None:
+        if (cache := Cache.of(case)) is not None and not case.nonsense:
             damage += sum(cache.strays(inputs.tensors[name]) for name in ("k", "v"))
     except Exception as error:  # a kernel under test may fail in any way
         return Outcome(case.name, NOTHING, NOTHING, 0, f"{type(error).__name__}: {error}")

@@ -72,7 +72,7 @@ def failing(variant: Variant, launch: Launch) -> dict[str, Outcome]:
         (CAUSAL, "const int end = min(diagonal + 1,", "const int end = min(diagonal + 2,"),
         (WINDOW, "const int begin = diagonal - n", "const int begin = diagonal + 1 - n"),
         (WINDOW, "max(last_diagonal - n.window_left, 0)", "max(first_diagonal - n.window_left, 0)"),
-        (CAUSAL, "row_sum[r] *= factor[r];", ""),
+        (CAUSAL, "row_sum[r] *= factor;", ""),
         (CAUSAL, "threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged", ""),
     ],
 )

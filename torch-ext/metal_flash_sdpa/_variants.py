@@ -23,344 +23,1124 @@ class Signature(NamedTuple):
     floats: Tuple[str, ...]  # the float32 array
 
 
-# (family, head_dim, dtype, mask, sinks) -> Variant
+# (family, head_dim, dtype, mask, sinks) -> its tiles, fewest rows first
 VARIANTS = {
-    ("prefill", 32, "float16", "full", False): Variant("prefill_float16_d32_q64k32_full", 64, 128, 32),
-    ("prefill", 32, "float16", "full", True): Variant("prefill_float16_d32_q64k32_full_sinks", 64, 128, 32),
-    ("prefill", 32, "float16", "causal", False): Variant("prefill_float16_d32_q64k32_causal", 64, 128, 32),
-    ("prefill", 32, "float16", "causal", True): Variant("prefill_float16_d32_q64k32_causal_sinks", 64, 128, 32),
-    ("prefill", 32, "float16", "window", False): Variant("prefill_float16_d32_q64k32_window", 64, 128, 32),
-    ("prefill", 32, "float16", "window", True): Variant("prefill_float16_d32_q64k32_window_sinks", 64, 128, 32),
-    ("prefill", 32, "bfloat16", "full", False): Variant("prefill_bfloat16_d32_q64k32_full", 64, 128, 32),
-    ("prefill", 32, "bfloat16", "full", True): Variant("prefill_bfloat16_d32_q64k32_full_sinks", 64, 128, 32),
-    ("prefill", 32, "bfloat16", "causal", False): Variant("prefill_bfloat16_d32_q64k32_causal", 64, 128, 32),
-    ("prefill", 32, "bfloat16", "causal", True): Variant("prefill_bfloat16_d32_q64k32_causal_sinks", 64, 128, 32),
-    ("prefill", 32, "bfloat16", "window", False): Variant("prefill_bfloat16_d32_q64k32_window", 64, 128, 32),
-    ("prefill", 32, "bfloat16", "window", True): Variant("prefill_bfloat16_d32_q64k32_window_sinks", 64, 128, 32),
-    ("prefill", 32, "float32", "full", False): Variant("prefill_float32_d32_q64k32_full", 64, 128, 32),
-    ("prefill", 32, "float32", "full", True): Variant("prefill_float32_d32_q64k32_full_sinks", 64, 128, 32),
-    ("prefill", 32, "float32", "causal", False): Variant("prefill_float32_d32_q64k32_causal", 64, 128, 32),
-    ("prefill", 32, "float32", "causal", True): Variant("prefill_float32_d32_q64k32_causal_sinks", 64, 128, 32),
-    ("prefill", 32, "float32", "window", False): Variant("prefill_float32_d32_q64k32_window", 64, 128, 32),
-    ("prefill", 32, "float32", "window", True): Variant("prefill_float32_d32_q64k32_window_sinks", 64, 128, 32),
-    ("prefill", 64, "float16", "full", False): Variant("prefill_float16_d64_q64k32_full", 64, 128, 32),
-    ("prefill", 64, "float16", "full", True): Variant("prefill_float16_d64_q64k32_full_sinks", 64, 128, 32),
-    ("prefill", 64, "float16", "causal", False): Variant("prefill_float16_d64_q64k32_causal", 64, 128, 32),
-    ("prefill", 64, "float16", "causal", True): Variant("prefill_float16_d64_q64k32_causal_sinks", 64, 128, 32),
-    ("prefill", 64, "float16", "window", False): Variant("prefill_float16_d64_q64k32_window", 64, 128, 32),
-    ("prefill", 64, "float16", "window", True): Variant("prefill_float16_d64_q64k32_window_sinks", 64, 128, 32),
-    ("prefill", 64, "bfloat16", "full", False): Variant("prefill_bfloat16_d64_q64k32_full", 64, 128, 32),
-    ("prefill", 64, "bfloat16", "full", True): Variant("prefill_bfloat16_d64_q64k32_full_sinks", 64, 128, 32),
-    ("prefill", 64, "bfloat16", "causal", False): Variant("prefill_bfloat16_d64_q64k32_causal", 64, 128, 32),
-    ("prefill", 64, "bfloat16", "causal", True): Variant("prefill_bfloat16_d64_q64k32_causal_sinks", 64, 128, 32),
-    ("prefill", 64, "bfloat16", "window", False): Variant("prefill_bfloat16_d64_q64k32_window", 64, 128, 32),
-    ("prefill", 64, "bfloat16", "window", True): Variant("prefill_bfloat16_d64_q64k32_window_sinks", 64, 128, 32),
-    ("prefill", 64, "float32", "full", False): Variant("prefill_float32_d64_q32k32_full", 32, 128, 32),
-    ("prefill", 64, "float32", "full", True): Variant("prefill_float32_d64_q32k32_full_sinks", 32, 128, 32),
-    ("prefill", 64, "float32", "causal", False): Variant("prefill_float32_d64_q32k32_causal", 32, 128, 32),
-    ("prefill", 64, "float32", "causal", True): Variant("prefill_float32_d64_q32k32_causal_sinks", 32, 128, 32),
-    ("prefill", 64, "float32", "window", False): Variant("prefill_float32_d64_q32k32_window", 32, 128, 32),
-    ("prefill", 64, "float32", "window", True): Variant("prefill_float32_d64_q32k32_window_sinks", 32, 128, 32),
-    ("prefill", 72, "float16", "full", False): Variant("prefill_float16_d72_q64k32_full", 64, 128, 32),
-    ("prefill", 72, "float16", "full", True): Variant("prefill_float16_d72_q64k32_full_sinks", 64, 128, 32),
-    ("prefill", 72, "float16", "causal", False): Variant("prefill_float16_d72_q64k32_causal", 64, 128, 32),
-    ("prefill", 72, "float16", "causal", True): Variant("prefill_float16_d72_q64k32_causal_sinks", 64, 128, 32),
-    ("prefill", 72, "float16", "window", False): Variant("prefill_float16_d72_q64k32_window", 64, 128, 32),
-    ("prefill", 72, "float16", "window", True): Variant("prefill_float16_d72_q64k32_window_sinks", 64, 128, 32),
-    ("prefill", 72, "bfloat16", "full", False): Variant("prefill_bfloat16_d72_q64k32_full", 64, 128, 32),
-    ("prefill", 72, "bfloat16", "full", True): Variant("prefill_bfloat16_d72_q64k32_full_sinks", 64, 128, 32),
-    ("prefill", 72, "bfloat16", "causal", False): Variant("prefill_bfloat16_d72_q64k32_causal", 64, 128, 32),
-    ("prefill", 72, "bfloat16", "causal", True): Variant("prefill_bfloat16_d72_q64k32_causal_sinks", 64, 128, 32),
-    ("prefill", 72, "bfloat16", "window", False): Variant("prefill_bfloat16_d72_q64k32_window", 64, 128, 32),
-    ("prefill", 72, "bfloat16", "window", True): Variant("prefill_bfloat16_d72_q64k32_window_sinks", 64, 128, 32),
-    ("prefill", 72, "float32", "full", False): Variant("prefill_float32_d72_q32k16_full", 32, 128, 16),
-    ("prefill", 72, "float32", "full", True): Variant("prefill_float32_d72_q32k16_full_sinks", 32, 128, 16),
-    ("prefill", 72, "float32", "causal", False): Variant("prefill_float32_d72_q32k16_causal", 32, 128, 16),
-    ("prefill", 72, "float32", "causal", True): Variant("prefill_float32_d72_q32k16_causal_sinks", 32, 128, 16),
-    ("prefill", 72, "float32", "window", False): Variant("prefill_float32_d72_q32k16_window", 32, 128, 16),
-    ("prefill", 72, "float32", "window", True): Variant("prefill_float32_d72_q32k16_window_sinks", 32, 128, 16),
-    ("prefill", 80, "float16", "full", False): Variant("prefill_float16_d80_q64k32_full", 64, 128, 32),
-    ("prefill", 80, "float16", "full", True): Variant("prefill_float16_d80_q64k32_full_sinks", 64, 128, 32),
-    ("prefill", 80, "float16", "causal", False): Variant("prefill_float16_d80_q64k32_causal", 64, 128, 32),
-    ("prefill", 80, "float16", "causal", True): Variant("prefill_float16_d80_q64k32_causal_sinks", 64, 128, 32),
-    ("prefill", 80, "float16", "window", False): Variant("prefill_float16_d80_q64k32_window", 64, 128, 32),
-    ("prefill", 80, "float16", "window", True): Variant("prefill_float16_d80_q64k32_window_sinks", 64, 128, 32),
-    ("prefill", 80, "bfloat16", "full", False): Variant("prefill_bfloat16_d80_q64k32_full", 64, 128, 32),
-    ("prefill", 80, "bfloat16", "full", True): Variant("prefill_bfloat16_d80_q64k32_full_sinks", 64, 128, 32),
-    ("prefill", 80, "bfloat16", "causal", False): Variant("prefill_bfloat16_d80_q64k32_causal", 64, 128, 32),
-    ("prefill", 80, "bfloat16", "causal", True): Variant("prefill_bfloat16_d80_q64k32_causal_sinks", 64, 128, 32),
-    ("prefill", 80, "bfloat16", "window", False): Variant("prefill_bfloat16_d80_q64k32_window", 64, 128, 32),
-    ("prefill", 80, "bfloat16", "window", True): Variant("prefill_bfloat16_d80_q64k32_window_sinks", 64, 128, 32),
-    ("prefill", 80, "float32", "full", False): Variant("prefill_float32_d80_q32k16_full", 32, 128, 16),
-    ("prefill", 80, "float32", "full", True): Variant("prefill_float32_d80_q32k16_full_sinks", 32, 128, 16),
-    ("prefill", 80, "float32", "causal", False): Variant("prefill_float32_d80_q32k16_causal", 32, 128, 16),
-    ("prefill", 80, "float32", "causal", True): Variant("prefill_float32_d80_q32k16_causal_sinks", 32, 128, 16),
-    ("prefill", 80, "float32", "window", False): Variant("prefill_float32_d80_q32k16_window", 32, 128, 16),
-    ("prefill", 80, "float32", "window", True): Variant("prefill_float32_d80_q32k16_window_sinks", 32, 128, 16),
-    ("prefill", 96, "float16", "full", False): Variant("prefill_float16_d96_q32k32_full", 32, 128, 32),
-    ("prefill", 96, "float16", "full", True): Variant("prefill_float16_d96_q32k32_full_sinks", 32, 128, 32),
-    ("prefill", 96, "float16", "causal", False): Variant("prefill_float16_d96_q32k32_causal", 32, 128, 32),
-    ("prefill", 96, "float16", "causal", True): Variant("prefill_float16_d96_q32k32_causal_sinks", 32, 128, 32),
-    ("prefill", 96, "float16", "window", False): Variant("prefill_float16_d96_q32k32_window", 32, 128, 32),
-    ("prefill", 96, "float16", "window", True): Variant("prefill_float16_d96_q32k32_window_sinks", 32, 128, 32),
-    ("prefill", 96, "bfloat16", "full", False): Variant("prefill_bfloat16_d96_q32k32_full", 32, 128, 32),
-    ("prefill", 96, "bfloat16", "full", True): Variant("prefill_bfloat16_d96_q32k32_full_sinks", 32, 128, 32),
-    ("prefill", 96, "bfloat16", "causal", False): Variant("prefill_bfloat16_d96_q32k32_causal", 32, 128, 32),
-    ("prefill", 96, "bfloat16", "causal", True): Variant("prefill_bfloat16_d96_q32k32_causal_sinks", 32, 128, 32),
-    ("prefill", 96, "bfloat16", "window", False): Variant("prefill_bfloat16_d96_q32k32_window", 32, 128, 32),
-    ("prefill", 96, "bfloat16", "window", True): Variant("prefill_bfloat16_d96_q32k32_window_sinks", 32, 128, 32),
-    ("prefill", 96, "float32", "full", False): Variant("prefill_float32_d96_q32k16_full", 32, 128, 16),
-    ("prefill", 96, "float32", "full", True): Variant("prefill_float32_d96_q32k16_full_sinks", 32, 128, 16),
-    ("prefill", 96, "float32", "causal", False): Variant("prefill_float32_d96_q32k16_causal", 32, 128, 16),
-    ("prefill", 96, "float32", "causal", True): Variant("prefill_float32_d96_q32k16_causal_sinks", 32, 128, 16),
-    ("prefill", 96, "float32", "window", False): Variant("prefill_float32_d96_q32k16_window", 32, 128, 16),
-    ("prefill", 96, "float32", "window", True): Variant("prefill_float32_d96_q32k16_window_sinks", 32, 128, 16),
-    ("prefill", 128, "float16", "full", False): Variant("prefill_float16_d128_q32k32_full", 32, 128, 32),
-    ("prefill", 128, "float16", "full", True): Variant("prefill_float16_d128_q32k32_full_sinks", 32, 128, 32),
-    ("prefill", 128, "float16", "causal", False): Variant("prefill_float16_d128_q32k32_causal", 32, 128, 32),
-    ("prefill", 128, "float16", "causal", True): Variant("prefill_float16_d128_q32k32_causal_sinks", 32, 128, 32),
-    ("prefill", 128, "float16", "window", False): Variant("prefill_float16_d128_q32k32_window", 32, 128, 32),
-    ("prefill", 128, "float16", "window", True): Variant("prefill_float16_d128_q32k32_window_sinks", 32, 128, 32),
-    ("prefill", 128, "bfloat16", "full", False): Variant("prefill_bfloat16_d128_q32k32_full", 32, 128, 32),
-    ("prefill", 128, "bfloat16", "full", True): Variant("prefill_bfloat16_d128_q32k32_full_sinks", 32, 128, 32),
-    ("prefill", 128, "bfloat16", "causal", False): Variant("prefill_bfloat16_d128_q32k32_causal", 32, 128, 32),
-    ("prefill", 128, "bfloat16", "causal", True): Variant("prefill_bfloat16_d128_q32k32_causal_sinks", 32, 128, 32),
-    ("prefill", 128, "bfloat16", "window", False): Variant("prefill_bfloat16_d128_q32k32_window", 32, 128, 32),
-    ("prefill", 128, "bfloat16", "window", True): Variant("prefill_bfloat16_d128_q32k32_window_sinks", 32, 128, 32),
-    ("prefill", 128, "float32", "full", False): Variant("prefill_float32_d128_q32k16_full", 32, 128, 16),
-    ("prefill", 128, "float32", "full", True): Variant("prefill_float32_d128_q32k16_full_sinks", 32, 128, 16),
-    ("prefill", 128, "float32", "causal", False): Variant("prefill_float32_d128_q32k16_causal", 32, 128, 16),
-    ("prefill", 128, "float32", "causal", True): Variant("prefill_float32_d128_q32k16_causal_sinks", 32, 128, 16),
-    ("prefill", 128, "float32", "window", False): Variant("prefill_float32_d128_q32k16_window", 32, 128, 16),
-    ("prefill", 128, "float32", "window", True): Variant("prefill_float32_d128_q32k16_window_sinks", 32, 128, 16),
-    ("prefill", 192, "float16", "full", False): Variant("prefill_float16_d192_q32k16_full", 32, 128, 16),
-    ("prefill", 192, "float16", "full", True): Variant("prefill_float16_d192_q32k16_full_sinks", 32, 128, 16),
-    ("prefill", 192, "float16", "causal", False): Variant("prefill_float16_d192_q32k16_causal", 32, 128, 16),
-    ("prefill", 192, "float16", "causal", True): Variant("prefill_float16_d192_q32k16_causal_sinks", 32, 128, 16),
-    ("prefill", 192, "float16", "window", False): Variant("prefill_float16_d192_q32k16_window", 32, 128, 16),
-    ("prefill", 192, "float16", "window", True): Variant("prefill_float16_d192_q32k16_window_sinks", 32, 128, 16),
-    ("prefill", 192, "bfloat16", "full", False): Variant("prefill_bfloat16_d192_q32k16_full", 32, 128, 16),
-    ("prefill", 192, "bfloat16", "full", True): Variant("prefill_bfloat16_d192_q32k16_full_sinks", 32, 128, 16),
-    ("prefill", 192, "bfloat16", "causal", False): Variant("prefill_bfloat16_d192_q32k16_causal", 32, 128, 16),
-    ("prefill", 192, "bfloat16", "causal", True): Variant("prefill_bfloat16_d192_q32k16_causal_sinks", 32, 128, 16),
-    ("prefill", 192, "bfloat16", "window", False): Variant("prefill_bfloat16_d192_q32k16_window", 32, 128, 16),
-    ("prefill", 192, "bfloat16", "window", True): Variant("prefill_bfloat16_d192_q32k16_window_sinks", 32, 128, 16),
-    ("prefill", 192, "float32", "full", False): Variant("prefill_float32_d192_q32k16_full", 32, 128, 16),
-    ("prefill", 192, "float32", "full", True): Variant("prefill_float32_d192_q32k16_full_sinks", 32, 128, 16),
-    ("prefill", 192, "float32", "causal", False): Variant("prefill_float32_d192_q32k16_causal", 32, 128, 16),
-    ("prefill", 192, "float32", "causal", True): Variant("prefill_float32_d192_q32k16_causal_sinks", 32, 128, 16),
-    ("prefill", 192, "float32", "window", False): Variant("prefill_float32_d192_q32k16_window", 32, 128, 16),
-    ("prefill", 192, "float32", "window", True): Variant("prefill_float32_d192_q32k16_window_sinks", 32, 128, 16),
-    ("prefill", 256, "float16", "full", False): Variant("prefill_float16_d256_q32k16_full", 32, 128, 16),
-    ("prefill", 256, "float16", "full", True): Variant("prefill_float16_d256_q32k16_full_sinks", 32, 128, 16),
-    ("prefill", 256, "float16", "causal", False): Variant("prefill_float16_d256_q32k16_causal", 32, 128, 16),
-    ("prefill", 256, "float16", "causal", True): Variant("prefill_float16_d256_q32k16_causal_sinks", 32, 128, 16),
-    ("prefill", 256, "float16", "window", False): Variant("prefill_float16_d256_q32k16_window", 32, 128, 16),
-    ("prefill", 256, "float16", "window", True): Variant("prefill_float16_d256_q32k16_window_sinks", 32, 128, 16),
-    ("prefill", 256, "bfloat16", "full", False): Variant("prefill_bfloat16_d256_q32k16_full", 32, 128, 16),
-    ("prefill", 256, "bfloat16", "full", True): Variant("prefill_bfloat16_d256_q32k16_full_sinks", 32, 128, 16),
-    ("prefill", 256, "bfloat16", "causal", False): Variant("prefill_bfloat16_d256_q32k16_causal", 32, 128, 16),
-    ("prefill", 256, "bfloat16", "causal", True): Variant("prefill_bfloat16_d256_q32k16_causal_sinks", 32, 128, 16),
-    ("prefill", 256, "bfloat16", "window", False): Variant("prefill_bfloat16_d256_q32k16_window", 32, 128, 16),
-    ("prefill", 256, "bfloat16", "window", True): Variant("prefill_bfloat16_d256_q32k16_window_sinks", 32, 128, 16),
-    ("prefill", 256, "float32", "full", False): Variant("prefill_float32_d256_q32k8_full", 32, 128, 8),
-    ("prefill", 256, "float32", "full", True): Variant("prefill_float32_d256_q32k8_full_sinks", 32, 128, 8),
-    ("prefill", 256, "float32", "causal", False): Variant("prefill_float32_d256_q32k8_causal", 32, 128, 8),
-    ("prefill", 256, "float32", "causal", True): Variant("prefill_float32_d256_q32k8_causal_sinks", 32, 128, 8),
-    ("prefill", 256, "float32", "window", False): Variant("prefill_float32_d256_q32k8_window", 32, 128, 8),
-    ("prefill", 256, "float32", "window", True): Variant("prefill_float32_d256_q32k8_window_sinks", 32, 128, 8),
-    ("decode", 32, "float16", "full", False): Variant("decode_float16_d32_q8k32_full", 8, 128, 128),
-    ("decode", 32, "float16", "full", True): Variant("decode_float16_d32_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 32, "float16", "causal", False): Variant("decode_float16_d32_q8k32_causal", 8, 128, 128),
-    ("decode", 32, "float16", "causal", True): Variant("decode_float16_d32_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 32, "float16", "window", False): Variant("decode_float16_d32_q8k32_window", 8, 128, 128),
-    ("decode", 32, "float16", "window", True): Variant("decode_float16_d32_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 32, "bfloat16", "full", False): Variant("decode_bfloat16_d32_q8k32_full", 8, 128, 128),
-    ("decode", 32, "bfloat16", "full", True): Variant("decode_bfloat16_d32_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 32, "bfloat16", "causal", False): Variant("decode_bfloat16_d32_q8k32_causal", 8, 128, 128),
-    ("decode", 32, "bfloat16", "causal", True): Variant("decode_bfloat16_d32_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 32, "bfloat16", "window", False): Variant("decode_bfloat16_d32_q8k32_window", 8, 128, 128),
-    ("decode", 32, "bfloat16", "window", True): Variant("decode_bfloat16_d32_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 32, "float32", "full", False): Variant("decode_float32_d32_q8k32_full", 8, 128, 128),
-    ("decode", 32, "float32", "full", True): Variant("decode_float32_d32_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 32, "float32", "causal", False): Variant("decode_float32_d32_q8k32_causal", 8, 128, 128),
-    ("decode", 32, "float32", "causal", True): Variant("decode_float32_d32_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 32, "float32", "window", False): Variant("decode_float32_d32_q8k32_window", 8, 128, 128),
-    ("decode", 32, "float32", "window", True): Variant("decode_float32_d32_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 64, "float16", "full", False): Variant("decode_float16_d64_q8k32_full", 8, 128, 128),
-    ("decode", 64, "float16", "full", True): Variant("decode_float16_d64_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 64, "float16", "causal", False): Variant("decode_float16_d64_q8k32_causal", 8, 128, 128),
-    ("decode", 64, "float16", "causal", True): Variant("decode_float16_d64_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 64, "float16", "window", False): Variant("decode_float16_d64_q8k32_window", 8, 128, 128),
-    ("decode", 64, "float16", "window", True): Variant("decode_float16_d64_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 64, "bfloat16", "full", False): Variant("decode_bfloat16_d64_q8k32_full", 8, 128, 128),
-    ("decode", 64, "bfloat16", "full", True): Variant("decode_bfloat16_d64_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 64, "bfloat16", "causal", False): Variant("decode_bfloat16_d64_q8k32_causal", 8, 128, 128),
-    ("decode", 64, "bfloat16", "causal", True): Variant("decode_bfloat16_d64_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 64, "bfloat16", "window", False): Variant("decode_bfloat16_d64_q8k32_window", 8, 128, 128),
-    ("decode", 64, "bfloat16", "window", True): Variant("decode_bfloat16_d64_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 64, "float32", "full", False): Variant("decode_float32_d64_q8k32_full", 8, 128, 128),
-    ("decode", 64, "float32", "full", True): Variant("decode_float32_d64_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 64, "float32", "causal", False): Variant("decode_float32_d64_q8k32_causal", 8, 128, 128),
-    ("decode", 64, "float32", "causal", True): Variant("decode_float32_d64_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 64, "float32", "window", False): Variant("decode_float32_d64_q8k32_window", 8, 128, 128),
-    ("decode", 64, "float32", "window", True): Variant("decode_float32_d64_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 72, "float16", "full", False): Variant("decode_float16_d72_q8k32_full", 8, 128, 128),
-    ("decode", 72, "float16", "full", True): Variant("decode_float16_d72_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 72, "float16", "causal", False): Variant("decode_float16_d72_q8k32_causal", 8, 128, 128),
-    ("decode", 72, "float16", "causal", True): Variant("decode_float16_d72_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 72, "float16", "window", False): Variant("decode_float16_d72_q8k32_window", 8, 128, 128),
-    ("decode", 72, "float16", "window", True): Variant("decode_float16_d72_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 72, "bfloat16", "full", False): Variant("decode_bfloat16_d72_q8k32_full", 8, 128, 128),
-    ("decode", 72, "bfloat16", "full", True): Variant("decode_bfloat16_d72_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 72, "bfloat16", "causal", False): Variant("decode_bfloat16_d72_q8k32_causal", 8, 128, 128),
-    ("decode", 72, "bfloat16", "causal", True): Variant("decode_bfloat16_d72_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 72, "bfloat16", "window", False): Variant("decode_bfloat16_d72_q8k32_window", 8, 128, 128),
-    ("decode", 72, "bfloat16", "window", True): Variant("decode_bfloat16_d72_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 72, "float32", "full", False): Variant("decode_float32_d72_q8k16_full", 8, 128, 64),
-    ("decode", 72, "float32", "full", True): Variant("decode_float32_d72_q8k16_full_sinks", 8, 128, 64),
-    ("decode", 72, "float32", "causal", False): Variant("decode_float32_d72_q8k16_causal", 8, 128, 64),
-    ("decode", 72, "float32", "causal", True): Variant("decode_float32_d72_q8k16_causal_sinks", 8, 128, 64),
-    ("decode", 72, "float32", "window", False): Variant("decode_float32_d72_q8k16_window", 8, 128, 64),
-    ("decode", 72, "float32", "window", True): Variant("decode_float32_d72_q8k16_window_sinks", 8, 128, 64),
-    ("decode", 80, "float16", "full", False): Variant("decode_float16_d80_q8k32_full", 8, 128, 128),
-    ("decode", 80, "float16", "full", True): Variant("decode_float16_d80_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 80, "float16", "causal", False): Variant("decode_float16_d80_q8k32_causal", 8, 128, 128),
-    ("decode", 80, "float16", "causal", True): Variant("decode_float16_d80_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 80, "float16", "window", False): Variant("decode_float16_d80_q8k32_window", 8, 128, 128),
-    ("decode", 80, "float16", "window", True): Variant("decode_float16_d80_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 80, "bfloat16", "full", False): Variant("decode_bfloat16_d80_q8k32_full", 8, 128, 128),
-    ("decode", 80, "bfloat16", "full", True): Variant("decode_bfloat16_d80_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 80, "bfloat16", "causal", False): Variant("decode_bfloat16_d80_q8k32_causal", 8, 128, 128),
-    ("decode", 80, "bfloat16", "causal", True): Variant("decode_bfloat16_d80_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 80, "bfloat16", "window", False): Variant("decode_bfloat16_d80_q8k32_window", 8, 128, 128),
-    ("decode", 80, "bfloat16", "window", True): Variant("decode_bfloat16_d80_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 80, "float32", "full", False): Variant("decode_float32_d80_q8k16_full", 8, 128, 64),
-    ("decode", 80, "float32", "full", True): Variant("decode_float32_d80_q8k16_full_sinks", 8, 128, 64),
-    ("decode", 80, "float32", "causal", False): Variant("decode_float32_d80_q8k16_causal", 8, 128, 64),
-    ("decode", 80, "float32", "causal", True): Variant("decode_float32_d80_q8k16_causal_sinks", 8, 128, 64),
-    ("decode", 80, "float32", "window", False): Variant("decode_float32_d80_q8k16_window", 8, 128, 64),
-    ("decode", 80, "float32", "window", True): Variant("decode_float32_d80_q8k16_window_sinks", 8, 128, 64),
-    ("decode", 96, "float16", "full", False): Variant("decode_float16_d96_q8k32_full", 8, 128, 128),
-    ("decode", 96, "float16", "full", True): Variant("decode_float16_d96_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 96, "float16", "causal", False): Variant("decode_float16_d96_q8k32_causal", 8, 128, 128),
-    ("decode", 96, "float16", "causal", True): Variant("decode_float16_d96_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 96, "float16", "window", False): Variant("decode_float16_d96_q8k32_window", 8, 128, 128),
-    ("decode", 96, "float16", "window", True): Variant("decode_float16_d96_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 96, "bfloat16", "full", False): Variant("decode_bfloat16_d96_q8k32_full", 8, 128, 128),
-    ("decode", 96, "bfloat16", "full", True): Variant("decode_bfloat16_d96_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 96, "bfloat16", "causal", False): Variant("decode_bfloat16_d96_q8k32_causal", 8, 128, 128),
-    ("decode", 96, "bfloat16", "causal", True): Variant("decode_bfloat16_d96_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 96, "bfloat16", "window", False): Variant("decode_bfloat16_d96_q8k32_window", 8, 128, 128),
-    ("decode", 96, "bfloat16", "window", True): Variant("decode_bfloat16_d96_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 96, "float32", "full", False): Variant("decode_float32_d96_q8k16_full", 8, 128, 64),
-    ("decode", 96, "float32", "full", True): Variant("decode_float32_d96_q8k16_full_sinks", 8, 128, 64),
-    ("decode", 96, "float32", "causal", False): Variant("decode_float32_d96_q8k16_causal", 8, 128, 64),
-    ("decode", 96, "float32", "causal", True): Variant("decode_float32_d96_q8k16_causal_sinks", 8, 128, 64),
-    ("decode", 96, "float32", "window", False): Variant("decode_float32_d96_q8k16_window", 8, 128, 64),
-    ("decode", 96, "float32", "window", True): Variant("decode_float32_d96_q8k16_window_sinks", 8, 128, 64),
-    ("decode", 128, "float16", "full", False): Variant("decode_float16_d128_q8k32_full", 8, 128, 128),
-    ("decode", 128, "float16", "full", True): Variant("decode_float16_d128_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 128, "float16", "causal", False): Variant("decode_float16_d128_q8k32_causal", 8, 128, 128),
-    ("decode", 128, "float16", "causal", True): Variant("decode_float16_d128_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 128, "float16", "window", False): Variant("decode_float16_d128_q8k32_window", 8, 128, 128),
-    ("decode", 128, "float16", "window", True): Variant("decode_float16_d128_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 128, "bfloat16", "full", False): Variant("decode_bfloat16_d128_q8k32_full", 8, 128, 128),
-    ("decode", 128, "bfloat16", "full", True): Variant("decode_bfloat16_d128_q8k32_full_sinks", 8, 128, 128),
-    ("decode", 128, "bfloat16", "causal", False): Variant("decode_bfloat16_d128_q8k32_causal", 8, 128, 128),
-    ("decode", 128, "bfloat16", "causal", True): Variant("decode_bfloat16_d128_q8k32_causal_sinks", 8, 128, 128),
-    ("decode", 128, "bfloat16", "window", False): Variant("decode_bfloat16_d128_q8k32_window", 8, 128, 128),
-    ("decode", 128, "bfloat16", "window", True): Variant("decode_bfloat16_d128_q8k32_window_sinks", 8, 128, 128),
-    ("decode", 128, "float32", "full", False): Variant("decode_float32_d128_q8k16_full", 8, 128, 64),
-    ("decode", 128, "float32", "full", True): Variant("decode_float32_d128_q8k16_full_sinks", 8, 128, 64),
-    ("decode", 128, "float32", "causal", False): Variant("decode_float32_d128_q8k16_causal", 8, 128, 64),
-    ("decode", 128, "float32", "causal", True): Variant("decode_float32_d128_q8k16_causal_sinks", 8, 128, 64),
-    ("decode", 128, "float32", "window", False): Variant("decode_float32_d128_q8k16_window", 8, 128, 64),
-    ("decode", 128, "float32", "window", True): Variant("decode_float32_d128_q8k16_window_sinks", 8, 128, 64),
-    ("decode", 192, "float16", "full", False): Variant("decode_float16_d192_q8k16_full", 8, 128, 64),
-    ("decode", 192, "float16", "full", True): Variant("decode_float16_d192_q8k16_full_sinks", 8, 128, 64),
-    ("decode", 192, "float16", "causal", False): Variant("decode_float16_d192_q8k16_causal", 8, 128, 64),
-    ("decode", 192, "float16", "causal", True): Variant("decode_float16_d192_q8k16_causal_sinks", 8, 128, 64),
-    ("decode", 192, "float16", "window", False): Variant("decode_float16_d192_q8k16_window", 8, 128, 64),
-    ("decode", 192, "float16", "window", True): Variant("decode_float16_d192_q8k16_window_sinks", 8, 128, 64),
-    ("decode", 192, "bfloat16", "full", False): Variant("decode_bfloat16_d192_q8k16_full", 8, 128, 64),
-    ("decode", 192, "bfloat16", "full", True): Variant("decode_bfloat16_d192_q8k16_full_sinks", 8, 128, 64),
-    ("decode", 192, "bfloat16", "causal", False): Variant("decode_bfloat16_d192_q8k16_causal", 8, 128, 64),
-    ("decode", 192, "bfloat16", "causal", True): Variant("decode_bfloat16_d192_q8k16_causal_sinks", 8, 128, 64),
-    ("decode", 192, "bfloat16", "window", False): Variant("decode_bfloat16_d192_q8k16_window", 8, 128, 64),
-    ("decode", 192, "bfloat16", "window", True): Variant("decode_bfloat16_d192_q8k16_window_sinks", 8, 128, 64),
-    ("decode", 192, "float32", "full", False): Variant("decode_float32_d192_q8k16_full", 8, 128, 64),
-    ("decode", 192, "float32", "full", True): Variant("decode_float32_d192_q8k16_full_sinks", 8, 128, 64),
-    ("decode", 192, "float32", "causal", False): Variant("decode_float32_d192_q8k16_causal", 8, 128, 64),
-    ("decode", 192, "float32", "causal", True): Variant("decode_float32_d192_q8k16_causal_sinks", 8, 128, 64),
-    ("decode", 192, "float32", "window", False): Variant("decode_float32_d192_q8k16_window", 8, 128, 64),
-    ("decode", 192, "float32", "window", True): Variant("decode_float32_d192_q8k16_window_sinks", 8, 128, 64),
-    ("decode", 256, "float16", "full", False): Variant("decode_float16_d256_q8k16_full", 8, 128, 64),
-    ("decode", 256, "float16", "full", True): Variant("decode_float16_d256_q8k16_full_sinks", 8, 128, 64),
-    ("decode", 256, "float16", "causal", False): Variant("decode_float16_d256_q8k16_causal", 8, 128, 64),
-    ("decode", 256, "float16", "causal", True): Variant("decode_float16_d256_q8k16_causal_sinks", 8, 128, 64),
-    ("decode", 256, "float16", "window", False): Variant("decode_float16_d256_q8k16_window", 8, 128, 64),
-    ("decode", 256, "float16", "window", True): Variant("decode_float16_d256_q8k16_window_sinks", 8, 128, 64),
-    ("decode", 256, "bfloat16", "full", False): Variant("decode_bfloat16_d256_q8k16_full", 8, 128, 64),
-    ("decode", 256, "bfloat16", "full", True): Variant("decode_bfloat16_d256_q8k16_full_sinks", 8, 128, 64),
-    ("decode", 256, "bfloat16", "causal", False): Variant("decode_bfloat16_d256_q8k16_causal", 8, 128, 64),
-    ("decode", 256, "bfloat16", "causal", True): Variant("decode_bfloat16_d256_q8k16_causal_sinks", 8, 128, 64),
-    ("decode", 256, "bfloat16", "window", False): Variant("decode_bfloat16_d256_q8k16_window", 8, 128, 64),
-    ("decode", 256, "bfloat16", "window", True): Variant("decode_bfloat16_d256_q8k16_window_sinks", 8, 128, 64),
-    ("decode", 256, "float32", "full", False): Variant("decode_float32_d256_q8k8_full", 8, 128, 32),
-    ("decode", 256, "float32", "full", True): Variant("decode_float32_d256_q8k8_full_sinks", 8, 128, 32),
-    ("decode", 256, "float32", "causal", False): Variant("decode_float32_d256_q8k8_causal", 8, 128, 32),
-    ("decode", 256, "float32", "causal", True): Variant("decode_float32_d256_q8k8_causal_sinks", 8, 128, 32),
-    ("decode", 256, "float32", "window", False): Variant("decode_float32_d256_q8k8_window", 8, 128, 32),
-    ("decode", 256, "float32", "window", True): Variant("decode_float32_d256_q8k8_window_sinks", 8, 128, 32),
-    ("combine", 32, "float16", "full", False): Variant("combine_float16_d32", 1, 32, 1),
-    ("combine", 32, "bfloat16", "full", False): Variant("combine_bfloat16_d32", 1, 32, 1),
-    ("combine", 32, "float32", "full", False): Variant("combine_float32_d32", 1, 32, 1),
-    ("combine", 64, "float16", "full", False): Variant("combine_float16_d64", 1, 32, 1),
-    ("combine", 64, "bfloat16", "full", False): Variant("combine_bfloat16_d64", 1, 32, 1),
-    ("combine", 64, "float32", "full", False): Variant("combine_float32_d64", 1, 32, 1),
-    ("combine", 72, "float16", "full", False): Variant("combine_float16_d72", 1, 32, 1),
-    ("combine", 72, "bfloat16", "full", False): Variant("combine_bfloat16_d72", 1, 32, 1),
-    ("combine", 72, "float32", "full", False): Variant("combine_float32_d72", 1, 32, 1),
-    ("combine", 80, "float16", "full", False): Variant("combine_float16_d80", 1, 32, 1),
-    ("combine", 80, "bfloat16", "full", False): Variant("combine_bfloat16_d80", 1, 32, 1),
-    ("combine", 80, "float32", "full", False): Variant("combine_float32_d80", 1, 32, 1),
-    ("combine", 96, "float16", "full", False): Variant("combine_float16_d96", 1, 32, 1),
-    ("combine", 96, "bfloat16", "full", False): Variant("combine_bfloat16_d96", 1, 32, 1),
-    ("combine", 96, "float32", "full", False): Variant("combine_float32_d96", 1, 32, 1),
-    ("combine", 128, "float16", "full", False): Variant("combine_float16_d128", 1, 32, 1),
-    ("combine", 128, "bfloat16", "full", False): Variant("combine_bfloat16_d128", 1, 32, 1),
-    ("combine", 128, "float32", "full", False): Variant("combine_float32_d128", 1, 32, 1),
-    ("combine", 192, "float16", "full", False): Variant("combine_float16_d192", 1, 32, 1),
-    ("combine", 192, "bfloat16", "full", False): Variant("combine_bfloat16_d192", 1, 32, 1),
-    ("combine", 192, "float32", "full", False): Variant("combine_float32_d192", 1, 32, 1),
-    ("combine", 256, "float16", "full", False): Variant("combine_float16_d256", 1, 32, 1),
-    ("combine", 256, "bfloat16", "full", False): Variant("combine_bfloat16_d256", 1, 32, 1),
-    ("combine", 256, "float32", "full", False): Variant("combine_float32_d256", 1, 32, 1),
-    ("append", 32, "float16", "full", False): Variant("append_float16_d32", 1, 32, 1),
-    ("append", 32, "bfloat16", "full", False): Variant("append_bfloat16_d32", 1, 32, 1),
-    ("append", 32, "float32", "full", False): Variant("append_float32_d32", 1, 32, 1),
-    ("append", 64, "float16", "full", False): Variant("append_float16_d64", 1, 32, 1),
-    ("append", 64, "bfloat16", "full", False): Variant("append_bfloat16_d64", 1, 32, 1),
-    ("append", 64, "float32", "full", False): Variant("append_float32_d64", 1, 32, 1),
-    ("append", 72, "float16", "full", False): Variant("append_float16_d72", 1, 32, 1),
-    ("append", 72, "bfloat16", "full", False): Variant("append_bfloat16_d72", 1, 32, 1),
-    ("append", 72, "float32", "full", False): Variant("append_float32_d72", 1, 32, 1),
-    ("append", 80, "float16", "full", False): Variant("append_float16_d80", 1, 32, 1),
-    ("append", 80, "bfloat16", "full", False): Variant("append_bfloat16_d80", 1, 32, 1),
-    ("append", 80, "float32", "full", False): Variant("append_float32_d80", 1, 32, 1),
-    ("append", 96, "float16", "full", False): Variant("append_float16_d96", 1, 32, 1),
-    ("append", 96, "bfloat16", "full", False): Variant("append_bfloat16_d96", 1, 32, 1),
-    ("append", 96, "float32", "full", False): Variant("append_float32_d96", 1, 32, 1),
-    ("append", 128, "float16", "full", False): Variant("append_float16_d128", 1, 32, 1),
-    ("append", 128, "bfloat16", "full", False): Variant("append_bfloat16_d128", 1, 32, 1),
-    ("append", 128, "float32", "full", False): Variant("append_float32_d128", 1, 32, 1),
-    ("append", 192, "float16", "full", False): Variant("append_float16_d192", 1, 32, 1),
-    ("append", 192, "bfloat16", "full", False): Variant("append_bfloat16_d192", 1, 32, 1),
-    ("append", 192, "float32", "full", False): Variant("append_float32_d192", 1, 32, 1),
-    ("append", 256, "float16", "full", False): Variant("append_float16_d256", 1, 32, 1),
-    ("append", 256, "bfloat16", "full", False): Variant("append_bfloat16_d256", 1, 32, 1),
-    ("append", 256, "float32", "full", False): Variant("append_float32_d256", 1, 32, 1),
+    ("prefill", 32, "float16", "full", False): (
+        Variant("prefill_float16_d32_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 32, "float16", "full", True): (
+        Variant("prefill_float16_d32_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 32, "float16", "causal", False): (
+        Variant("prefill_float16_d32_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 32, "float16", "causal", True): (
+        Variant("prefill_float16_d32_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 32, "float16", "window", False): (
+        Variant("prefill_float16_d32_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 32, "float16", "window", True): (
+        Variant("prefill_float16_d32_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 32, "bfloat16", "full", False): (
+        Variant("prefill_bfloat16_d32_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 32, "bfloat16", "full", True): (
+        Variant("prefill_bfloat16_d32_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 32, "bfloat16", "causal", False): (
+        Variant("prefill_bfloat16_d32_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 32, "bfloat16", "causal", True): (
+        Variant("prefill_bfloat16_d32_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 32, "bfloat16", "window", False): (
+        Variant("prefill_bfloat16_d32_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 32, "bfloat16", "window", True): (
+        Variant("prefill_bfloat16_d32_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 32, "float32", "full", False): (
+        Variant("prefill_float32_d32_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 32, "float32", "full", True): (
+        Variant("prefill_float32_d32_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 32, "float32", "causal", False): (
+        Variant("prefill_float32_d32_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 32, "float32", "causal", True): (
+        Variant("prefill_float32_d32_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 32, "float32", "window", False): (
+        Variant("prefill_float32_d32_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 32, "float32", "window", True): (
+        Variant("prefill_float32_d32_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 64, "float16", "full", False): (
+        Variant("prefill_float16_d64_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 64, "float16", "full", True): (
+        Variant("prefill_float16_d64_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 64, "float16", "causal", False): (
+        Variant("prefill_float16_d64_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 64, "float16", "causal", True): (
+        Variant("prefill_float16_d64_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 64, "float16", "window", False): (
+        Variant("prefill_float16_d64_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 64, "float16", "window", True): (
+        Variant("prefill_float16_d64_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 64, "bfloat16", "full", False): (
+        Variant("prefill_bfloat16_d64_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 64, "bfloat16", "full", True): (
+        Variant("prefill_bfloat16_d64_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 64, "bfloat16", "causal", False): (
+        Variant("prefill_bfloat16_d64_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 64, "bfloat16", "causal", True): (
+        Variant("prefill_bfloat16_d64_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 64, "bfloat16", "window", False): (
+        Variant("prefill_bfloat16_d64_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 64, "bfloat16", "window", True): (
+        Variant("prefill_bfloat16_d64_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 64, "float32", "full", False): (
+        Variant("prefill_float32_d64_q32k32_full", 32, 128, 32),
+    ),
+    ("prefill", 64, "float32", "full", True): (
+        Variant("prefill_float32_d64_q32k32_full_sinks", 32, 128, 32),
+    ),
+    ("prefill", 64, "float32", "causal", False): (
+        Variant("prefill_float32_d64_q32k32_causal", 32, 128, 32),
+    ),
+    ("prefill", 64, "float32", "causal", True): (
+        Variant("prefill_float32_d64_q32k32_causal_sinks", 32, 128, 32),
+    ),
+    ("prefill", 64, "float32", "window", False): (
+        Variant("prefill_float32_d64_q32k32_window", 32, 128, 32),
+    ),
+    ("prefill", 64, "float32", "window", True): (
+        Variant("prefill_float32_d64_q32k32_window_sinks", 32, 128, 32),
+    ),
+    ("prefill", 72, "float16", "full", False): (
+        Variant("prefill_float16_d72_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 72, "float16", "full", True): (
+        Variant("prefill_float16_d72_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 72, "float16", "causal", False): (
+        Variant("prefill_float16_d72_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 72, "float16", "causal", True): (
+        Variant("prefill_float16_d72_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 72, "float16", "window", False): (
+        Variant("prefill_float16_d72_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 72, "float16", "window", True): (
+        Variant("prefill_float16_d72_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 72, "bfloat16", "full", False): (
+        Variant("prefill_bfloat16_d72_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 72, "bfloat16", "full", True): (
+        Variant("prefill_bfloat16_d72_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 72, "bfloat16", "causal", False): (
+        Variant("prefill_bfloat16_d72_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 72, "bfloat16", "causal", True): (
+        Variant("prefill_bfloat16_d72_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 72, "bfloat16", "window", False): (
+        Variant("prefill_bfloat16_d72_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 72, "bfloat16", "window", True): (
+        Variant("prefill_bfloat16_d72_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 72, "float32", "full", False): (
+        Variant("prefill_float32_d72_q32k16_full", 32, 128, 16),
+    ),
+    ("prefill", 72, "float32", "full", True): (
+        Variant("prefill_float32_d72_q32k16_full_sinks", 32, 128, 16),
+    ),
+    ("prefill", 72, "float32", "causal", False): (
+        Variant("prefill_float32_d72_q32k16_causal", 32, 128, 16),
+    ),
+    ("prefill", 72, "float32", "causal", True): (
+        Variant("prefill_float32_d72_q32k16_causal_sinks", 32, 128, 16),
+    ),
+    ("prefill", 72, "float32", "window", False): (
+        Variant("prefill_float32_d72_q32k16_window", 32, 128, 16),
+    ),
+    ("prefill", 72, "float32", "window", True): (
+        Variant("prefill_float32_d72_q32k16_window_sinks", 32, 128, 16),
+    ),
+    ("prefill", 80, "float16", "full", False): (
+        Variant("prefill_float16_d80_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 80, "float16", "full", True): (
+        Variant("prefill_float16_d80_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 80, "float16", "causal", False): (
+        Variant("prefill_float16_d80_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 80, "float16", "causal", True): (
+        Variant("prefill_float16_d80_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 80, "float16", "window", False): (
+        Variant("prefill_float16_d80_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 80, "float16", "window", True): (
+        Variant("prefill_float16_d80_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 80, "bfloat16", "full", False): (
+        Variant("prefill_bfloat16_d80_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 80, "bfloat16", "full", True): (
+        Variant("prefill_bfloat16_d80_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 80, "bfloat16", "causal", False): (
+        Variant("prefill_bfloat16_d80_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 80, "bfloat16", "causal", True): (
+        Variant("prefill_bfloat16_d80_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 80, "bfloat16", "window", False): (
+        Variant("prefill_bfloat16_d80_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 80, "bfloat16", "window", True): (
+        Variant("prefill_bfloat16_d80_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 80, "float32", "full", False): (
+        Variant("prefill_float32_d80_q32k16_full", 32, 128, 16),
+    ),
+    ("prefill", 80, "float32", "full", True): (
+        Variant("prefill_float32_d80_q32k16_full_sinks", 32, 128, 16),
+    ),
+    ("prefill", 80, "float32", "causal", False): (
+        Variant("prefill_float32_d80_q32k16_causal", 32, 128, 16),
+    ),
+    ("prefill", 80, "float32", "causal", True): (
+        Variant("prefill_float32_d80_q32k16_causal_sinks", 32, 128, 16),
+    ),
+    ("prefill", 80, "float32", "window", False): (
+        Variant("prefill_float32_d80_q32k16_window", 32, 128, 16),
+    ),
+    ("prefill", 80, "float32", "window", True): (
+        Variant("prefill_float32_d80_q32k16_window_sinks", 32, 128, 16),
+    ),
+    ("prefill", 96, "float16", "full", False): (
+        Variant("prefill_float16_d96_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 96, "float16", "full", True): (
+        Variant("prefill_float16_d96_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 96, "float16", "causal", False): (
+        Variant("prefill_float16_d96_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 96, "float16", "causal", True): (
+        Variant("prefill_float16_d96_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 96, "float16", "window", False): (
+        Variant("prefill_float16_d96_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 96, "float16", "window", True): (
+        Variant("prefill_float16_d96_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 96, "bfloat16", "full", False): (
+        Variant("prefill_bfloat16_d96_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 96, "bfloat16", "full", True): (
+        Variant("prefill_bfloat16_d96_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 96, "bfloat16", "causal", False): (
+        Variant("prefill_bfloat16_d96_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 96, "bfloat16", "causal", True): (
+        Variant("prefill_bfloat16_d96_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 96, "bfloat16", "window", False): (
+        Variant("prefill_bfloat16_d96_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 96, "bfloat16", "window", True): (
+        Variant("prefill_bfloat16_d96_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 96, "float32", "full", False): (
+        Variant("prefill_float32_d96_q32k16_full", 32, 128, 16),
+    ),
+    ("prefill", 96, "float32", "full", True): (
+        Variant("prefill_float32_d96_q32k16_full_sinks", 32, 128, 16),
+    ),
+    ("prefill", 96, "float32", "causal", False): (
+        Variant("prefill_float32_d96_q32k16_causal", 32, 128, 16),
+    ),
+    ("prefill", 96, "float32", "causal", True): (
+        Variant("prefill_float32_d96_q32k16_causal_sinks", 32, 128, 16),
+    ),
+    ("prefill", 96, "float32", "window", False): (
+        Variant("prefill_float32_d96_q32k16_window", 32, 128, 16),
+    ),
+    ("prefill", 96, "float32", "window", True): (
+        Variant("prefill_float32_d96_q32k16_window_sinks", 32, 128, 16),
+    ),
+    ("prefill", 128, "float16", "full", False): (
+        Variant("prefill_float16_d128_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 128, "float16", "full", True): (
+        Variant("prefill_float16_d128_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 128, "float16", "causal", False): (
+        Variant("prefill_float16_d128_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 128, "float16", "causal", True): (
+        Variant("prefill_float16_d128_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 128, "float16", "window", False): (
+        Variant("prefill_float16_d128_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 128, "float16", "window", True): (
+        Variant("prefill_float16_d128_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 128, "bfloat16", "full", False): (
+        Variant("prefill_bfloat16_d128_q64k32_full", 64, 128, 32),
+    ),
+    ("prefill", 128, "bfloat16", "full", True): (
+        Variant("prefill_bfloat16_d128_q64k32_full_sinks", 64, 128, 32),
+    ),
+    ("prefill", 128, "bfloat16", "causal", False): (
+        Variant("prefill_bfloat16_d128_q64k32_causal", 64, 128, 32),
+    ),
+    ("prefill", 128, "bfloat16", "causal", True): (
+        Variant("prefill_bfloat16_d128_q64k32_causal_sinks", 64, 128, 32),
+    ),
+    ("prefill", 128, "bfloat16", "window", False): (
+        Variant("prefill_bfloat16_d128_q64k32_window", 64, 128, 32),
+    ),
+    ("prefill", 128, "bfloat16", "window", True): (
+        Variant("prefill_bfloat16_d128_q64k32_window_sinks", 64, 128, 32),
+    ),
+    ("prefill", 128, "float32", "full", False): (
+        Variant("prefill_float32_d128_q32k16_full", 32, 128, 16),
+    ),
+    ("prefill", 128, "float32", "full", True): (
+        Variant("prefill_float32_d128_q32k16_full_sinks", 32, 128, 16),
+    ),
+    ("prefill", 128, "float32", "causal", False): (
+        Variant("prefill_float32_d128_q32k16_causal", 32, 128, 16),
+    ),
+    ("prefill", 128, "float32", "causal", True): (
+        Variant("prefill_float32_d128_q32k16_causal_sinks", 32, 128, 16),
+    ),
+    ("prefill", 128, "float32", "window", False): (
+        Variant("prefill_float32_d128_q32k16_window", 32, 128, 16),
+    ),
+    ("prefill", 128, "float32", "window", True): (
+        Variant("prefill_float32_d128_q32k16_window_sinks", 32, 128, 16),
+    ),
+    ("prefill", 192, "float16", "full", False): (
+        Variant("prefill_float16_d192_q32k16_full", 32, 128, 16),
+    ),
+    ("prefill", 192, "float16", "full", True): (
+        Variant("prefill_float16_d192_q32k16_full_sinks", 32, 128, 16),
+    ),
+    ("prefill", 192, "float16", "causal", False): (
+        Variant("prefill_float16_d192_q32k16_causal", 32, 128, 16),
+    ),
+    ("prefill", 192, "float16", "causal", True): (
+        Variant("prefill_float16_d192_q32k16_causal_sinks", 32, 128, 16),
+    ),
+    ("prefill", 192, "float16", "window", False): (
+        Variant("prefill_float16_d192_q32k16_window", 32, 128, 16),
+    ),
+    ("prefill", 192, "float16", "window", True): (
+        Variant("prefill_float16_d192_q32k16_window_sinks", 32, 128, 16),
+    ),
+    ("prefill", 192, "bfloat16", "full", False): (
+        Variant("prefill_bfloat16_d192_q32k16_full", 32, 128, 16),
+    ),
+    ("prefill", 192, "bfloat16", "full", True): (
+        Variant("prefill_bfloat16_d192_q32k16_full_sinks", 32, 128, 16),
+    ),
+    ("prefill", 192, "bfloat16", "causal", False): (
+        Variant("prefill_bfloat16_d192_q32k16_causal", 32, 128, 16),
+    ),
+    ("prefill", 192, "bfloat16", "causal", True): (
+        Variant("prefill_bfloat16_d192_q32k16_causal_sinks", 32, 128, 16),
+    ),
+    ("prefill", 192, "bfloat16", "window", False): (
+        Variant("prefill_bfloat16_d192_q32k16_window", 32, 128, 16),
+    ),
+    ("prefill", 192, "bfloat16", "window", True): (
+        Variant("prefill_bfloat16_d192_q32k16_window_sinks", 32, 128, 16),
+    ),
+    ("prefill", 192, "float32", "full", False): (
+        Variant("prefill_float32_d192_q32k16_full", 32, 128, 16),
+    ),
+    ("prefill", 192, "float32", "full", True): (
+        Variant("prefill_float32_d192_q32k16_full_sinks", 32, 128, 16),
+    ),
+    ("prefill", 192, "float32", "causal", False): (
+        Variant("prefill_float32_d192_q32k16_causal", 32, 128, 16),
+    ),
+    ("prefill", 192, "float32", "causal", True): (
+        Variant("prefill_float32_d192_q32k16_causal_sinks", 32, 128, 16),
+    ),
+    ("prefill", 192, "float32", "window", False): (
+        Variant("prefill_float32_d192_q32k16_window", 32, 128, 16),
+    ),
+    ("prefill", 192, "float32", "window", True): (
+        Variant("prefill_float32_d192_q32k16_window_sinks", 32, 128, 16),
+    ),
+    ("prefill", 256, "float16", "full", False): (
+        Variant("prefill_float16_d256_q32k16_full", 32, 128, 16),
+    ),
+    ("prefill", 256, "float16", "full", True): (
+        Variant("prefill_float16_d256_q32k16_full_sinks", 32, 128, 16),
+    ),
+    ("prefill", 256, "float16", "causal", False): (
+        Variant("prefill_float16_d256_q32k16_causal", 32, 128, 16),
+    ),
+    ("prefill", 256, "float16", "causal", True): (
+        Variant("prefill_float16_d256_q32k16_causal_sinks", 32, 128, 16),
+    ),
+    ("prefill", 256, "float16", "window", False): (
+        Variant("prefill_float16_d256_q32k16_window", 32, 128, 16),
+    ),
+    ("prefill", 256, "float16", "window", True): (
+        Variant("prefill_float16_d256_q32k16_window_sinks", 32, 128, 16),
+    ),
+    ("prefill", 256, "bfloat16", "full", False): (
+        Variant("prefill_bfloat16_d256_q32k16_full", 32, 128, 16),
+    ),
+    ("prefill", 256, "bfloat16", "full", True): (
+        Variant("prefill_bfloat16_d256_q32k16_full_sinks", 32, 128, 16),
+    ),
+    ("prefill", 256, "bfloat16", "causal", False): (
+        Variant("prefill_bfloat16_d256_q32k16_causal", 32, 128, 16),
+    ),
+    ("prefill", 256, "bfloat16", "causal", True): (
+        Variant("prefill_bfloat16_d256_q32k16_causal_sinks", 32, 128, 16),
+    ),
+    ("prefill", 256, "bfloat16", "window", False): (
+        Variant("prefill_bfloat16_d256_q32k16_window", 32, 128, 16),
+    ),
+    ("prefill", 256, "bfloat16", "window", True): (
+        Variant("prefill_bfloat16_d256_q32k16_window_sinks", 32, 128, 16),
+    ),
+    ("prefill", 256, "float32", "full", False): (
+        Variant("prefill_float32_d256_q32k8_full", 32, 128, 8),
+    ),
+    ("prefill", 256, "float32", "full", True): (
+        Variant("prefill_float32_d256_q32k8_full_sinks", 32, 128, 8),
+    ),
+    ("prefill", 256, "float32", "causal", False): (
+        Variant("prefill_float32_d256_q32k8_causal", 32, 128, 8),
+    ),
+    ("prefill", 256, "float32", "causal", True): (
+        Variant("prefill_float32_d256_q32k8_causal_sinks", 32, 128, 8),
+    ),
+    ("prefill", 256, "float32", "window", False): (
+        Variant("prefill_float32_d256_q32k8_window", 32, 128, 8),
+    ),
+    ("prefill", 256, "float32", "window", True): (
+        Variant("prefill_float32_d256_q32k8_window_sinks", 32, 128, 8),
+    ),
+    ("decode", 32, "float16", "full", False): (
+        Variant("decode_float16_d32_q8k32_full", 8, 128, 128),
+        Variant("decode_float16_d32_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 32, "float16", "full", True): (
+        Variant("decode_float16_d32_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_float16_d32_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 32, "float16", "causal", False): (
+        Variant("decode_float16_d32_q8k32_causal", 8, 128, 128),
+        Variant("decode_float16_d32_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 32, "float16", "causal", True): (
+        Variant("decode_float16_d32_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_float16_d32_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 32, "float16", "window", False): (
+        Variant("decode_float16_d32_q8k32_window", 8, 128, 128),
+        Variant("decode_float16_d32_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 32, "float16", "window", True): (
+        Variant("decode_float16_d32_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_float16_d32_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 32, "bfloat16", "full", False): (
+        Variant("decode_bfloat16_d32_q8k32_full", 8, 128, 128),
+        Variant("decode_bfloat16_d32_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 32, "bfloat16", "full", True): (
+        Variant("decode_bfloat16_d32_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d32_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 32, "bfloat16", "causal", False): (
+        Variant("decode_bfloat16_d32_q8k32_causal", 8, 128, 128),
+        Variant("decode_bfloat16_d32_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 32, "bfloat16", "causal", True): (
+        Variant("decode_bfloat16_d32_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d32_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 32, "bfloat16", "window", False): (
+        Variant("decode_bfloat16_d32_q8k32_window", 8, 128, 128),
+        Variant("decode_bfloat16_d32_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 32, "bfloat16", "window", True): (
+        Variant("decode_bfloat16_d32_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d32_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 32, "float32", "full", False): (
+        Variant("decode_float32_d32_q8k32_full", 8, 128, 128),
+        Variant("decode_float32_d32_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 32, "float32", "full", True): (
+        Variant("decode_float32_d32_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_float32_d32_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 32, "float32", "causal", False): (
+        Variant("decode_float32_d32_q8k32_causal", 8, 128, 128),
+        Variant("decode_float32_d32_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 32, "float32", "causal", True): (
+        Variant("decode_float32_d32_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_float32_d32_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 32, "float32", "window", False): (
+        Variant("decode_float32_d32_q8k32_window", 8, 128, 128),
+        Variant("decode_float32_d32_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 32, "float32", "window", True): (
+        Variant("decode_float32_d32_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_float32_d32_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 64, "float16", "full", False): (
+        Variant("decode_float16_d64_q8k32_full", 8, 128, 128),
+        Variant("decode_float16_d64_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 64, "float16", "full", True): (
+        Variant("decode_float16_d64_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_float16_d64_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 64, "float16", "causal", False): (
+        Variant("decode_float16_d64_q8k32_causal", 8, 128, 128),
+        Variant("decode_float16_d64_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 64, "float16", "causal", True): (
+        Variant("decode_float16_d64_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_float16_d64_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 64, "float16", "window", False): (
+        Variant("decode_float16_d64_q8k32_window", 8, 128, 128),
+        Variant("decode_float16_d64_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 64, "float16", "window", True): (
+        Variant("decode_float16_d64_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_float16_d64_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 64, "bfloat16", "full", False): (
+        Variant("decode_bfloat16_d64_q8k32_full", 8, 128, 128),
+        Variant("decode_bfloat16_d64_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 64, "bfloat16", "full", True): (
+        Variant("decode_bfloat16_d64_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d64_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 64, "bfloat16", "causal", False): (
+        Variant("decode_bfloat16_d64_q8k32_causal", 8, 128, 128),
+        Variant("decode_bfloat16_d64_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 64, "bfloat16", "causal", True): (
+        Variant("decode_bfloat16_d64_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d64_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 64, "bfloat16", "window", False): (
+        Variant("decode_bfloat16_d64_q8k32_window", 8, 128, 128),
+        Variant("decode_bfloat16_d64_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 64, "bfloat16", "window", True): (
+        Variant("decode_bfloat16_d64_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d64_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 64, "float32", "full", False): (
+        Variant("decode_float32_d64_q8k32_full", 8, 128, 128),
+        Variant("decode_float32_d64_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 64, "float32", "full", True): (
+        Variant("decode_float32_d64_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_float32_d64_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 64, "float32", "causal", False): (
+        Variant("decode_float32_d64_q8k32_causal", 8, 128, 128),
+        Variant("decode_float32_d64_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 64, "float32", "causal", True): (
+        Variant("decode_float32_d64_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_float32_d64_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 64, "float32", "window", False): (
+        Variant("decode_float32_d64_q8k32_window", 8, 128, 128),
+        Variant("decode_float32_d64_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 64, "float32", "window", True): (
+        Variant("decode_float32_d64_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_float32_d64_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 72, "float16", "full", False): (
+        Variant("decode_float16_d72_q8k32_full", 8, 128, 128),
+        Variant("decode_float16_d72_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 72, "float16", "full", True): (
+        Variant("decode_float16_d72_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_float16_d72_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 72, "float16", "causal", False): (
+        Variant("decode_float16_d72_q8k32_causal", 8, 128, 128),
+        Variant("decode_float16_d72_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 72, "float16", "causal", True): (
+        Variant("decode_float16_d72_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_float16_d72_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 72, "float16", "window", False): (
+        Variant("decode_float16_d72_q8k32_window", 8, 128, 128),
+        Variant("decode_float16_d72_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 72, "float16", "window", True): (
+        Variant("decode_float16_d72_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_float16_d72_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 72, "bfloat16", "full", False): (
+        Variant("decode_bfloat16_d72_q8k32_full", 8, 128, 128),
+        Variant("decode_bfloat16_d72_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 72, "bfloat16", "full", True): (
+        Variant("decode_bfloat16_d72_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d72_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 72, "bfloat16", "causal", False): (
+        Variant("decode_bfloat16_d72_q8k32_causal", 8, 128, 128),
+        Variant("decode_bfloat16_d72_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 72, "bfloat16", "causal", True): (
+        Variant("decode_bfloat16_d72_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d72_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 72, "bfloat16", "window", False): (
+        Variant("decode_bfloat16_d72_q8k32_window", 8, 128, 128),
+        Variant("decode_bfloat16_d72_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 72, "bfloat16", "window", True): (
+        Variant("decode_bfloat16_d72_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d72_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 72, "float32", "full", False): (
+        Variant("decode_float32_d72_q8k16_full", 8, 128, 64),
+        Variant("decode_float32_d72_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 72, "float32", "full", True): (
+        Variant("decode_float32_d72_q8k16_full_sinks", 8, 128, 64),
+        Variant("decode_float32_d72_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 72, "float32", "causal", False): (
+        Variant("decode_float32_d72_q8k16_causal", 8, 128, 64),
+        Variant("decode_float32_d72_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 72, "float32", "causal", True): (
+        Variant("decode_float32_d72_q8k16_causal_sinks", 8, 128, 64),
+        Variant("decode_float32_d72_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 72, "float32", "window", False): (
+        Variant("decode_float32_d72_q8k16_window", 8, 128, 64),
+        Variant("decode_float32_d72_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 72, "float32", "window", True): (
+        Variant("decode_float32_d72_q8k16_window_sinks", 8, 128, 64),
+        Variant("decode_float32_d72_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 80, "float16", "full", False): (
+        Variant("decode_float16_d80_q8k32_full", 8, 128, 128),
+        Variant("decode_float16_d80_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 80, "float16", "full", True): (
+        Variant("decode_float16_d80_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_float16_d80_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 80, "float16", "causal", False): (
+        Variant("decode_float16_d80_q8k32_causal", 8, 128, 128),
+        Variant("decode_float16_d80_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 80, "float16", "causal", True): (
+        Variant("decode_float16_d80_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_float16_d80_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 80, "float16", "window", False): (
+        Variant("decode_float16_d80_q8k32_window", 8, 128, 128),
+        Variant("decode_float16_d80_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 80, "float16", "window", True): (
+        Variant("decode_float16_d80_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_float16_d80_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 80, "bfloat16", "full", False): (
+        Variant("decode_bfloat16_d80_q8k32_full", 8, 128, 128),
+        Variant("decode_bfloat16_d80_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 80, "bfloat16", "full", True): (
+        Variant("decode_bfloat16_d80_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d80_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 80, "bfloat16", "causal", False): (
+        Variant("decode_bfloat16_d80_q8k32_causal", 8, 128, 128),
+        Variant("decode_bfloat16_d80_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 80, "bfloat16", "causal", True): (
+        Variant("decode_bfloat16_d80_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d80_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 80, "bfloat16", "window", False): (
+        Variant("decode_bfloat16_d80_q8k32_window", 8, 128, 128),
+        Variant("decode_bfloat16_d80_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 80, "bfloat16", "window", True): (
+        Variant("decode_bfloat16_d80_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d80_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 80, "float32", "full", False): (
+        Variant("decode_float32_d80_q8k16_full", 8, 128, 64),
+        Variant("decode_float32_d80_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 80, "float32", "full", True): (
+        Variant("decode_float32_d80_q8k16_full_sinks", 8, 128, 64),
+        Variant("decode_float32_d80_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 80, "float32", "causal", False): (
+        Variant("decode_float32_d80_q8k16_causal", 8, 128, 64),
+        Variant("decode_float32_d80_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 80, "float32", "causal", True): (
+        Variant("decode_float32_d80_q8k16_causal_sinks", 8, 128, 64),
+        Variant("decode_float32_d80_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 80, "float32", "window", False): (
+        Variant("decode_float32_d80_q8k16_window", 8, 128, 64),
+        Variant("decode_float32_d80_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 80, "float32", "window", True): (
+        Variant("decode_float32_d80_q8k16_window_sinks", 8, 128, 64),
+        Variant("decode_float32_d80_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 96, "float16", "full", False): (
+        Variant("decode_float16_d96_q8k32_full", 8, 128, 128),
+        Variant("decode_float16_d96_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 96, "float16", "full", True): (
+        Variant("decode_float16_d96_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_float16_d96_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 96, "float16", "causal", False): (
+        Variant("decode_float16_d96_q8k32_causal", 8, 128, 128),
+        Variant("decode_float16_d96_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 96, "float16", "causal", True): (
+        Variant("decode_float16_d96_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_float16_d96_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 96, "float16", "window", False): (
+        Variant("decode_float16_d96_q8k32_window", 8, 128, 128),
+        Variant("decode_float16_d96_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 96, "float16", "window", True): (
+        Variant("decode_float16_d96_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_float16_d96_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 96, "bfloat16", "full", False): (
+        Variant("decode_bfloat16_d96_q8k32_full", 8, 128, 128),
+        Variant("decode_bfloat16_d96_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 96, "bfloat16", "full", True): (
+        Variant("decode_bfloat16_d96_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d96_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 96, "bfloat16", "causal", False): (
+        Variant("decode_bfloat16_d96_q8k32_causal", 8, 128, 128),
+        Variant("decode_bfloat16_d96_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 96, "bfloat16", "causal", True): (
+        Variant("decode_bfloat16_d96_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d96_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 96, "bfloat16", "window", False): (
+        Variant("decode_bfloat16_d96_q8k32_window", 8, 128, 128),
+        Variant("decode_bfloat16_d96_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 96, "bfloat16", "window", True): (
+        Variant("decode_bfloat16_d96_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d96_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 96, "float32", "full", False): (
+        Variant("decode_float32_d96_q8k16_full", 8, 128, 64),
+        Variant("decode_float32_d96_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 96, "float32", "full", True): (
+        Variant("decode_float32_d96_q8k16_full_sinks", 8, 128, 64),
+        Variant("decode_float32_d96_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 96, "float32", "causal", False): (
+        Variant("decode_float32_d96_q8k16_causal", 8, 128, 64),
+        Variant("decode_float32_d96_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 96, "float32", "causal", True): (
+        Variant("decode_float32_d96_q8k16_causal_sinks", 8, 128, 64),
+        Variant("decode_float32_d96_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 96, "float32", "window", False): (
+        Variant("decode_float32_d96_q8k16_window", 8, 128, 64),
+        Variant("decode_float32_d96_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 96, "float32", "window", True): (
+        Variant("decode_float32_d96_q8k16_window_sinks", 8, 128, 64),
+        Variant("decode_float32_d96_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 128, "float16", "full", False): (
+        Variant("decode_float16_d128_q8k32_full", 8, 128, 128),
+        Variant("decode_float16_d128_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 128, "float16", "full", True): (
+        Variant("decode_float16_d128_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_float16_d128_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 128, "float16", "causal", False): (
+        Variant("decode_float16_d128_q8k32_causal", 8, 128, 128),
+        Variant("decode_float16_d128_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 128, "float16", "causal", True): (
+        Variant("decode_float16_d128_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_float16_d128_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 128, "float16", "window", False): (
+        Variant("decode_float16_d128_q8k32_window", 8, 128, 128),
+        Variant("decode_float16_d128_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 128, "float16", "window", True): (
+        Variant("decode_float16_d128_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_float16_d128_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 128, "bfloat16", "full", False): (
+        Variant("decode_bfloat16_d128_q8k32_full", 8, 128, 128),
+        Variant("decode_bfloat16_d128_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 128, "bfloat16", "full", True): (
+        Variant("decode_bfloat16_d128_q8k32_full_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d128_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 128, "bfloat16", "causal", False): (
+        Variant("decode_bfloat16_d128_q8k32_causal", 8, 128, 128),
+        Variant("decode_bfloat16_d128_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 128, "bfloat16", "causal", True): (
+        Variant("decode_bfloat16_d128_q8k32_causal_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d128_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 128, "bfloat16", "window", False): (
+        Variant("decode_bfloat16_d128_q8k32_window", 8, 128, 128),
+        Variant("decode_bfloat16_d128_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 128, "bfloat16", "window", True): (
+        Variant("decode_bfloat16_d128_q8k32_window_sinks", 8, 128, 128),
+        Variant("decode_bfloat16_d128_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 128, "float32", "full", False): (
+        Variant("decode_float32_d128_q8k16_full", 8, 128, 64),
+        Variant("decode_float32_d128_q16k16_full", 16, 256, 128),
+    ),
+    ("decode", 128, "float32", "full", True): (
+        Variant("decode_float32_d128_q8k16_full_sinks", 8, 128, 64),
+        Variant("decode_float32_d128_q16k16_full_sinks", 16, 256, 128),
+    ),
+    ("decode", 128, "float32", "causal", False): (
+        Variant("decode_float32_d128_q8k16_causal", 8, 128, 64),
+        Variant("decode_float32_d128_q16k16_causal", 16, 256, 128),
+    ),
+    ("decode", 128, "float32", "causal", True): (
+        Variant("decode_float32_d128_q8k16_causal_sinks", 8, 128, 64),
+        Variant("decode_float32_d128_q16k16_causal_sinks", 16, 256, 128),
+    ),
+    ("decode", 128, "float32", "window", False): (
+        Variant("decode_float32_d128_q8k16_window", 8, 128, 64),
+        Variant("decode_float32_d128_q16k16_window", 16, 256, 128),
+    ),
+    ("decode", 128, "float32", "window", True): (
+        Variant("decode_float32_d128_q8k16_window_sinks", 8, 128, 64),
+        Variant("decode_float32_d128_q16k16_window_sinks", 16, 256, 128),
+    ),
+    ("decode", 192, "float16", "full", False): (
+        Variant("decode_float16_d192_q8k16_full", 8, 128, 64),
+    ),
+    ("decode", 192, "float16", "full", True): (
+        Variant("decode_float16_d192_q8k16_full_sinks", 8, 128, 64),
+    ),
+    ("decode", 192, "float16", "causal", False): (
+        Variant("decode_float16_d192_q8k16_causal", 8, 128, 64),
+    ),
+    ("decode", 192, "float16", "causal", True): (
+        Variant("decode_float16_d192_q8k16_causal_sinks", 8, 128, 64),
+    ),
+    ("decode", 192, "float16", "window", False): (
+        Variant("decode_float16_d192_q8k16_window", 8, 128, 64),
+    ),
+    ("decode", 192, "float16", "window", True): (
+        Variant("decode_float16_d192_q8k16_window_sinks", 8, 128, 64),
+    ),
+    ("decode", 192, "bfloat16", "full", False): (
+        Variant("decode_bfloat16_d192_q8k16_full", 8, 128, 64),
+    ),
+    ("decode", 192, "bfloat16", "full", True): (
+        Variant("decode_bfloat16_d192_q8k16_full_sinks", 8, 128, 64),
+    ),
+    ("decode", 192, "bfloat16", "causal", False): (
+        Variant("decode_bfloat16_d192_q8k16_causal", 8, 128, 64),
+    ),
+    ("decode", 192, "bfloat16", "causal", True): (
+        Variant("decode_bfloat16_d192_q8k16_causal_sinks", 8, 128, 64),
+    ),
+    ("decode", 192, "bfloat16", "window", False): (
+        Variant("decode_bfloat16_d192_q8k16_window", 8, 128, 64),
+    ),
+    ("decode", 192, "bfloat16", "window", True): (
+        Variant("decode_bfloat16_d192_q8k16_window_sinks", 8, 128, 64),
+    ),
+    ("decode", 192, "float32", "full", False): (
+        Variant("decode_float32_d192_q8k16_full", 8, 128, 64),
+    ),
+    ("decode", 192, "float32", "full", True): (
+        Variant("decode_float32_d192_q8k16_full_sinks", 8, 128, 64),
+    ),
+    ("decode", 192, "float32", "causal", False): (
+        Variant("decode_float32_d192_q8k16_causal", 8, 128, 64),
+    ),
+    ("decode", 192, "float32", "causal", True): (
+        Variant("decode_float32_d192_q8k16_causal_sinks", 8, 128, 64),
+    ),
+    ("decode", 192, "float32", "window", False): (
+        Variant("decode_float32_d192_q8k16_window", 8, 128, 64),
+    ),
+    ("decode", 192, "float32", "window", True): (
+        Variant("decode_float32_d192_q8k16_window_sinks", 8, 128, 64),
+    ),
+    ("decode", 256, "float16", "full", False): (
+        Variant("decode_float16_d256_q8k16_full", 8, 128, 64),
+    ),
+    ("decode", 256, "float16", "full", True): (
+        Variant("decode_float16_d256_q8k16_full_sinks", 8, 128, 64),
+    ),
+    ("decode", 256, "float16", "causal", False): (
+        Variant("decode_float16_d256_q8k16_causal", 8, 128, 64),
+    ),
+    ("decode", 256, "float16", "causal", True): (
+        Variant("decode_float16_d256_q8k16_causal_sinks", 8, 128, 64),
+    ),
+    ("decode", 256, "float16", "window", False): (
+        Variant("decode_float16_d256_q8k16_window", 8, 128, 64),
+    ),
+    ("decode", 256, "float16", "window", True): (
+        Variant("decode_float16_d256_q8k16_window_sinks", 8, 128, 64),
+    ),
+    ("decode", 256, "bfloat16", "full", False): (
+        Variant("decode_bfloat16_d256_q8k16_full", 8, 128, 64),
+    ),
+    ("decode", 256, "bfloat16", "full", True): (
+        Variant("decode_bfloat16_d256_q8k16_full_sinks", 8, 128, 64),
+    ),
+    ("decode", 256, "bfloat16", "causal", False): (
+        Variant("decode_bfloat16_d256_q8k16_causal", 8, 128, 64),
+    ),
+    ("decode", 256, "bfloat16", "causal", True): (
+        Variant("decode_bfloat16_d256_q8k16_causal_sinks", 8, 128, 64),
+    ),
+    ("decode", 256, "bfloat16", "window", False): (
+        Variant("decode_bfloat16_d256_q8k16_window", 8, 128, 64),
+    ),
+    ("decode", 256, "bfloat16", "window", True): (
+        Variant("decode_bfloat16_d256_q8k16_window_sinks", 8, 128, 64),
+    ),
+    ("decode", 256, "float32", "full", False): (
+        Variant("decode_float32_d256_q8k8_full", 8, 128, 32),
+    ),
+    ("decode", 256, "float32", "full", True): (
+        Variant("decode_float32_d256_q8k8_full_sinks", 8, 128, 32),
+    ),
+    ("decode", 256, "float32", "causal", False): (
+        Variant("decode_float32_d256_q8k8_causal", 8, 128, 32),
+    ),
+    ("decode", 256, "float32", "causal", True): (
+        Variant("decode_float32_d256_q8k8_causal_sinks", 8, 128, 32),
+    ),
+    ("decode", 256, "float32", "window", False): (
+        Variant("decode_float32_d256_q8k8_window", 8, 128, 32),
+    ),
+    ("decode", 256, "float32", "window", True): (
+        Variant("decode_float32_d256_q8k8_window_sinks", 8, 128, 32),
+    ),
+    ("combine", 32, "float16", "full", False): (
+        Variant("combine_float16_d32", 1, 32, 1),
+    ),
+    ("combine", 32, "bfloat16", "full", False): (
+        Variant("combine_bfloat16_d32", 1, 32, 1),
+    ),
+    ("combine", 32, "float32", "full", False): (
+        Variant("combine_float32_d32", 1, 32, 1),
+    ),
+    ("combine", 64, "float16", "full", False): (
+        Variant("combine_float16_d64", 1, 32, 1),
+    ),
+    ("combine", 64, "bfloat16", "full", False): (
+        Variant("combine_bfloat16_d64", 1, 32, 1),
+    ),
+    ("combine", 64, "float32", "full", False): (
+        Variant("combine_float32_d64", 1, 32, 1),
+    ),
+    ("combine", 72, "float16", "full", False): (
+        Variant("combine_float16_d72", 1, 32, 1),
+    ),
+    ("combine", 72, "bfloat16", "full", False): (
+        Variant("combine_bfloat16_d72", 1, 32, 1),
+    ),
+    ("combine", 72, "float32", "full", False): (
+        Variant("combine_float32_d72", 1, 32, 1),
+    ),
+    ("combine", 80, "float16", "full", False): (
+        Variant("combine_float16_d80", 1, 32, 1),
+    ),
+    ("combine", 80, "bfloat16", "full", False): (
+        Variant("combine_bfloat16_d80", 1, 32, 1),
+    ),
+    ("combine", 80, "float32", "full", False): (
+        Variant("combine_float32_d80", 1, 32, 1),
+    ),
+    ("combine", 96, "float16", "full", False): (
+        Variant("combine_float16_d96", 1, 32, 1),
+    ),
+    ("combine", 96, "bfloat16", "full", False): (
+        Variant("combine_bfloat16_d96", 1, 32, 1),
+    ),
+    ("combine", 96, "float32", "full", False): (
+        Variant("combine_float32_d96", 1, 32, 1),
+    ),
+    ("combine", 128, "float16", "full", False): (
+        Variant("combine_float16_d128", 1, 32, 1),
+    ),
+    ("combine", 128, "bfloat16", "full", False): (
+        Variant("combine_bfloat16_d128", 1, 32, 1),
+    ),
+    ("combine", 128, "float32", "full", False): (
+        Variant("combine_float32_d128", 1, 32, 1),
+    ),
+    ("combine", 192, "float16", "full", False): (
+        Variant("combine_float16_d192", 1, 32, 1),
+    ),
+    ("combine", 192, "bfloat16", "full", False): (
+        Variant("combine_bfloat16_d192", 1, 32, 1),
+    ),
+    ("combine", 192, "float32", "full", False): (
+        Variant("combine_float32_d192", 1, 32, 1),
+    ),
+    ("combine", 256, "float16", "full", False): (
+        Variant("combine_float16_d256", 1, 32, 1),
+    ),
+    ("combine", 256, "bfloat16", "full", False): (
+        Variant("combine_bfloat16_d256", 1, 32, 1),
+    ),
+    ("combine", 256, "float32", "full", False): (
+        Variant("combine_float32_d256", 1, 32, 1),
+    ),
+    ("append", 32, "float16", "full", False): (
+        Variant("append_float16_d32", 1, 32, 1),
+    ),
+    ("append", 32, "bfloat16", "full", False): (
+        Variant("append_bfloat16_d32", 1, 32, 1),
+    ),
+    ("append", 32, "float32", "full", False): (
+        Variant("append_float32_d32", 1, 32, 1),
+    ),
+    ("append", 64, "float16", "full", False): (
+        Variant("append_float16_d64", 1, 32, 1),
+    ),
+    ("append", 64, "bfloat16", "full", False): (
+        Variant("append_bfloat16_d64", 1, 32, 1),
+    ),
+    ("append", 64, "float32", "full", False): (
+        Variant("append_float32_d64", 1, 32, 1),
+    ),
+    ("append", 72, "float16", "full", False): (
+        Variant("append_float16_d72", 1, 32, 1),
+    ),
+    ("append", 72, "bfloat16", "full", False): (
+        Variant("append_bfloat16_d72", 1, 32, 1),
+    ),
+    ("append", 72, "float32", "full", False): (
+        Variant("append_float32_d72", 1, 32, 1),
+    ),
+    ("append", 80, "float16", "full", False): (
+        Variant("append_float16_d80", 1, 32, 1),
+    ),
+    ("append", 80, "bfloat16", "full", False): (
+        Variant("append_bfloat16_d80", 1, 32, 1),
+    ),
+    ("append", 80, "float32", "full", False): (
+        Variant("append_float32_d80", 1, 32, 1),
+    ),
+    ("append", 96, "float16", "full", False): (
+        Variant("append_float16_d96", 1, 32, 1),
+    ),
+    ("append", 96, "bfloat16", "full", False): (
+        Variant("append_bfloat16_d96", 1, 32, 1),
+    ),
+    ("append", 96, "float32", "full", False): (
+        Variant("append_float32_d96", 1, 32, 1),
+    ),
+    ("append", 128, "float16", "full", False): (
+        Variant("append_float16_d128", 1, 32, 1),
+    ),
+    ("append", 128, "bfloat16", "full", False): (
+        Variant("append_bfloat16_d128", 1, 32, 1),
+    ),
+    ("append", 128, "float32", "full", False): (
+        Variant("append_float32_d128", 1, 32, 1),
+    ),
+    ("append", 192, "float16", "full", False): (
+        Variant("append_float16_d192", 1, 32, 1),
+    ),
+    ("append", 192, "bfloat16", "full", False): (
+        Variant("append_bfloat16_d192", 1, 32, 1),
+    ),
+    ("append", 192, "float32", "full", False): (
+        Variant("append_float32_d192", 1, 32, 1),
+    ),
+    ("append", 256, "float16", "full", False): (
+        Variant("append_float16_d256", 1, 32, 1),
+    ),
+    ("append", 256, "bfloat16", "full", False): (
+        Variant("append_bfloat16_d256", 1, 32, 1),
+    ),
+    ("append", 256, "float32", "full", False): (
+        Variant("append_float32_d256", 1, 32, 1),
+    ),
 }
 
 # family -> Signature
@@ -462,6 +1242,7 @@ SIGNATURES = {
             ("pages", "i"),  # that K and V have
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
+            ("alibi", "i"),  # 1: alibi_slopes are there
             ("kv_heads", "i"),  # KV heads
             ("most_queries", "i"),  # packed: longer sequences are left to prefill
             ("splits", "i"),  # shares that the keys are divided into; 1: no partial results

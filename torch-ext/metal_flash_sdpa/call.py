@@ -111,12 +111,12 @@ def _prepare(
     tensors = {"q": q, "k": k, "v": v, "out": out}
     batch = q.shape[0]
     if cu_seqlens_q is not None:
-        tensors["cu_seqlens_q"] = _offsets(cu_seqlens_q)
+        tensors["cu_seqlens_q"] = _contiguous(cu_seqlens_q, torch.int32)
         batch = cu_seqlens_q.shape[0] - 1
     if keys.begin is not None:
-        tensors["k_begin"] = _offsets(keys.begin)
+        tensors["k_begin"] = _contiguous(keys.begin, torch.int32)
     if keys.end is not None:
-        tensors["k_end"] = _offsets(keys.end)
+        tensors["k_end"] = _contiguous(keys.end, torch.int32)
     k_len, kv_heads, _ = k.shape[-3:]
     page_size = pages = table_stride = 0
     if keys.block_table is not None:
@@ -124,7 +124,7 @@ def _prepare(
         pages, page_size, table_stride = k.shape[0], k_len, table.stride(0)
         k_len = table.shape[1] * page_size
     if options.sinks is not None:
-        tensors["sinks"] = options.sinks.to(torch.float32).contiguous()
+        tensors["sinks"] = _contiguous(options.sinks, torch.float32)
     alibi_strides = (0, 0)
     if options.alibi_slopes is not None:
         tensors["alibi_slopes"] = options.alibi_slopes
@@ -148,6 +148,7 @@ def _prepare(
         window_size=options.window_size,
         softcap=options.softcap,
         sinks=options.sinks is not None,
+        alibi=options.alibi_slopes is not None,
         alibi_strides=alibi_strides,
         begins=keys.begin is not None,
         ends=keys.end is not None,
@@ -157,7 +158,7 @@ def _prepare(
         table_stride=table_stride,
         max_q_len=max_q_len,
         splits=splits,
-        cores=gpu.cores(q.device.type),
+        gpu=gpu.describe(q.device.type),
     )
     return request, tensors
 
@@ -168,8 +169,11 @@ def _strides(tensor: Tensor) -> Tuple[int, int, int]:
     return batch, row, head
 
 
-def _offsets(tensor: Tensor) -> Tensor:
-    return tensor.to(torch.int32).contiguous()
+def _contiguous(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """A copy only if it needs one; to ask is quicker than to convert for nothing."""
+    if tensor.dtype == dtype and tensor.is_contiguous():
+        return tensor
+    return tensor.to(dtype).contiguous()
 
 
 def _readable(tensor: Tensor) -> Tensor:

@@ -1,17 +1,21 @@
-"""What a plan wants to know of the GPU: how many cores have to be kept busy."""
+"""What a plan wants to know of the GPU: its family, and how many cores have to be kept busy."""
 
+import re
 from functools import lru_cache
 
 import torch
 
-from .plan import USUAL_CORES
+from .splits import Gpu
 
 
 @lru_cache(maxsize=None)
-def cores(device_type: str) -> int:
-    """Cores of the GPU behind a type of device.
+def describe(device_type: str) -> Gpu:
+    """The GPU behind a type of device.
 
-    USUAL_CORES where nobody says: on the CPU, and with a torch before 2.9, which does not know.
+    Gpu(), that is of no known family, where nobody says: on the CPU, and with a torch before 2.9.
     """
-    known = getattr(torch.backends.mps, "get_core_count", None) if device_type == "mps" else None
-    return int(known()) if known is not None else USUAL_CORES
+    mps = torch.backends.mps
+    if device_type != "mps" or not hasattr(mps, "get_core_count"):
+        return Gpu()
+    generation = re.match(r"Apple (M\d+)\b", mps.get_name())  # "Apple M3 Max"
+    return Gpu(generation[1] if generation else "", int(mps.get_core_count()))

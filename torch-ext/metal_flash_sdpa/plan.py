@@ -7,9 +7,11 @@ run it and know nothing of attention.
 import struct
 from functools import lru_cache
 from math import isfinite
-from typing import Dict, NamedTuple, Sequence, Tuple
+from operator import itemgetter
+from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple
 
 from ._variants import SIGNATURES, VARIANTS, Variant
+from .splits import Gpu, choose
 
 # Lengths and windows stay below this, so that no sum of two of them overflows int32 in a kernel.
 UNBOUNDED = 2**30 - 1
@@ -17,8 +19,7 @@ UNBOUNDED = 2**30 - 1
 # Sequences of at most so many query rows are decoded: rows are packed over the heads of a group.
 DECODE_QUERIES = 16
 
-# Of a GPU that does not say: an M1 Pro's.  Results do not depend on it beyond rounding.
-USUAL_CORES = 16
+SIMD_WIDTH = 32  # threads per simdgroup on every Apple GPU
 
 Strides = Tuple[int, int, int]
 
@@ -48,7 +49,8 @@ class Request(NamedTuple):
     window_size: Tuple[int, int] = (-1, -1)  # (left, right), -1: unbounded
     softcap: float = 0.0  # 0: off
     sinks: bool = False
-    alibi_strides: Tuple[int, int] = (0, 0)  # (batch, head); both 0 if there are no slopes
+    alibi: bool = False
+    alibi_strides: Tuple[int, int] = (0, 0)  # of the slopes: (batch, head)
     begins: bool = False  # k_begin holds the row of each sequence's first key; else it is row 0
     ends: bool = False  # k_end holds the row after each sequence's last key; else it is k_len
     appended: int = 0  # rows of keys that this call adds at k_end
@@ -56,8 +58,8 @@ class Request(NamedTuple):
     pages: int = 0  # that K and V have
     table_stride: int = 0  # of the block table, from one sequence to the next
     max_q_len: int = 0  # packed: no sequence has more query rows, as the caller says; 0: unknown
-    splits: int = 0  # shares that decoding divides the keys into; 0: as many as keep the GPU busy
-    cores: int = USUAL_CORES  # of the GPU
+    splits: int = 0  # shares that decoding divides the keys into; 0: as many as suit the GPU
+    gpu: Gpu = Gpu()
 
 
 class Append(NamedTuple):
@@ -115,8 +117,8 @@ def lse_shape(q_shape: Sequence[int]) -> Tuple[int, ...]:
 
 def _check(request: Request) -> None:
     """Refuse what no kernel can compute; the message names the field."""
-    for name in ("batch", "q_len", "k_len"):
-        value = getattr(request, name)
+    lengths = (("batch", request.batch), ("q_len", request.q_len), ("k_len", request.k_len))
+    for name, value in lengths:
         if not 0 <= value < UNBOUNDED:
             raise ValueError(f"{name} is {value}: must be from 0 to {UNBOUNDED - 1}")
     heads, kv_heads = request.heads, request.kv_heads
@@ -128,47 +130,87 @@ def _check(request: Request) -> None:
         raise ValueError(f"softcap is {request.softcap}: must be 0 (off) or positive and finite")
 
 
+class _Layout(NamedTuple):
+    """How the kernels of a family take what they are told; made once, as decoding plans anew."""
+
+    pick_ints: Callable[[Dict[str, float]], Tuple[Any, ...]]
+    pack: Callable[..., bytes]  # ints as their fields have them, 32 or 64 bits
+    words: Callable[[bytes], Tuple[int, ...]]  # the same as they are bound, in int32
+    pick_floats: Callable[[Dict[str, float]], Tuple[float, ...]]
+    buffers: Tuple[str, ...]
+
+
 @lru_cache(maxsize=None)
-def _layout(family: str) -> Tuple[struct.Struct, struct.Struct]:
-    """A family's int32 array: as its fields are packed, and as the words that are bound."""
-    fields = "".join(code for _, code in SIGNATURES[family].ints)
+def _layout(family: str, sinks: bool) -> _Layout:
+    signature = SIGNATURES[family]
+    fields = "".join(code for _, code in signature.ints)
     # A struct that holds a 64-bit member is a multiple of 8 bytes long.
     ints = struct.Struct("<" + fields + ("4x" if fields.count("i") % 2 else ""))
-    return ints, struct.Struct(f"<{ints.size // 4}i")
+    buffers = tuple(name for name in signature.buffers if sinks or name != "sinks")
+    return _Layout(
+        _picker([name for name, _ in signature.ints]),
+        ints.pack,
+        struct.Struct(f"<{ints.size // 4}i").unpack,
+        _picker(signature.floats),
+        buffers,
+    )
 
 
-def _variant(family: str, request: Request, mask: str, sinks: bool) -> Variant:
-    """The kernel of a family that computes `request`.  Raises ValueError if there is none."""
-    variant = VARIANTS.get((family, request.head_dim, request.dtype, mask, sinks))
-    if variant is None:
+def _picker(names: Sequence[str]) -> Callable[[Dict[str, float]], Tuple[Any, ...]]:
+    """What takes the values of these names out of a dict, as a tuple."""
+    if len(names) > 1:  # of a single name itemgetter would give no tuple
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
+
+
+def _variant(family: str, request: Request, mask: str, sinks: bool, rows: int = 1) -> Variant:
+    """The kernel of a family that computes `request`.  Raises ValueError if there is none.
+
+    Of several tiles it is the smallest that holds `rows`, or else the largest.
+    """
+    tiles = VARIANTS.get((family, request.head_dim, request.dtype, mask, sinks))
+    if tiles is None:
         raise ValueError(
             f"head_dim is {request.head_dim} and dtype {request.dtype}: supported are head dims "
             f"{sorted({k[1] for k in VARIANTS})} in {sorted({k[2] for k in VARIANTS})}"
         )
-    return variant
+    return next((tile for tile in tiles if tile.block_q >= rows), tiles[-1])
 
 
 def _launch(
     family: str, variant: Variant, sinks: bool, values: Dict[str, float], grid: Tuple[int, int, int]
 ) -> LaunchPlan:
     """A launch of one kernel; `values` holds its integers and floats by name."""
-    signature = SIGNATURES[family]
-    packed, words = _layout(family)
+    layout = _layout(family, sinks)
     return LaunchPlan(
         kernel=variant.name,
-        buffers=tuple(name for name in signature.buffers if sinks or name != "sinks"),
-        ints=words.unpack(packed.pack(*(values[name] for name, _ in signature.ints))),
-        floats=tuple(float(values[name]) for name in signature.floats),
+        buffers=layout.buffers,
+        ints=layout.words(layout.pack(*layout.pick_ints(values))),
+        floats=tuple(map(float, layout.pick_floats(values))),
         threadgroups=grid,
         threads=variant.threads,
     )
 
 
+def _stride_names(*tensors: str) -> Tuple[str, ...]:
+    """What the kernels call the strides of these tensors."""
+    return tuple(f"{name}_{axis}_stride" for name in tensors for axis in ("batch", "row", "head"))
+
+
+_STRIDES = _stride_names("q", "k", "v", "out")
+_APPEND_STRIDES = _stride_names("new_k", "new_v", "rotated_q")
+
+
 def _values(request: Request, left: int, right: int) -> Dict[str, float]:
     """What the kernels of all families are told of a request."""
+    strides = (
+        *(*request.q_strides, *request.k_strides),
+        *(*request.v_strides, *request.out_strides),
+    )
     values: Dict[str, float] = {
         "lse_batch_stride": 0 if request.packed else request.heads * request.q_len,
         "lse_head_stride": request.q_len,
+        "alibi": int(request.alibi),
         "alibi_batch_stride": request.alibi_strides[0],
         "alibi_head_stride": request.alibi_strides[1],
         "batch": request.batch,
@@ -188,18 +230,17 @@ def _values(request: Request, left: int, right: int) -> Dict[str, float]:
         "softmax_scale": request.softmax_scale,
         "softcap": request.softcap,
     }
-    for tensor in ("q", "k", "v", "out"):
-        values.update(_strides(tensor, getattr(request, f"{tensor}_strides")))
+    values.update(zip(_STRIDES, strides))
     return values
 
 
-def _strides(tensor: str, strides: Strides) -> Dict[str, float]:
-    """A tensor's strides, under the names that the kernels know."""
-    axes = zip(("batch", "row", "head"), strides)
-    return {f"{tensor}_{axis}_stride": stride for axis, stride in axes}
+def _longest(request: Request) -> int:
+    """No sequence has more query rows."""
+    if request.packed and request.max_q_len:
+        return min(request.q_len, request.max_q_len)
+    return request.q_len
 
 
-@lru_cache(maxsize=4096)
 def plan_prefill(request: Request, least_queries: int = 0) -> LaunchPlan:
     """The launch of the prefill kernel that computes `request`.
 
@@ -219,22 +260,35 @@ def plan_prefill(request: Request, least_queries: int = 0) -> LaunchPlan:
     return _launch("prefill", variant, request.sinks, values, grid)
 
 
-def plan_decode(request: Request, most_queries: int = UNBOUNDED) -> Plan:
+def plan_decode(request: Request, most_queries: int = UNBOUNDED, rows: int = 0) -> Plan:
     """The launches that decode `request`: one, or two if the keys are divided.
 
     Packed sequences of more than `most_queries` query rows are left to prefill.  A sequence that
-    is longer than the request's `max_q_len` is computed all the same, only slower.
+    is longer than the request's `max_q_len` is computed all the same, only slower.  The tile is the
+    one for so many `rows` that share a KV head; 0: for those of the request's sequences.
     Raises ValueError, naming the field, for what no kernel computes.
     """
     _check(request)
     mask, left, right = band(request.causal, request.window_size)
-    variant = _variant("decode", request, mask, request.sinks)
-    longest = request.q_len
+    longest = _longest(request)
+    if not rows:
+        # Where sequences of all lengths meet, those that are decoded mostly have one query.
+        usual = longest if longest <= DECODE_QUERIES else 1
+        rows = usual * (request.heads // request.kv_heads)
+    variant = _variant("decode", request, mask, request.sinks, rows)
     if request.packed:
-        longest = min(request.max_q_len or DECODE_QUERIES, DECODE_QUERIES, request.q_len)
+        longest = min(longest, DECODE_QUERIES)
     tiles = -(-longest * (request.heads // request.kv_heads) // variant.block_q)
     groups = tiles * request.kv_heads * request.batch
-    splits = request.splits or choose_splits(request, left, right, variant, groups)
+    splits = request.splits or choose(
+        request.gpu,
+        # In a packed batch the longest sequence may have all keys.
+        keys=min(request.k_len, left + right + max(request.q_len, 1)),
+        step=variant.step_k,
+        rows=min(rows, variant.block_q),
+        simdgroups=variant.threads // SIMD_WIDTH,
+        groups=groups,
+    )
     values = {
         **_values(request, left, right),
         "most_queries": most_queries,
@@ -246,32 +300,12 @@ def plan_decode(request: Request, most_queries: int = UNBOUNDED) -> Plan:
     if splits == 1 or not groups:
         return Plan((decode,))
     variant = _variant("combine", request, "full", False)
-    rows = (request.heads, longest, request.batch)
+    grid = (request.heads, longest, request.batch)
     shape = (splits, request.batch, longest, request.heads)
     return Plan(
-        (decode, _launch("combine", variant, False, values, rows)),
+        (decode, _launch("combine", variant, False, values, grid)),
         (("partial_out", (*shape, request.head_dim)), ("partial_lse", shape)),
     )
-
-
-# Threadgroups that keep an Apple GPU core's loads in flight, and the least that one is worth.
-# Four are 16 of the 24 simdgroups that saturate an M1's core (metal-benchmarks); for later families
-# nothing is published, and the same is taken.  MLX splits from 1,024 keys on, into 32 shares or
-# more, by the size of the chip (sdpa_vector_2pass, mlx-metal's dispatch).
-GROUPS_PER_CORE = 4
-STEPS_PER_SPLIT = 2
-MOST_SPLITS = 64
-
-
-def choose_splits(request: Request, left: int, right: int, variant: Variant, groups: int) -> int:
-    """Into how many shares to divide the keys: so many that every core has work.
-
-    `groups` threadgroups run without.  In a packed batch the longest sequence may have all keys.
-    """
-    seen = min(request.k_len, left + right + max(request.q_len, 1))
-    steps = -(-seen // variant.step_k)
-    wanted = -(-request.cores * GROUPS_PER_CORE // max(groups, 1))
-    return max(1, min(wanted, steps // STEPS_PER_SPLIT, MOST_SPLITS))
 
 
 @lru_cache(maxsize=4096)
@@ -284,15 +318,15 @@ def plan_append(request: Request, append: Append) -> LaunchPlan:
     _check(request)
     mask, left, right = band(request.causal, request.window_size)
     variant = _variant("append", request, "full", False)
-    values = {
+    strides = (*append.new_k_strides, *append.new_v_strides, *append.rotated_q_strides)
+    values: Dict[str, float] = {
         **_values(request, left, right),
+        **dict(zip(_APPEND_STRIDES, strides)),
         "rotary_pairs": append.rotary_dim // 2,
         "rotary_rows": append.rotary_rows,
         "interleaved": int(append.interleaved),
         "advance": int(mask != "full"),
     }
-    for tensor in ("new_k", "new_v", "rotated_q"):
-        values.update(_strides(tensor, getattr(append, f"{tensor}_strides")))
     if append.rotary_dim:
         rows = max(request.appended, request.q_len)
         grid = (rows, 2 * request.kv_heads + request.heads, request.batch)
@@ -311,7 +345,7 @@ def plan(request: Request) -> Plan:
     if not request.packed:
         few = request.q_len <= DECODE_QUERIES
         return plan_decode(request) if few else Plan((plan_prefill(request),))
-    if min(request.max_q_len or request.q_len, request.q_len) <= DECODE_QUERIES:
+    if _longest(request) <= DECODE_QUERIES:
         return plan_decode(request)
     if request.batch == 1:
         return Plan((plan_prefill(request),))

@@ -1,0 +1,182 @@
+"""One shape, three implementations: ours, MLX's and PyTorch's, counted and modelled.
+
+The counts are those of the shaders on the emulator, extrapolated (exactly) from fewer tokens where
+a shape is large; the times are what model.py makes of them for each GPU, not measurements.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from metal_flash_sdpa.splits import Gpu
+
+from benchmarks.calibrate import of_family
+from benchmarks.chips import REPORTED, chips
+from benchmarks.interior import arithmetic, interior
+from benchmarks.model import estimate, milliseconds, registers
+from benchmarks.peers.call import UnsupportedError
+from benchmarks.shapes import MASKS, UNBOUNDED, Shape, ShapeError
+from benchmarks.work import AVAILABLE, FEW_QUERIES, Work, family, installed, ours, peer, variants
+
+
+def head_dims() -> list[int]:
+    """Those that we have kernels for."""
+    return sorted({int(row["head_dim"]) for row in variants().values()})
+
+
+def dtypes() -> list[str]:
+    """Those that we have kernels for."""
+    return list(dict.fromkeys(str(row["dtype"]) for row in variants().values()))
+
+
+def parse(arguments: list[str] | None = None) -> tuple[Shape, argparse.Namespace]:
+    """The shape that a command line names.  Exits with a message if there is no such shape."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
+    parser.add_argument("--head-dim", type=int, default=128, choices=head_dims())
+    parser.add_argument("--dtype", default="float16", choices=dtypes())
+    parser.add_argument("--tokens", type=int, default=1024, help="keys; queries, too, by default")
+    parser.add_argument("--queries", type=int, help="the last of the tokens; 1: decode")
+    parser.add_argument("--mask", default="full", choices=MASKS)
+    parser.add_argument(
+        "--window",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="LEFT RIGHT keys around the diagonal, or one number: half of it on either side "
+        "(default for --mask window: 128)",
+    )
+    parser.add_argument("--sinks", action="store_true")
+    parser.add_argument("--heads", type=int, default=8)
+    parser.add_argument("--kv-heads", type=int, help="default: as many as heads")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument(
+        "--cores", type=int, default=32, help="of the GPU that decoding is split for"
+    )
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args(arguments)
+    window = UNBOUNDED
+    if chosen.mask == "window":
+        sides = chosen.window or [128]
+        if len(sides) > 2:
+            parser.error(f"--window: {sides} are {len(sides)} numbers, must be one or two")
+        if min(sides) < 0:
+            parser.error(f"--window: {min(sides)} must be at least 0")
+        window = (sides[0], sides[1]) if len(sides) == 2 else (sides[0] // 2, sides[0] // 2)
+    elif chosen.window is not None:
+        parser.error(f"--window: only --mask window has one, not --mask {chosen.mask}")
+    if chosen.cores < 1:
+        parser.error(f"--cores: {chosen.cores} must be at least 1")
+    try:
+        shape = Shape(
+            heads=chosen.heads,
+            kv_heads=chosen.heads if chosen.kv_heads is None else chosen.kv_heads,
+            head_dim=chosen.head_dim,
+            keys=chosen.tokens,
+            dtype=chosen.dtype,
+            queries=chosen.tokens if chosen.queries is None else chosen.queries,
+            batch=chosen.batch,
+            causal=chosen.mask == "causal",
+            window=window,
+            sinks=chosen.sinks,
+        )
+    except ShapeError as error:
+        parser.error(str(error))
+    return shape, chosen
+
+
+def compare(shape: Shape, cores: int) -> dict[str, Work | str]:
+    """The work of each; a sentence in place of one that has no kernel, or is not installed."""
+    results: dict[str, Work | str] = {"ours": ours(shape, Gpu(cores=cores))}
+    for name in AVAILABLE:
+        if name not in installed():
+            results[name] = "not installed; `python -m benchmarks.peers.fetch` gets MLX's shaders"
+            continue
+        try:
+            results[name] = peer(name, shape)
+        except UnsupportedError as error:
+            results[name] = f"no kernel: {error}"
+    return results
+
+
+def derived(work: Work, shape: Shape) -> dict[str, float]:
+    """What the table has: counts per product, or per useful operation, where that says more.
+
+    Decode kernels make dot products of their own; they count as the products that they replace.
+    """
+    counts, flops = work.counts, shape.flops
+    products = work.products or flops / 1024
+    return {
+        "products": work.products,
+        "useful / done": flops / (1024 * products),
+        "threadgroup B / product": family(counts, "threadgroup.bytes") / products,
+        "device B / product": family(counts, "device.bytes") / products,
+        "barriers per thread": counts["barriers.threadgroup"] / counts["threads"],
+        "arithmetic / product": arithmetic(counts) / products,
+        "special calls / product": family(counts, "calls.") / products,
+        "shuffles / product": counts["shuffles"] / products,
+        "launches": work.launches,
+        "MiB beyond in and out": work.extra_bytes / 2**20,
+    }
+
+
+def document(results: dict[str, Work | str], shape: Shape) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        name: {"error": work}
+        if isinstance(work, str)
+        else {
+            "kernels": [kernel.name for kernel in work.kernels],
+            "counts": dict(work.counts),
+            "derived": derived(work, shape),
+            "interior": interior_of(name, shape),
+            "modelled_ms": {chip: round(ms, 5) for chip, ms in modelled(work, shape).items()},
+            "limited_by": {chip: estimate(work, shape, chips()[chip]).limit for chip in REPORTED},
+            "registers": registers(work, shape),
+        }
+        for name, work in results.items()
+    }
+
+
+def modelled(work: Work, shape: Shape) -> dict[str, float]:
+    """Milliseconds by chip."""
+    return {
+        name: milliseconds(work, shape, chips()[name], of_family(chips()[name].family))
+        for name in REPORTED
+    }
+
+
+def interior_of(name: str, shape: Shape) -> dict[str, float]:
+    """Of the inner loop; {} for kernels for few queries, which have no blocks."""
+    if shape.queries <= FEW_QUERIES:
+        return {}
+    return {f"inner {key.replace('_', ' ')}": n for key, n in asdict(interior(name, shape)).items()}
+
+
+def table(results: dict[str, Work | str], shape: Shape) -> str:
+    """What is printed without --json."""
+    found = {name: work for name, work in results.items() if isinstance(work, Work)}
+    columns = {
+        name: derived(work, shape)
+        | interior_of(name, shape)
+        | {f"modelled ms, {chip}": ms for chip, ms in modelled(work, shape).items()}
+        for name, work in found.items()
+    }
+    lines = [f"{'':26}" + "".join(f"{name:>14}" for name in found)]
+    for row in columns["ours"]:
+        lines.append(f"{row:26}" + "".join(f"{cells[row]:14,.5g}" for cells in columns.values()))
+    lines += [f"{name}: {work}" for name, work in results.items() if isinstance(work, str)]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Prints the comparison of one shape."""
+    shape, chosen = parse()
+    results = compare(shape, chosen.cores)
+    print(json.dumps(document(results, shape), indent=2) if chosen.json else table(results, shape))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""From counts to time: what limits a launch on an Apple GPU, and how long it then takes.
+
+The work is spread over the cores.  Of a core's share the time is the largest of what each unit
+needs for it (matrix products, scalar instructions and special functions, threadgroup memory, device
+memory through the caches), of what the chip's memory needs for what must be read and written once,
+and of the latencies that too few resident simdgroups leave uncovered.  All of it divided by one
+efficiency per chip family, which calibrate.py finds, and then what a launch costs.
+
+Matrix products and scalar instructions are taken to overlap.  Added up instead, they fit the
+published timings as well (a band of 1.24 for 1.27), but only with efficiencies of 1.1 on M2 and M3:
+those kernels are faster than the sum.
+
+Not modelled: bank conflicts, cache misses between L1 and memory, spills, clocks that fall under
+load, and the order in which threadgroups start.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarks.chips import Chip, resident_threads
+from benchmarks.shapes import FRAGMENT, Shape
+from benchmarks.work import Work, family
+from codegen.matrix import matrix
+
+SIMD_WIDTH = 32
+OTHER_REGISTERS = 24  # inferred: addresses, strides, loop counters, a fragment of K or V
+ALU = ("int", "float", "half", "compare", "select", "address")  # counters at the ALUs' full rate
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cycles of a core per unit, before efficiency; `latency` is the uncovered path."""
+
+    matrix: float
+    scalar: float
+    threadgroup: float
+    device: float
+    dram: float
+    latency: float
+
+    @property
+    def cycles(self) -> float:
+        return max(self.units().values())
+
+    @property
+    def limit(self) -> str:
+        """The name of the largest."""
+        units = self.units()
+        return max(units, key=units.__getitem__)
+
+    def units(self) -> dict[str, float]:
+        """All of them by name."""
+        return dict(vars(self))
+
+
+@functools.cache
+def tile_registers() -> dict[str, int]:
+    """What the tile table estimates for our kernels, by name; 0 where it does not."""
+    return {
+        v.name: int(getattr(v.tile, "registers", lambda *_: 0)(v.head_dim, v.element_bytes))
+        for v in matrix()
+    }
+
+
+def registers(work: Work, shape: Shape) -> int:
+    """32-bit registers per thread of the first launch, from its tile; nothing says exactly.
+
+    Where the tile table has an estimate of its own, that is taken.
+
+    A thread has two elements of each fragment: outputs and scores in float32, and what is kept
+    of queries and weights in the inputs' type.
+    """
+    kernel = work.kernels[0]
+    if estimated := tile_registers().get(kernel.name):
+        return estimated
+    rows = max(1, kernel.block_q * SIMD_WIDTH // kernel.threads // FRAGMENT)
+    columns, keys = -(-shape.head_dim // FRAGMENT), -(-kernel.block_k // FRAGMENT)
+    if not work.products:  # dot products: a share of the row in each thread
+        return OTHER_REGISTERS + 3 * -(-shape.head_dim // SIMD_WIDTH)
+    element = shape.element_bytes / 4
+    kept = 2 * element * rows * (columns + keys) if work.name == "ours" else 2 * rows
+    return round(OTHER_REGISTERS + 2 * rows * (columns + keys) + kept)
+
+
+def resident_simdgroups(work: Work, shape: Shape, chip: Chip) -> int:
+    """Simdgroups that a core holds at a time, by registers and threadgroup memory."""
+    kernel = work.kernels[0]
+    by_registers = resident_threads(registers(work, shape)) // kernel.threads
+    by_memory = int(chip.threadgroup_bytes) // max(kernel.threadgroup_bytes, 1)
+    return max(1, min(by_registers, by_memory)) * kernel.threads // SIMD_WIDTH
+
+
+def scalar_cycles(counts: Mapping[str, int], chip: Chip) -> float:
+    """Of a core that had all of the work: ALU instructions, special functions, shuffles."""
+    alu = sum(counts[f"instructions.{kind}"] for kind in ALU) / chip.alu_per_cc
+    alu += counts["instructions.convert"] / chip.convert_per_cc
+    alu += counts["instructions.bfloat"] / chip.bfloat_per_cc
+    moved = (counts["shuffles"] + counts["reductions"]) / chip.shuffle_per_cc
+    return alu + moved + family(counts, "calls.") / chip.special_per_cc
+
+
+def estimate(work: Work, shape: Shape, chip: Chip) -> Estimate:
+    """What each unit of a core needs for its share of the work."""
+    counts = work.counts
+    groups = counts["threadgroups"]
+    # The busiest core has a whole number of threadgroups.
+    share = -(-groups // int(chip.cores)) / groups
+    matrix = work.products * chip.product_cycles / chip.schedulers * share
+    scalar = scalar_cycles(counts, chip) * share
+    once = shape.least_bytes + shape.output_bytes + 2 * work.extra_bytes
+    return Estimate(
+        matrix,
+        scalar,
+        family(counts, "threadgroup.bytes") / chip.threadgroup_bytes_per_cc * share,
+        family(counts, "device.bytes") / chip.device_bytes_per_cc * share,
+        once / chip.dram_gbs * chip.ghz,
+        latency(work, shape, chip, share),
+    )
+
+
+def latency(work: Work, shape: Shape, chip: Chip, share: float) -> float:
+    """Cycles of a core for its share, if nothing but its own simdgroups kept it waiting.
+
+    Along a simdgroup's path lie its products one after the other, instructions of which half wait
+    for the one before, and at each pair of barriers a load from device memory and one from
+    threadgroup memory.
+    """
+    counts = work.counts
+    scalar = scalar_cycles(counts, chip) * chip.schedulers * (1 + chip.alu_latency) / 2
+    waits = counts["barriers.threadgroup"] / SIMD_WIDTH
+    each = chip.barrier_cycles + (chip.threadgroup_latency + chip.device_latency) / 2
+    path = work.products * chip.product_cycles + scalar + waits * each
+    available = counts["simdgroups"] * share
+    return path * share / max(1.0, min(resident_simdgroups(work, shape, chip), available))
+
+
+def milliseconds(work: Work, shape: Shape, chip: Chip, efficiency: float) -> float:
+    """Modelled time of all launches."""
+    busy = estimate(work, shape, chip).cycles / (chip.ghz * 1e6) / efficiency
+    return busy + work.launches * chip.launch_us / 1e3
+
+
+def of_matrix_limit(work: Work, shape: Shape, chip: Chip, ms: float) -> float:
+    """The share of a time in which the matrix units, all busy, would do the useful operations."""
+    product_flops = 2 * FRAGMENT**3
+    per_ms = chip.cores * chip.ghz * 1e6 * chip.schedulers / chip.product_cycles
+    return shape.flops / product_flops / per_ms / ms

@@ -1,0 +1,74 @@
+"""``nox -s perf``: counts, models and, on a Mac, measures; writes build/perf/report.{json,html}."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks import calibrate, measure
+from benchmarks.ragged import ragged
+from benchmarks.report import page_of
+from benchmarks.results import Result, cases, of, run_all
+from benchmarks.targets import label, targets
+
+OUTPUT = Path("build/perf")
+MEASURED_TOKENS = (1024, 8192, 16384, 131072)
+
+
+def measurements(results: Sequence[Result]) -> list[tuple[Result, dict[str, float]]]:
+    """On a Mac, the times of float16 shapes; elsewhere nothing."""
+    if not measure.on_mac():
+        return []
+    found = []
+    for result in of(results, "prefill", "seed", "gqa", "decode", dtype="float16"):
+        if result.shape.keys in MEASURED_TOKENS:
+            found.append((result, measure.measured(result.shape)))
+            print(f"measured: {label(result)}", flush=True)
+    return found
+
+
+def main() -> None:
+    """Writes the report; prints the targets."""
+    parser = argparse.ArgumentParser(prog="nox -s perf --", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two head dims, float16")
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, help="directory (default: %(default)s)"
+    )
+    chosen = parser.parse_args()
+    begin = time.monotonic()
+    results = run_all(cases(chosen.quick))
+    batch = ragged()
+    found = targets(results, batch)
+    measured = measurements(results)
+    known = calibrate.judged()
+    document = {
+        "targets": [asdict(target) | {"met": target.met} for target in found],
+        "results": [result.document() for result in results],
+        "ragged": asdict(batch),
+        "measured_ms": [
+            {"shape": asdict(result.shape), "mask": result.mask, "ms": times}
+            for result, times in measured
+        ],
+        "model": {
+            "band": calibrate.band(calibrate.left_out(known)),
+            "efficiency": {j.row.family: calibrate.of_family(j.row.family) for j in known},
+        },
+    }
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    (chosen.output / "report.json").write_text(json.dumps(document, indent=1) + "\n")
+    (chosen.output / "report.html").write_text(page_of(results, found, batch, measured))
+    for target in found:
+        verdict = {None: "", True: "met", False: "NOT MET"}[target.met]
+        print(
+            f"{target.name:54} {target.figure:9.4g} {target.asked:>13}  {verdict:8} {target.where}"
+        )
+    seconds = time.monotonic() - begin
+    print(f"{chosen.output}/report.html and .json, after {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

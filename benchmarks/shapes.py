@@ -1,0 +1,133 @@
+"""The shapes of attention that are benchmarked: what there is to compute, at the least."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+FRAGMENT = 8  # rows and columns of a product
+
+MASKS = ("full", "causal", "window")
+UNBOUNDED = (-1, -1)
+
+
+class ShapeError(ValueError):
+    """A shape that there is not; says which argument, what it was and what it may be."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A padded batch of attention: `queries` rows per head, aligned bottom-right with `keys`.
+
+    The defaults are one decoding step: a query of each head over a cache.
+    """
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    keys: int
+    dtype: str = "float16"
+    queries: int = 1
+    batch: int = 1
+    causal: bool = False
+    window: tuple[int, int] = UNBOUNDED  # keys seen left and right of the diagonal, -1: all
+    sinks: bool = False
+    rising: bool = False  # inputs whose scores rise from key to key, see draw
+
+    def __post_init__(self) -> None:
+        for name in ("heads", "kv_heads", "head_dim", "keys", "queries", "batch"):
+            if getattr(self, name) < 1:
+                raise ShapeError(f"{name} is {getattr(self, name)}: must be at least 1")
+        if self.heads % self.kv_heads:
+            raise ShapeError(f"kv_heads is {self.kv_heads}: must divide heads, {self.heads}")
+        if min(self.window) < -1:
+            raise ShapeError(f"window is {self.window}: each side must be -1 (unbounded) or >= 0")
+
+    @property
+    def group(self) -> int:
+        """Query heads per key head."""
+        return self.heads // self.kv_heads
+
+    @property
+    def mask(self) -> str:
+        """One of MASKS."""
+        if self.window != UNBOUNDED:
+            return "window"
+        return "causal" if self.causal else "full"
+
+    @property
+    def element_bytes(self) -> int:
+        return int(getattr(torch, self.dtype).itemsize)
+
+    @property
+    def seen(self) -> int:
+        """Pairs of a query and a key that it sees, of one head."""
+        left, right = self.sides
+        diagonals = range(self.keys - self.queries, self.keys)
+        if self.mask == "full":
+            return self.queries * self.keys
+        return sum(max(0, min(i + right, self.keys - 1) - max(i - left, 0) + 1) for i in diagonals)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Keys seen left and right of the diagonal, as numbers that are large where all are."""
+        everything = self.keys + self.queries
+        left, right = (everything if side == -1 else side for side in self.window)
+        return left, 0 if self.causal else right
+
+    @property
+    def flops(self) -> int:
+        """Useful operations: two for each element of a row, in Q K^T and in P V."""
+        return 4 * self.batch * self.heads * self.seen * self.head_dim
+
+    @property
+    def least_bytes(self) -> int:
+        """Q, K and V, each element read once."""
+        elements = self.heads * self.queries + 2 * self.kv_heads * self.keys
+        return self.batch * elements * self.head_dim * self.element_bytes
+
+    @property
+    def output_bytes(self) -> int:
+        return self.batch * self.heads * self.queries * self.head_dim * self.element_bytes
+
+    @property
+    def least_products(self) -> int:
+        """Q K^T and P V, with as many rows of a group in a fragment as it holds.
+
+        Without a mask.
+        """
+        rows = math.ceil(self.group * self.queries / FRAGMENT)
+        keys, columns = math.ceil(self.keys / FRAGMENT), math.ceil(self.head_dim / FRAGMENT)
+        return 2 * self.batch * self.kv_heads * rows * keys * columns
+
+
+def draw(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k and v as (batch, heads, rows, head_dim).
+
+    A kernel that rescales its sums only when a maximum has grown by much does so at random for some
+    inputs, and then no count follows from another.  These here are uniform between -1 and 1, with
+    scores far from the 5.5 (a factor of 2^8) that matter: maxima are found once, as is usual.  Or
+    they are `rising`, by 1 from key to key: the worst case.
+    """
+    generator = torch.Generator().manual_seed(0)
+    rows = ((shape.heads, shape.queries), *[(shape.kv_heads, shape.keys)] * 2)
+    q, k, v = (
+        2 * torch.rand(shape.batch, *part, shape.head_dim, generator=generator) - 1 for part in rows
+    )
+    if shape.rising:
+        q = torch.zeros_like(q)
+        q[..., 0] = shape.head_dim**0.5
+        k[..., 0] = torch.arange(shape.keys)
+    dtype = getattr(torch, shape.dtype)
+    return q.to(dtype), k.to(dtype), v.to(dtype)
+
+
+def visible(shape: Shape) -> Tensor:
+    """Which keys a query sees: bool, (queries, keys)."""
+    left, right = shape.sides
+    diagonal = torch.arange(shape.queries).unsqueeze(1) + shape.keys - shape.queries
+    key = torch.arange(shape.keys)
+    return (key >= diagonal - left) & (key <= diagonal + right)

@@ -1,0 +1,54 @@
+"""The session writes its report; on a Mac with measured times in columns of their own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import measure
+from benchmarks.results import Case, prefill
+
+perf = pytest.importorskip("benchmarks.perf", reason="matplotlib is in the group perf")
+
+
+def run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, mac: bool
+) -> tuple[dict[str, list[dict[str, object]]], str]:
+    """The JSON and the page of one small shape."""
+    mask = "window 128 + sinks"
+    shapes = tuple(prefill(2, 2, 64, "float16", mask, tokens) for tokens in (512, 1024))
+    monkeypatch.setattr(perf, "cases", lambda _: [Case("prefill", mask, shapes)])
+    monkeypatch.setattr(measure, "on_mac", lambda: mac)
+    monkeypatch.setattr(measure, "measured", lambda _: {"ours": 1.25, "eager": 97.5})
+    monkeypatch.setattr("sys.argv", ["perf", "--output", str(folder)])
+    perf.main()
+    return json.loads((folder / "report.json").read_text()), (folder / "report.html").read_text()
+
+
+def test_on_linux_nothing_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document, page = run(tmp_path, monkeypatch, mac=False)
+    assert document["measured_ms"] == []
+    assert "measured here" not in page
+    assert "Nothing here was measured" in page
+    assert page.count("<svg") >= 5
+    assert len(document["results"]) == 2
+    assert {"target", "asked"} <= set(page.replace("<", ">").split(">"))
+    printed = capsys.readouterr().out
+    assert "[1/1]" in printed  # progress
+    assert "barriers per block of keys" in printed
+
+
+def test_on_a_mac_times_stand_beside_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document, page = run(tmp_path, monkeypatch, mac=True)
+    (measured,) = document["measured_ms"]  # of the shape with 1,024 tokens
+    assert measured["ms"] == {"ours": 1.25, "eager": 97.5}
+    section = page[page.index("Measured on this Mac") :].split("</table>")[0]
+    assert "<td>1.25</td>" in section
+    assert "<td>97.5</td>" in section
+    assert section.count("measured here") == 1
