@@ -10,10 +10,10 @@ import functools
 import math
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.chips import chips
+from benchmarks.chips import Chip, chips
 from benchmarks.model import milliseconds
 from benchmarks.shapes import Shape
 from benchmarks.work import Work, installed, peer
@@ -83,11 +83,16 @@ def counted(kernel: str, shape: Shape) -> Work:
     return peer(kernel, shape)
 
 
+def ideal(chip: str) -> Chip:
+    """One that reaches its rates."""
+    return replace(chips()[chip], efficiency=1.0)
+
+
 @functools.cache
 def judged() -> tuple[Judged, ...]:
     """Rows of known chips whose shaders are installed."""
     return tuple(
-        Judged(row, milliseconds(counted(row.kernel, row.shape), row.shape, chips()[row.chip], 1.0))
+        Judged(row, milliseconds(counted(row.kernel, row.shape), row.shape, ideal(row.chip)))
         for row in rows()
         if row.chip and row.kernel in installed()
     )
@@ -105,12 +110,6 @@ def efficiency(family: str, known: Sequence[Judged]) -> float:
     return mean(of_family or [j.efficiency for j in known])
 
 
-@functools.cache
-def of_family(family: str) -> float:
-    """Of a chip family, from all rows that can be counted here."""
-    return efficiency(family, judged())
-
-
 def left_out(known: Sequence[Judged]) -> list[float]:
     """Modelled / published of each row, with an efficiency that does not know the row."""
     return [
@@ -122,8 +121,8 @@ def left_out(known: Sequence[Judged]) -> list[float]:
 def growth(chip: str = "M4 Max") -> list[tuple[str, float, float]]:
     """Rows of an unknown chip: (label, published / that of the longest, modelled likewise)."""
     unknown = [row for row in rows() if not row.chip and row.kernel in installed()]
-    gpu, share = chips()[chip], of_family(chips()[chip].family)
-    times = [milliseconds(counted(row.kernel, row.shape), row.shape, gpu, share) for row in unknown]
+    gpu = chips()[chip]
+    times = [milliseconds(counted(row.kernel, row.shape), row.shape, gpu) for row in unknown]
     return [
         (row.label, row.ms / unknown[-1].ms, ms / times[-1])
         for row, ms in zip(unknown, times, strict=True)
@@ -139,6 +138,8 @@ def band(ratios: Sequence[float]) -> float:
 def main() -> None:
     """Prints efficiencies, rows and errors."""
     known = judged()
+    if not known:
+        raise SystemExit("no shader of a published timing is installed: nox -s foreign fetches MLX's")
     for family in dict.fromkeys(chip.family for chip in chips().values()):
         there = sum(j.row.family == family for j in known)
         print(f"{family}: efficiency {efficiency(family, known):.3f} from {there} rows")

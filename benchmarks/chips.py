@@ -18,13 +18,17 @@ class ChipError(ValueError):
 
 @dataclass(frozen=True)
 class Chip:
-    """A GPU.  Rates are per core and clock ("cc"), latencies in cycles."""
+    """A GPU.  Rates are per core and clock ("cc"), latencies in cycles.
+
+    efficiency: the share of these rates that kernels reach, by calibrate.py.
+    """
 
     name: str
     family: str
     cores: float
     ghz: float
     dram_gbs: float
+    efficiency: float
     schedulers: float
     product_cycles: float
     alu_per_cc: float

@@ -13,7 +13,6 @@ from typing import Any
 
 from metal_flash_sdpa.splits import Gpu
 
-from benchmarks.calibrate import of_family
 from benchmarks.chips import REPORTED, chips
 from benchmarks.interior import arithmetic, interior
 from benchmarks.model import estimate, milliseconds, registers
@@ -143,7 +142,7 @@ def document(results: dict[str, Work | str], shape: Shape) -> dict[str, Any]:
 def modelled(work: Work, shape: Shape) -> dict[str, float]:
     """Milliseconds by chip."""
     return {
-        name: milliseconds(work, shape, chips()[name], of_family(chips()[name].family))
+        name: milliseconds(work, shape, chips()[name])
         for name in REPORTED
     }
 

@@ -4,7 +4,7 @@ The work is spread over the cores.  Of a core's share the time is the largest of
 needs for it (matrix products, scalar instructions and special functions, threadgroup memory, device
 memory through the caches), of what the chip's memory needs for what must be read and written once,
 and of the latencies that too few resident simdgroups leave uncovered.  All of it divided by one
-efficiency per chip family, which calibrate.py finds, and then what a launch costs.
+efficiency per chip family, which calibrate.py finds for chips.toml, and then what a launch costs.
 
 Matrix products and scalar instructions are taken to overlap.  Added up instead, they fit the
 published timings as well (a band of 1.24 for 1.27), but only with efficiencies of 1.1 on M2 and M3:
@@ -137,9 +137,9 @@ def latency(work: Work, shape: Shape, chip: Chip, share: float) -> float:
     return path * share / max(1.0, min(resident_simdgroups(work, shape, chip), available))
 
 
-def milliseconds(work: Work, shape: Shape, chip: Chip, efficiency: float) -> float:
+def milliseconds(work: Work, shape: Shape, chip: Chip) -> float:
     """Modelled time of all launches."""
-    busy = estimate(work, shape, chip).cycles / (chip.ghz * 1e6) / efficiency
+    busy = estimate(work, shape, chip).cycles / (chip.ghz * 1e6) / chip.efficiency
     return busy + work.launches * chip.launch_us / 1e3
 
 

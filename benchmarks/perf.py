@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import calibrate, measure
+from benchmarks.chips import chips
 from benchmarks.ragged import ragged
 from benchmarks.report import page_of
 from benchmarks.results import Result, cases, of, run_all
@@ -54,8 +55,8 @@ def main() -> None:
             for result, times in measured
         ],
         "model": {
-            "band": calibrate.band(calibrate.left_out(known)),
-            "efficiency": {j.row.family: calibrate.of_family(j.row.family) for j in known},
+            "band": calibrate.band(calibrate.left_out(known)) if known else None,
+            "efficiency": {chip.family: chip.efficiency for chip in chips().values()},
         },
     }
     chosen.output.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,6 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.calibrate import of_family
 from benchmarks.chips import REPORTED, chips
 from benchmarks.compare import modelled
 from benchmarks.model import of_matrix_limit
@@ -111,7 +110,7 @@ def limit_share(results: Sequence[Result], mask: str, tokens: int) -> str:
 
             bars(panel, rows, share)
             panel.axhline(90, color="#333333", linewidth=0.8, linestyle=":")
-            ceiling = 100 * of_family(chips()[chip].family)
+            ceiling = 100 * chips()[chip].efficiency
             panel.axhline(ceiling, color="#333333", linewidth=0.8)
             panel.set_ylim(0, 100)
             panel.set_title(f"{chip}, modelled %", loc="left")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.calibrate import mean, of_family
+from benchmarks.calibrate import mean
 from benchmarks.chips import chips
 from benchmarks.compare import modelled
 from benchmarks.model import of_matrix_limit
@@ -162,7 +162,7 @@ def least(result: Result, peer: str, chip: str) -> float:
     """The time of a kernel that did nothing but useful products, at our efficiency / a peer's."""
     work, shape = result.work[peer], result.shape
     share = of_matrix_limit(work, shape, chips()[chip], modelled(work, shape)[chip])
-    return share / of_family(chips()[chip].family)
+    return share / chips()[chip].efficiency
 
 
 def by_mask(compared: Sequence[tuple[float, Result]], peer: str, chip: str) -> list[Target]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import results
+from benchmarks.chips import chips
 from benchmarks.interior import Interior
 from benchmarks.ragged import ragged
 from benchmarks.results import Result, cases
@@ -85,8 +86,9 @@ def test_products_beyond_the_blocks_are_noticed() -> None:
 
 
 def test_time_is_compared_by_chip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.compare.of_family", lambda _: 1.0)
-    monkeypatch.setattr("benchmarks.targets.of_family", lambda _: 1.0)
+    ideal = {name: replace(chip, efficiency=1.0) for name, chip in chips().items()}
+    for module in ("compare", "targets"):
+        monkeypatch.setattr(f"benchmarks.{module}.chips", lambda: ideal)
     found = timed([result(full(8192), 10**11, 2 * 10**11), result(full(4096), 10**11, 10**11)])
     assert of_name(found, "M1 Max: time / mlx's, mean").figure == pytest.approx(2**-0.5, rel=1e-3)
     assert of_name(found, "M1 Max: time / mlx's, worst shape").figure == pytest.approx(1)
