@@ -152,6 +152,13 @@ def perf(session: nox.Session) -> None:
 
 
 @nox.session(venv_params=WITH_TORCH)
+def tune(session: nox.Session) -> None:
+    """Time candidate tiles on this Mac and write the table (`-- --modelled "M1 Max"` elsewhere)."""
+    install(session, "perf", "torch")
+    session.run("python", "-m", "benchmarks.tune", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
 def local(session: nox.Session) -> None:
     """The inner loop: format, generate, lint, test."""
     install(session, "lint", "test", "torch")

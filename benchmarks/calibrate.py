@@ -139,7 +139,9 @@ def main() -> None:
     """Prints efficiencies, rows and errors."""
     known = judged()
     if not known:
-        raise SystemExit("no shader of a published timing is installed: nox -s foreign fetches MLX's")
+        raise SystemExit(
+            "no shader of a published timing is installed: nox -s foreign fetches MLX's"
+        )
     for family in dict.fromkeys(chip.family for chip in chips().values()):
         there = sum(j.row.family == family for j in known)
         print(f"{family}: efficiency {efficiency(family, known):.3f} from {there} rows")

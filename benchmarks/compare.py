@@ -141,10 +141,7 @@ def document(results: dict[str, Work | str], shape: Shape) -> dict[str, Any]:
 
 def modelled(work: Work, shape: Shape) -> dict[str, float]:
     """Milliseconds by chip."""
-    return {
-        name: milliseconds(work, shape, chips()[name])
-        for name in REPORTED
-    }
+    return {name: milliseconds(work, shape, chips()[name]) for name in REPORTED}
 
 
 def interior_of(name: str, shape: Shape) -> dict[str, float]:

@@ -28,21 +28,23 @@ at full bandwidth has time for 20 rows in 16 bits.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+# Where the table is from; `nox -s tune` writes both.
+TUNED = "by hand, from counted work and modelled times"
 TABLE = """
-    head_dim | prefill 2               | prefill 4               | decode 2                | decode 4
+    head_dim |        prefill 2        |        prefill 4        |         decode 2        |         decode 4
              | simdgroups rows block_k | simdgroups rows block_k | simdgroups rows block_k | simdgroups rows block_k
     ---------+-------------------------+-------------------------+-------------------------+------------------------
-          32 |     4        16    32   |     4        16    32   |    4 8 32, 8 16 16      |    4 8 32, 8 16 16
-          64 |     4        16    32   |     4         8    32   |    4 8 32, 8 16 16      |    4 8 32, 8 16 16
-          72 |     4        16    32   |     4         8    16   |    4 8 32, 8 16 16      |    4 8 16, 8 16 16
-          80 |     4        16    32   |     4         8    16   |    4 8 32, 8 16 16      |    4 8 16, 8 16 16
-          96 |     4        16    32   |     4         8    16   |    4 8 32, 8 16 16      |    4 8 16, 8 16 16
-         128 |     4        16    32   |     4         8    16   |    4 8 32, 8 16 16      |    4 8 16, 8 16 16
-         192 |     4         8    16   |     4         8    16   |    4 8 16               |    4 8 16
-         256 |     4         8    16   |     4         8     8   |    4 8 16               |    4 8  8
+       32    |         4 16 32         |         4 16 32         |     4 8 32, 8 16 16     |     4 8 32, 8 16 16
+       64    |         4 16 32         |          4 8 32         |     4 8 32, 8 16 16     |     4 8 32, 8 16 16
+       72    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
+       80    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
+       96    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
+      128    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
+      192    |          4 8 16         |          4 8 16         |          4 8 16         |          4 8 16
+      256    |          4 8 16         |          4 8 8          |          4 8 16         |          4 8 8
 """  # noqa: E501
 
 FRAGMENT = 8  # rows and columns of a simdgroup_matrix, Metal Shading Language 2.3
@@ -205,6 +207,7 @@ class RowTile(Tile):
         return 0
 
 
+FIELDS = ("simdgroups", "rows", "block_k")
 KINDS = {"prefill": PrefillTile, "decode": DecodeTile}
 
 
@@ -242,3 +245,27 @@ def parse(table: str) -> dict[tuple[str, int, int], tuple[Tile, ...]]:
 def read(family: str, fields: list[str], sizes: str) -> Tile:
     """One tile of the table, such as "4 8 32"."""
     return KINDS[family](**dict(zip(fields, map(int, sizes.split()), strict=True)))
+
+
+def write(tiles: Mapping[tuple[str, int, int], Iterable[Tile]]) -> str:
+    """The table that `parse` reads as these tiles."""
+    columns = list(dict.fromkeys((family, element_bytes) for family, _, element_bytes in tiles))
+    lines = [
+        ["head_dim", *(f"{family} {element_bytes}" for family, element_bytes in columns)],
+        ["", *[" ".join(FIELDS)] * len(columns)],
+    ]
+    for head_dim in dict.fromkeys(head_dim for _, head_dim, _ in tiles):
+        cells = (tiles[family, head_dim, element_bytes] for family, element_bytes in columns)
+        lines.append([str(head_dim), *(", ".join(map(sizes, cell)) for cell in cells)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [
+        [text.center(width) for text, width in zip(line, widths, strict=True)] for line in lines
+    ]
+    rows = [" | ".join(line).rstrip() for line in padded]
+    rows.insert(2, "-+-".join("-" * width for width in widths))
+    return "\n" + "".join(f"    {row}\n" for row in rows)
+
+
+def sizes(tile: Tile) -> str:
+    """A tile as `read` takes it."""
+    return " ".join(str(getattr(tile, name)) for name in FIELDS)

@@ -1,0 +1,271 @@
+"""``nox -s tune``: times candidate tiles and writes the fastest into the tile table.
+
+On a Mac times are measured on its GPU; elsewhere ``--modelled "M1 Max"`` has the cost model's for a
+GPU instead.  Each cell of the table is searched by itself, over all tiles that a threadgroup's
+memory and a thread's registers allow.  Candidates are whole kernels: rendered, compiled and planned
+for as if the table had them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from itertools import product
+from pathlib import Path
+from unittest import mock
+
+import torch
+from metal_flash_sdpa import _variants, launchers, splits
+from metal_flash_sdpa import plan as planning
+from metal_flash_sdpa.launchers import emulator, jit
+
+from benchmarks import machine, measure, model, work
+from benchmarks.calibrate import mean
+from benchmarks.chips import ChipError, chips
+from benchmarks.shapes import Shape
+from codegen import tiles
+from codegen.matrix import ATTENTION, ELEMENT_BYTES, TILES, Variant, head_dims
+from codegen.render import environment, shader
+from codegen.tiles import MAX_REGISTERS, MAX_THREADGROUP_BYTES, Tile, TileError
+
+# What is tried.  More simdgroups share a block of keys, but leave less room for other threadgroups.
+SIMDGROUPS = (2, 4, 8)
+ROWS = (8, 16, 32)
+BLOCK_K = (8, 16, 32, 64)
+
+# A tile takes another's place if it is faster by more than two runs of one kernel differ.
+LEAST_GAIN = 0.02
+
+TOKENS = (1024, 4096)
+CACHED_KEYS = (2048, 16384)
+HEADS = 8
+
+Tiles = Mapping[tuple[str, int, int], tuple[Tile, ...]]
+Timer = Callable[[Variant, Shape], float]  # milliseconds of a kernel on a shape
+
+
+@dataclass(frozen=True)
+class Place:
+    """One tile of the table: the index-th of a cell."""
+
+    family: str
+    head_dim: int
+    element_bytes: int
+    index: int = 0
+
+    @property
+    def cell(self) -> tuple[str, int, int]:
+        return self.family, self.head_dim, self.element_bytes
+
+    @property
+    def dtype(self) -> str:
+        """The first of its size: float16 and bfloat16 share tiles."""
+        return next(dtype for dtype, size in ELEMENT_BYTES.items() if size == self.element_bytes)
+
+    def __str__(self) -> str:
+        return f"{self.family}, head dim {self.head_dim}, {self.element_bytes} bytes"
+
+
+def places(table: Tiles) -> Iterator[Place]:
+    """All of a table."""
+    for (family, head_dim, element_bytes), cell in table.items():
+        for index in range(len(cell)):
+            yield Place(family, head_dim, element_bytes, index)
+
+
+def fits(tile: Tile, place: Place) -> bool:
+    """Whether a GPU could launch it without spilling."""
+    memory = tile.threadgroup_bytes(place.head_dim, place.element_bytes)
+    registers = tile.registers(place.head_dim, place.element_bytes)
+    return memory <= MAX_THREADGROUP_BYTES and registers <= MAX_REGISTERS
+
+
+def candidates(place: Place, current: Tile) -> list[Tile]:
+    """All other tiles that fit.  Decode's rows stay: a plan picks a tile by them."""
+    rows = (current.rows,) if place.family == "decode" else ROWS
+    found = []
+    for sizes in product(SIMDGROUPS, rows, BLOCK_K):
+        try:
+            tile = type(current)(*sizes)
+        except TileError:
+            continue
+        if tile != current and fits(tile, place):
+            found.append(tile)
+    return found
+
+
+def shapes(place: Place, tile: Tile) -> list[Shape]:
+    """What a tile is judged by: prompts, or a step over caches by as many heads as it has rows."""
+    dim, dtype = place.head_dim, place.dtype
+    if place.family == "decode":
+        kv_heads = max(1, 4 * HEADS // tile.rows)
+        return [Shape(kv_heads * tile.rows, kv_heads, dim, keys, dtype) for keys in CACHED_KEYS]
+    return [
+        Shape(HEADS, HEADS, dim, tokens, dtype, queries=tokens, causal=causal)
+        for tokens, causal in product(TOKENS, (False, True))
+    ]
+
+
+@contextmanager
+def using(variant: Variant) -> Iterator[None]:
+    """Within, the package plans with this kernel alone, launches it, and the model knows it."""
+    key = (variant.family, variant.head_dim, variant.dtype, variant.mask, variant.sinks)
+    row = _variants.Variant(
+        variant.name, variant.tile.block_q, variant.tile.threads, variant.tile.step_k
+    )
+    registers = variant.tile.registers(variant.head_dim, variant.element_bytes)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (folder / variant.file).write_text(shader(variant, environment()))
+        folders = (folder, *launchers._SHADER_FOLDERS)
+        stack.enter_context(mock.patch.object(launchers, "_SHADER_FOLDERS", folders))
+        stack.enter_context(mock.patch.dict(_variants.VARIANTS, {key: (row,)}))
+        of_name = {variant.name: variant.manifest_row()}
+        stack.enter_context(mock.patch.dict(work.variants(), of_name))
+        stack.enter_context(mock.patch.dict(model.tile_registers(), {variant.name: registers}))
+        # Two tiles may share a name: it does not say into how many simdgroups the rows are cut.
+        forget()
+        stack.callback(forget)
+        yield
+
+
+def forget() -> None:
+    """What was planned and compiled for a kernel of the same name."""
+    planning.plan.cache_clear()
+    emulator._kernel.cache_clear()
+    jit._libraries.clear()
+    work.ours_counted.cache_clear()
+
+
+def modelled(chip: str) -> Timer:
+    """The cost model's times on a GPU.  Raises ChipError if it is not in chips.toml."""
+    if chip not in chips():
+        raise ChipError(f"--modelled is {chip!r}: must be one of {', '.join(chips())}")
+    gpu = chips()[chip]
+    planned_for = splits.Gpu(gpu.family, int(gpu.cores))
+
+    def time(variant: Variant, shape: Shape) -> float:
+        with using(variant):
+            return model.milliseconds(work.ours(shape, planned_for), shape, gpu)
+
+    return time
+
+
+def measured(variant: Variant, shape: Shape) -> float:
+    """This Mac's times."""
+    with using(variant):
+        return measure.median_ms(measure.ours(shape, "mps"), torch.mps.synchronize)
+
+
+def judge(place: Place, tile: Tile, timer: Timer) -> float:
+    """Milliseconds of a tile: the geometric mean over its shapes."""
+    return mean(
+        timer(Variant(place.family, place.head_dim, place.dtype, shape.mask, False, tile), shape)
+        for shape in shapes(place, tile)
+    )
+
+
+def fastest(
+    place: Place, current: Tile, timer: Timer, say: Callable[[str], object] = print
+) -> Tile:
+    """The tile for a place: the current one, or one that is faster by LEAST_GAIN.
+
+    A candidate that cannot be timed is reported and passed over; the current one must be.
+    """
+    best, best_ms = current, judge(place, current, timer)
+    least_ms = best_ms * (1 - LEAST_GAIN)
+    say(f"{place}: {tiles.sizes(current)} takes {best_ms:.4g} ms")
+    for tile in candidates(place, current):
+        try:
+            ms = judge(place, tile, timer)
+        except Exception as error:  # a GPU's driver may refuse a kernel in any way
+            say(f"    {tiles.sizes(tile):8} {type(error).__name__}: {error}")
+            continue
+        say(f"    {tiles.sizes(tile):8} {ms:.4g} ms")
+        if ms < min(best_ms, least_ms):
+            best, best_ms = tile, ms
+    verdict = "stays" if best == current else f"gives way to {tiles.sizes(best)}"
+    say(f"    {tiles.sizes(current):8} {verdict}")
+    return best
+
+
+def replaced(table: Tiles, place: Place, tile: Tile) -> Tiles:
+    """A table with another tile in one place."""
+    cell = list(table[place.cell])
+    cell[place.index] = tile
+    return {**table, place.cell: tuple(cell)}
+
+
+def rewritten(source: str, table: Tiles, origin: str) -> str:
+    """The text of tiles.py with another table, and where it is from.
+
+    Raises ValueError if there is no table in it.
+    """
+    for pattern, text in (
+        (r'^TUNED = "[^"\n]*"$', f'TUNED = "{origin}"'),
+        (r'^TABLE = """.*?^"""', f'TABLE = """{tiles.write(table)}"""'),
+    ):
+        source, found = re.subn(pattern, lambda _, t=text: t, source, flags=re.M | re.S)
+        if found != 1:
+            raise ValueError(f"tiles.py has {found} places for {text[:5]}: must have one")
+    return source
+
+
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line.  Exits with a message for what is not there."""
+    parser = argparse.ArgumentParser(prog="nox -s tune --", description=__doc__)
+    parser.add_argument("--modelled", metavar="GPU", help=f"one of {', '.join(chips())}")
+    parser.add_argument("--family", choices=ATTENTION, help="default: all")
+    parser.add_argument("--head-dim", type=int, choices=list(head_dims()), help="default: all")
+    parser.add_argument(
+        "--element-bytes", type=int, choices=sorted({*ELEMENT_BYTES.values()}), help="default: all"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the table, write nothing")
+    parser.add_argument("--table", type=Path, default=Path(tiles.__file__), help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    if chosen.modelled is None and not measure.on_mac():
+        parser.error("there is no Apple GPU to measure on: --modelled GPU has the model's times")
+    if chosen.modelled is not None and chosen.modelled not in chips():
+        parser.error(f"--modelled is {chosen.modelled!r}: must be one of {', '.join(chips())}")
+    return chosen
+
+
+def selected(chosen: argparse.Namespace, table: Tiles) -> list[Place]:
+    """The places that a command line asks for."""
+    return [
+        place
+        for place in places(table)
+        if chosen.family in (None, place.family)
+        and chosen.head_dim in (None, place.head_dim)
+        and chosen.element_bytes in (None, place.element_bytes)
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Searches, prints the table, writes it."""
+    chosen = options(arguments)
+    timer = modelled(chosen.modelled) if chosen.modelled else measured
+    how = f"modelled for {chosen.modelled}" if chosen.modelled else f"on {machine.describe()}"
+    origin = f"tuned {date.today()}, {how}"
+    table: Tiles = TILES
+    for place in selected(chosen, TILES):
+        tile = fastest(place, table[place.cell][place.index], timer)
+        if tile == table[place.cell][place.index]:
+            continue
+        table = replaced(table, place, tile)
+        if not chosen.dry_run:  # at once, so that an interrupted search has not been for nothing
+            chosen.table.write_text(rewritten(chosen.table.read_text(), table, origin))
+    print(tiles.write(table))
+    if table == TILES:
+        print("No tile gives way.")
+    elif not chosen.dry_run:
+        print(f"{chosen.table} is written.  Next: python -m codegen, nox -s parity.")
+
+
+if __name__ == "__main__":
+    main()

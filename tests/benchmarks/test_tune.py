@@ -1,0 +1,170 @@
+"""Tuning tries every tile that fits, keeps what is fastest, and writes a table that parses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from metal_flash_sdpa import flash_attn_func, launchers
+from metal_flash_sdpa.plan import plan
+from torch import Tensor
+
+from benchmarks import tune, work
+from benchmarks.shapes import Shape
+from benchmarks.tune import Place, candidates, fastest, fits, places, replaced, rewritten, using
+from codegen import tiles
+from codegen.matrix import TILES, Variant
+from codegen.tiles import DecodeTile, PrefillTile, Tile
+
+PREFILL = Place("prefill", 64, 2)
+CURRENT = TILES[PREFILL.cell][0]
+SHAPE = Shape(heads=2, kv_heads=1, head_dim=64, keys=70, queries=70, causal=True)
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def test_the_table_that_is_written_is_the_table_that_is_read() -> None:
+    assert tiles.parse(tiles.write(TILES)) == TILES
+    assert tiles.write(TILES) == tiles.TABLE
+
+
+def test_every_place_of_the_table_is_searched() -> None:
+    found = list(places(TILES))
+    assert len(found) == sum(map(len, TILES.values()))
+    assert {place.cell for place in found} == set(TILES)
+
+
+@pytest.mark.parametrize("place", list(places(TILES)), ids=str)
+def test_all_other_tiles_that_fit_are_candidates(place: Place) -> None:
+    current = TILES[place.cell][place.index]
+    found = candidates(place, current)
+    assert current not in found
+    assert len(found) == len(set(found)) >= 2
+    assert all(fits(tile, place) and type(tile) is type(current) for tile in found)
+    if place.family == "decode":
+        assert {tile.rows for tile in found} == {current.rows}
+
+
+def test_a_tile_that_would_spill_or_find_no_memory_does_not_fit() -> None:
+    assert fits(PrefillTile(4, 16, 32), PREFILL)
+    assert not fits(PrefillTile(4, 32, 64), PREFILL)  # O and S alone take 32 x 128 floats
+    assert not fits(PrefillTile(4, 8, 64), Place("prefill", 192, 4))  # 98 KiB for K and V
+
+
+def test_the_fastest_wins_if_it_wins_by_enough() -> None:
+    def takes(**ms: float) -> Tile:
+        def timer(variant: Variant, shape: Shape) -> float:
+            return ms.get(tiles.sizes(variant.tile).replace(" ", "_").join("__"), 10.0)
+
+        return fastest(PREFILL, CURRENT, timer, silent)
+
+    assert takes(_8_8_32_=9.9) == CURRENT  # as near as two runs of one kernel
+    assert takes(_8_8_32_=9.7) == PrefillTile(8, 8, 32)
+    assert takes(_8_8_32_=9.7, _2_16_16_=9.0, _8_16_32_=9.5) == PrefillTile(2, 16, 16)
+
+
+def test_a_candidate_that_fails_is_reported_and_passed_over() -> None:
+    lines: list[str] = []
+
+    def timer(variant: Variant, shape: Shape) -> float:
+        if variant.tile == PrefillTile(2, 8, 8):
+            raise RuntimeError("the driver says no")
+        return 1.0 if variant.tile == PrefillTile(8, 16, 64) else 2.0
+
+    assert fastest(PREFILL, CURRENT, timer, lines.append) == PrefillTile(8, 16, 64)
+    assert any("2 8 8" in line and "the driver says no" in line for line in lines)
+
+
+def run(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    out = flash_attn_func(q, k, v, causal=True)
+    assert isinstance(out, Tensor)
+    return out
+
+
+@pytest.mark.parametrize("tile", [PrefillTile(2, 8, 16), PrefillTile(8, 16, 64)])
+def test_a_candidate_takes_the_tables_place_while_it_is_timed(tile: PrefillTile) -> None:
+    """The public function launches it, its result is that of the table's, and then it is gone."""
+    variant = Variant("prefill", 64, "float16", "causal", False, tile)
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, 70, 2, 64, generator=generator).half() for _ in range(3))
+    before = work.plan_of(SHAPE, work.ANY_GPU)
+    usual = run(q, k, v)
+    with using(variant):
+        (step,) = work.plan_of(SHAPE, work.ANY_GPU).launches
+        assert (step.kernel, step.threads) == (variant.name, tile.threads)
+        assert launchers.shader_path(variant.name).parent.name != "generated"
+        # Other tiles round other partial sums: a few units in the last place of numbers near 1.
+        torch.testing.assert_close(run(q, k, v), usual, atol=4e-3, rtol=0)
+        (kernel,) = work.ours_kernels(SHAPE)
+        assert (kernel.threads, kernel.block_k) == (tile.threads, tile.block_k)
+    assert work.plan_of(SHAPE, work.ANY_GPU) == before
+    assert torch.equal(run(q, k, v), usual)
+    assert plan.cache_info().maxsize  # still the package's own
+
+
+@pytest.mark.parametrize("tile", [PrefillTile(4, 16, 32), DecodeTile(4, 8, 32)])
+def test_modelled_times_follow_the_tile(tile: Tile) -> None:
+    """Longer blocks of keys reach further past the diagonal; more simdgroups hide more latency."""
+    family = "decode" if isinstance(tile, DecodeTile) else "prefill"
+    shape = SHAPE if family == "prefill" else Shape(8, 1, 64, keys=300)
+    timer = tune.modelled("M1 Max")
+    times = [
+        timer(Variant(family, 64, "float16", shape.mask, False, t), shape)
+        for t in (tile, type(tile)(8, tile.rows, 64))
+    ]
+    assert all(0 < ms < 10 for ms in times)
+    assert (times[0] > times[1]) == (family == "decode")
+
+
+def test_a_written_table_is_what_tiles_py_then_has(tmp_path: Path) -> None:
+    tuned = replaced(TILES, PREFILL, PrefillTile(8, 8, 32))
+    source = Path(tiles.__file__).read_text()
+    text = rewritten(source, tuned, "by a test")
+    names: dict[str, object] = {"__name__": "a_tuned_table"}
+    path = tmp_path / "tiles.py"
+    path.write_text(text)
+    exec(compile(text.replace("@dataclass(frozen=True)", ""), path, "exec"), names)
+    assert names["TUNED"] == "by a test"
+    assert tiles.parse(str(names["TABLE"])) == tuned
+    assert rewritten(text, TILES, tiles.TUNED) == source
+    with pytest.raises(ValueError, match="TUNED"):
+        rewritten("nothing", tuned, "by a test")
+
+
+def test_the_command_searches_and_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "tiles.py"
+    shutil.copy(tiles.__file__, table)
+    monkeypatch.setattr(tune, "modelled", lambda _: lambda v, _: 2.0 / v.tile.simdgroups)
+    command = ["--modelled", "M1 Max", "--head-dim", "64", "--table", str(table)]
+    tune.main([*command, "--dry-run"])
+    assert table.read_text() == Path(tiles.__file__).read_text()
+    tune.main(command)
+    text = table.read_text()
+    assert "modelled for M1 Max" in text
+    line = next(line for line in text.splitlines() if line.split()[:2] == ["64", "|"])
+    assert line.count("8 ") >= 4
+    assert "python -m codegen" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--modelled", "M0"], "'M0': must be one of M1, M1 Max"),
+        (["--modelled", "M1", "--head-dim", "63"], "--head-dim"),
+        ([], "no Apple GPU"),
+    ],
+)
+def test_what_is_not_there_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not arguments and tune.measure.on_mac():
+        pytest.skip("there is an Apple GPU")
+    with pytest.raises(SystemExit):
+        tune.options(arguments)
+    assert message in capsys.readouterr().err
