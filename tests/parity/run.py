@@ -33,6 +33,7 @@ from tests.reference import (
     compare,
     lse_tolerance,
     plain_attention,
+    position_of_largest,
 )
 
 Launch = Callable[[LaunchPlan, dict[str, Tensor]], Any]
@@ -261,13 +262,13 @@ def compare_lse(got: Tensor, want: Tensor, tolerance: float) -> Error:
     difference = (got - want).abs()
     difference[(got == want) | (got.isnan() & want.isnan())] = 0.0
     difference = difference.nan_to_num(nan=torch.inf)
-    worst = torch.unravel_index(difference.argmax(), difference.shape)
+    worst = position_of_largest(difference)
     return Error(
         max_abs=difference.max().item(),
         tolerance=tolerance,
         cosine=1.0,
         least_cosine=0.0,
-        worst=tuple(int(i) for i in worst),
+        worst=worst,
         got=got[worst].item(),
         want=want[worst].item(),
     )
