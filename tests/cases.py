@@ -251,8 +251,8 @@ def cached(variant: Variant) -> Iterator[Case]:
     """Keys in a cache: with room to spare, to the right of padding, in pages."""
     q, k = variant.block_q, variant.block_k
     lengths = (2 * k + 3, 0, 1, 2 * k + q + 3)  # the last ends nearest to the end of what there is
-    # Of rows this short each rounding is a good part of the error: many heads, for plain attention's
-    # largest to be found.
+    # With so few keys each rounding is a good part of the error: it takes many rows to find plain
+    # attention's largest.
     yield Case("cache", (3,) * 4, lengths, 16, 8, packed=False, cache=True, layout="sliced")
     yield Case(
         "cache, left padding", (q + 1,) * 4, lengths, 2, 1, packed=False, cache=True, leftpad=3
