@@ -39,9 +39,12 @@ def grouped(shape: Shape) -> Work:
 
 
 def peers(shape: Shape) -> list[Work]:
-    """What is installed of them, by the path that each takes."""
+    """What is installed of them, by the path that each takes.
+
+    And MLX's kernel for groups, where it has one that it would not take.
+    """
     found = [peer(name, shape) for name in installed()]
-    if "mlx" in installed():
+    if "mlx" in installed() and not mlx.takes_grouped(problem_for("mlx", shape)):
         with contextlib.suppress(UnsupportedError):  # it has that kernel for some groups only
             found.append(grouped(shape))
     return found

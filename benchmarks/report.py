@@ -67,17 +67,26 @@ class Page:
 
 
 def cells(row: Sequence[object], tag: str, left: Sequence[int]) -> str:
-    """A line of a table; numbers to four digits, bools as met or not."""
+    """A line of a table."""
     tags = [f"{tag} class=left" if i in left else tag for i in range(len(row))]
     return f"<tr>{''.join(f'<{t}>{shown(cell)}</{tag}>' for t, cell in zip(tags, row))}</tr>"
 
 
-def shown(cell: object) -> str:
+def plain(cell: object) -> str:
+    """A cell in words: numbers to four digits, bools as met or not."""
     if isinstance(cell, bool):
-        return "<span class=yes>met</span>" if cell else "<span class=no>not met</span>"
+        return "met" if cell else "not met"
     if isinstance(cell, float):
         return f"{cell:,.4g}" if abs(cell) < 1e4 else f"{cell:,.0f}"
-    return html.escape(f"{cell:,}" if isinstance(cell, int) else str(cell))
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def shown(cell: object) -> str:
+    """The same in HTML."""
+    text = html.escape(plain(cell))
+    return (
+        f"<span class={'yes' if cell else 'no'}>{text}</span>" if isinstance(cell, bool) else text
+    )
 
 
 def on_targets(page: Page, found: Sequence[Target]) -> None:
@@ -99,7 +108,8 @@ def on_targets(page: Page, found: Sequence[Target]) -> None:
     )
 
 
-def on_work(page: Page, results: Sequence[Result]) -> None:
+def on_work(page: Page, results: Sequence[Result], listed: Sequence[Result]) -> None:
+    """Pictures of all results, and the inner loops of those that are listed."""
     page.head("Counted work per useful operation")
     page.say(
         "What the shaders did on the emulator, divided by the operations that attention needs "
@@ -119,7 +129,7 @@ def on_work(page: Page, results: Sequence[Result]) -> None:
     rows = [
         (f"D {r.shape.head_dim}, {r.shape.dtype}, {r.mask}", pictures.TITLES[name], i.barriers,
          i.threadgroup_bytes, i.device_bytes, i.arithmetic, i.special, i.shuffles)
-        for r in of(results, "prefill", keys=1024)
+        for r in of(listed, "prefill", keys=1024)
         for name, i in r.inner.items()
     ]  # fmt: skip
     page.table(heading, rows)
@@ -286,7 +296,7 @@ def page_of(
         )
     )
     on_targets(page, found)
-    on_work(page, results)
+    on_work(page, results, results)
     on_limits(page, results)
     on_scaling(page, results)
     on_sections(page, results, batch)

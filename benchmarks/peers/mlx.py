@@ -31,6 +31,7 @@ DTYPES = {name: dtype for dtype, name in NAMES.items()} | {
 }
 BLOCKED_DTYPES = (torch.float16, torch.bfloat16)
 MAX_THREADGROUP_BYTES = 32 * 1024
+GROUPED_KEYS = 8192  # scaled_dot_product_attention.cpp
 
 CHIPS = ("base", "max", "ultra")
 
@@ -155,18 +156,27 @@ def steel(
 
 
 def attention(problem: Attention, out: Tensor, chip: str = "max") -> list[PeerCall]:
-    """The launches that MLX makes on a chip of CHIPS: vector for few queries, else steel.
-
-    The grouped kernel is not among them; when MLX takes it is not known.
-    """
+    """The launches that MLX makes on a chip of CHIPS: vector for few queries, else steel."""
     a = problem
     few = a.q_len <= min(8, a.k_len) and a.q_len * a.group <= 32
     dims = {(dtype, dim, value) for dtype, dim, value, _ in vector_dims("sdpa_vector")}
     if not few or (a.dtype, a.head_dim, a.value_dim) not in dims:
         return steel(a, out)
+    if takes_grouped(a):
+        return grouped(a, out, splits(a, chip))
     if two_passes(a, chip):
         return vector(a, out, passes=2, splits=splits(a, chip))
     return vector(a, out, passes=1)
+
+
+def takes_grouped(a: Attention) -> bool:
+    """Whether all heads of a group go through one kernel: one query, many keys, and no mask.
+
+    As MLX's scaled_dot_product_attention.cpp has it; its groups and head dims are those compiled.
+    """
+    plain = a.q_len == 1 and a.mask is None and a.sinks is None
+    name = f"sdpa_vector_2pass_1_gqa_{a.group}_{NAMES[a.dtype]}_{a.head_dim}_{a.value_dim}"
+    return plain and a.k_len >= GROUPED_KEYS and name in kernel_names()
 
 
 def two_passes(a: Attention, chip: str) -> bool:

@@ -9,7 +9,7 @@ from metal_flash_sdpa.splits import Gpu
 
 from benchmarks.decode_work import peers, verdicts
 from benchmarks.shapes import Shape
-from benchmarks.work import Kernel, Work, ours
+from benchmarks.work import Kernel, Work, installed, ours
 
 GPU = Gpu("M1", 32)
 SMALL = Shape(heads=16, kv_heads=4, head_dim=64, keys=2048)
@@ -49,6 +49,28 @@ def test_what_does_not_fit_the_largest_tile_is_read_again() -> None:
     own = ours(shape, GPU)
     assert 2 <= own.bytes_read / shape.least_bytes <= 2.1
     assert own.products == shape.least_products
+
+
+@pytest.mark.skipif("mlx" not in installed(), reason="MLX's shaders are not installed")
+@pytest.mark.parametrize(
+    ("group", "changes", "taken"),
+    [
+        (8, {}, True),
+        (4, {}, False),  # it has none for this group
+        (8, {"keys": 8191}, False),
+        (8, {"sinks": True}, False),
+        (16, {"head_dim": 64}, False),
+    ],
+)
+def test_mlx_reads_less_where_it_has_a_kernel_for_the_group(
+    group: int, changes: dict[str, int], taken: bool
+) -> None:
+    shape = replace(Shape(group, 1, head_dim=128, keys=8192), **changes)
+    theirs = peers(shape)
+    (path,) = (work for work in theirs if work.name == "mlx")
+    assert (f"gqa_{group}" in path.kernels[0].name) == taken
+    assert (path.bytes_read < 3 * shape.least_bytes) == taken  # the path for all reads group times
+    assert not broken(shape, ours(shape, GPU), theirs)
 
 
 @pytest.mark.parametrize("keys", [512, 4096])
