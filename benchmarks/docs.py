@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks import report
+from benchmarks.chips import chips
 from benchmarks.ragged import Ragged
 from benchmarks.report import Page, plain
-from benchmarks.results import Result
-from benchmarks.targets import Target
+from benchmarks.results import Result, of
+from benchmarks.targets import JUDGED, Target, limit_share, long
+from codegen.matrix import TILES
+from codegen.tiles import MAX_REGISTERS, PrefillTile
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = Path("docs/performance.md")
@@ -22,8 +26,54 @@ PICTURES = Path("docs/performance")
 LISTED_HEAD_DIMS = (64, 128)  # that the targets name; report.html lists all
 WIDTH = 100
 
-# Why a target is not met, by how its name begins.  {placeholders} are counted or modelled.
-REASONS = {}
+# What stands in the way of a target that is not met, by words of its name.
+REASONS = {
+    "threadgroup bytes": (
+        "A simdgroup holds 16 query rows up to head_dim 128, so that a fragment of K or V that it "
+        "loads from threadgroup memory feeds two products; with 8 rows, at 192 and 256, it feeds "
+        "one. The limit is registers, {max_registers} of a thread: at 256 it would need "
+        "{registers_16} for 16 rows, and needs {registers_8} for 8 (codegen/tiles.py)."
+    ),
+    "device bytes": (
+        "At head_dim 128 a kernel reads Q once more per block of keys, because Q and O together "
+        "do not fit the registers ({registers_q} of {max_registers}); what its tile of 64 rows, "
+        "twice MLX's, saves of K and V pays for that to within 0.1 %. The rest is 12 bytes per "
+        "row: the log-sum-exp that MLX does not write (4), and the head's ALiBi slope, one value "
+        "that is counted for each of the two threads per row (8)."
+    ),
+    "ragged batch": (
+        "Which sequences of a packed batch are short is known on the device alone: a plan that "
+        "read the offsets back would wait for the GPU. So prefill is launched for all rows, and "
+        "decode and its second launch for all sequences, each over the tiles of the other, and "
+        "those threadgroups return after reading two offsets: {empty}. Without short sequences "
+        "there are at most as many empty ones as sequences and heads."
+    ),
+    "worst shape": (
+        "These are calls of 1,024 tokens. A tile of 64 rows, twice MLX's, has more pairs that the "
+        "causal mask hides ({products:.3f} of MLX's products, {products_long:.3f} at 8,192 "
+        "tokens), and 8 heads have too few tiles to divide evenly: {groups} threadgroups take "
+        "{rounds} rounds of {cores} cores where {exact:.1f} would do. Tiles of 32 rows for such "
+        "calls would be as many kernels again."
+    ),
+    "matrix limit": (
+        "The model divides all times by the share of the peak that published kernels reach on a "
+        "family ({efficiencies}): no kernel can come above it. Of that our share is "
+        "{of_ceiling:.0%} or more: the products of the diagonal's blocks that the mask hides are "
+        "what is missing."
+    ),
+}
+
+# Where else to look.
+ENDING = (
+    "`nox -s perf` counts and models all of this again, on any machine, and writes "
+    "`build/perf/report.html`, with every shape, and `report.json`; on a Mac it also measures. "
+    "`python -m benchmarks.compare --head-dim 128 --tokens 512 --mask causal` does one shape. "
+    "`nox -s perf -- --docs` writes this page."
+)
+
+
+class DocsError(RuntimeError):
+    """A target that is not met and of which nothing says why."""
 
 
 @dataclass
@@ -52,3 +102,93 @@ class Markdown(Page):
 
     def text(self) -> str:
         return "\n\n".join(self.parts) + "\n"
+
+
+def products_to_mlx(result: Result) -> float:
+    """Ours / MLX's."""
+    return result.work["ours"].products / result.work["mlx"].products
+
+
+def facts(results: Sequence[Result], batch: Ragged) -> dict[str, object]:
+    """What the reasons say in numbers."""
+    narrow, usual = TILES["prefill", 256, 2][0], TILES["prefill", 128, 2][0]
+    assert isinstance(narrow, PrefillTile)
+    assert isinstance(usual, PrefillTile)
+    wide = replace(narrow, rows=usual.rows)
+    chip = chips()["M3 Max"]
+    of_tokens = {
+        r.shape.keys: r
+        for r in of(results, "prefill", dtype="float16", head_dim=128, causal=True)
+        if "mlx" in r.work
+    }
+    groups = of_tokens[1024].work["ours"].counts["threadgroups"]
+    shares = [
+        limit_share(r, name) / chips()[name].efficiency for name in JUDGED for r in long(results)
+    ]
+    return {
+        "max_registers": MAX_REGISTERS,
+        "registers_16": wide.registers(256, 2),
+        "registers_8": narrow.registers(256, 2),
+        "registers_q": usual.registers_with_queries(128, 2),
+        "empty": ", ".join(
+            f"{n} of {name.split('_')[0]}" for name, n in batch.empty_groups.items()
+        ),
+        "products": products_to_mlx(of_tokens[1024]),
+        "products_long": products_to_mlx(of_tokens[8192]),
+        "groups": groups,
+        "cores": int(chip.cores),
+        "rounds": math.ceil(groups / chip.cores),
+        "exact": groups / chip.cores,
+        "efficiencies": ", ".join(f"{name} {chips()[name].efficiency}" for name in JUDGED),
+        "of_ceiling": min(shares, default=math.nan),
+    }
+
+
+def reasons(found: Sequence[Target], known: Mapping[str, object]) -> list[str]:
+    """Why targets are not met.  Raises DocsError naming one that nobody has explained."""
+    needed = {}
+    for target in found:
+        if target.met is not False:
+            continue
+        words = next((words for words in REASONS if words in target.name), None)
+        if words is None:
+            raise DocsError(f"{target.name}: is not met, and REASONS does not say why")
+        needed[words] = REASONS[words].format(**known)
+    return [f"**{words.capitalize()}.** {text}" for words, text in needed.items()]
+
+
+def page_of(results: Sequence[Result], found: Sequence[Target], batch: Ragged) -> Markdown:
+    """The page."""
+    page = Markdown(["# Performance", "<!-- Written by `nox -s perf -- --docs`; do not edit. -->"])
+    page.say(
+        "Counted: what the shaders did on our emulator, to the instruction, from the source that a "
+        "Mac compiles. Modelled: calculated from these counts for the GPU named. Nothing on this "
+        "page was measured on a Mac."
+    )
+    report.on_targets(page, found)
+    page.head("What stands in the way of those that are not met")
+    for reason in reasons(found, facts(results, batch)):
+        page.say(reason)
+    listed = [
+        r for r in of(results, "prefill", dtype="float16") if r.shape.head_dim in LISTED_HEAD_DIMS
+    ]
+    report.on_work(page, results, listed)
+    report.on_limits(page, results, listed)
+    report.on_scaling(page, results)
+    page.head("Decode: one query over a cache")
+    report.times(page, of(results, "decode"))
+    report.on_model(page)
+    page.head("How to see for yourself")
+    page.say(ENDING)
+    return page
+
+
+def write(page: Markdown, root: Path = ROOT) -> None:
+    """The page and its pictures; pictures of an earlier page go."""
+    folder = root / PICTURES
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.svg"):
+        old.unlink()
+    for name, svg in page.pictures.items():
+        (folder / name).write_text(svg)
+    (root / PAGE).write_text(page.text())

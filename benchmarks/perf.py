@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import calibrate, measure
+from benchmarks import calibrate, docs, measure
 from benchmarks.chips import chips
 from benchmarks.ragged import ragged
 from benchmarks.report import page_of
@@ -39,7 +39,12 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=OUTPUT, help="directory (default: %(default)s)"
     )
+    parser.add_argument(
+        "--docs", action="store_true", help=f"write {docs.PAGE} and its pictures, too"
+    )
     chosen = parser.parse_args()
+    if chosen.docs and chosen.quick:
+        parser.error("--docs is about all shapes: it does not go with --quick")
     begin = time.monotonic()
     results = run_all(cases(chosen.quick))
     batch = ragged()
@@ -62,6 +67,8 @@ def main() -> None:
     chosen.output.mkdir(parents=True, exist_ok=True)
     (chosen.output / "report.json").write_text(json.dumps(document, indent=1) + "\n")
     (chosen.output / "report.html").write_text(page_of(results, found, batch, measured))
+    if chosen.docs:
+        docs.write(docs.page_of(results, found, batch))
     for target in found:
         verdict = {None: "", True: "met", False: "NOT MET"}[target.met]
         print(

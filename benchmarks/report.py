@@ -135,7 +135,8 @@ def on_work(page: Page, results: Sequence[Result], listed: Sequence[Result]) -> 
     page.table(heading, rows)
 
 
-def on_limits(page: Page, results: Sequence[Result]) -> None:
+def on_limits(page: Page, results: Sequence[Result], listed: Sequence[Result]) -> None:
+    """A picture of all results, and what limits those that are listed."""
     page.head("Share of the matrix limit, modelled")
     page.say(
         "Useful operations, divided by what the matrix units could do in the modelled time. The "
@@ -145,7 +146,7 @@ def on_limits(page: Page, results: Sequence[Result]) -> None:
     picture = pictures.limit_share(results, "causal", 8192)
     page.picture(picture, "float16, causal, 8,192 tokens, 8 heads; higher is better")
     rows = []
-    for r in of(results, "prefill", dtype="float16", keys=8192):
+    for r in of(listed, "prefill", dtype="float16", keys=8192):
         for name, work in r.work.items():
             limits = [estimate(work, r.shape, chips()[chip]).limit for chip in REPORTED]
             rows.append((f"D {r.shape.head_dim}, {r.mask}", pictures.TITLES[name], *limits))
@@ -297,7 +298,7 @@ def page_of(
     )
     on_targets(page, found)
     on_work(page, results, results)
-    on_limits(page, results)
+    on_limits(page, results, results)
     on_scaling(page, results)
     on_sections(page, results, batch)
     if measured:

@@ -177,6 +177,15 @@ def by_mask(compared: Sequence[tuple[float, Result]], peer: str, chip: str) -> l
     return found
 
 
+def long(results: Sequence[Result]) -> list[Result]:
+    """Shapes that are to come near the matrix limit."""
+    return [
+        r
+        for r in of(results, "prefill")
+        if r.shape.head_dim in (64, 128) and r.shape.keys >= 4096 and r.shape.mask != "window"
+    ]
+
+
 def timed(results: Sequence[Result]) -> list[Target]:
     """What the model decides."""
     prefill = of(results, "prefill", "gqa", "seed")
@@ -194,16 +203,13 @@ def timed(results: Sequence[Result]) -> list[Target]:
             found.append(
                 Target(f"{chip}: time / {peer}'s, worst shape", value, 1, where=label(result))
             )
-        long = [
-            r
-            for r in of(results, "prefill")
-            if r.shape.head_dim in (64, 128) and r.shape.keys >= 4096 and r.shape.mask != "window"
-        ]
 
         def share(result: Result, chip: str = chip) -> float:
             return limit_share(result, chip)
 
-        found += worst(f"{chip}: share of the matrix limit", 0.9, long, share, at_least=True)
+        found += worst(
+            f"{chip}: share of the matrix limit", 0.9, long(results), share, at_least=True
+        )
     return found
 
 

@@ -210,7 +210,7 @@ def rewritten(source: str, table: Tiles, origin: str) -> str:
         (r'^TUNED = "[^"\n]*"$', f'TUNED = "{origin}"'),
         (r'^TABLE = """.*?^"""', f'TABLE = """{tiles.write(table)}"""'),
     ):
-        source, found = re.subn(pattern, lambda _, t=text: t, source, flags=re.M | re.S)
+        source, found = re.subn(pattern, text.replace("\\", r"\\"), source, flags=re.M | re.S)
         if found != 1:
             raise ValueError(f"tiles.py has {found} places for {text[:5]}: must have one")
     return source

@@ -142,15 +142,19 @@ class PrefillTile(Tile):
 
     def holds_queries(self, head_dim: int, element_bytes: int) -> bool:
         """Whether Q stays in registers; else its fragments are read again for each block."""
-        queries = self._fragments(head_dim) * self._fragment_registers(element_bytes)
-        return self._without_queries(head_dim, element_bytes) + queries <= MAX_REGISTERS
+        return self.registers_with_queries(head_dim, element_bytes) <= MAX_REGISTERS
 
     def registers(self, head_dim: int, element_bytes: int) -> int:
         """32-bit registers per thread, estimated: what lives while S is computed."""
-        least = self._without_queries(head_dim, element_bytes)
-        if not self.holds_queries(head_dim, element_bytes):
-            return least + 3 * self.rows // FRAGMENT  # an address and a bound
-        return least + self._fragments(head_dim) * self._fragment_registers(element_bytes)
+        if self.holds_queries(head_dim, element_bytes):
+            return self.registers_with_queries(head_dim, element_bytes)
+        address_and_bound = 3 * self.rows // FRAGMENT
+        return self._without_queries(head_dim, element_bytes) + address_and_bound
+
+    def registers_with_queries(self, head_dim: int, element_bytes: int) -> int:
+        """The same if Q stays in them."""
+        queries = self._fragments(head_dim) * self._fragment_registers(element_bytes)
+        return self._without_queries(head_dim, element_bytes) + queries
 
     def _without_queries(self, head_dim: int, element_bytes: int) -> int:
         """O and S, a fragment each of Q, K and S being added up, three statistics per row.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from metal_flash_sdpa.splits import Gpu
@@ -63,7 +64,7 @@ def test_what_does_not_fit_the_largest_tile_is_read_again() -> None:
     ],
 )
 def test_mlx_reads_less_where_it_has_a_kernel_for_the_group(
-    group: int, changes: dict[str, int], taken: bool
+    group: int, changes: dict[str, Any], taken: bool
 ) -> None:
     shape = replace(Shape(group, 1, head_dim=128, keys=8192), **changes)
     theirs = peers(shape)

@@ -11,7 +11,7 @@ from metal_flash_sdpa import flash_attn_func, launchers
 from metal_flash_sdpa.plan import plan
 from torch import Tensor
 
-from benchmarks import tune, work
+from benchmarks import measure, tune, work
 from benchmarks.shapes import Shape
 from benchmarks.tune import Place, candidates, fastest, fits, places, replaced, rewritten, using
 from codegen import tiles
@@ -163,7 +163,7 @@ def test_the_command_searches_and_writes(
 def test_what_is_not_there_is_refused(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if not arguments and tune.measure.on_mac():
+    if not arguments and measure.on_mac():
         pytest.skip("there is an Apple GPU")
     with pytest.raises(SystemExit):
         tune.options(arguments)
