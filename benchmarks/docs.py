@@ -52,8 +52,10 @@ REASONS = {
         "These are calls of 1,024 tokens. A tile of 64 rows, twice MLX's, has more pairs that the "
         "causal mask hides ({products:.3f} of MLX's products, {products_long:.3f} at 8,192 "
         "tokens), and 8 heads have too few tiles to divide evenly: {groups} threadgroups take "
-        "{rounds} rounds of {cores} cores where {exact:.1f} would do. Tiles of 32 rows for such "
-        "calls would be as many kernels again."
+        "{rounds} rounds of {cores} cores where {exact:.1f} would do. Tiles of 32 rows would come "
+        "closer and miss another target at head_dim 128: with 16 rows per simdgroup Q is read "
+        "again for each block of keys, for half as many rows (device bytes), and with 8 a fragment "
+        "feeds one product (threadgroup bytes)."
     ),
     "matrix limit": (
         "The model divides all times by the share of the peak that published kernels reach on a "
