@@ -93,8 +93,8 @@ def on_targets(page: Page, found: Sequence[Target]) -> None:
     page.head("Targets")
     page.say(
         "Counts are exact, times are modelled. A figure is that of the worst shape, unless it is a "
-        "geometric mean. The model gives a family one efficiency, whoever's kernel it is: a time "
-        "below a peer's comes from less work in the unit that limits both."
+        "geometric mean. The model gives a family one efficiency for every kernel: a time below a "
+        "peer's comes from less work in the unit that limits both."
     )
     rows = [(t.name, t.figure, t.asked, "" if t.met is None else t.met, t.where) for t in found]
     page.table(("target", "figure", "asked", "", "worst shape, or kernels"), rows, left=(4,))
