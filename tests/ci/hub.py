@@ -7,6 +7,7 @@ that come next: a status, "hang up" or "stall", each once, where its part of the
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import re
@@ -24,6 +25,7 @@ STALL_SECONDS = 4.0
 LARGE = (".so", ".metallib")  # these go through LFS
 
 
+@functools.cache  # every answer names a commit, and so all of its files
 def git_hash(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 

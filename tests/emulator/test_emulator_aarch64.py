@@ -72,7 +72,7 @@ def cross_compile(kernel: emulator.Kernel, folder: Path) -> str:
         [*zig, *flags, *toolchain.FORCED, "-c", str(source), "-o", str(folder / "kernel.o")],
         [*zig, "-std=c++17", "-O1", "-isystem", str(toolchain.SHIM), "-c", str(DRIVER),
          "-o", str(folder / "driver.o")],
-        [*zig, "-static", str(folder / "kernel.o"), str(folder / "driver.o"), "-o", str(program)],
+        [*zig, "-nostdlib++", "-static", str(folder / "kernel.o"), str(folder / "driver.o"), "-o", str(program)],
     ]  # fmt: skip
     for command in commands:
         result = toolchain._run(command)
