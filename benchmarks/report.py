@@ -103,8 +103,7 @@ def on_targets(page: Page, found: Sequence[Target]) -> None:
         "nothing else, at the family's efficiency. The share of the matrix limit cannot exceed "
         "that efficiency: "
         + ", ".join(f"{chip} {chips()[chip].efficiency:.2f}" for chip in JUDGED)
-        + ", from published timings of other kernels. A shape that is slower than a peer's and has "
-        "few tokens is so because its larger tiles do not divide evenly among the cores."
+        + ", from published timings of other kernels."
     )
 
 

@@ -19,6 +19,7 @@ from benchmarks.shapes import UNBOUNDED, Shape
 from benchmarks.work import FEW_QUERIES, Work, installed, ours, peer
 
 HEAD_DIMS = (64, 72, 96, 128, 256)  # a choice: those that the targets are stated for
+COMMON_HEAD_DIMS = (64, 128)  # for which alone the share of the matrix limit is a target
 DTYPES = ("float16", "bfloat16")
 TOKENS = (1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 WINDOW = (64, 64)  # "window 128": 64 keys on either side
@@ -86,7 +87,7 @@ def prefill(heads: int, kv_heads: int, dim: int, dtype: str, mask: str, tokens: 
 
 def cases(quick: bool) -> list[Case]:
     """All of the report; `quick`: two head dims in float16."""
-    dims, dtypes = ((64, 128), DTYPES[:1]) if quick else (HEAD_DIMS, DTYPES)
+    dims, dtypes = (COMMON_HEAD_DIMS, DTYPES[:1]) if quick else (HEAD_DIMS, DTYPES)
     found = [
         Case("prefill", mask, tuple(prefill(8, 8, dim, dtype, mask, n) for n in TOKENS))
         for dim, dtype, mask in product(dims, dtypes, MASKS)

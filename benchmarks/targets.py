@@ -11,7 +11,7 @@ from benchmarks.chips import chips
 from benchmarks.compare import modelled
 from benchmarks.model import of_matrix_limit
 from benchmarks.ragged import Ragged
-from benchmarks.results import RISING, Result, of
+from benchmarks.results import COMMON_HEAD_DIMS, RISING, Result, of
 from benchmarks.shapes import FRAGMENT, Shape
 from benchmarks.work import Kernel, family
 
@@ -182,7 +182,9 @@ def long(results: Sequence[Result]) -> list[Result]:
     return [
         r
         for r in of(results, "prefill")
-        if r.shape.head_dim in (64, 128) and r.shape.keys >= 4096 and r.shape.mask != "window"
+        if r.shape.head_dim in COMMON_HEAD_DIMS
+        and r.shape.keys >= 4096
+        and r.shape.mask != "window"
     ]
 
 
