@@ -62,7 +62,8 @@ def main() -> None:
     out, lse = torch.empty_like(q), torch.empty(1, 8, 64)
     sinks = torch.zeros(8)
     asked = Options(sinks, causal=True, window_size=(127, 127))
-    parts = iter([keys[:, :length] for length in range(1, count + 1)])
+    one, one_out, one_lse = q[:, :1], out[:, :1], lse[..., :1]
+    parts = iter([keys[:, : length % count + 1] for length in range(2 * count)])
 
     def planned() -> None:
         attend(out, lse, q, k, v, asked)
@@ -70,6 +71,10 @@ def main() -> None:
     def planned_anew() -> None:
         part = next(parts)
         attend(out, lse, q, part, part, asked)
+
+    def decoded_anew() -> None:
+        part = next(parts)
+        attend(one_out, one_lse, one, part, part, asked)
 
     def op() -> None:
         ops.forward(q, k, v, None, None, sinks, None, None, True, 127, 127, 0.0, 0)
@@ -80,6 +85,7 @@ def main() -> None:
     judged = {
         "plan and hand over, plan known": planned,
         "plan and hand over, new length": planned_anew,
+        "the same, decoding": decoded_anew,
     }
     ways = {
         **judged,

@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.add_argument("--check", action="store_true", help="stop at races and stray accesses")
     command.add_argument("--counts", action="store_true", help="count instructions and bytes")
+    command.add_argument(
+        "--finite-math", action="store_true", help="fast:: makes NaN of what fast math leaves open"
+    )
     _add_source_options(command)
     command.add_argument(
         "--constant", dest="constants", action="append", default=[], metavar="NAME=VALUE",
@@ -115,7 +118,7 @@ def _run(options: argparse.Namespace) -> int:
     arrays = [parse_argument(text) for text in options.args]
     saves = [_save(text, len(arrays)) for text in options.save]
     grid, threads = _sizes("--grid", options.grid), _sizes("--threads", options.threads)
-    kernel = _library(options).function(options.kernel)
+    kernel = _library(options, options.finite_math).function(options.kernel)
     report = kernel.launch(
         arrays,
         grid,
@@ -212,12 +215,13 @@ def _findings(options: argparse.Namespace, file: str) -> list[Any]:
     return list(lint(file, options.include, _pairs(options.defines), options.metal))
 
 
-def _library(options: argparse.Namespace) -> Library:
+def _library(options: argparse.Namespace, finite_math: bool = False) -> Library:
     constants = {
         int(name) if name.isdigit() else name: _constant(name, text)
         for name, text in _pairs(options.constants).items()
     }
-    return compile(options.file, options.include, _pairs(options.defines), constants)
+    defines = _pairs(options.defines)
+    return compile(options.file, options.include, defines, constants, finite_math=finite_math)
 
 
 def _constant(name: str, text: str) -> bool | int | float:

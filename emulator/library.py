@@ -66,9 +66,10 @@ class Report:
 class Library:
     """The kernels of one .metal source; made by ``emulator.compile``."""
 
-    def __init__(self, source: Source, extensions: bool) -> None:
+    def __init__(self, source: Source, extensions: bool, finite_math: bool) -> None:
         self._source = source
         self._extensions = extensions
+        self._finite_math = finite_math
         self._functions: dict[str, Kernel] = {}
 
     @property
@@ -85,9 +86,10 @@ class Library:
         """
         self._require(host_name)
         try:
+            cpp = self._source.cpp(host_name)
             if counted:
-                return toolchain.build_counted(self._source.cpp(host_name), self._extensions)
-            return toolchain.build(self._source.cpp(host_name), checked, self._extensions)
+                return toolchain.build_counted(cpp, self._extensions)
+            return toolchain.build(cpp, checked, self._extensions, self._finite_math)
         except CompileError as error:
             raise CompileError(f"{host_name}:\n{error}") from None
 
@@ -276,14 +278,17 @@ def compile(
     defines: Mapping[str, object] | None = None,
     function_constants: Mapping[int | str, Constant] | None = None,
     extensions: bool = False,
+    finite_math: bool = False,
 ) -> Library:
     """Reads Metal source; its kernels are compiled one by one when they are asked for.
 
     ``path_or_source`` is a .metal file, or source text if it has a line break.  ``include`` holds
     directories for #include, ``defines`` macros, and ``function_constants`` values by index or
-    name.  ``extensions`` accepts C++17 where Metal's compiler would warn.  Raises CompileError with
-    the .metal file's own lines.
+    name.  ``extensions`` accepts C++17 where Metal's compiler would warn.  With ``finite_math``,
+    functions of fast:: give NaN where an argument or their result is infinite, which Apple's fast
+    math leaves open; a launch that counts does without.  Raises CompileError with the .metal file's
+    own lines.
     """
     text = Text.read(path_or_source)
     preprocessed = text.preprocess(include, defines)
-    return Library(Source(text, preprocessed, function_constants or {}), extensions)
+    return Library(Source(text, preprocessed, function_constants or {}), extensions, finite_math)

@@ -64,7 +64,13 @@ CHECKED = (
     "-mllvm", "-tsan-instrument-read-before-write=1",
     "-Xclang", "-fsanitize=array-bounds", "-Xclang", "-fsanitize-recover=array-bounds",
     "-Xclang", "-fsanitize-minimal-runtime",
+    # What was never set begins as a value that shows: floats NaN, integers far below 0.  Matrices,
+    # of which the smallest has 128 bytes, are shared by lanes, so that none may begin them anew.
+    "-ftrivial-auto-var-init=pattern", "-ftrivial-auto-var-init-max-size=127",
 )  # fmt: skip
+
+# See finite() in shim/math.h.
+FINITE_MATH = ("-DEMULATOR_FINITE_MATH",)
 
 # The counted build: in the IR a scalar instruction is one of a thread's, its address space and line
 # are known, and no loop is turned into a call.
@@ -188,13 +194,15 @@ def preprocess(
     return result.stdout
 
 
-def build(source: str, checked: bool = False, extensions: bool = False) -> Path:
+def build(
+    source: str, checked: bool = False, extensions: bool = False, finite_math: bool = False
+) -> Path:
     """Compiles C++ into a shared library, or finds it in the cache; `checked`: instrumented.
 
-    ``extensions`` lets newer C++ pass.
+    ``extensions`` lets newer C++ pass; ``finite_math`` is that of ``emulator.compile``.
     """
     flags = [*LANGUAGE, *ROUNDING, *CODE, *(CHECKED if checked else ()), *WARNINGS, *LINK, *FORCED]
-    flags += _dialect(source, extensions)
+    flags += [*_dialect(source, extensions), *(FINITE_MATH if finite_math else ())]
     content = source
     if not checked:
         # Where a line came from does not matter to the code: a moved or commented file is found.

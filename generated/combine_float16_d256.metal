@@ -104,7 +104,7 @@ void combine_float16_d256(
         }
     }
     if (lane == 0) {
-        const float natural = LN_2 * (row_max + precise::log2(row_sum));
+        const float natural = LN_2 * (row_max + fast::log2(row_sum));
         // As bits, so that fast math has no infinity to reason about.
         lse[sequence * n.lse_batch_stride + head * n.lse_head_stride + q_start + query] =
             as_type<float>(seen ? as_type<uint>(natural) : MINUS_INFINITY_BITS);

@@ -249,12 +249,9 @@ inline Band find_band(Rows rows, Sequence sequence, constant Ints& n, int share,
     constexpr int STEP = SIMDGROUPS * BLOCK_K;
     const int steps = (max(end - begin, 0) + STEP - 1) / STEP;
     const int steps_per_share = (steps + shares - 1) / shares;
-    Band band;
-    band.begin = begin + share * steps_per_share * STEP;
-    band.end = min(band.begin + steps_per_share * STEP, end);
-    band.inner_begin = inner_begin;
-    band.inner_end = min(inner_end, band.end);
-    return band;
+    const int share_begin = begin + share * steps_per_share * STEP;
+    const int share_end = min(share_begin + steps_per_share * STEP, end);
+    return {share_begin, share_end, inner_begin, min(inner_end, share_end)};
 }
 
 // The keys that this lane's two rows see.
@@ -584,7 +581,7 @@ inline void store_lse(device float* lse, Softmax all, Rows rows, long head_strid
     UNROLL for (int i = 0; i < 2; ++i) {
         const int row = place.column + i;
         if (simdgroup == 0 && place.row == 0 && row < rows.count) {
-            const float natural = LN_2 * (all.row_max[i] + precise::log2(all.row_sum[i]));
+            const float natural = LN_2 * (all.row_max[i] + fast::log2(all.row_sum[i]));
             // As bits, so that fast math has no infinity to reason about.
             lse[head_of(rows, row) * head_stride + query_of(rows, row)] =
                 as_type<float>(all.row_sum[i] == 0.0f ? MINUS_INFINITY_BITS : as_type<uint>(natural));
@@ -598,7 +595,7 @@ inline void store_base_2_lse(device float* lse, Softmax all, Rows rows, long hea
     UNROLL for (int i = 0; i < 2; ++i) {
         const int row = place.column + i;
         if (simdgroup == 0 && place.row == 0 && row < rows.count) {
-            const float base_2 = all.row_max[i] + precise::log2(all.row_sum[i]);
+            const float base_2 = all.row_max[i] + fast::log2(all.row_sum[i]);
             lse[query_of(rows, row) * heads + head_of(rows, row)] = all.row_sum[i] == 0.0f ? LEAST_MAX : base_2;
         }
     }

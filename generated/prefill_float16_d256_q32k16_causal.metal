@@ -203,15 +203,12 @@ struct Band {
 
 inline Band find_band(Tile tile)
 {
-    Band band;
     // Aligned bottom-right: the last query row's diagonal is the last key.
     const int first_diagonal = tile.row + tile.k_len - tile.q_len;
     const int last_diagonal = min(tile.row + BLOCK_Q, tile.q_len) - 1 + tile.k_len - tile.q_len;
-    band.begin = 0;
-    band.end = min(last_diagonal + 1, tile.k_len);
-    band.inner_begin = 0;
-    band.inner_end = min(first_diagonal + 1, tile.k_len);
-    return band;
+    const int end = min(last_diagonal + 1, tile.k_len);
+    const int inner_end = min(first_diagonal + 1, tile.k_len);
+    return {0, end, 0, inner_end};
 }
 
 // Gives the scores that a row does not see their sentinel.
@@ -456,7 +453,7 @@ inline void store_rows(
             }
         }
         if (place.column == 0) {
-            const float natural = LN_2 * (row_max[r] + precise::log2(row_sum[r]));
+            const float natural = LN_2 * (row_max[r] + fast::log2(row_sum[r]));
             // As bits, so that fast math has no infinity to reason about.
             lse[row] = as_type<float>(row_sum[r] == 0.0f ? MINUS_INFINITY_BITS : as_type<uint>(natural));
         }

@@ -203,12 +203,7 @@ struct Band {
 
 inline Band find_band(Tile tile)
 {
-    Band band;
-    band.begin = 0;
-    band.end = tile.k_len;
-    band.inner_begin = 0;
-    band.inner_end = tile.k_len;
-    return band;
+    return {0, tile.k_len, 0, tile.k_len};
 }
 
 // Gives the scores that a row does not see their sentinel.
@@ -452,7 +447,7 @@ inline void store_rows(
             }
         }
         if (place.column == 0) {
-            const float natural = LN_2 * (row_max[r] + precise::log2(row_sum[r]));
+            const float natural = LN_2 * (row_max[r] + fast::log2(row_sum[r]));
             // As bits, so that fast math has no infinity to reason about.
             lse[row] = as_type<float>(row_sum[r] == 0.0f ? MINUS_INFINITY_BITS : as_type<uint>(natural));
         }

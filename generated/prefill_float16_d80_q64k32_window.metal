@@ -203,15 +203,14 @@ struct Band {
 
 inline Band find_band(Tile tile, constant Ints& n)
 {
-    Band band;
     // Aligned bottom-right: the last query row's diagonal is the last key.
     const int first_diagonal = tile.row + tile.k_len - tile.q_len;
     const int last_diagonal = min(tile.row + BLOCK_Q, tile.q_len) - 1 + tile.k_len - tile.q_len;
-    band.begin = max(first_diagonal - n.window_left, 0);
-    band.end = min(last_diagonal + n.window_right + 1, tile.k_len);
-    band.inner_begin = max(last_diagonal - n.window_left, 0);
-    band.inner_end = min(first_diagonal + n.window_right + 1, tile.k_len);
-    return band;
+    const int begin = max(first_diagonal - n.window_left, 0);
+    const int end = min(last_diagonal + n.window_right + 1, tile.k_len);
+    const int inner_begin = max(last_diagonal - n.window_left, 0);
+    const int inner_end = min(first_diagonal + n.window_right + 1, tile.k_len);
+    return {begin, end, inner_begin, inner_end};
 }
 
 // Gives the scores that a row does not see their sentinel.
@@ -457,7 +456,7 @@ inline void store_rows(
             }
         }
         if (place.column == 0) {
-            const float natural = LN_2 * (row_max[r] + precise::log2(row_sum[r]));
+            const float natural = LN_2 * (row_max[r] + fast::log2(row_sum[r]));
             // As bits, so that fast math has no infinity to reason about.
             lse[row] = as_type<float>(row_sum[r] == 0.0f ? MINUS_INFINITY_BITS : as_type<uint>(natural));
         }

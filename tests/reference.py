@@ -210,7 +210,8 @@ def lse_tolerance(
     With u = 2^-24: a dot product of head_dim terms is off by at most head_dim * u * |q| |k|
     (Cauchy-Schwarz bounds the sum of |q_d k_d|), scaling, capping and the running maximum add a
     few roundings of a value that large, an ALiBi bias a few of its own size, summing k_len weights
-    is off by k_len * u relatively, and the final logarithm and product round a value of size |lse|.
+    is off by k_len * u relatively, and the final logarithm and product round a value of size |lse|
+    (of sums near 1, fast::log2 is off by up to 2^-22 = 4 u, says Apple's specification).
     """
     size: float = 0.0
     if q.numel() and k.numel():

@@ -167,6 +167,11 @@ constexpr double LOG2_10 = 3.321928094887362;
 // What a GPU has units or sequences of instructions for: UNARY(F, expression in x) and BINARY(F,
 // expression in x and y).
 #define EMULATOR_TRANSCENDENTALS(UNARY, BINARY)               \
+    EMULATOR_ALIKE(UNARY, BINARY)                             \
+    UNARY(tanh, __builtin_tanhf(x))
+
+// Those whose fast:: is like their precise::, among finite numbers.
+#define EMULATOR_ALIKE(UNARY, BINARY)                         \
     UNARY(exp2, exp2_of(x))                                   \
     UNARY(exp, exp2_of(x * LOG2_E))                           \
     UNARY(exp10, exp2_of(x * LOG2_10))                        \
@@ -181,7 +186,6 @@ constexpr double LOG2_10 = 3.321928094887362;
     UNARY(atan, __builtin_atanf(x))                           \
     UNARY(sinh, __builtin_sinhf(x))                           \
     UNARY(cosh, __builtin_coshf(x))                           \
-    UNARY(tanh, __builtin_tanhf(x))                           \
     UNARY(asinh, __builtin_asinhf(x))                         \
     UNARY(acosh, __builtin_acoshf(x))                         \
     UNARY(atanh, __builtin_atanhf(x))                         \
@@ -208,6 +212,28 @@ EMULATOR_TRANSCENDENTALS(EMULATOR_UNARY_CALLED, EMULATOR_BINARY_CALLED)
 #undef EMULATOR_UNARY_CALLED
 
 } // namespace called
+
+// What fast:: makes of a function's result.  Fast math may take it that no argument and no result
+// is infinite or NaN (Apple's specification of the language, "ULPs and Relative Error").  With
+// EMULATOR_FINITE_MATH, what then comes out is the worst that may: NaN.
+template <typename... Arguments>
+METAL_FUNC float finite(float result, Arguments... arguments)
+{
+#ifdef EMULATOR_FINITE_MATH
+    const float all[] = {result, arguments...};
+    for (float x : all) {
+        result += 0.0f * x;
+    }
+#endif
+    return result;
+}
+
+// By (t - 1) / (t + 1) with t = exp(2x), as the specification has it: NaN where t is infinite.
+METAL_FUNC float fast_tanh(float x)
+{
+    return exp2_of(2.0 * LOG2_E * x) == __builtin_inff() ? __builtin_nanf("") : called::tanh(x);
+}
+
 } // namespace emulator
 
 #define EMULATOR_CALL_UNARY(F, expression) EMULATOR_UNARY(F, emulator::called::F(x))
@@ -229,24 +255,31 @@ EMULATOR_TRANSCENDENTALS(EMULATOR_UNARY_CALLED, EMULATOR_BINARY_CALLED)
     EMULATOR_BINARY(step, y < x ? 0.0f : 1.0f)             \
     EMULATOR_BINARY(divide, x / y)
 
-// Those that exist in fast:: and precise:: too; here all are precise.
-#define EMULATOR_FAST_AND_PRECISE                                       \
+// Those that exist in fast:: and precise:: too, and are precise without either.
+#define EMULATOR_PRECISE                                                \
     EMULATOR_TRANSCENDENTALS(EMULATOR_CALL_UNARY, EMULATOR_CALL_BINARY) \
     EMULATOR_ROUNDING
 
-EMULATOR_FAST_AND_PRECISE
+EMULATOR_PRECISE
 EMULATOR_UNARY(sign, x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x == x ? x : 0.0f)
 namespace precise {
-EMULATOR_FAST_AND_PRECISE
+EMULATOR_PRECISE
 } // namespace precise
 namespace fast {
-EMULATOR_FAST_AND_PRECISE
+#define EMULATOR_FAST_UNARY(F, expression) EMULATOR_UNARY(F, emulator::finite(emulator::called::F(x), x))
+#define EMULATOR_FAST_BINARY(F, expression) EMULATOR_BINARY(F, emulator::finite(emulator::called::F(x, y), x, y))
+EMULATOR_ALIKE(EMULATOR_FAST_UNARY, EMULATOR_FAST_BINARY)
+EMULATOR_UNARY(tanh, emulator::fast_tanh(x))
+EMULATOR_ROUNDING
+#undef EMULATOR_FAST_BINARY
+#undef EMULATOR_FAST_UNARY
 } // namespace fast
 
-#undef EMULATOR_FAST_AND_PRECISE
+#undef EMULATOR_PRECISE
 #undef EMULATOR_ROUNDING
 #undef EMULATOR_CALL_BINARY
 #undef EMULATOR_CALL_UNARY
+#undef EMULATOR_ALIKE
 #undef EMULATOR_TRANSCENDENTALS
 #undef EMULATOR_BINARY
 #undef EMULATOR_UNARY

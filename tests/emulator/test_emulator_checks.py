@@ -365,3 +365,22 @@ kernel void f(device float* x [[buffer(0)]], threadgroup float* t [[threadgroup(
     launch(source, [zeros()], threadgroup_lengths=[256])
     with pytest.raises(BoundsError, match=r"just past the end of \[\[threadgroup\(0\)\]\]"):
         launch(source, [zeros()], threadgroup_lengths=[128])
+
+
+def test_private_variables_that_were_never_set_begin_as_a_value_that_shows() -> None:
+    source = program(
+        """
+    struct Both { int whole; float real; } both;
+    float numbers[4];
+    if (i > 0) {
+        both.whole = 0;
+        both.real = numbers[1] = 1.0f;
+    }
+    x[2 * i] = both.real + numbers[1];
+    x[2 * i + 1] = float(both.whole);
+    """
+    )
+    x = zeros(128)
+    launch(source, [x])
+    assert x[0].isnan() and x[1] < -1e9
+    assert x[2:].tolist() == [2.0, 0.0] * 63

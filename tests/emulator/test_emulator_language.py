@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -143,6 +144,52 @@ def test_float_functions_are_within_two_ulp(
     finite = np.isfinite(expected)
     assert error[finite].max() <= 2
     np.testing.assert_array_equal(got[~finite], expected[~finite])
+
+
+def test_fast_tanh_overflows_as_the_specification_has_it() -> None:
+    out = torch.zeros(8)
+    arguments = "44.0f, 45.0f, -45.0f, 0.25f"
+    body = f"""
+    const float x[] = {{{arguments}}};
+    if (i < 4) {{
+        out[i] = fast::tanh(x[i]);
+        out[4 + i] = precise::tanh(x[i]);
+    }}
+    """
+    run(body, out, parameters="device float* out [[buffer(0)]]")
+    quarter = math.tanh(0.25)
+    want = torch.tensor([1.0, math.nan, -1.0, quarter, 1.0, 1.0, -1.0, quarter])
+    torch.testing.assert_close(out, want, equal_nan=True)
+
+
+@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize("finite_math", [False, True])
+def test_finite_math_leaves_nothing_of_infinities(finite_math: bool, checked: bool) -> None:
+    calls = (
+        "exp2(-x)",
+        "log2(0.0f * y)",
+        "exp(88.8f * y)",
+        "pow(y + 1.0f, x)",
+        "exp2(-200.0f * y)",
+    )
+    stores = "".join(
+        f"out[{i}] = {space}::{call};\n"
+        for i, (space, call) in enumerate((s, c) for s in ("fast", "precise") for c in calls)
+    )
+    source = f"""#include <metal_stdlib>
+    using namespace metal;
+    kernel void test(device float* out [[buffer(0)]], constant float& x [[buffer(1)]],
+                     constant float& y [[buffer(2)]])
+    {{
+        {stores}
+    }}
+    """
+    out = torch.zeros(2 * len(calls))
+    kernel = emulator.compile(source, finite_math=finite_math).function("test")
+    kernel.launch([out, math.inf, 1.0], threadgroups=1, threads=1, check=checked)
+    exact = torch.tensor([0.0, -math.inf, math.inf, math.inf, 0.0])
+    fast = torch.tensor([*[math.nan] * 4, 0.0]) if finite_math else exact
+    torch.testing.assert_close(out, torch.cat([fast, exact]), equal_nan=True)
 
 
 def test_integer_functions() -> None:

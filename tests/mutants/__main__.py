@@ -134,8 +134,7 @@ def main() -> int:
         console.print(f"the templates fail as they are: {healthy}", markup=False)
         return 1
     verdicts = try_all(selected, texts, chosen, console)
-    whole = {*selected} >= {*standing(mutants)}
-    return report.print_report(report.Score(verdicts, listed, whole), console)
+    return report.print_report(report.Score(verdicts, listed), console)
 
 
 if __name__ == "__main__":

@@ -130,14 +130,14 @@ BY_HAND = (
     ByHand(
         "the log-sum-exp is in base 2",
         PARTS + "store.metal.j2",
-        "LN_2 * (row_max[r] + precise::log2(row_sum[r]))",
-        "row_max[r] + precise::log2(row_sum[r])",
+        "LN_2 * (row_max[r] + fast::log2(row_sum[r]))",
+        "row_max[r] + fast::log2(row_sum[r])",
     ),
     ByHand(
         "the log-sum-exp forgets the maximum",
         PARTS + "store.metal.j2",
-        "LN_2 * (row_max[r] + precise::log2(row_sum[r]))",
-        "LN_2 * precise::log2(row_sum[r])",
+        "LN_2 * (row_max[r] + fast::log2(row_sum[r]))",
+        "LN_2 * fast::log2(row_sum[r])",
     ),
     ByHand(
         "offsets into K are 32 bits wide",
@@ -226,8 +226,8 @@ BY_HAND = (
     ByHand(
         "decode: a share of the keys runs into the next one",
         DECODE_PARTS + "band.metal.j2",
-        "min(band.begin + steps_per_share * STEP, end)",
-        "min(band.begin + steps_per_share * STEP + BLOCK_K, end)",
+        "min(share_begin + steps_per_share * STEP, end)",
+        "min(share_begin + steps_per_share * STEP + BLOCK_K, end)",
     ),
     ByHand(
         "decode: offsets into K are 32 bits wide",

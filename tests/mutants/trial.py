@@ -104,7 +104,7 @@ def attempt(texts: Mapping[str, str], originals: Mapping[str, str]) -> Verdict:
 def try_variant(variant: Variant, source: str) -> Verdict:
     """Try one shader on its variant's cases."""
     try:
-        library = emulator.compile(source)
+        library = emulator.compile(source, finite_math=True)
         isolated.call(partial(library.prebuild, variant.name), COMPILE_SECONDS)
         kernel = library.function(variant.name)
     except (emulator.EmulatorError, isolated.CrashError, isolated.TimeLimitError) as error:

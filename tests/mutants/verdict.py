@@ -95,9 +95,8 @@ class Store:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a mutant may survive."""
+    """Why a mutant is equivalent."""
 
-    kind: str  # "equivalent": it computes the same; "unseen": it is wrong, but nothing shows it
     line: str
     becomes: str
     reason: str
@@ -106,16 +105,16 @@ class Reason:
 def reasons(path: Path = SURVIVORS) -> dict[str, Reason]:
     """The reviewed list: mutant id -> reason.  Raises ValueError if it is malformed."""
     found: dict[str, Reason] = {}
-    for kind, groups in tomllib.loads(path.read_text()).items():
-        if kind not in ("equivalent", "unseen"):
-            raise ValueError(f"{path.name}: [[{kind}]]: must be equivalent or unseen")
-        for group in groups:
-            if set(group) != {"reason", "mutants"} or not group["reason"].strip():
-                raise ValueError(f"{path.name}: each [[{kind}]] has a reason and mutants")
-            for name, (line, becomes) in group["mutants"].items():
-                if name in found:
-                    raise ValueError(f"{path.name}: {name} is listed twice")
-                found[name] = Reason(kind, line, becomes, " ".join(group["reason"].split()))
+    listed = tomllib.loads(path.read_text())
+    if listed.keys() - {"equivalent"}:
+        raise ValueError(f"{path.name}: {', '.join(listed)}: must be [[equivalent]] alone")
+    for group in listed.get("equivalent", []):
+        if set(group) != {"reason", "mutants"} or not group["reason"].strip():
+            raise ValueError(f"{path.name}: each [[equivalent]] has a reason and mutants")
+        for name, (line, becomes) in group["mutants"].items():
+            if name in found:
+                raise ValueError(f"{path.name}: {name} is listed twice")
+            found[name] = Reason(line, becomes, " ".join(group["reason"].split()))
     return found
 
 

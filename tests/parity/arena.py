@@ -15,7 +15,8 @@ BITS = {2: torch.int16, 4: torch.int32}
 class Arena:
     """One tensor of shape (batch, rows, heads, dim) inside a larger block of NaN.
 
-    `layout` is one of cases.LAYOUTS.  `packed` drops the batch axis of the view.
+    `layout` is one of cases.LAYOUTS.  `packed` drops the batch axis of the view.  `margin` is the
+    least number of elements on either side.
     """
 
     def __init__(
@@ -25,9 +26,10 @@ class Arena:
         layout: str,
         device: str,
         packed: bool,
+        margin: int = MARGIN,
     ) -> None:
         batch, rows, heads, dim = shape
-        offset = MARGIN
+        offset = margin
         if layout == "contiguous":
             strides = (rows * heads * dim, heads * dim, dim)
         elif layout == "transposed":
@@ -38,10 +40,10 @@ class Arena:
         else:
             strides = (rows * dim, dim, FAR)
         steps = [(n - 1) * stride for n, stride in zip(shape[:3], strides) if n]
-        length = offset + sum(steps) + dim + MARGIN
+        length = offset + sum(steps) + dim + margin
         self.storage = torch.empty(length, dtype=dtype, device=device)
         # Only the pages that can be reached in good faith are touched in the far layout.
-        near = 2 * MARGIN + batch * rows * dim
+        near = 2 * margin + batch * rows * dim
         self._poisoned = (
             [self.storage[h * FAR : h * FAR + near] for h in range(heads)]
             if layout == "far"

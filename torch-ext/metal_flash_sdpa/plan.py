@@ -8,7 +8,7 @@ import struct
 from functools import lru_cache
 from math import isfinite
 from operator import itemgetter
-from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, NamedTuple, Sequence, Tuple
 
 from ._variants import SIGNATURES, VARIANTS, Variant
 from .splits import Gpu, choose
@@ -117,10 +117,11 @@ def lse_shape(q_shape: Sequence[int]) -> Tuple[int, ...]:
 
 def _check(request: Request) -> None:
     """Refuse what no kernel can compute; the message names the field."""
-    lengths = (("batch", request.batch), ("q_len", request.q_len), ("k_len", request.k_len))
-    for name, value in lengths:
-        if not 0 <= value < UNBOUNDED:
-            raise ValueError(f"{name} is {value}: must be from 0 to {UNBOUNDED - 1}")
+    lengths = request.batch, request.q_len, request.k_len
+    if min(lengths) < 0 or max(lengths) >= UNBOUNDED:
+        for name, value in zip(("batch", "q_len", "k_len"), lengths):
+            if not 0 <= value < UNBOUNDED:
+                raise ValueError(f"{name} is {value}: must be from 0 to {UNBOUNDED - 1}")
     heads, kv_heads = request.heads, request.kv_heads
     if kv_heads < 1 or heads < 1 or heads % kv_heads:
         raise ValueError(f"{heads} query heads over {kv_heads} KV heads: must be a multiple of it")
@@ -130,13 +131,53 @@ def _check(request: Request) -> None:
         raise ValueError(f"softcap is {request.softcap}: must be 0 (off) or positive and finite")
 
 
+def _stride_names(*tensors: str) -> Tuple[str, ...]:
+    """What the kernels call the strides of these tensors."""
+    return tuple(f"{name}_{axis}_stride" for name in tensors for axis in ("batch", "row", "head"))
+
+
+# What the kernels are told of a request, by name: all of them, and then each family.
+_TOLD = (
+    *Request._fields,
+    *_stride_names("q", "k", "v", "out"),
+    *("alibi_batch_stride", "alibi_head_stride", "lse_batch_stride", "lse_head_stride"),
+    *("group", "window_left", "window_right"),
+)
+_TOLD_ALSO = {
+    "prefill": ("least_queries",),
+    "decode": ("most_queries", "slots", "splits"),
+    "combine": ("most_queries", "slots", "splits"),
+    "append": (
+        *_stride_names("new_k", "new_v", "rotated_q"),
+        *("rotary_pairs", "rotary_rows", "interleaved", "advance"),
+    ),
+}
+
+
+def _told(request: Request, left: int, right: int) -> Tuple[Any, ...]:
+    """The values of _TOLD."""
+    return (
+        *request,
+        *request.q_strides,
+        *request.k_strides,
+        *request.v_strides,
+        *request.out_strides,
+        *request.alibi_strides,
+        0 if request.packed else request.heads * request.q_len,
+        request.q_len,
+        request.heads // request.kv_heads,
+        left,
+        right,
+    )
+
+
 class _Layout(NamedTuple):
     """How the kernels of a family take what they are told; made once, as decoding plans anew."""
 
-    pick_ints: Callable[[Dict[str, float]], Tuple[Any, ...]]
+    pick_ints: Callable[[Tuple[Any, ...]], Tuple[Any, ...]]
     pack: Callable[..., bytes]  # ints as their fields have them, 32 or 64 bits
     words: Callable[[bytes], Tuple[int, ...]]  # the same as they are bound, in int32
-    pick_floats: Callable[[Dict[str, float]], Tuple[float, ...]]
+    pick_floats: Callable[[Tuple[Any, ...]], Tuple[float, ...]]
     buffers: Tuple[str, ...]
 
 
@@ -146,21 +187,22 @@ def _layout(family: str, sinks: bool) -> _Layout:
     fields = "".join(code for _, code in signature.ints)
     # A struct that holds a 64-bit member is a multiple of 8 bytes long.
     ints = struct.Struct("<" + fields + ("4x" if fields.count("i") % 2 else ""))
-    buffers = tuple(name for name in signature.buffers if sinks or name != "sinks")
+    # What a family is told takes the place of what the request has of that name.
+    place = {name: i for i, name in enumerate((*_TOLD, *_TOLD_ALSO[family]))}
     return _Layout(
-        _picker([name for name, _ in signature.ints]),
+        _picker([place[name] for name, _ in signature.ints]),
         ints.pack,
         struct.Struct(f"<{ints.size // 4}i").unpack,
-        _picker(signature.floats),
-        buffers,
+        _picker([place[name] for name in signature.floats]),
+        tuple(name for name in signature.buffers if sinks or name != "sinks"),
     )
 
 
-def _picker(names: Sequence[str]) -> Callable[[Dict[str, float]], Tuple[Any, ...]]:
-    """What takes the values of these names out of a dict, as a tuple."""
-    if len(names) > 1:  # of a single name itemgetter would give no tuple
-        return itemgetter(*names)
-    return lambda values: tuple(values[name] for name in names)
+def _picker(places: Sequence[int]) -> Callable[[Tuple[Any, ...]], Tuple[Any, ...]]:
+    """What takes the values at these places, as a tuple."""
+    if len(places) > 1:  # of a single one itemgetter would give no tuple
+        return itemgetter(*places)
+    return lambda values: tuple(values[place] for place in places)
 
 
 def _variant(family: str, request: Request, mask: str, sinks: bool, rows: int = 1) -> Variant:
@@ -174,64 +216,20 @@ def _variant(family: str, request: Request, mask: str, sinks: bool, rows: int = 
             f"head_dim is {request.head_dim} and dtype {request.dtype}: supported are head dims "
             f"{sorted({k[1] for k in VARIANTS})} in {sorted({k[2] for k in VARIANTS})}"
         )
-    return next((tile for tile in tiles if tile.block_q >= rows), tiles[-1])
+    for tile in tiles:
+        if tile.block_q >= rows:
+            return tile
+    return tiles[-1]
 
 
 def _launch(
-    family: str, variant: Variant, sinks: bool, values: Dict[str, float], grid: Tuple[int, int, int]
+    family: str, variant: Variant, sinks: bool, told: Tuple[Any, ...], grid: Tuple[int, int, int]
 ) -> LaunchPlan:
-    """A launch of one kernel; `values` holds its integers and floats by name."""
+    """A launch of one kernel; `told` holds the values of _TOLD and of the family's."""
     layout = _layout(family, sinks)
-    return LaunchPlan(
-        kernel=variant.name,
-        buffers=layout.buffers,
-        ints=layout.words(layout.pack(*layout.pick_ints(values))),
-        floats=tuple(map(float, layout.pick_floats(values))),
-        threadgroups=grid,
-        threads=variant.threads,
-    )
-
-
-def _stride_names(*tensors: str) -> Tuple[str, ...]:
-    """What the kernels call the strides of these tensors."""
-    return tuple(f"{name}_{axis}_stride" for name in tensors for axis in ("batch", "row", "head"))
-
-
-_STRIDES = _stride_names("q", "k", "v", "out")
-_APPEND_STRIDES = _stride_names("new_k", "new_v", "rotated_q")
-
-
-def _values(request: Request, left: int, right: int) -> Dict[str, float]:
-    """What the kernels of all families are told of a request."""
-    strides = (
-        *(*request.q_strides, *request.k_strides),
-        *(*request.v_strides, *request.out_strides),
-    )
-    values: Dict[str, float] = {
-        "lse_batch_stride": 0 if request.packed else request.heads * request.q_len,
-        "lse_head_stride": request.q_len,
-        "alibi": int(request.alibi),
-        "alibi_batch_stride": request.alibi_strides[0],
-        "alibi_head_stride": request.alibi_strides[1],
-        "batch": request.batch,
-        "q_len": request.q_len,
-        "k_len": request.k_len,
-        "packed": int(request.packed),
-        "begins": int(request.begins),
-        "ends": int(request.ends),
-        "appended": request.appended,
-        "page_size": request.page_size,
-        "pages": request.pages,
-        "table_stride": request.table_stride,
-        "group": request.heads // request.kv_heads,
-        "kv_heads": request.kv_heads,
-        "window_left": left,
-        "window_right": right,
-        "softmax_scale": request.softmax_scale,
-        "softcap": request.softcap,
-    }
-    values.update(zip(_STRIDES, strides))
-    return values
+    ints = layout.words(layout.pack(*layout.pick_ints(told)))
+    floats = tuple(map(float, layout.pick_floats(told)))
+    return LaunchPlan(variant.name, layout.buffers, ints, floats, grid, variant.threads)
 
 
 def _longest(request: Request) -> int:
@@ -255,9 +253,9 @@ def plan_prefill(request: Request, least_queries: int = 0) -> LaunchPlan:
         tiles, batches = request.q_len // variant.block_q + request.batch, 1
     else:
         tiles, batches = -(-request.q_len // variant.block_q), request.batch
-    values = {**_values(request, left, right), "least_queries": least_queries}
+    told = (*_told(request, left, right), least_queries)
     grid = (tiles if request.q_len else 0, request.heads, batches)
-    return _launch("prefill", variant, request.sinks, values, grid)
+    return _launch("prefill", variant, request.sinks, told, grid)
 
 
 def plan_decode(request: Request, most_queries: int = UNBOUNDED, rows: int = 0) -> Plan:
@@ -289,21 +287,16 @@ def plan_decode(request: Request, most_queries: int = UNBOUNDED, rows: int = 0) 
         simdgroups=variant.threads // SIMD_WIDTH,
         groups=groups,
     )
-    values = {
-        **_values(request, left, right),
-        "most_queries": most_queries,
-        "splits": splits,
-        "slots": longest,
-    }
+    told = (*_told(request, left, right), most_queries, longest, splits)
     grid = (splits if groups else 0, tiles * request.kv_heads, request.batch)
-    decode = _launch("decode", variant, request.sinks, values, grid)
+    decode = _launch("decode", variant, request.sinks, told, grid)
     if splits == 1 or not groups:
         return Plan((decode,))
     variant = _variant("combine", request, "full", False)
     grid = (request.heads, longest, request.batch)
     shape = (splits, request.batch, longest, request.heads)
     return Plan(
-        (decode, _launch("combine", variant, False, values, grid)),
+        (decode, _launch("combine", variant, False, told, grid)),
         (("partial_out", (*shape, request.head_dim)), ("partial_lse", shape)),
     )
 
@@ -318,21 +311,22 @@ def plan_append(request: Request, append: Append) -> LaunchPlan:
     _check(request)
     mask, left, right = band(request.causal, request.window_size)
     variant = _variant("append", request, "full", False)
-    strides = (*append.new_k_strides, *append.new_v_strides, *append.rotated_q_strides)
-    values: Dict[str, float] = {
-        **_values(request, left, right),
-        **dict(zip(_APPEND_STRIDES, strides)),
-        "rotary_pairs": append.rotary_dim // 2,
-        "rotary_rows": append.rotary_rows,
-        "interleaved": int(append.interleaved),
-        "advance": int(mask != "full"),
-    }
+    told = (
+        *_told(request, left, right),
+        *append.new_k_strides,
+        *append.new_v_strides,
+        *append.rotated_q_strides,
+        append.rotary_dim // 2,
+        append.rotary_rows,
+        append.interleaved,
+        mask != "full",
+    )
     if append.rotary_dim:
         rows = max(request.appended, request.q_len)
         grid = (rows, 2 * request.kv_heads + request.heads, request.batch)
     else:
         grid = (request.appended, 2 * request.kv_heads, request.batch)
-    return _launch("append", variant, False, values, grid)
+    return _launch("append", variant, False, told, grid)
 
 
 @lru_cache(maxsize=4096)

@@ -90,14 +90,15 @@ _OPTIONAL = {
 
 
 @lru_cache(maxsize=None)
-def _zero(name: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """What is bound in place of an optional tensor that is not there."""
-    return torch.zeros(1, dtype=_OPTIONAL[name] or dtype, device=device)
+def _zeros(dtype: torch.dtype, device: torch.device) -> Dict[str, torch.Tensor]:
+    """What is bound in place of optional tensors that are not there."""
+    return {
+        name: torch.zeros(1, dtype=own or dtype, device=device) for name, own in _OPTIONAL.items()
+    }
 
 
 def bind(plan: LaunchPlan, tensors: Dict[str, torch.Tensor]) -> List[torch.Tensor]:
     """The plan's buffers in binding order."""
-    dtype, device = tensors["q"].dtype, tensors["q"].device
-    return [
-        tensors[name] if name in tensors else _zero(name, dtype, device) for name in plan.buffers
-    ]
+    queries = tensors["q"]
+    there = {**_zeros(queries.dtype, queries.device), **tensors}
+    return [there[name] for name in plan.buffers]

@@ -25,7 +25,8 @@ def missing() -> str:
 def _kernel(name: str) -> Any:
     import emulator
 
-    return emulator.compile(shader_path(name)).function(name)
+    # Builds ahead of time use fast math: nothing here may rest on what becomes of infinities.
+    return emulator.compile(shader_path(name), finite_math=True).function(name)
 
 
 def launch_on(
