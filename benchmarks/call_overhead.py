@@ -59,25 +59,25 @@ def main() -> None:
     q, k, v = (torch.randn(1, 64, heads, 64, dtype=torch.float16) for heads in (8, 2, 2))
     count = options.calls * (options.batches + 1)
     keys = torch.randn(1, count, 2, 64, dtype=torch.float16)
-    out, lse = torch.empty_like(q), torch.empty(1, 8, 64)
+    out = torch.empty_like(q)
     sinks = torch.zeros(8)
     asked = Options(sinks, causal=True, window_size=(127, 127))
-    one, one_out, one_lse = q[:, :1], out[:, :1], lse[..., :1]
+    one, one_out = q[:, :1], out[:, :1]
     parts = iter([keys[:, : length % count + 1] for length in range(2 * count)])
 
     def planned() -> None:
-        attend(out, lse, q, k, v, asked)
+        attend(out, None, q, k, v, asked)
 
     def planned_anew() -> None:
         part = next(parts)
-        attend(out, lse, q, part, part, asked)
+        attend(out, None, q, part, part, asked)
 
     def decoded_anew() -> None:
         part = next(parts)
-        attend(one_out, one_lse, one, part, part, asked)
+        attend(one_out, None, one, part, part, asked)
 
     def op() -> None:
-        ops.forward(q, k, v, None, None, sinks, None, None, True, 127, 127, 0.0, 0)
+        ops.forward(q, k, v, False, None, None, sinks, None, None, True, 127, 127, 0.0, 0)
 
     def public() -> None:
         flash_attn_func(q, k, v, causal=True, window_size=(127, 127), s_aux=sinks)

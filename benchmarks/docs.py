@@ -33,19 +33,12 @@ REASONS = {
         "one. The limit is registers, {max_registers} of a thread: at 256 it would need "
         "{registers_16} for 16 rows, and needs {registers_8} for 8 (codegen/tiles.py)."
     ),
-    "device bytes": (
-        "At head_dim 128 a kernel reads Q once more per block of keys, because Q and O together "
-        "do not fit the registers ({registers_q} of {max_registers}); what its tile of 64 rows, "
-        "twice MLX's, saves of K and V pays for that to within 0.1 %. The rest is 12 bytes per "
-        "row: the log-sum-exp that MLX does not write (4), and the head's ALiBi slope, one value "
-        "that is counted for each of the two threads per row (8)."
-    ),
     "ragged batch": (
         "Which sequences of a packed batch are short is known on the device alone: a plan that "
         "read the offsets back would wait for the GPU. So prefill is launched for all rows, and "
-        "decode and its second launch for all sequences, each over the tiles of the other, and "
-        "those threadgroups return after reading two offsets: {empty}. Without short sequences "
-        "there are at most as many empty ones as sequences and heads."
+        "decode and its second launch for all sequences, each over those of the other, whose "
+        "threadgroups return after reading two offsets: {empty}. Each launch has at most one per "
+        "sequence and head, decode that for each share of the keys."
     ),
     "worst shape": (
         "These are calls of 1,024 tokens. A tile of 64 rows, twice MLX's, has more pairs that the "
@@ -130,7 +123,6 @@ def facts(results: Sequence[Result], batch: Ragged) -> dict[str, object]:
         "max_registers": MAX_REGISTERS,
         "registers_16": wide.registers(256, 2),
         "registers_8": narrow.registers(256, 2),
-        "registers_q": usual.registers_with_queries(128, 2),
         "empty": ", ".join(
             f"{n} of {name.split('_')[0]}" for name, n in batch.empty_groups.items()
         ),

@@ -42,22 +42,23 @@ def useful_groups(step: LaunchPlan, shape: Shape, lengths: tuple[int, ...]) -> i
         many = [length for length in lengths if length > DECODE_QUERIES]
         return shape.heads * sum(-(-length // int(variant["block_q"])) for length in many)
     if variant["family"] == "decode":
-        tiles = sum(-(-length * shape.group // int(variant["block_q"])) for length in few)
-        return tiles * shape.kv_heads * int(step.threadgroups[0])
-    return sum(few) * shape.heads  # combine: one row each
+        splits, tiles = step.threadgroups[0], step.threadgroups[1] // shape.kv_heads
+        needed = (-(-length * shape.group // int(variant["block_q"])) for length in few)
+        return sum(min(n, tiles) for n in needed) * shape.kv_heads * splits
+    return sum(min(length, step.threadgroups[1]) for length in few) * shape.heads  # combine
 
 
 def ours_ragged(shape: Shape, lengths: tuple[int, ...]) -> tuple[dict[str, int], dict[str, int]]:
     """The packed call's counts, and how many threadgroups of it are empty."""
     q, k, v = (x[0].transpose(0, 1) for x in draw(shape))
-    out, lse = torch.empty_like(q), torch.empty(shape.heads, shape.queries)
+    out = torch.empty_like(q)
     offsets = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
     # One batch for all sequences: its stride is 0.
     in_batch = [x.as_strided((1, *x.shape), (0, *x.stride())) for x in (q, k, v, out)]
     asked = request(shape, in_batch[0], in_batch[1], in_batch[2], in_batch[3], ANY_GPU)
     asked = asked._replace(batch=len(lengths), packed=True, begins=True, ends=True)
     tensors = {
-        "q": q, "k": k, "v": v, "out": out, "lse": lse,
+        "q": q, "k": k, "v": v, "out": out,
         "cu_seqlens_q": offsets, "k_begin": offsets[:-1], "k_end": offsets[1:],
     }  # fmt: skip
     counts: list[Counts] = []

@@ -174,8 +174,8 @@ def on_scaling(page: Page, results: Sequence[Result]) -> None:
     )
     page.picture(
         picture,
-        "float16, head dim 64, 8 heads. Ours is the log-sum-exp; MLX and PyTorch need nothing "
-        "without a window (no line), with one the mask. Eager is calculated, not counted.",
+        "float16, head dim 64, 8 heads. Ours needs nothing (no line); nor do MLX and PyTorch "
+        "without a window, with one the mask. Eager is calculated, not counted.",
     )
 
 

@@ -114,6 +114,7 @@ def request(
         softmax_scale=shape.head_dim**-0.5,
         causal=shape.causal,
         window_size=shape.window,
+        lse=False,  # the peers do not write it
         sinks=shape.sinks,
         splits=splits,
         gpu=gpu,
@@ -149,8 +150,8 @@ def ours_kernels(shape: Shape, gpu: Gpu = ANY_GPU) -> tuple[Kernel, ...]:
 def ours_counted(shape: Shape, gpu: Gpu, splits: int = 0) -> dict[str, int]:
     """Our launches for a shape, run as it is."""
     q, k, v = (x.transpose(1, 2) for x in draw(shape))
-    out, lse = torch.empty_like(q), torch.empty(shape.batch, shape.heads, shape.queries)
-    tensors = {"q": q, "k": k, "v": v, "out": out, "lse": lse, "sinks": torch.zeros(shape.heads)}
+    out, sinks = torch.empty_like(q), torch.zeros(shape.heads)
+    tensors = {"q": q, "k": k, "v": v, "out": out, "sinks": sinks}
     counts: list[Counts] = []
 
     def count(step: LaunchPlan, tensors: dict[str, Tensor]) -> None:
@@ -171,8 +172,7 @@ def ours(shape: Shape, gpu: Gpu = ANY_GPU) -> Work:
         return ours_counted(part, gpu, splits)
 
     workspace = sum(4 * math.prod(sizes) for _, sizes in planned.workspace)
-    lse = 4 * shape.batch * shape.heads * shape.queries
-    return Work("ours", kernels, scaled(shape, kernels[0], count), workspace + lse)
+    return Work("ours", kernels, scaled(shape, kernels[0], count), workspace)
 
 
 # --- peers ---------------------------------------------------------------------------------------

@@ -76,6 +76,8 @@ ALIBI_STRIDES = (
     Field("alibi_batch_stride", "long", "alibi_slopes: elements from one sequence to the next"),
     Field("alibi_head_stride", "long", "alibi_slopes: elements from one head to the next"),
 )
+WANTS_LSE = Field("lse", "int", "1: lse is wanted")
+ALIBI = Field("alibi", "int", "1: alibi_slopes are there")
 BATCH = Field("batch", "int", "sequences")
 Q_LEN = Field("q_len", "int", "query rows of each sequence; packed: of all together")
 K_LEN = Field("k_len", "int", "rows of K that each sequence may have; packed: of all together")
@@ -113,6 +115,7 @@ SIGNATURES = {
             *(BATCH, Q_LEN, K_LEN, PACKED, GROUP),
             *(BEGINS, *CACHE),
             *WINDOW,
+            *(WANTS_LSE, ALIBI),
             Field("least_queries", "int", "packed: shorter sequences are left to decode"),
         ),
         floats=SOFTMAX,
@@ -132,7 +135,7 @@ SIGNATURES = {
             *(BATCH, Q_LEN, K_LEN, PACKED, GROUP),
             *(BEGINS, *CACHE),
             *WINDOW,
-            Field("alibi", "int", "1: alibi_slopes are there"),
+            *(WANTS_LSE, ALIBI),
             KV_HEADS,
             Field("most_queries", "int", "packed: longer sequences are left to prefill"),
             *(SPLITS, SLOTS),
@@ -146,7 +149,7 @@ SIGNATURES = {
             Buffer("partial_lse", "float", "const", PARTIAL_LSE),
             CU_SEQLENS_Q,
         ),
-        ints=(*strides("out"), *LSE_STRIDES, *(BATCH, Q_LEN, PACKED, SPLITS, SLOTS)),
+        ints=(*strides("out"), *LSE_STRIDES, *(BATCH, Q_LEN, PACKED, WANTS_LSE, SPLITS, SLOTS)),
         floats=(),
     ),
     "append": Signature(

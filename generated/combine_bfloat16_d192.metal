@@ -41,6 +41,7 @@ struct Ints {
     int batch; // sequences
     int q_len; // query rows of each sequence; packed: of all together
     int packed; // 1: cu_seqlens_q says where each sequence's queries lie
+    int lse; // 1: lse is wanted
     int splits; // shares that the keys are divided into; 1: no partial results
     int slots; // queries per sequence that partial results have room for
 };
@@ -58,55 +59,57 @@ void combine_bfloat16_d192(
     uint lane [[thread_index_in_simdgroup]])
 {
     const int head = group.x;
-    const int query = group.y;
     const int sequence = group.z;
     const int q_start = n.packed == 0 ? 0 : clamp(cu_seqlens_q[sequence], 0, n.q_len);
     const int q_len = n.packed == 0 ? n.q_len : clamp(cu_seqlens_q[sequence + 1], 0, n.q_len) - q_start;
-    if (query >= q_len || q_len > n.slots) {
-        return; // no such row, or a sequence that was not split
+    if (q_len > n.slots) {
+        return; // this sequence was not split
     }
     const long heads = groups.x;
     const long rows = heads * n.slots * n.batch; // of one share
-    const long row = (long(sequence) * n.slots + query) * heads + head;
-    partial_lse += row;
-    partial_out += row * HEAD_DIM;
+    const long first_row = long(sequence) * n.slots * heads + head;
+    partial_lse += first_row;
+    partial_out += first_row * HEAD_DIM;
+    out += sequence * n.out_batch_stride + q_start * n.out_row_stride + head * n.out_head_stride;
+    lse += sequence * n.lse_batch_stride + head * n.lse_head_stride + q_start;
 
-    float row_max = LEAST_MAX;
-    for (int share = lane; share < n.splits; share += SIMD_WIDTH) {
-        row_max = max(row_max, partial_lse[share * rows]);
-    }
-    row_max = simd_max(row_max);
-    float row_sum = 0.0f;
-    float outputs[LANE_COLUMNS] = {};
-    for (int first = 0; first < n.splits; first += SIMD_WIDTH) {
-        // Each lane weighs one share; then all lanes add up one share after the other.
-        const int own = first + lane;
-        const float own_lse = own < n.splits ? partial_lse[own * rows] : LEAST_MAX;
-        const float own_weight = own_lse == LEAST_MAX ? 0.0f : fast::exp2(own_lse - row_max); // a NaN stays one
-        for (int share = first; share < min(first + SIMD_WIDTH, n.splits); ++share) {
-            const float weight = simd_shuffle(own_weight, share - first);
-            row_sum += weight;
-            UNROLL for (int i = 0; i < LANE_COLUMNS; ++i) {
-                const int column = i * SIMD_WIDTH + lane;
-                if (column < HEAD_DIM) {
-                    outputs[i] += weight * partial_out[share * rows * HEAD_DIM + column];
+    for (int query = group.y; query < q_len; query += groups.y) { // longer sequences take more turns
+        const long row = query * heads;
+        float row_max = LEAST_MAX;
+        for (int share = lane; share < n.splits; share += SIMD_WIDTH) {
+            row_max = max(row_max, partial_lse[share * rows + row]);
+        }
+        row_max = simd_max(row_max);
+        float row_sum = 0.0f;
+        float outputs[LANE_COLUMNS] = {};
+        for (int first = 0; first < n.splits; first += SIMD_WIDTH) {
+            // Each lane weighs one share; then all lanes add up one share after the other.
+            const int own = first + lane;
+            const float own_lse = own < n.splits ? partial_lse[own * rows + row] : LEAST_MAX;
+            const float own_weight = own_lse == LEAST_MAX ? 0.0f : fast::exp2(own_lse - row_max); // a NaN stays one
+            for (int share = first; share < min(first + SIMD_WIDTH, n.splits); ++share) {
+                const float weight = simd_shuffle(own_weight, share - first);
+                row_sum += weight;
+                UNROLL for (int i = 0; i < LANE_COLUMNS; ++i) {
+                    const int column = i * SIMD_WIDTH + lane;
+                    if (column < HEAD_DIM) {
+                        outputs[i] += weight * partial_out[(share * rows + row) * HEAD_DIM + column];
+                    }
                 }
             }
         }
-    }
 
-    const bool seen = row_sum != 0.0f; // does the row see any key?
-    out += sequence * n.out_batch_stride + (q_start + query) * n.out_row_stride + head * n.out_head_stride;
-    UNROLL for (int i = 0; i < LANE_COLUMNS; ++i) {
-        const int column = i * SIMD_WIDTH + lane;
-        if (column < HEAD_DIM) {
-            out[column] = element(seen ? outputs[i] / row_sum : 0.0f);
+        const bool seen = row_sum != 0.0f; // does the row see any key?
+        UNROLL for (int i = 0; i < LANE_COLUMNS; ++i) {
+            const int column = i * SIMD_WIDTH + lane;
+            if (column < HEAD_DIM) {
+                out[query * n.out_row_stride + column] = element(seen ? outputs[i] / row_sum : 0.0f);
+            }
         }
-    }
-    if (lane == 0) {
-        const float natural = LN_2 * (row_max + fast::log2(row_sum));
-        // As bits, so that fast math has no infinity to reason about.
-        lse[sequence * n.lse_batch_stride + head * n.lse_head_stride + q_start + query] =
-            as_type<float>(seen ? as_type<uint>(natural) : MINUS_INFINITY_BITS);
+        if (lane == 0 && n.lse != 0) {
+            const float natural = LN_2 * (row_max + fast::log2(row_sum));
+            // As bits, so that fast math has no infinity to reason about.
+            lse[query] = as_type<float>(seen ? as_type<uint>(natural) : MINUS_INFINITY_BITS);
+        }
     }
 }

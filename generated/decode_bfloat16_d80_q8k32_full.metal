@@ -126,6 +126,7 @@ struct Ints {
     int pages; // that K and V have
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
+    int lse; // 1: lse is wanted
     int alibi; // 1: alibi_slopes are there
     int kv_heads; // KV heads
     int most_queries; // packed: longer sequences are left to prefill
@@ -688,7 +689,9 @@ void decode_bfloat16_d80_q8k32_full(
             } else {
                 store_rows(out + sequence.batch * n.out_batch_stride + sequence.q_start * n.out_row_stride, merged, own,
                     n.out_row_stride, n.out_head_stride, thread_index);
-                store_lse(lse + sequence.batch * n.lse_batch_stride + sequence.q_start, all, own, n.lse_head_stride, simdgroup, place);
+                if (n.lse != 0) {
+                    store_lse(lse + sequence.batch * n.lse_batch_stride + sequence.q_start, all, own, n.lse_head_stride, simdgroup, place);
+                }
             }
         }
     }

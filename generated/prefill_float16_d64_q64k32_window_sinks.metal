@@ -108,6 +108,8 @@ struct Ints {
     int pages; // that K and V have
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
+    int lse; // 1: lse is wanted
+    int alibi; // 1: alibi_slopes are there
     int least_queries; // packed: shorter sequences are left to decode
 };
 
@@ -441,10 +443,11 @@ inline void add_weighted_values(
     }
 }
 
-// Registers to device memory: the rows that exist, and their log-sum-exp.
+// Registers to device memory: the rows that exist, and their log-sum-exp if it is wanted.
 inline void store_rows(
     device element* out, device float* lse, thread FloatMatrix (&outputs)[ROW_FRAGMENTS][D_FRAGMENTS],
-    thread float (&row_max)[ROW_FRAGMENTS], thread float (&row_sum)[ROW_FRAGMENTS], long stride, int rows, Place place)
+    thread float (&row_max)[ROW_FRAGMENTS], thread float (&row_sum)[ROW_FRAGMENTS], long stride, int rows, Place place,
+    bool wants_lse)
 {
     UNROLL for (int r = 0; r < ROW_FRAGMENTS; ++r) {
         const int row = place.row + r * FRAGMENT;
@@ -457,7 +460,7 @@ inline void store_rows(
                 target[d * FRAGMENT + i] = element(outputs[r][d].thread_elements()[i]);
             }
         }
-        if (place.column == 0) {
+        if (wants_lse && place.column == 0) {
             const float natural = LN_2 * (row_max[r] + fast::log2(row_sum[r]));
             // As bits, so that fast math has no infinity to reason about.
             lse[row] = as_type<float>(row_sum[r] == 0.0f ? MINUS_INFINITY_BITS : as_type<uint>(natural));
@@ -497,7 +500,8 @@ void prefill_float16_d64_q64k32_window_sinks(
     const int head = group.y;
     const int kv_head = head / n.group;
     const float sink = sinks[head] * LOG2_E;
-    const float slope = alibi_slopes[tile.batch * n.alibi_batch_stride + head * n.alibi_head_stride] * LOG2_E;
+    const long slope_offset = tile.batch * n.alibi_batch_stride + head * n.alibi_head_stride;
+    const float slope = n.alibi == 0 ? 0.0f : LOG2_E * alibi_slopes[slope_offset];
     const bool only_scaled = f.softmax_scale > 0.0f && f.softcap == 0.0f && slope == 0.0f;
     const Band band = find_band(tile, n);
     const Place place = find_place(simdgroup, lane);
@@ -543,5 +547,5 @@ void prefill_float16_d64_q64k32_window_sinks(
     }
 
     finish_softmax(outputs, row_max, row_sum, sink);
-    store_rows(out, lse, outputs, row_max, row_sum, n.out_row_stride, tile.q_len - tile.row, place);
+    store_rows(out, lse, outputs, row_max, row_sum, n.out_row_stride, tile.q_len - tile.row, place, n.lse != 0);
 }

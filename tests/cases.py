@@ -82,6 +82,7 @@ class Case:
     overfull: int = 0  # of these, rows that the cache has no room for in the last sequence
     rotary_dim: int = 0  # elements of a row that are rotated; 0: none
     interleaved: bool = True  # pairs are neighbours
+    lse: bool = True  # is the log-sum-exp wanted?
     nan_in: str = ""  # put one NaN into the last row of this tensor
     nonsense: tuple[str, ...] = ()  # tensors that are full of it: nothing but memory is judged
 
@@ -247,6 +248,7 @@ def everywhere(variant: Variant) -> Iterator[Case]:
     yield Case("transposed", (q + 2,) * 2, (k + 3,) * 2, 4, 2, packed=False, layout="transposed")
     yield Case("sliced", (q + 2, 7), (k + 3, 19), 4, 2, layout="sliced")
     yield Case("mixed strides", (q + 2, 7), (k + 3, 2 * k), 4, 2, layout="mixed")
+    yield Case("no log-sum-exp", (q + 2, 3), (2 * k + 3, k), 2, 1, lse=False)
     yield Case("past 2^31 elements", (9,), (k + 1,), 2, 2, layout="far")
     offsets = Case(
         "nonsense for offsets", (q + 3, 5, 2 * q), (k + 9, 3, 2 * k), 2, 1, nonsense=OFFSETS

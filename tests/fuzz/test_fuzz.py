@@ -138,7 +138,7 @@ def divided(case: Case) -> bool:
             lambda c: 0 < c.rotary_dim < DECODE.head_dim and not c.interleaved,
         ),
         # Every share of the keys counts as the first.
-        (DECODE, "combine", "[share * rows * HEAD_DIM + column]", "[column]", divided),
+        (DECODE, "combine", "[(share * rows + row)", "[(row)", divided),
     ],
 )  # fmt: skip
 def test_a_planted_bug_is_found_and_shrunk(

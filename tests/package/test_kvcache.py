@@ -278,8 +278,8 @@ def samples() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     yield ops.append, (q, k, v, new, new, cos, sin, True, *mask, used, None, None)
     yield ops.append, (q, k, v, new, new, None, None, True, *mask, None, 31, None)
     rest = (SINKS, None, None, *mask, 0.0, 0)
-    yield ops.forward_cached, (q, k, v, used, None, None, None, 1, *rest)
-    yield ops.forward_cached, (q, k, v, None, 30, None, None, 0, *rest)
+    yield ops.forward_cached, (q, k, v, True, used, None, None, None, 1, *rest)
+    yield ops.forward_cached, (q, k, v, False, None, 30, None, None, 0, *rest)
 
 
 @pytest.mark.parametrize(("op", "arguments"), list(samples()))

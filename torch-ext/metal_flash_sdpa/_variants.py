@@ -1189,6 +1189,8 @@ SIGNATURES = {
             ("pages", "i"),  # that K and V have
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
+            ("lse", "i"),  # 1: lse is wanted
+            ("alibi", "i"),  # 1: alibi_slopes are there
             ("least_queries", "i"),  # packed: shorter sequences are left to decode
         ),
         floats=(
@@ -1242,6 +1244,7 @@ SIGNATURES = {
             ("pages", "i"),  # that K and V have
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
+            ("lse", "i"),  # 1: lse is wanted
             ("alibi", "i"),  # 1: alibi_slopes are there
             ("kv_heads", "i"),  # KV heads
             ("most_queries", "i"),  # packed: longer sequences are left to prefill
@@ -1270,6 +1273,7 @@ SIGNATURES = {
             ("batch", "i"),  # sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all together
             ("packed", "i"),  # 1: cu_seqlens_q says where each sequence's queries lie
+            ("lse", "i"),  # 1: lse is wanted
             ("splits", "i"),  # shares that the keys are divided into; 1: no partial results
             ("slots", "i"),  # queries per sequence that partial results have room for
         ),

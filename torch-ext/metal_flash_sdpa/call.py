@@ -42,7 +42,7 @@ ALL_KEYS = Keys()
 
 def attend(
     out: Tensor,
-    lse: Tensor,
+    lse: Optional[Tensor],
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -52,7 +52,9 @@ def attend(
     max_q_len: int = 0,
     splits: int = 0,
 ) -> None:
-    """Write attention to `out` and its log-sum-exp to `lse`; packed if there are cu_seqlens_q.
+    """Write attention to `out` and its log-sum-exp to `lse`, if there is one.
+
+    The batch is packed if there are cu_seqlens_q.
 
     No sequence of a packed batch has more than `max_q_len` query rows, as the caller says; 0 if it
     does not.  Beyond what is decoded the number says nothing, so one plan serves all of them.
@@ -61,8 +63,10 @@ def attend(
     are not int32, sinks that are not float32.
     """
     known = max_q_len if max_q_len <= DECODE_QUERIES else 0
-    request, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys, known, splits)
-    tensors["lse"] = lse
+    wanted = lse is not None
+    request, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys, known, splits, wanted)
+    if lse is not None:
+        tensors["lse"] = lse
     launchers.run(plan(request), tensors)
 
 
@@ -105,6 +109,7 @@ def _prepare(
     keys: Keys,
     max_q_len: int = 0,
     splits: int = 0,
+    lse: bool = False,
 ) -> Tuple[Request, Dict[str, Tensor]]:
     """A request, and its tensors as the kernels read them."""
     q, k, v = _readable(q), _readable(k), _readable(v)
@@ -147,6 +152,7 @@ def _prepare(
         causal=options.causal,
         window_size=options.window_size,
         softcap=options.softcap,
+        lse=lse,
         sinks=options.sinks is not None,
         alibi=options.alibi_slopes is not None,
         alibi_strides=alibi_strides,

@@ -62,7 +62,8 @@ def flash_attn_func(
     )
     left, right = window_size
     out, lse = ops.forward(
-        q, k, v, None, None, s_aux, alibi_slopes, softmax_scale, causal, left, right, softcap, 0
+        *(q, k, v, return_attn_probs, None, None, s_aux),
+        *(alibi_slopes, softmax_scale, causal, left, right, softcap, 0),
     )
     return (out, lse, None) if return_attn_probs else out
 
@@ -116,8 +117,17 @@ def flash_attn_varlen_func(
     )
     left, right = window_size
     out, lse = ops.forward(
-        *(q, k, v, cu_seqlens_q, cu_seqlens_k, s_aux, alibi_slopes),
-        *(softmax_scale, causal, left, right, softcap, _known(max_seqlen_q), block_table),
+        *(q, k, v, return_attn_probs, cu_seqlens_q, cu_seqlens_k, s_aux),
+        *(
+            alibi_slopes,
+            softmax_scale,
+            causal,
+            left,
+            right,
+            softcap,
+            _known(max_seqlen_q),
+            block_table,
+        ),
     )
     return (out, lse, None) if return_attn_probs else out
 
@@ -209,7 +219,8 @@ def flash_attn_with_kvcache(
         )
         q = q if rotary_cos is None else rotated
     out, lse = ops.forward_cached(
-        *(q, k_cache, v_cache, used, length, cache_leftpad, block_table, new_len),
+        *(q, k_cache, v_cache, return_softmax_lse),
+        *(used, length, cache_leftpad, block_table, new_len),
         *(s_aux, alibi_slopes, softmax_scale, causal, left, right, softcap, num_splits),
     )
     return (out, lse) if return_softmax_lse else out

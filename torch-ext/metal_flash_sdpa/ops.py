@@ -15,10 +15,11 @@ from .call import Keys, Options
 from .plan import lse_shape
 
 
-def _outputs(q: Tensor) -> Tuple[Tensor, Tensor]:
-    """Memory for out and its log-sum-exp."""
+def _outputs(q: Tensor, return_lse: bool) -> Tuple[Tensor, Tensor]:
+    """Memory for out and its log-sum-exp, which is empty if nobody wants it."""
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
-    return out, torch.empty(lse_shape(q.shape), dtype=torch.float32, device=q.device)
+    shape = lse_shape(q.shape) if return_lse else (0,)
+    return out, torch.empty(shape, dtype=torch.float32, device=q.device)
 
 
 @torch.library.custom_op(add_op_namespace_prefix("forward"), mutates_args=())
@@ -26,6 +27,7 @@ def forward(
     q: Tensor,
     k: Tensor,
     v: Tensor,
+    return_lse: bool,
     cu_seqlens_q: Optional[Tensor],
     cu_seqlens_k: Optional[Tensor],
     sinks: Optional[Tensor],
@@ -38,13 +40,13 @@ def forward(
     max_q_len: int,
     block_table: Optional[Tensor] = None,
 ) -> Tuple[Tensor, Tensor]:
-    """Out and its log-sum-exp; packed if there are cu_seqlens.
+    """Out and its log-sum-exp, empty without return_lse; packed if there are cu_seqlens.
 
     max_q_len is a symbol in a compiled graph: no branch on it may come before this point.
     """
-    out, lse = _outputs(q)
+    out, lse = _outputs(q, return_lse)
     call.attend(
-        *(out, lse, q, k, v),
+        *(out, lse if return_lse else None, q, k, v),
         Options(sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap),
         cu_seqlens_q,
         _packed_keys(cu_seqlens_k, block_table),
@@ -63,8 +65,8 @@ def _packed_keys(cu_seqlens_k: Optional[Tensor], block_table: Optional[Tensor] =
 
 
 @forward.register_fake
-def _(q: Tensor, *_: Any) -> Tuple[Tensor, Tensor]:
-    return _outputs(q)
+def _(q: Tensor, k: Tensor, v: Tensor, return_lse: bool, *_: Any) -> Tuple[Tensor, Tensor]:
+    return _outputs(q, return_lse)
 
 
 @torch.library.custom_op(add_op_namespace_prefix("forward_into"), mutates_args=("out",))
@@ -85,9 +87,9 @@ def forward_into(
 ) -> None:
     """A packed batch into `out`."""
     in_place = out.stride(-1) == 1
-    target, lse = _outputs(q)
+    target = out if in_place else torch.empty_like(out, memory_format=torch.contiguous_format)
     call.attend(
-        *(out if in_place else target, lse, q, k, v),
+        *(target, None, q, k, v),
         Options(sinks, None, softmax_scale, causal, (window_left, window_right), softcap),
         cu_seqlens_q,
         _packed_keys(cu_seqlens_k),
@@ -148,6 +150,7 @@ def forward_cached(
     q: Tensor,
     k_cache: Tensor,
     v_cache: Tensor,
+    return_lse: bool,
     cache_seqlens: Optional[Tensor],
     length: Optional[int],
     cache_leftpad: Optional[Tensor],
@@ -162,10 +165,10 @@ def forward_cached(
     softcap: float,
     splits: int,
 ) -> Tuple[Tensor, Tensor]:
-    """Out and its log-sum-exp of a padded batch of queries over a cache; `length` as in append."""
-    out, lse = _outputs(q)
+    """As `forward`, of a padded batch of queries over a cache; `length` as in append."""
+    out, lse = _outputs(q, return_lse)
     call.attend(
-        *(out, lse, q, k_cache, v_cache),
+        *(out, lse if return_lse else None, q, k_cache, v_cache),
         Options(sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap),
         keys=Keys(cache_leftpad, cache_seqlens, length, block_table, appended),
         splits=splits,
@@ -174,8 +177,10 @@ def forward_cached(
 
 
 @forward_cached.register_fake
-def _(q: Tensor, *_: Any) -> Tuple[Tensor, Tensor]:
-    return _outputs(q)
+def _(
+    q: Tensor, k_cache: Tensor, v_cache: Tensor, return_lse: bool, *_: Any
+) -> Tuple[Tensor, Tensor]:
+    return _outputs(q, return_lse)
 
 
 @torch.library.custom_op(add_op_namespace_prefix("backward"), mutates_args=())
@@ -195,7 +200,7 @@ def _(grad: Tensor, inputs: List[Tensor]) -> List[Tensor]:
     return [torch.empty_like(tensor) for tensor in inputs]
 
 
-_SINKS = 5  # forward's inputs: q, k, v, cu_seqlens_q, cu_seqlens_k, sinks, ...
+_SINKS = 6  # forward's inputs: q, k, v, return_lse, cu_seqlens_q, cu_seqlens_k, sinks, ...
 
 
 def _save_inputs(ctx: Any, inputs: Tuple[Any, ...], output: Tuple[Tensor, Tensor]) -> None:

@@ -48,6 +48,7 @@ class Request(NamedTuple):
     causal: bool = False
     window_size: Tuple[int, int] = (-1, -1)  # (left, right), -1: unbounded
     softcap: float = 0.0  # 0: off
+    lse: bool = True  # is the log-sum-exp wanted?
     sinks: bool = False
     alibi: bool = False
     alibi_strides: Tuple[int, int] = (0, 0)  # of the slopes: (batch, head)
@@ -269,14 +270,12 @@ def plan_decode(request: Request, most_queries: int = UNBOUNDED, rows: int = 0) 
     _check(request)
     mask, left, right = band(request.causal, request.window_size)
     longest = _longest(request)
-    if not rows:
-        # Where sequences of all lengths meet, those that are decoded mostly have one query.
-        usual = longest if longest <= DECODE_QUERIES else 1
-        rows = usual * (request.heads // request.kv_heads)
+    # Where sequences of all lengths meet, those that are decoded mostly have one query.
+    queries = longest if longest <= DECODE_QUERIES else 1
+    group = request.heads // request.kv_heads
+    rows = rows or queries * group
     variant = _variant("decode", request, mask, request.sinks, rows)
-    if request.packed:
-        longest = min(longest, DECODE_QUERIES)
-    tiles = -(-longest * (request.heads // request.kv_heads) // variant.block_q)
+    tiles = -(-queries * group // variant.block_q)
     groups = tiles * request.kv_heads * request.batch
     splits = request.splits or choose(
         request.gpu,
@@ -287,14 +286,15 @@ def plan_decode(request: Request, most_queries: int = UNBOUNDED, rows: int = 0) 
         simdgroups=variant.threads // SIMD_WIDTH,
         groups=groups,
     )
-    told = (*_told(request, left, right), most_queries, longest, splits)
+    slots = min(longest, DECODE_QUERIES) if request.packed else longest
+    told = (*_told(request, left, right), most_queries, slots, splits)
     grid = (splits if groups else 0, tiles * request.kv_heads, request.batch)
     decode = _launch("decode", variant, request.sinks, told, grid)
     if splits == 1 or not groups:
         return Plan((decode,))
     variant = _variant("combine", request, "full", False)
-    grid = (request.heads, longest, request.batch)
-    shape = (splits, request.batch, longest, request.heads)
+    grid = (request.heads, queries, request.batch)
+    shape = (splits, request.batch, slots, request.heads)
     return Plan(
         (decode, _launch("combine", variant, False, told, grid)),
         (("partial_out", (*shape, request.head_dim)), ("partial_lse", shape)),

@@ -73,9 +73,11 @@ def shader_path(kernel: str) -> Path:
     raise FileNotFoundError(f"{kernel}.metal is neither in {places}")
 
 
-# What a kernel takes and a call may not have: a padded batch has no offsets, few models slopes,
-# keys that are not divided give no partial results, and rows may be appended as they are.
+# What a kernel takes and a call may not have: few want the log-sum-exp, a padded batch has no
+# offsets, few models slopes, keys that are not divided give no partial results, and rows may be
+# appended as they are.
 _OPTIONAL = {
+    "lse": torch.float32,
     "cu_seqlens_q": torch.int32,
     "k_begin": torch.int32,
     "k_end": torch.int32,
