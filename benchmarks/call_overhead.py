@@ -3,15 +3,19 @@
 The tensors are on the CPU and the shader compiler is a stand-in whose kernels do nothing, so what
 is measured is this package (and for the public function torch's dispatcher), as it would precede
 the encoding on a Mac.  Each figure is a batch of calls divided by its size; the spread over the
-batches says how quiet the machine was.  A new length is what every step of a generation has.
+batches says how quiet the machine was.  A new length is what every step of a generation has.  And
+how long importing the package takes, when torch is there.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
@@ -20,7 +24,39 @@ from metal_flash_sdpa import flash_attn_func, launchers, ops
 from metal_flash_sdpa.call import Options, attend
 from metal_flash_sdpa.launchers import jit
 
-TARGET = 15.0  # microseconds, median: what planning and handing over may take
+CALL_TARGET = 15.0  # microseconds, median: what planning and handing over may take
+IMPORT_TARGET = 300.0  # milliseconds, median: what importing may take beyond torch
+
+IMPORT = """
+import time, torch
+begin = time.perf_counter()
+import metal_flash_sdpa
+print(1e3 * (time.perf_counter() - begin))
+"""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Times of one thing, done again and again."""
+
+    name: str
+    unit: str
+    times: tuple[float, ...]  # ascending
+    target: float | None = None  # that the median is to keep to
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.times)
+
+    @property
+    def met(self) -> bool | None:
+        """None if nothing is asked."""
+        return None if self.target is None else self.median <= self.target
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Between these are 80 % of the times."""
+        return self.times[len(self.times) // 10], self.times[-1 - len(self.times) // 10]
 
 
 class Nothing:
@@ -38,26 +74,21 @@ def choose_jit(*_: str) -> Any:
     return jit
 
 
-def microseconds(call: Callable[[], Any], batches: int, calls: int) -> list[float]:
-    """Time per call of each batch, after one that does not count."""
+def microseconds(call: Callable[[], Any], batches: int, calls: int) -> tuple[float, ...]:
+    """Time per call of each batch, ascending, after one that does not count."""
     times = []
     for _ in range(batches + 1):
         begin = time.perf_counter()
         for _ in range(calls):
             call()
         times.append((time.perf_counter() - begin) / calls * 1e6)
-    return times[1:]
+    return tuple(sorted(times[1:]))
 
 
-def main() -> None:
-    """Prints one line per way of calling."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batches", type=int, default=200)
-    parser.add_argument("--calls", type=int, default=200, help="per batch")
-    options = parser.parse_args()
-
+def calls_timed(batches: int = 200, calls: int = 200) -> list[Timed]:
+    """Each way of calling, in so many batches of so many calls."""
     q, k, v = (torch.randn(1, 64, heads, 64, dtype=torch.float16) for heads in (8, 2, 2))
-    count = options.calls * (options.batches + 1)
+    count = calls * (batches + 1)
     keys = torch.randn(1, count, 2, 64, dtype=torch.float16)
     out = torch.empty_like(q)
     sinks = torch.zeros(8)
@@ -82,32 +113,50 @@ def main() -> None:
     def public() -> None:
         flash_attn_func(q, k, v, causal=True, window_size=(127, 127), s_aux=sinks)
 
-    judged = {
-        "plan and hand over, plan known": planned,
-        "plan and hand over, new length": planned_anew,
-        "the same, decoding": decoded_anew,
-    }
-    ways = {
-        **judged,
-        "the op, through torch's dispatcher": op,
-        "flash_attn_func": public,
-    }
+    ways: tuple[tuple[str, Callable[[], None], float | None], ...] = (
+        ("plan and hand over, plan known", planned, CALL_TARGET),
+        ("plan and hand over, new length", planned_anew, CALL_TARGET),
+        ("the same, one query", decoded_anew, CALL_TARGET),
+        ("the op, through torch's dispatcher", op, None),
+        ("flash_attn_func", public, None),
+    )
     # Plain functions: a Mock's call takes longer than the launcher.
     compiler = mock.patch.object(torch.mps, "compile_shader", new=compile_nothing)
     launcher = mock.patch.object(launchers, "choose", new=choose_jit)
-    print(f"microseconds per call, {options.batches} batches of {options.calls} calls")
     with compiler, launcher, torch.no_grad():
-        for name, call in ways.items():
-            times = sorted(microseconds(call, options.batches, options.calls))
-            median = statistics.median(times)
-            verdict = ""
-            if name in judged:
-                verdict = f"  target {TARGET:.1f}: {'met' if median <= TARGET else 'MISSED'}"
-            tenth, ninth = times[len(times) // 10], times[-len(times) // 10]
-            print(
-                f"{name:36}{median:6.1f}  "
-                f"(fastest {times[0]:.1f}, 80 % from {tenth:.1f} to {ninth:.1f}){verdict}"
-            )
+        return [
+            Timed(name, "us", microseconds(call, batches, calls), target)
+            for name, call, target in ways
+        ]
+
+
+def import_timed(repeats: int = 10) -> Timed:
+    """Importing the package, each time in a process of its own that has torch."""
+    command = [sys.executable, "-c", IMPORT]
+    outputs = [
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for _ in range(repeats)
+    ]
+    times = tuple(sorted(map(float, outputs)))
+    return Timed("import, beyond torch's", "ms", times, IMPORT_TARGET)
+
+
+def main() -> None:
+    """Prints one line per way of calling, and one of importing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batches", type=int, default=200)
+    parser.add_argument("--calls", type=int, default=200, help="per batch")
+    options = parser.parse_args()
+    print(f"per call, {options.batches} batches of {options.calls} calls")
+    for timed in (*calls_timed(options.batches, options.calls), import_timed()):
+        low, high = timed.spread
+        verdict = ""
+        if timed.target is not None:
+            verdict = f"  target {timed.target:g}: {'met' if timed.met else 'MISSED'}"
+        print(
+            f"{timed.name:36}{timed.median:6.1f} {timed.unit}  "
+            f"(fastest {timed.times[0]:.1f}, 80 % from {low:.1f} to {high:.1f}){verdict}"
+        )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks import report
+from benchmarks.call_overhead import Timed
 from benchmarks.chips import chips
 from benchmarks.ragged import Ragged
 from benchmarks.report import Page, plain
@@ -150,7 +151,9 @@ def reasons(found: Sequence[Target], known: Mapping[str, object]) -> list[str]:
     return [f"**{words.capitalize()}.** {text}" for words, text in needed.items()]
 
 
-def page_of(results: Sequence[Result], found: Sequence[Target], batch: Ragged) -> Markdown:
+def page_of(
+    results: Sequence[Result], found: Sequence[Target], batch: Ragged, host: Sequence[Timed]
+) -> Markdown:
     """The page."""
     page = Markdown(["# Performance", "<!-- Written by `nox -s perf -- --docs`; do not edit. -->"])
     page.say(
@@ -171,6 +174,7 @@ def page_of(results: Sequence[Result], found: Sequence[Target], batch: Ragged) -
     report.on_scaling(page, results)
     page.head("Decode: one query over a cache")
     report.times(page, of(results, "decode"))
+    report.on_host(page, host)
     report.on_model(page)
     page.head("How to see for yourself")
     page.say(ENDING)

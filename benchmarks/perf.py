@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import calibrate, docs, measure
+from benchmarks import calibrate, call_overhead, docs, measure
 from benchmarks.chips import chips
 from benchmarks.ragged import ragged
 from benchmarks.report import page_of
@@ -49,12 +49,17 @@ def main() -> None:
     results = run_all(cases(chosen.quick))
     batch = ragged()
     found = targets(results, batch)
+    host = [*call_overhead.calls_timed(), call_overhead.import_timed()]
     measured = measurements(results)
     known = calibrate.judged()
     document = {
         "targets": [asdict(target) | {"met": target.met} for target in found],
         "results": [result.document() for result in results],
         "ragged": asdict(batch),
+        "host": [
+            {"name": t.name, "unit": t.unit, "median": t.median, "target": t.target, "met": t.met}
+            for t in host
+        ],
         "measured_ms": [
             {"shape": asdict(result.shape), "mask": result.mask, "ms": times}
             for result, times in measured
@@ -66,14 +71,19 @@ def main() -> None:
     }
     chosen.output.mkdir(parents=True, exist_ok=True)
     (chosen.output / "report.json").write_text(json.dumps(document, indent=1) + "\n")
-    (chosen.output / "report.html").write_text(page_of(results, found, batch, measured))
+    (chosen.output / "report.html").write_text(page_of(results, found, batch, host, measured))
     if chosen.docs:
-        docs.write(docs.page_of(results, found, batch))
+        docs.write(docs.page_of(results, found, batch, host))
     for target in found:
         verdict = {None: "", True: "met", False: "NOT MET"}[target.met]
         print(
             f"{target.name:54} {target.figure:9.4g} {target.asked:>13}  {verdict:8} {target.where}"
         )
+    for timed in host:
+        verdict = {None: "", True: "met", False: "NOT MET"}[timed.met]
+        asked = "" if timed.target is None else f"at most {timed.target:g}"
+        figure = f"{timed.median:.1f} {timed.unit}"
+        print(f"{timed.name:54} {figure:>9} {asked:>13}  {verdict}")
     seconds = time.monotonic() - begin
     print(f"{chosen.output}/report.html and .json, after {seconds:.0f} s")
 

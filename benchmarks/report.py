@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks import calibrate, pictures
+from benchmarks import calibrate, machine, pictures
+from benchmarks.call_overhead import Timed
 from benchmarks.chips import REPORTED, chips
 from benchmarks.compare import modelled
 from benchmarks.model import estimate
@@ -228,6 +229,25 @@ def on_sections(page: Page, results: Sequence[Result], batch: Ragged) -> None:
     page.table(("", "products", "device bytes", "threadgroups"), rows)
 
 
+def on_host(page: Page, host: Sequence[Timed]) -> None:
+    page.head("What a call takes on the host, measured")
+    page.say(
+        "The Python of a call, with an empty launcher behind it; a new length is what every step "
+        f"of a generation has. Measured on {machine.describe()}."
+    )
+    rows = [
+        (
+            timed.name,
+            f"{timed.median:.1f} {timed.unit}",
+            "{:.1f} to {:.1f}".format(*timed.spread),
+            "" if timed.target is None else f"at most {timed.target:g}",
+            "" if timed.met is None else timed.met,
+        )
+        for timed in host
+    ]
+    page.table(("", "median", "80 %", "asked", ""), rows)
+
+
 def on_model(page: Page) -> None:
     page.head("The model and its error")
     page.say(
@@ -282,6 +302,7 @@ def page_of(
     results: Sequence[Result],
     found: Sequence[Target],
     batch: Ragged,
+    host: Sequence[Timed],
     measured: Sequence[tuple[Result, dict[str, float]]],
 ) -> str:
     """The whole report."""
@@ -300,6 +321,7 @@ def page_of(
     on_limits(page, results, results)
     on_scaling(page, results)
     on_sections(page, results, batch)
+    on_host(page, host)
     if measured:
         on_measured(page, measured)
     on_model(page)

@@ -28,7 +28,7 @@ def test_the_reasons_have_the_numbers_of_the_run() -> None:
     texts = docs.reasons(explained, docs.facts(RESULTS, BATCH))
     assert {text.split(".**")[0].strip("*").lower() for text in texts} >= {
         "worst shape",
-        "device bytes",
+        "threadgroup bytes",
         "ragged batch",
     }
     assert "2.000 of MLX's products" in " ".join(texts)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks import measure
+from benchmarks import call_overhead, measure
+from benchmarks.call_overhead import Timed
 from benchmarks.results import Case, prefill
 
 perf = pytest.importorskip("benchmarks.perf", reason="matplotlib is in the group perf")
@@ -22,6 +24,12 @@ def run(
     monkeypatch.setattr(perf, "cases", lambda _: [Case("prefill", mask, shapes)])
     monkeypatch.setattr(measure, "on_mac", lambda: mac)
     monkeypatch.setattr(measure, "measured", lambda _: {"ours": 1.25, "eager": 97.5})
+    monkeypatch.setattr(
+        call_overhead, "calls_timed", lambda: [Timed("a call", "us", (9.0, 12.5, 99.0), 15.0)]
+    )
+    monkeypatch.setattr(
+        call_overhead, "import_timed", lambda: Timed("an import", "ms", (400.0,), 300.0)
+    )
     monkeypatch.setattr("sys.argv", ["perf", "--output", str(folder)])
     perf.main()
     return json.loads((folder / "report.json").read_text()), (folder / "report.html").read_text()
@@ -40,6 +48,9 @@ def test_on_linux_nothing_is_measured(
     printed = capsys.readouterr().out
     assert "[1/1]" in printed  # progress
     assert "barriers per block of keys" in printed
+    assert [t["met"] for t in document["host"]] == [True, False]
+    assert "<td>12.5 us</td>" in page
+    assert re.search(r"an import +400.0 ms +at most 300 +NOT MET", printed)
 
 
 def test_on_a_mac_times_stand_beside_the_model(
