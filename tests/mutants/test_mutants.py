@@ -127,6 +127,8 @@ def test_the_unbroken_templates_survive() -> None:
             {"wrong numbers", "crash"},
         ),
         ("Place place;", "Place;", {"compiler"}),
+        # A block that needs no mask is masked all the same.
+        ("return {0, tile.k_len, 0, ", "return {0, tile.k_len, 1, ", {"more work"}),
     ],
 )
 def test_a_lethal_mutant_dies_its_death(was: str, becomes: str, how: set[str]) -> None:

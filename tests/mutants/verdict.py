@@ -17,7 +17,8 @@ SURVIVORS = Path(__file__).with_name("survivors.toml")
 
 # How a mutant dies, in the order of the table: Jinja or the compiler refuses it, it takes more or
 # less threadgroup memory than the matrix says, the output is wrong, memory around the output is
-# overwritten, the process ends, it does not end, or the emulator raises (the checks).
+# overwritten, the process ends, it does not end, the emulator raises (the checks), or the result
+# is right and took more work than the original's.
 KILLED = (
     "template",
     "compiler",
@@ -27,6 +28,7 @@ KILLED = (
     "crash",
     "time limit",
     "emulator",
+    "more work",
 )
 
 # What a verdict depends on beside the shader: the tests, what they import, and the emulator.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from metal_flash_sdpa import launchers
 from metal_flash_sdpa.launchers import emulator
 from metal_flash_sdpa.plan import (
     Append,
@@ -292,6 +293,19 @@ def plan_for(variant: Variant, request: Request, case: Case) -> Plan:
     return plan_decode(request, rows=variant.block_q)
 
 
+def absent(dtype: torch.dtype, device: str) -> dict[str, Tensor]:
+    """What is bound for tensors that a case does not have: nothing that a kernel may use.
+
+    The package binds zeros, with which a kernel that reads them might do no harm.
+    """
+    return {
+        name: torch.full((1,), math.nan, dtype=own or dtype, device=device)
+        if (own or dtype).is_floating_point
+        else torch.full((1,), -(2**31), dtype=own, device=device)
+        for name, own in launchers.OPTIONAL.items()
+    }
+
+
 def whole_plan(variant: Variant, inputs: Inputs, case: Case) -> Plan:
     """The plan of a case with what it appends, whose first launch may rotate the queries."""
     if inputs.append is None:
@@ -308,7 +322,7 @@ def wrong_besides(
     case: Case, inputs: Inputs, between: dict[str, Tensor], dtype: torch.dtype
 ) -> str:
     """What is wrong with partial results, or with what was appended; "" if nothing is."""
-    if "partial_out" in between and dtype != torch.float32:
+    if case.many_keys and "partial_out" in between and dtype != torch.float32:
         # If they were rounded to the elements' dtype, that would drown in the final rounding.
         partial_out = between["partial_out"]
         written = partial_out[partial_out.isfinite() & (partial_out != 0)]
@@ -349,7 +363,7 @@ def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Ou
         queries = inputs.tensors["q"]
         for step in made.launches:
             if min(step.threadgroups) > 0:
-                launch(step, inputs.tensors | between | {"q": queries})
+                launch(step, absent(dtype, device) | inputs.tensors | between | {"q": queries})
             queries = inputs.tensors.get("rotated_q", queries)
         if case.nonsense:
             out = lse = NOTHING

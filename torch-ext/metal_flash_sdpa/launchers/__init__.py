@@ -76,7 +76,7 @@ def shader_path(kernel: str) -> Path:
 # What a kernel takes and a call may not have: few want the log-sum-exp, a padded batch has no
 # offsets, few models slopes, keys that are not divided give no partial results, and rows may be
 # appended as they are.
-_OPTIONAL = {
+OPTIONAL = {
     "lse": torch.float32,
     "cu_seqlens_q": torch.int32,
     "k_begin": torch.int32,
@@ -95,7 +95,7 @@ _OPTIONAL = {
 def _zeros(dtype: torch.dtype, device: torch.device) -> Dict[str, torch.Tensor]:
     """What is bound in place of optional tensors that are not there."""
     return {
-        name: torch.zeros(1, dtype=own or dtype, device=device) for name, own in _OPTIONAL.items()
+        name: torch.zeros(1, dtype=own or dtype, device=device) for name, own in OPTIONAL.items()
     }
 
 
