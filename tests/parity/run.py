@@ -106,8 +106,8 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
     for name, shape in shapes.items():
         packed = case.packed and not (cache is not None and name in "kv")
         layout = case.layout_of(name)
-        # Nonsense may lead anywhere: nothing then lies between a tensor and what is not its own.
-        margin = 0 if case.nonsense else MARGIN
+        # Nonsense may lead anywhere, the next page too: nothing lies around K and V to hide that.
+        margin = 0 if case.nonsense and name in "kv" else MARGIN
         arenas[name] = Arena((*shape, head_dim), dtype, layout, device, packed, margin)
     spread = {"q": case.score_std**0.5, "k": case.score_std**0.5, "v": case.value_std}
     if case.appended:
