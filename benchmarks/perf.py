@@ -17,6 +17,7 @@ from benchmarks.results import Result, cases, of, run_all
 from benchmarks.targets import label, targets
 
 OUTPUT = Path("build/perf")
+VERDICTS = {None: "", True: "met", False: "NOT MET"}
 MEASURED_TOKENS = (1024, 8192, 16384, 131072)
 
 
@@ -75,15 +76,14 @@ def main() -> None:
     if chosen.docs:
         docs.write(docs.page_of(results, found, batch, host))
     for target in found:
-        verdict = {None: "", True: "met", False: "NOT MET"}[target.met]
         print(
-            f"{target.name:54} {target.figure:9.4g} {target.asked:>13}  {verdict:8} {target.where}"
+            f"{target.name:54} {target.figure:9.4g} {target.asked:>13}  "
+            f"{VERDICTS[target.met]:8} {target.where}"
         )
     for timed in host:
-        verdict = {None: "", True: "met", False: "NOT MET"}[timed.met]
         asked = "" if timed.target is None else f"at most {timed.target:g}"
         figure = f"{timed.median:.1f} {timed.unit}"
-        print(f"{timed.name:54} {figure:>9} {asked:>13}  {verdict}")
+        print(f"{timed.name:54} {figure:>9} {asked:>13}  {VERDICTS[timed.met]}")
     seconds = time.monotonic() - begin
     print(f"{chosen.output}/report.html and .json, after {seconds:.0f} s")
 

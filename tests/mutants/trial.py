@@ -128,7 +128,7 @@ def try_work(variant: Variant, source: str, original: str) -> Verdict:
 
 
 def work(variant: Variant, source: str, case: Case) -> dict[str, int]:
-    """What the shader does in a case: counters by family."""
+    """What the shader does in a case: counters by family.  RuntimeError if it fails."""
     kernel = emulator.compile(source).function(variant.name)
     total = dict.fromkeys(WORK, 0)
 
@@ -140,7 +140,9 @@ def work(variant: Variant, source: str, case: Case) -> dict[str, int]:
         else:
             launcher.launch(step, tensors)
 
-    run(case, variant, launch)
+    outcome = run(case, variant, launch)
+    if not outcome.ok:
+        raise RuntimeError(f"{variant.name}, {case.name}: {outcome.explain()}")
     return total
 
 

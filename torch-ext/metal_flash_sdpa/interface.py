@@ -118,16 +118,8 @@ def flash_attn_varlen_func(
     left, right = window_size
     out, lse = ops.forward(
         *(q, k, v, return_attn_probs, cu_seqlens_q, cu_seqlens_k, s_aux),
-        *(
-            alibi_slopes,
-            softmax_scale,
-            causal,
-            left,
-            right,
-            softcap,
-            _known(max_seqlen_q),
-            block_table,
-        ),
+        *(alibi_slopes, softmax_scale, causal, left, right, softcap),
+        *(_known(max_seqlen_q), block_table),
     )
     return (out, lse, None) if return_attn_probs else out
 
