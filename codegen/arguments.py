@@ -1,7 +1,8 @@
 """What a kernel is called with: tensors, then one array of int32, then one of float32.
 
 The order is stated here once.  The templates write the parameter list and the two structs from
-it, and codegen writes it into the package, where the plan fills the arrays.
+it, and codegen writes it into the package, where a plan fills the arrays by name and a launcher
+binds what a call does not have.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Buffer:
-    """A tensor argument.  `type` None stands for the variant's element type."""
+    """A tensor argument.  `type` None stands for the variant's element type.
+
+    An optional one is missing from some calls; a launcher binds a zero of its type then.
+    """
 
     name: str
     type: str | None
     access: str
     comment: str
-    sinks_only: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,26 +41,33 @@ class Signature:
     ints: tuple[Field, ...]
     floats: tuple[Field, ...]
 
-    def buffers_of(self, sinks: bool) -> tuple[Buffer, ...]:
-        """The buffers of a variant with or without sinks."""
-        return tuple(b for b in self.buffers if sinks or not b.sinks_only)
-
 
 Q = Buffer("q", None, "const", "query rows")
 K = Buffer("k", None, "const", "key rows")
 V = Buffer("v", None, "const", "value rows")
 OUT = Buffer("out", None, "", "output rows")
-LSE = Buffer("lse", "float", "", "natural log-sum-exp of each row")
-CU_SEQLENS_Q = Buffer("cu_seqlens_q", "int", "const", "packed: batch + 1 row offsets")
-K_BEGIN = Buffer("k_begin", "int", "const", "the row of each sequence's first key")
-K_END = Buffer("k_end", "int", "const", "the row after each sequence's last key")
-BLOCK_TABLE = Buffer("block_table", "int", "const", "the pages of each sequence")
+LSE = Buffer("lse", "float", "", "natural log-sum-exp of each row", optional=True)
+CU_SEQLENS_Q = Buffer("cu_seqlens_q", "int", "const", "packed: batch + 1 row offsets", optional=True)
+K_BEGIN = Buffer("k_begin", "int", "const", "the row of each sequence's first key", optional=True)
+K_END = Buffer("k_end", "int", "const", "the row after each sequence's last key", optional=True)
+BLOCK_TABLE = Buffer("block_table", "int", "const", "the pages of each sequence", optional=True)
 KEYS = (K_BEGIN, K_END, BLOCK_TABLE)
-ALIBI_SLOPES = Buffer("alibi_slopes", "float", "const", "one slope per query head; 0: no bias")
-SINKS = Buffer("sinks", "float", "const", "one logit per query head", sinks_only=True)
-ROTARY = "one row per position, one column per pair of elements"
-PARTIAL_OUT = "O of each share of the keys: (share, sequence, slot, head, head_dim)"
-PARTIAL_LSE = "base-2 log-sum-exp of each share: (share, sequence, slot, head)"
+ALIBI_SLOPES = Buffer("alibi_slopes", "float", "const", "a slope per query head", optional=True)
+SINKS = Buffer("sinks", "float", "const", "a logit per query head", optional=True)
+
+
+def partial(access: str) -> tuple[Buffer, ...]:
+    """What the splits of the keys give for each row, before they are combined."""
+    axes = "(split, sequence, slot, head"
+    return (
+        Buffer("partial_out", "float", access, f"O of each split: {axes}, head_dim)", optional=True),
+        Buffer("partial_lse", "float", access, f"its base-2 log-sum-exp: {axes})", optional=True),
+    )
+
+
+def rotary(name: str) -> Buffer:
+    """A table of angles."""
+    return Buffer(name, None, "const", "(position, pair of elements)", optional=True)
 
 
 def strides(*tensors: str) -> tuple[Field, ...]:
@@ -76,28 +87,38 @@ ALIBI_STRIDES = (
     Field("alibi_batch_stride", "long", "alibi_slopes: elements from one sequence to the next"),
     Field("alibi_head_stride", "long", "alibi_slopes: elements from one head to the next"),
 )
-WANTS_LSE = Field("lse", "int", "1: lse is wanted")
-ALIBI = Field("alibi", "int", "1: alibi_slopes are there")
-BATCH = Field("batch", "int", "sequences")
+WANTS_LSE = Field("wants_lse", "int", "1: lse is written")
+HAS_ALIBI = Field("has_alibi", "int", "1: alibi_slopes are given")
+BATCH = Field("batch", "int", "number of sequences")
 Q_LEN = Field("q_len", "int", "query rows of each sequence; packed: of all together")
 K_LEN = Field("k_len", "int", "rows of K that each sequence may have; packed: of all together")
 PACKED = Field("packed", "int", "1: cu_seqlens_q says where each sequence's queries lie")
-BEGINS = Field("begins", "int", "1: k_begin says where each sequence's keys begin; 0: at row 0")
+HAS_K_BEGIN = Field("has_k_begin", "int", "1: k_begin is given; 0: keys begin at row 0")
 CACHE = (
-    Field("ends", "int", "1: k_end says where each sequence's keys end; 0: at row k_len"),
+    Field("has_k_end", "int", "1: k_end is given; 0: keys end at row k_len"),
     Field("appended", "int", "rows that this call adds at k_end"),
     Field("page_size", "int", "rows of a page of K and V; 0: no block table"),
-    Field("pages", "int", "that K and V have"),
+    Field("pages", "int", "number of pages in K and V"),
 )
-TABLE_STRIDE = Field("table_stride", "long", "block_table: from one sequence to the next")
-GROUP = Field("group", "int", "query heads that share one KV head")
-KV_HEADS = Field("kv_heads", "int", "KV heads")
+TABLE_STRIDE = Field("table_stride", "long", "block_table: elements from one sequence to the next")
+HEADS_PER_KV_HEAD = Field("heads_per_kv_head", "int", "query heads that share one KV head")
+KV_HEADS = Field("kv_heads", "int", "number of KV heads")
 WINDOW = (
     Field("window_left", "int", "keys seen before the diagonal"),
     Field("window_right", "int", "keys seen after the diagonal"),
 )
-SPLITS = Field("splits", "int", "shares that the keys are divided into; 1: no partial results")
+SPLITS = Field("splits", "int", "into how many parts the keys are split; 1: no partial results")
 SLOTS = Field("slots", "int", "queries per sequence that partial results have room for")
+ATTENTION = (
+    *strides("q", "k", "v", "out"),
+    *LSE_STRIDES,
+    *ALIBI_STRIDES,
+    TABLE_STRIDE,
+    *(BATCH, Q_LEN, K_LEN, PACKED, HEADS_PER_KV_HEAD),
+    *(HAS_K_BEGIN, *CACHE),
+    *WINDOW,
+    *(WANTS_LSE, HAS_ALIBI),
+)
 SOFTMAX = (
     Field("softmax_scale", "float", "multiplies Q K^T"),
     Field("softcap", "float", "scores become softcap * tanh(score / softcap); 0: off"),
@@ -108,34 +129,16 @@ SIGNATURES = {
     "prefill": Signature(
         buffers=(Q, K, V, OUT, LSE, CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),
         ints=(
-            *strides("q", "k", "v", "out"),
-            *LSE_STRIDES,
-            *ALIBI_STRIDES,
-            TABLE_STRIDE,
-            *(BATCH, Q_LEN, K_LEN, PACKED, GROUP),
-            *(BEGINS, *CACHE),
-            *WINDOW,
-            *(WANTS_LSE, ALIBI),
+            *ATTENTION,
             Field("least_queries", "int", "packed: shorter sequences are left to decode"),
         ),
         floats=SOFTMAX,
     ),
     "decode": Signature(
-        buffers=(
-            *(Q, K, V, OUT, LSE),
-            Buffer("partial_out", "float", "", PARTIAL_OUT),
-            Buffer("partial_lse", "float", "", PARTIAL_LSE),
-            *(CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),
-        ),
+        buffers=(Q, K, V, OUT, LSE, *partial(""), CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),
         ints=(
-            *strides("q", "k", "v", "out"),
-            *LSE_STRIDES,
-            *ALIBI_STRIDES,
-            TABLE_STRIDE,
-            *(BATCH, Q_LEN, K_LEN, PACKED, GROUP),
-            *(BEGINS, *CACHE),
-            *WINDOW,
-            *(WANTS_LSE, ALIBI),
+            *ATTENTION,
+            Field("has_sinks", "int", "1: sinks are given"),
             KV_HEADS,
             Field("most_queries", "int", "packed: longer sequences are left to prefill"),
             *(SPLITS, SLOTS),
@@ -143,12 +146,7 @@ SIGNATURES = {
         floats=SOFTMAX,
     ),
     "combine": Signature(
-        buffers=(
-            *(OUT, LSE),
-            Buffer("partial_out", "float", "const", PARTIAL_OUT),
-            Buffer("partial_lse", "float", "const", PARTIAL_LSE),
-            CU_SEQLENS_Q,
-        ),
+        buffers=(OUT, LSE, *partial("const"), CU_SEQLENS_Q),
         ints=(*strides("out"), *LSE_STRIDES, *(BATCH, Q_LEN, PACKED, WANTS_LSE, SPLITS, SLOTS)),
         floats=(),
     ),
@@ -157,9 +155,8 @@ SIGNATURES = {
             Q,
             Buffer("new_k", None, "const", "key rows to append"),
             Buffer("new_v", None, "const", "value rows to append"),
-            Buffer("rotary_cos", None, "const", ROTARY),
-            Buffer("rotary_sin", None, "const", ROTARY),
-            Buffer("rotated_q", None, "", "query rows, rotated"),
+            *(rotary("rotary_cos"), rotary("rotary_sin")),
+            Buffer("rotated_q", None, "", "query rows, rotated", optional=True),
             Buffer("k", None, "", "the cache's key rows"),
             Buffer("v", None, "", "the cache's value rows"),
             *(K_END, BLOCK_TABLE),
@@ -172,7 +169,7 @@ SIGNATURES = {
             Field("rotary_pairs", "int", "pairs of elements that are rotated; 0: none"),
             Field("rotary_rows", "int", "positions that have an angle"),
             Field("interleaved", "int", "1: a pair is two neighbours; 0: one of either half"),
-            Field("advance", "int", "1: query i is at k_end + i; 0: all queries are at k_end"),
+            Field("queries_advance", "int", "1: query i stands at k_end + i; 0: all at k_end"),
         ),
         floats=(),
     ),

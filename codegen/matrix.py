@@ -1,6 +1,7 @@
 """THE table: one frozen row per kernel variant, which owns the variant's name and file.
 
-Every combination of the axes below is built; none is excluded.
+Every combination of the axes below is built; none is excluded.  The variants of one family, dtype
+and head_dim share a file.
 """
 
 from __future__ import annotations
@@ -13,13 +14,7 @@ from codegen import tiles
 from codegen.tiles import PrefillTile, RowTile, Tile
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
-MASKS = {
-    "full": "every query sees every key",
-    "causal": "causal, aligned bottom-right",
-    "window": "sliding window (left, right), aligned bottom-right",
-}
-ATTENTION = ("prefill", "decode")
-ROWWISE = ("combine", "append")  # what comes after decode's attention, and before it
+MASKS = ("full", "causal", "window")
 TILES = tiles.parse(tiles.TABLE)
 
 
@@ -29,12 +24,15 @@ class MatrixError(ValueError):
 
 @dataclass(frozen=True)
 class Variant:
-    """One kernel: what it computes and in which tile shape."""
+    """One kernel: what it computes and in which tile shape.
+
+    A family without mask modes has the mask None; `sinks` then says whether it takes any.
+    """
 
     family: str
     head_dim: int
     dtype: str
-    mask: str
+    mask: str | None
     sinks: bool
     tile: Tile
 
@@ -50,18 +48,30 @@ class Variant:
             )
 
     @property
+    def stem(self) -> str:
+        """What the variants of a file have in common."""
+        return f"{self.family}_{self.dtype}_d{self.head_dim}"
+
+    @property
     def name(self) -> str:
         """The kernel's host name; it carries the tile's shape."""
-        if self.family in ROWWISE:
-            return f"{self.family}_{self.dtype}_d{self.head_dim}"
-        shape = f"q{self.tile.block_q}k{self.tile.block_k}"
-        sinks = "_sinks" if self.sinks else ""
-        return f"{self.family}_{self.dtype}_d{self.head_dim}_{shape}_{self.mask}{sinks}"
+        parts = [self.stem]
+        if not isinstance(self.tile, RowTile):
+            parts.append(self.tile.name)
+        if self.mask:
+            parts += [self.mask, *(["sinks"] if self.sinks else [])]
+        return "_".join(parts)
 
     @property
     def file(self) -> str:
         """File name under generated/."""
-        return f"{self.name}.metal"
+        return f"{self.stem}.metal"
+
+    @property
+    def template_arguments(self) -> str:
+        """What makes this kernel of its family's template, in Metal."""
+        modes = (self.mask.upper(), str(self.sinks).lower()) if self.mask else ()
+        return ", ".join((self.tile.name, *modes))
 
     @property
     def element_bytes(self) -> int:
@@ -110,20 +120,35 @@ def head_dims() -> Iterable[int]:
     return dict.fromkeys(head_dim for _, head_dim, _ in TILES)
 
 
-def attention(family: str) -> Iterable[Variant]:
-    """The forward kernels of a family: head_dim x dtype x mask x sinks x tile."""
-    for head_dim, dtype, mask, sinks in product(head_dims(), ELEMENT_BYTES, MASKS, (False, True)):
-        for tile in TILES[family, head_dim, ELEMENT_BYTES[dtype]]:
-            yield Variant(family, head_dim, dtype, mask, sinks, tile)
+def prefill() -> Iterable[Variant]:
+    """head_dim x dtype x tile x mask x sinks: each mask mode has an inner loop of its own."""
+    for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
+        for tile in TILES["prefill", head_dim, ELEMENT_BYTES[dtype]]:
+            for mask, sinks in product(MASKS, (False, True)):
+                yield Variant("prefill", head_dim, dtype, mask, sinks, tile)
+
+
+def decode() -> Iterable[Variant]:
+    """head_dim x dtype x tile: mask and sinks are known at run time."""
+    for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
+        for tile in TILES["decode", head_dim, ELEMENT_BYTES[dtype]]:
+            yield Variant("decode", head_dim, dtype, None, True, tile)
 
 
 def rowwise(family: str) -> Iterable[Variant]:
     """The kernels of a family that attend to nothing: head_dim x dtype."""
     for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
-        yield Variant(family, head_dim, dtype, "full", False, RowTile())
+        yield Variant(family, head_dim, dtype, None, False, RowTile())
 
 
 def matrix() -> tuple[Variant, ...]:
     """Every variant that exists, in manifest order."""
-    families = [*map(attention, ATTENTION), *map(rowwise, ROWWISE)]
-    return checked(chain.from_iterable(families))
+    return checked(chain(prefill(), decode(), rowwise("combine"), rowwise("append")))
+
+
+def files(variants: Iterable[Variant]) -> dict[str, list[Variant]]:
+    """The variants of each file under generated/."""
+    by_file: dict[str, list[Variant]] = {}
+    for variant in variants:
+        by_file.setdefault(variant.file, []).append(variant)
+    return by_file

@@ -1,17 +1,17 @@
-"""Templates to files: renders every variant, writes only what differs, removes orphans."""
+"""Templates to files: renders every file, writes only what differs, removes orphans."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from codegen import arguments, targets
-from codegen.matrix import MASKS, Variant
+from codegen.matrix import Variant, files
 from codegen.project import project
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +27,7 @@ NATIVE_SUFFIXES = (".cpp", ".h", ".mm")
 
 
 class RenderError(RuntimeError):
-    """A variant whose template fails; the message names the variant and the template's words."""
+    """A file whose template fails; the message names the file and the template's words."""
 
 
 @dataclass(frozen=True)
@@ -60,25 +60,35 @@ def environment(templates: Path = TEMPLATES) -> Environment:
     )
 
 
-def shader(variant: Variant, jinja: Environment) -> str:
-    """The Metal source of one variant.
+def shader(variants: Sequence[Variant], jinja: Environment) -> str:
+    """The Metal source of the variants that share a file.
 
-    Raises RenderError naming the variant if its template fails or is not ASCII.
+    Raises RenderError naming the file if its template fails, if it is not ASCII, or if the variants
+    disagree on what stands once in it.
     """
-    signature = arguments.SIGNATURES[variant.family]
+    first = variants[0]
+    signature = arguments.SIGNATURES[first.family]
+    if len({variant.holds_queries for variant in variants}) > 1:
+        raise RenderError(f"{first.file}: some of its tiles hold Q in registers and some do not")
     try:
-        text = jinja.get_template(f"{variant.family}.metal.j2").render(
-            v=variant,
+        text = jinja.get_template(f"{first.family}/kernel.metal.j2").render(
+            file=first.file,
             banner=BANNER,
-            mask_text=MASKS[variant.mask],
-            metal_type=METAL_TYPES[variant.dtype],
-            buffers=signature.buffers_of(variant.sinks),
+            family=first.family,
+            head_dim=first.head_dim,
+            dtype=first.dtype,
+            element_bytes=first.element_bytes,
+            metal_type=METAL_TYPES[first.dtype],
+            holds_queries=first.holds_queries,
+            tiles=list(dict.fromkeys(variant.tile for variant in variants)),
+            variants=variants,
+            buffers=signature.buffers,
             ints=signature.ints,
             floats=signature.floats,
         )
         text.encode("ascii")
     except (TemplateError, UnicodeEncodeError) as error:
-        raise RenderError(f"{variant.name}: {type(error).__name__}: {error}") from error
+        raise RenderError(f"{first.file}: {type(error).__name__}: {error}") from error
     return text
 
 
@@ -90,7 +100,7 @@ def manifest(variants: Iterable[Variant]) -> str:
 
 def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
     """What the shipped package needs of the manifest, as a Python module."""
-    dispatch: dict[tuple[str, int, str, str, bool], list[Variant]] = {}
+    dispatch: dict[tuple[str, int, str, str | None, bool], list[Variant]] = {}
     for v in variants:
         dispatch.setdefault((v.family, v.head_dim, v.dtype, v.mask, v.sinks), []).append(v)
     return jinja.get_template("variants.py.j2").render(
@@ -109,7 +119,7 @@ def native_sources(root: Path = ROOT) -> list[str]:
 def build_toml(variants: Iterable[Variant], jinja: Environment) -> str:
     """What kernel-builder builds: the project, the native sources and every shader."""
     return jinja.get_template("build.toml.j2").render(
-        banner=BANNER, project=project(ROOT), native=native_sources(), variants=tuple(variants)
+        banner=BANNER, project=project(ROOT), native=native_sources(), files=files(variants)
     )
 
 
@@ -125,7 +135,7 @@ def support_table(variants: Iterable[Variant]) -> str:
     ]
     for head_dim, of_dim in rows.items():
         dtypes = ", ".join(dict.fromkeys(v.dtype for v in of_dim))
-        masks = ", ".join(dict.fromkeys(v.mask for v in of_dim))
+        masks = ", ".join(dict.fromkeys(v.mask for v in of_dim if v.mask))
         sinks = " and ".join(dict.fromkeys("with" if v.sinks else "without" for v in of_dim))
         shapes = " | ".join(tile_shapes(v for v in of_dim if v.family == f) for f in TILE_COLUMNS)
         lines.append(f"| {head_dim} | {dtypes} | {masks} | {sinks} | {shapes} |")
@@ -165,11 +175,14 @@ def pages(variants: Iterable[Variant]) -> dict[str, str]:
 def outputs(variants: tuple[Variant, ...], templates: Path = TEMPLATES) -> dict[str, str]:
     """Every file that codegen owns: path relative to the root -> text."""
     jinja = environment(templates)
-    files = {f"generated/{variant.file}": shader(variant, jinja) for variant in variants}
-    files["generated/manifest.json"] = manifest(variants)
-    files[PACKAGE_MODULE] = package_module(variants, jinja)
-    files[BUILD_TOML] = build_toml(variants, jinja)
-    return files | pages(variants)
+    shaders = {f"generated/{name}": shader(row, jinja) for name, row in files(variants).items()}
+    return {
+        **shaders,
+        "generated/manifest.json": manifest(variants),
+        PACKAGE_MODULE: package_module(variants, jinja),
+        BUILD_TOML: build_toml(variants, jinja),
+        **pages(variants),
+    }
 
 
 def compare(files: dict[str, str], root: Path = ROOT) -> Changes:

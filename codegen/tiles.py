@@ -51,7 +51,7 @@ FRAGMENT = 8  # rows and columns of a simdgroup_matrix, Metal Shading Language 2
 SIMD_WIDTH = 32  # threads per simdgroup on every Apple GPU
 MAX_THREADS = 1024  # per threadgroup, Metal feature set tables, Apple7 and later
 MAX_THREADGROUP_BYTES = 32 * 1024  # the same table
-K_CHUNK = 16  # columns of K that a decode kernel reads at a time; see parts/decode/tile.metal.j2
+K_CHUNK = 16  # columns of K that a decode kernel reads at a time; see decode/tile.metal.j2
 FLOAT_BYTES = 4
 REGISTER_BYTES = 4
 MAX_REGISTERS = 128  # per thread, github.com/dougallj/applegpu; beyond that the compiler spills
@@ -100,6 +100,11 @@ class Tile(ABC):
     def step_k(self) -> int:
         """Keys per step of a threadgroup's loop."""
         return self.block_k
+
+    @property
+    def name(self) -> str:
+        """The shape, as kernels and their files name it."""
+        return f"q{self.block_q}k{self.block_k}"
 
     @property
     def threads(self) -> int:

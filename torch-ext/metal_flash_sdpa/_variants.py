@@ -3,13 +3,14 @@
 Written by `python -m codegen` from templates/; do not edit.
 """
 
-from typing import NamedTuple, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 
 class Variant(NamedTuple):
     """One kernel of the matrix."""
 
-    name: str  # host name; the shader's file is name + ".metal"
+    name: str  # host name
+    file: str  # the shader that holds it
     block_q: int  # query rows per threadgroup
     threads: int  # per threadgroup
     step_k: int  # keys per step of a threadgroup's loop
@@ -18,1128 +19,680 @@ class Variant(NamedTuple):
 class Signature(NamedTuple):
     """What the kernels of a family are called with."""
 
-    buffers: Tuple[str, ...]  # tensors in binding order; "sinks" only in kernels with sinks
+    buffers: Tuple[str, ...]  # tensors in binding order
+    optional: Dict[str, Optional[str]]  # those that a call may lack, with their dtype; None: like q
     ints: Tuple[Tuple[str, str], ...]  # the int32 array: "q" takes two, low word first; "i" one
     floats: Tuple[str, ...]  # the float32 array
 
 
-# (family, head_dim, dtype, mask, sinks) -> its tiles, fewest rows first
+# (family, head_dim, dtype, mask, sinks) -> its tiles, fewest rows first.  The mask is None where a
+# family has no mask modes; its kernels have one row each, with sinks if they can take any.
 VARIANTS = {
     ("prefill", 32, "float16", "full", False): (
-        Variant("prefill_float16_d32_q64k32_full", 64, 128, 32),
+        Variant("prefill_float16_d32_q64k32_full", "prefill_float16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float16", "full", True): (
-        Variant("prefill_float16_d32_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_float16_d32_q64k32_full_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float16", "causal", False): (
-        Variant("prefill_float16_d32_q64k32_causal", 64, 128, 32),
+        Variant("prefill_float16_d32_q64k32_causal", "prefill_float16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float16", "causal", True): (
-        Variant("prefill_float16_d32_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_float16_d32_q64k32_causal_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float16", "window", False): (
-        Variant("prefill_float16_d32_q64k32_window", 64, 128, 32),
+        Variant("prefill_float16_d32_q64k32_window", "prefill_float16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float16", "window", True): (
-        Variant("prefill_float16_d32_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_float16_d32_q64k32_window_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "bfloat16", "full", False): (
-        Variant("prefill_bfloat16_d32_q64k32_full", 64, 128, 32),
+        Variant("prefill_bfloat16_d32_q64k32_full", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "bfloat16", "full", True): (
-        Variant("prefill_bfloat16_d32_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d32_q64k32_full_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "bfloat16", "causal", False): (
-        Variant("prefill_bfloat16_d32_q64k32_causal", 64, 128, 32),
+        Variant("prefill_bfloat16_d32_q64k32_causal", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "bfloat16", "causal", True): (
-        Variant("prefill_bfloat16_d32_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d32_q64k32_causal_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "bfloat16", "window", False): (
-        Variant("prefill_bfloat16_d32_q64k32_window", 64, 128, 32),
+        Variant("prefill_bfloat16_d32_q64k32_window", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "bfloat16", "window", True): (
-        Variant("prefill_bfloat16_d32_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d32_q64k32_window_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float32", "full", False): (
-        Variant("prefill_float32_d32_q64k32_full", 64, 128, 32),
+        Variant("prefill_float32_d32_q64k32_full", "prefill_float32_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float32", "full", True): (
-        Variant("prefill_float32_d32_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_float32_d32_q64k32_full_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float32", "causal", False): (
-        Variant("prefill_float32_d32_q64k32_causal", 64, 128, 32),
+        Variant("prefill_float32_d32_q64k32_causal", "prefill_float32_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float32", "causal", True): (
-        Variant("prefill_float32_d32_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_float32_d32_q64k32_causal_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float32", "window", False): (
-        Variant("prefill_float32_d32_q64k32_window", 64, 128, 32),
+        Variant("prefill_float32_d32_q64k32_window", "prefill_float32_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float32", "window", True): (
-        Variant("prefill_float32_d32_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_float32_d32_q64k32_window_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
     ("prefill", 64, "float16", "full", False): (
-        Variant("prefill_float16_d64_q64k32_full", 64, 128, 32),
+        Variant("prefill_float16_d64_q64k32_full", "prefill_float16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "float16", "full", True): (
-        Variant("prefill_float16_d64_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_float16_d64_q64k32_full_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "float16", "causal", False): (
-        Variant("prefill_float16_d64_q64k32_causal", 64, 128, 32),
+        Variant("prefill_float16_d64_q64k32_causal", "prefill_float16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "float16", "causal", True): (
-        Variant("prefill_float16_d64_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_float16_d64_q64k32_causal_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "float16", "window", False): (
-        Variant("prefill_float16_d64_q64k32_window", 64, 128, 32),
+        Variant("prefill_float16_d64_q64k32_window", "prefill_float16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "float16", "window", True): (
-        Variant("prefill_float16_d64_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_float16_d64_q64k32_window_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "bfloat16", "full", False): (
-        Variant("prefill_bfloat16_d64_q64k32_full", 64, 128, 32),
+        Variant("prefill_bfloat16_d64_q64k32_full", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "bfloat16", "full", True): (
-        Variant("prefill_bfloat16_d64_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d64_q64k32_full_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "bfloat16", "causal", False): (
-        Variant("prefill_bfloat16_d64_q64k32_causal", 64, 128, 32),
+        Variant("prefill_bfloat16_d64_q64k32_causal", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "bfloat16", "causal", True): (
-        Variant("prefill_bfloat16_d64_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d64_q64k32_causal_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "bfloat16", "window", False): (
-        Variant("prefill_bfloat16_d64_q64k32_window", 64, 128, 32),
+        Variant("prefill_bfloat16_d64_q64k32_window", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "bfloat16", "window", True): (
-        Variant("prefill_bfloat16_d64_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d64_q64k32_window_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "float32", "full", False): (
-        Variant("prefill_float32_d64_q32k32_full", 32, 128, 32),
+        Variant("prefill_float32_d64_q32k32_full", "prefill_float32_d64.metal", 32, 128, 32),
     ),
     ("prefill", 64, "float32", "full", True): (
-        Variant("prefill_float32_d64_q32k32_full_sinks", 32, 128, 32),
+        Variant("prefill_float32_d64_q32k32_full_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
     ("prefill", 64, "float32", "causal", False): (
-        Variant("prefill_float32_d64_q32k32_causal", 32, 128, 32),
+        Variant("prefill_float32_d64_q32k32_causal", "prefill_float32_d64.metal", 32, 128, 32),
     ),
     ("prefill", 64, "float32", "causal", True): (
-        Variant("prefill_float32_d64_q32k32_causal_sinks", 32, 128, 32),
+        Variant("prefill_float32_d64_q32k32_causal_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
     ("prefill", 64, "float32", "window", False): (
-        Variant("prefill_float32_d64_q32k32_window", 32, 128, 32),
+        Variant("prefill_float32_d64_q32k32_window", "prefill_float32_d64.metal", 32, 128, 32),
     ),
     ("prefill", 64, "float32", "window", True): (
-        Variant("prefill_float32_d64_q32k32_window_sinks", 32, 128, 32),
+        Variant("prefill_float32_d64_q32k32_window_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
     ("prefill", 72, "float16", "full", False): (
-        Variant("prefill_float16_d72_q64k32_full", 64, 128, 32),
+        Variant("prefill_float16_d72_q64k32_full", "prefill_float16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "float16", "full", True): (
-        Variant("prefill_float16_d72_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_float16_d72_q64k32_full_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "float16", "causal", False): (
-        Variant("prefill_float16_d72_q64k32_causal", 64, 128, 32),
+        Variant("prefill_float16_d72_q64k32_causal", "prefill_float16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "float16", "causal", True): (
-        Variant("prefill_float16_d72_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_float16_d72_q64k32_causal_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "float16", "window", False): (
-        Variant("prefill_float16_d72_q64k32_window", 64, 128, 32),
+        Variant("prefill_float16_d72_q64k32_window", "prefill_float16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "float16", "window", True): (
-        Variant("prefill_float16_d72_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_float16_d72_q64k32_window_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "bfloat16", "full", False): (
-        Variant("prefill_bfloat16_d72_q64k32_full", 64, 128, 32),
+        Variant("prefill_bfloat16_d72_q64k32_full", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "bfloat16", "full", True): (
-        Variant("prefill_bfloat16_d72_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d72_q64k32_full_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "bfloat16", "causal", False): (
-        Variant("prefill_bfloat16_d72_q64k32_causal", 64, 128, 32),
+        Variant("prefill_bfloat16_d72_q64k32_causal", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "bfloat16", "causal", True): (
-        Variant("prefill_bfloat16_d72_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d72_q64k32_causal_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "bfloat16", "window", False): (
-        Variant("prefill_bfloat16_d72_q64k32_window", 64, 128, 32),
+        Variant("prefill_bfloat16_d72_q64k32_window", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "bfloat16", "window", True): (
-        Variant("prefill_bfloat16_d72_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d72_q64k32_window_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "float32", "full", False): (
-        Variant("prefill_float32_d72_q32k16_full", 32, 128, 16),
+        Variant("prefill_float32_d72_q32k16_full", "prefill_float32_d72.metal", 32, 128, 16),
     ),
     ("prefill", 72, "float32", "full", True): (
-        Variant("prefill_float32_d72_q32k16_full_sinks", 32, 128, 16),
+        Variant("prefill_float32_d72_q32k16_full_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
     ("prefill", 72, "float32", "causal", False): (
-        Variant("prefill_float32_d72_q32k16_causal", 32, 128, 16),
+        Variant("prefill_float32_d72_q32k16_causal", "prefill_float32_d72.metal", 32, 128, 16),
     ),
     ("prefill", 72, "float32", "causal", True): (
-        Variant("prefill_float32_d72_q32k16_causal_sinks", 32, 128, 16),
+        Variant("prefill_float32_d72_q32k16_causal_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
     ("prefill", 72, "float32", "window", False): (
-        Variant("prefill_float32_d72_q32k16_window", 32, 128, 16),
+        Variant("prefill_float32_d72_q32k16_window", "prefill_float32_d72.metal", 32, 128, 16),
     ),
     ("prefill", 72, "float32", "window", True): (
-        Variant("prefill_float32_d72_q32k16_window_sinks", 32, 128, 16),
+        Variant("prefill_float32_d72_q32k16_window_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
     ("prefill", 80, "float16", "full", False): (
-        Variant("prefill_float16_d80_q64k32_full", 64, 128, 32),
+        Variant("prefill_float16_d80_q64k32_full", "prefill_float16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "float16", "full", True): (
-        Variant("prefill_float16_d80_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_float16_d80_q64k32_full_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "float16", "causal", False): (
-        Variant("prefill_float16_d80_q64k32_causal", 64, 128, 32),
+        Variant("prefill_float16_d80_q64k32_causal", "prefill_float16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "float16", "causal", True): (
-        Variant("prefill_float16_d80_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_float16_d80_q64k32_causal_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "float16", "window", False): (
-        Variant("prefill_float16_d80_q64k32_window", 64, 128, 32),
+        Variant("prefill_float16_d80_q64k32_window", "prefill_float16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "float16", "window", True): (
-        Variant("prefill_float16_d80_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_float16_d80_q64k32_window_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "bfloat16", "full", False): (
-        Variant("prefill_bfloat16_d80_q64k32_full", 64, 128, 32),
+        Variant("prefill_bfloat16_d80_q64k32_full", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "bfloat16", "full", True): (
-        Variant("prefill_bfloat16_d80_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d80_q64k32_full_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "bfloat16", "causal", False): (
-        Variant("prefill_bfloat16_d80_q64k32_causal", 64, 128, 32),
+        Variant("prefill_bfloat16_d80_q64k32_causal", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "bfloat16", "causal", True): (
-        Variant("prefill_bfloat16_d80_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d80_q64k32_causal_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "bfloat16", "window", False): (
-        Variant("prefill_bfloat16_d80_q64k32_window", 64, 128, 32),
+        Variant("prefill_bfloat16_d80_q64k32_window", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "bfloat16", "window", True): (
-        Variant("prefill_bfloat16_d80_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d80_q64k32_window_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "float32", "full", False): (
-        Variant("prefill_float32_d80_q32k16_full", 32, 128, 16),
+        Variant("prefill_float32_d80_q32k16_full", "prefill_float32_d80.metal", 32, 128, 16),
     ),
     ("prefill", 80, "float32", "full", True): (
-        Variant("prefill_float32_d80_q32k16_full_sinks", 32, 128, 16),
+        Variant("prefill_float32_d80_q32k16_full_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
     ("prefill", 80, "float32", "causal", False): (
-        Variant("prefill_float32_d80_q32k16_causal", 32, 128, 16),
+        Variant("prefill_float32_d80_q32k16_causal", "prefill_float32_d80.metal", 32, 128, 16),
     ),
     ("prefill", 80, "float32", "causal", True): (
-        Variant("prefill_float32_d80_q32k16_causal_sinks", 32, 128, 16),
+        Variant("prefill_float32_d80_q32k16_causal_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
     ("prefill", 80, "float32", "window", False): (
-        Variant("prefill_float32_d80_q32k16_window", 32, 128, 16),
+        Variant("prefill_float32_d80_q32k16_window", "prefill_float32_d80.metal", 32, 128, 16),
     ),
     ("prefill", 80, "float32", "window", True): (
-        Variant("prefill_float32_d80_q32k16_window_sinks", 32, 128, 16),
+        Variant("prefill_float32_d80_q32k16_window_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
     ("prefill", 96, "float16", "full", False): (
-        Variant("prefill_float16_d96_q64k32_full", 64, 128, 32),
+        Variant("prefill_float16_d96_q64k32_full", "prefill_float16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "float16", "full", True): (
-        Variant("prefill_float16_d96_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_float16_d96_q64k32_full_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "float16", "causal", False): (
-        Variant("prefill_float16_d96_q64k32_causal", 64, 128, 32),
+        Variant("prefill_float16_d96_q64k32_causal", "prefill_float16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "float16", "causal", True): (
-        Variant("prefill_float16_d96_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_float16_d96_q64k32_causal_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "float16", "window", False): (
-        Variant("prefill_float16_d96_q64k32_window", 64, 128, 32),
+        Variant("prefill_float16_d96_q64k32_window", "prefill_float16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "float16", "window", True): (
-        Variant("prefill_float16_d96_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_float16_d96_q64k32_window_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "bfloat16", "full", False): (
-        Variant("prefill_bfloat16_d96_q64k32_full", 64, 128, 32),
+        Variant("prefill_bfloat16_d96_q64k32_full", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "bfloat16", "full", True): (
-        Variant("prefill_bfloat16_d96_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d96_q64k32_full_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "bfloat16", "causal", False): (
-        Variant("prefill_bfloat16_d96_q64k32_causal", 64, 128, 32),
+        Variant("prefill_bfloat16_d96_q64k32_causal", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "bfloat16", "causal", True): (
-        Variant("prefill_bfloat16_d96_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d96_q64k32_causal_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "bfloat16", "window", False): (
-        Variant("prefill_bfloat16_d96_q64k32_window", 64, 128, 32),
+        Variant("prefill_bfloat16_d96_q64k32_window", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "bfloat16", "window", True): (
-        Variant("prefill_bfloat16_d96_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d96_q64k32_window_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "float32", "full", False): (
-        Variant("prefill_float32_d96_q32k16_full", 32, 128, 16),
+        Variant("prefill_float32_d96_q32k16_full", "prefill_float32_d96.metal", 32, 128, 16),
     ),
     ("prefill", 96, "float32", "full", True): (
-        Variant("prefill_float32_d96_q32k16_full_sinks", 32, 128, 16),
+        Variant("prefill_float32_d96_q32k16_full_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
     ("prefill", 96, "float32", "causal", False): (
-        Variant("prefill_float32_d96_q32k16_causal", 32, 128, 16),
+        Variant("prefill_float32_d96_q32k16_causal", "prefill_float32_d96.metal", 32, 128, 16),
     ),
     ("prefill", 96, "float32", "causal", True): (
-        Variant("prefill_float32_d96_q32k16_causal_sinks", 32, 128, 16),
+        Variant("prefill_float32_d96_q32k16_causal_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
     ("prefill", 96, "float32", "window", False): (
-        Variant("prefill_float32_d96_q32k16_window", 32, 128, 16),
+        Variant("prefill_float32_d96_q32k16_window", "prefill_float32_d96.metal", 32, 128, 16),
     ),
     ("prefill", 96, "float32", "window", True): (
-        Variant("prefill_float32_d96_q32k16_window_sinks", 32, 128, 16),
+        Variant("prefill_float32_d96_q32k16_window_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
     ("prefill", 128, "float16", "full", False): (
-        Variant("prefill_float16_d128_q64k32_full", 64, 128, 32),
+        Variant("prefill_float16_d128_q64k32_full", "prefill_float16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "float16", "full", True): (
-        Variant("prefill_float16_d128_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_float16_d128_q64k32_full_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "float16", "causal", False): (
-        Variant("prefill_float16_d128_q64k32_causal", 64, 128, 32),
+        Variant("prefill_float16_d128_q64k32_causal", "prefill_float16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "float16", "causal", True): (
-        Variant("prefill_float16_d128_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_float16_d128_q64k32_causal_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "float16", "window", False): (
-        Variant("prefill_float16_d128_q64k32_window", 64, 128, 32),
+        Variant("prefill_float16_d128_q64k32_window", "prefill_float16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "float16", "window", True): (
-        Variant("prefill_float16_d128_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_float16_d128_q64k32_window_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "bfloat16", "full", False): (
-        Variant("prefill_bfloat16_d128_q64k32_full", 64, 128, 32),
+        Variant("prefill_bfloat16_d128_q64k32_full", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "bfloat16", "full", True): (
-        Variant("prefill_bfloat16_d128_q64k32_full_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d128_q64k32_full_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "bfloat16", "causal", False): (
-        Variant("prefill_bfloat16_d128_q64k32_causal", 64, 128, 32),
+        Variant("prefill_bfloat16_d128_q64k32_causal", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "bfloat16", "causal", True): (
-        Variant("prefill_bfloat16_d128_q64k32_causal_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d128_q64k32_causal_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "bfloat16", "window", False): (
-        Variant("prefill_bfloat16_d128_q64k32_window", 64, 128, 32),
+        Variant("prefill_bfloat16_d128_q64k32_window", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "bfloat16", "window", True): (
-        Variant("prefill_bfloat16_d128_q64k32_window_sinks", 64, 128, 32),
+        Variant("prefill_bfloat16_d128_q64k32_window_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "float32", "full", False): (
-        Variant("prefill_float32_d128_q32k16_full", 32, 128, 16),
+        Variant("prefill_float32_d128_q32k16_full", "prefill_float32_d128.metal", 32, 128, 16),
     ),
     ("prefill", 128, "float32", "full", True): (
-        Variant("prefill_float32_d128_q32k16_full_sinks", 32, 128, 16),
+        Variant("prefill_float32_d128_q32k16_full_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
     ("prefill", 128, "float32", "causal", False): (
-        Variant("prefill_float32_d128_q32k16_causal", 32, 128, 16),
+        Variant("prefill_float32_d128_q32k16_causal", "prefill_float32_d128.metal", 32, 128, 16),
     ),
     ("prefill", 128, "float32", "causal", True): (
-        Variant("prefill_float32_d128_q32k16_causal_sinks", 32, 128, 16),
+        Variant("prefill_float32_d128_q32k16_causal_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
     ("prefill", 128, "float32", "window", False): (
-        Variant("prefill_float32_d128_q32k16_window", 32, 128, 16),
+        Variant("prefill_float32_d128_q32k16_window", "prefill_float32_d128.metal", 32, 128, 16),
     ),
     ("prefill", 128, "float32", "window", True): (
-        Variant("prefill_float32_d128_q32k16_window_sinks", 32, 128, 16),
+        Variant("prefill_float32_d128_q32k16_window_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float16", "full", False): (
-        Variant("prefill_float16_d192_q32k16_full", 32, 128, 16),
+        Variant("prefill_float16_d192_q32k16_full", "prefill_float16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float16", "full", True): (
-        Variant("prefill_float16_d192_q32k16_full_sinks", 32, 128, 16),
+        Variant("prefill_float16_d192_q32k16_full_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float16", "causal", False): (
-        Variant("prefill_float16_d192_q32k16_causal", 32, 128, 16),
+        Variant("prefill_float16_d192_q32k16_causal", "prefill_float16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float16", "causal", True): (
-        Variant("prefill_float16_d192_q32k16_causal_sinks", 32, 128, 16),
+        Variant("prefill_float16_d192_q32k16_causal_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float16", "window", False): (
-        Variant("prefill_float16_d192_q32k16_window", 32, 128, 16),
+        Variant("prefill_float16_d192_q32k16_window", "prefill_float16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float16", "window", True): (
-        Variant("prefill_float16_d192_q32k16_window_sinks", 32, 128, 16),
+        Variant("prefill_float16_d192_q32k16_window_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "bfloat16", "full", False): (
-        Variant("prefill_bfloat16_d192_q32k16_full", 32, 128, 16),
+        Variant("prefill_bfloat16_d192_q32k16_full", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "bfloat16", "full", True): (
-        Variant("prefill_bfloat16_d192_q32k16_full_sinks", 32, 128, 16),
+        Variant("prefill_bfloat16_d192_q32k16_full_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "bfloat16", "causal", False): (
-        Variant("prefill_bfloat16_d192_q32k16_causal", 32, 128, 16),
+        Variant("prefill_bfloat16_d192_q32k16_causal", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "bfloat16", "causal", True): (
-        Variant("prefill_bfloat16_d192_q32k16_causal_sinks", 32, 128, 16),
+        Variant("prefill_bfloat16_d192_q32k16_causal_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "bfloat16", "window", False): (
-        Variant("prefill_bfloat16_d192_q32k16_window", 32, 128, 16),
+        Variant("prefill_bfloat16_d192_q32k16_window", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "bfloat16", "window", True): (
-        Variant("prefill_bfloat16_d192_q32k16_window_sinks", 32, 128, 16),
+        Variant("prefill_bfloat16_d192_q32k16_window_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float32", "full", False): (
-        Variant("prefill_float32_d192_q32k16_full", 32, 128, 16),
+        Variant("prefill_float32_d192_q32k16_full", "prefill_float32_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float32", "full", True): (
-        Variant("prefill_float32_d192_q32k16_full_sinks", 32, 128, 16),
+        Variant("prefill_float32_d192_q32k16_full_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float32", "causal", False): (
-        Variant("prefill_float32_d192_q32k16_causal", 32, 128, 16),
+        Variant("prefill_float32_d192_q32k16_causal", "prefill_float32_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float32", "causal", True): (
-        Variant("prefill_float32_d192_q32k16_causal_sinks", 32, 128, 16),
+        Variant("prefill_float32_d192_q32k16_causal_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float32", "window", False): (
-        Variant("prefill_float32_d192_q32k16_window", 32, 128, 16),
+        Variant("prefill_float32_d192_q32k16_window", "prefill_float32_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float32", "window", True): (
-        Variant("prefill_float32_d192_q32k16_window_sinks", 32, 128, 16),
+        Variant("prefill_float32_d192_q32k16_window_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
     ("prefill", 256, "float16", "full", False): (
-        Variant("prefill_float16_d256_q32k16_full", 32, 128, 16),
+        Variant("prefill_float16_d256_q32k16_full", "prefill_float16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "float16", "full", True): (
-        Variant("prefill_float16_d256_q32k16_full_sinks", 32, 128, 16),
+        Variant("prefill_float16_d256_q32k16_full_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "float16", "causal", False): (
-        Variant("prefill_float16_d256_q32k16_causal", 32, 128, 16),
+        Variant("prefill_float16_d256_q32k16_causal", "prefill_float16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "float16", "causal", True): (
-        Variant("prefill_float16_d256_q32k16_causal_sinks", 32, 128, 16),
+        Variant("prefill_float16_d256_q32k16_causal_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "float16", "window", False): (
-        Variant("prefill_float16_d256_q32k16_window", 32, 128, 16),
+        Variant("prefill_float16_d256_q32k16_window", "prefill_float16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "float16", "window", True): (
-        Variant("prefill_float16_d256_q32k16_window_sinks", 32, 128, 16),
+        Variant("prefill_float16_d256_q32k16_window_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "bfloat16", "full", False): (
-        Variant("prefill_bfloat16_d256_q32k16_full", 32, 128, 16),
+        Variant("prefill_bfloat16_d256_q32k16_full", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "bfloat16", "full", True): (
-        Variant("prefill_bfloat16_d256_q32k16_full_sinks", 32, 128, 16),
+        Variant("prefill_bfloat16_d256_q32k16_full_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "bfloat16", "causal", False): (
-        Variant("prefill_bfloat16_d256_q32k16_causal", 32, 128, 16),
+        Variant("prefill_bfloat16_d256_q32k16_causal", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "bfloat16", "causal", True): (
-        Variant("prefill_bfloat16_d256_q32k16_causal_sinks", 32, 128, 16),
+        Variant("prefill_bfloat16_d256_q32k16_causal_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "bfloat16", "window", False): (
-        Variant("prefill_bfloat16_d256_q32k16_window", 32, 128, 16),
+        Variant("prefill_bfloat16_d256_q32k16_window", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "bfloat16", "window", True): (
-        Variant("prefill_bfloat16_d256_q32k16_window_sinks", 32, 128, 16),
+        Variant("prefill_bfloat16_d256_q32k16_window_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "float32", "full", False): (
-        Variant("prefill_float32_d256_q32k8_full", 32, 128, 8),
+        Variant("prefill_float32_d256_q32k8_full", "prefill_float32_d256.metal", 32, 128, 8),
     ),
     ("prefill", 256, "float32", "full", True): (
-        Variant("prefill_float32_d256_q32k8_full_sinks", 32, 128, 8),
+        Variant("prefill_float32_d256_q32k8_full_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
     ("prefill", 256, "float32", "causal", False): (
-        Variant("prefill_float32_d256_q32k8_causal", 32, 128, 8),
+        Variant("prefill_float32_d256_q32k8_causal", "prefill_float32_d256.metal", 32, 128, 8),
     ),
     ("prefill", 256, "float32", "causal", True): (
-        Variant("prefill_float32_d256_q32k8_causal_sinks", 32, 128, 8),
+        Variant("prefill_float32_d256_q32k8_causal_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
     ("prefill", 256, "float32", "window", False): (
-        Variant("prefill_float32_d256_q32k8_window", 32, 128, 8),
+        Variant("prefill_float32_d256_q32k8_window", "prefill_float32_d256.metal", 32, 128, 8),
     ),
     ("prefill", 256, "float32", "window", True): (
-        Variant("prefill_float32_d256_q32k8_window_sinks", 32, 128, 8),
-    ),
-    ("decode", 32, "float16", "full", False): (
-        Variant("decode_float16_d32_q8k32_full", 8, 128, 128),
-        Variant("decode_float16_d32_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 32, "float16", "full", True): (
-        Variant("decode_float16_d32_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_float16_d32_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 32, "float16", "causal", False): (
-        Variant("decode_float16_d32_q8k32_causal", 8, 128, 128),
-        Variant("decode_float16_d32_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 32, "float16", "causal", True): (
-        Variant("decode_float16_d32_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_float16_d32_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 32, "float16", "window", False): (
-        Variant("decode_float16_d32_q8k32_window", 8, 128, 128),
-        Variant("decode_float16_d32_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 32, "float16", "window", True): (
-        Variant("decode_float16_d32_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_float16_d32_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 32, "bfloat16", "full", False): (
-        Variant("decode_bfloat16_d32_q8k32_full", 8, 128, 128),
-        Variant("decode_bfloat16_d32_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 32, "bfloat16", "full", True): (
-        Variant("decode_bfloat16_d32_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d32_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 32, "bfloat16", "causal", False): (
-        Variant("decode_bfloat16_d32_q8k32_causal", 8, 128, 128),
-        Variant("decode_bfloat16_d32_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 32, "bfloat16", "causal", True): (
-        Variant("decode_bfloat16_d32_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d32_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 32, "bfloat16", "window", False): (
-        Variant("decode_bfloat16_d32_q8k32_window", 8, 128, 128),
-        Variant("decode_bfloat16_d32_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 32, "bfloat16", "window", True): (
-        Variant("decode_bfloat16_d32_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d32_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 32, "float32", "full", False): (
-        Variant("decode_float32_d32_q8k32_full", 8, 128, 128),
-        Variant("decode_float32_d32_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 32, "float32", "full", True): (
-        Variant("decode_float32_d32_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_float32_d32_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 32, "float32", "causal", False): (
-        Variant("decode_float32_d32_q8k32_causal", 8, 128, 128),
-        Variant("decode_float32_d32_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 32, "float32", "causal", True): (
-        Variant("decode_float32_d32_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_float32_d32_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 32, "float32", "window", False): (
-        Variant("decode_float32_d32_q8k32_window", 8, 128, 128),
-        Variant("decode_float32_d32_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 32, "float32", "window", True): (
-        Variant("decode_float32_d32_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_float32_d32_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 64, "float16", "full", False): (
-        Variant("decode_float16_d64_q8k32_full", 8, 128, 128),
-        Variant("decode_float16_d64_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 64, "float16", "full", True): (
-        Variant("decode_float16_d64_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_float16_d64_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 64, "float16", "causal", False): (
-        Variant("decode_float16_d64_q8k32_causal", 8, 128, 128),
-        Variant("decode_float16_d64_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 64, "float16", "causal", True): (
-        Variant("decode_float16_d64_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_float16_d64_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 64, "float16", "window", False): (
-        Variant("decode_float16_d64_q8k32_window", 8, 128, 128),
-        Variant("decode_float16_d64_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 64, "float16", "window", True): (
-        Variant("decode_float16_d64_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_float16_d64_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 64, "bfloat16", "full", False): (
-        Variant("decode_bfloat16_d64_q8k32_full", 8, 128, 128),
-        Variant("decode_bfloat16_d64_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 64, "bfloat16", "full", True): (
-        Variant("decode_bfloat16_d64_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d64_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 64, "bfloat16", "causal", False): (
-        Variant("decode_bfloat16_d64_q8k32_causal", 8, 128, 128),
-        Variant("decode_bfloat16_d64_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 64, "bfloat16", "causal", True): (
-        Variant("decode_bfloat16_d64_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d64_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 64, "bfloat16", "window", False): (
-        Variant("decode_bfloat16_d64_q8k32_window", 8, 128, 128),
-        Variant("decode_bfloat16_d64_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 64, "bfloat16", "window", True): (
-        Variant("decode_bfloat16_d64_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d64_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 64, "float32", "full", False): (
-        Variant("decode_float32_d64_q8k32_full", 8, 128, 128),
-        Variant("decode_float32_d64_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 64, "float32", "full", True): (
-        Variant("decode_float32_d64_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_float32_d64_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 64, "float32", "causal", False): (
-        Variant("decode_float32_d64_q8k32_causal", 8, 128, 128),
-        Variant("decode_float32_d64_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 64, "float32", "causal", True): (
-        Variant("decode_float32_d64_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_float32_d64_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 64, "float32", "window", False): (
-        Variant("decode_float32_d64_q8k32_window", 8, 128, 128),
-        Variant("decode_float32_d64_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 64, "float32", "window", True): (
-        Variant("decode_float32_d64_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_float32_d64_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 72, "float16", "full", False): (
-        Variant("decode_float16_d72_q8k32_full", 8, 128, 128),
-        Variant("decode_float16_d72_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 72, "float16", "full", True): (
-        Variant("decode_float16_d72_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_float16_d72_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 72, "float16", "causal", False): (
-        Variant("decode_float16_d72_q8k32_causal", 8, 128, 128),
-        Variant("decode_float16_d72_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 72, "float16", "causal", True): (
-        Variant("decode_float16_d72_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_float16_d72_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 72, "float16", "window", False): (
-        Variant("decode_float16_d72_q8k32_window", 8, 128, 128),
-        Variant("decode_float16_d72_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 72, "float16", "window", True): (
-        Variant("decode_float16_d72_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_float16_d72_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 72, "bfloat16", "full", False): (
-        Variant("decode_bfloat16_d72_q8k32_full", 8, 128, 128),
-        Variant("decode_bfloat16_d72_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 72, "bfloat16", "full", True): (
-        Variant("decode_bfloat16_d72_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d72_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 72, "bfloat16", "causal", False): (
-        Variant("decode_bfloat16_d72_q8k32_causal", 8, 128, 128),
-        Variant("decode_bfloat16_d72_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 72, "bfloat16", "causal", True): (
-        Variant("decode_bfloat16_d72_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d72_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 72, "bfloat16", "window", False): (
-        Variant("decode_bfloat16_d72_q8k32_window", 8, 128, 128),
-        Variant("decode_bfloat16_d72_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 72, "bfloat16", "window", True): (
-        Variant("decode_bfloat16_d72_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d72_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 72, "float32", "full", False): (
-        Variant("decode_float32_d72_q8k16_full", 8, 128, 64),
-        Variant("decode_float32_d72_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 72, "float32", "full", True): (
-        Variant("decode_float32_d72_q8k16_full_sinks", 8, 128, 64),
-        Variant("decode_float32_d72_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 72, "float32", "causal", False): (
-        Variant("decode_float32_d72_q8k16_causal", 8, 128, 64),
-        Variant("decode_float32_d72_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 72, "float32", "causal", True): (
-        Variant("decode_float32_d72_q8k16_causal_sinks", 8, 128, 64),
-        Variant("decode_float32_d72_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 72, "float32", "window", False): (
-        Variant("decode_float32_d72_q8k16_window", 8, 128, 64),
-        Variant("decode_float32_d72_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 72, "float32", "window", True): (
-        Variant("decode_float32_d72_q8k16_window_sinks", 8, 128, 64),
-        Variant("decode_float32_d72_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 80, "float16", "full", False): (
-        Variant("decode_float16_d80_q8k32_full", 8, 128, 128),
-        Variant("decode_float16_d80_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 80, "float16", "full", True): (
-        Variant("decode_float16_d80_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_float16_d80_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 80, "float16", "causal", False): (
-        Variant("decode_float16_d80_q8k32_causal", 8, 128, 128),
-        Variant("decode_float16_d80_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 80, "float16", "causal", True): (
-        Variant("decode_float16_d80_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_float16_d80_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 80, "float16", "window", False): (
-        Variant("decode_float16_d80_q8k32_window", 8, 128, 128),
-        Variant("decode_float16_d80_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 80, "float16", "window", True): (
-        Variant("decode_float16_d80_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_float16_d80_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 80, "bfloat16", "full", False): (
-        Variant("decode_bfloat16_d80_q8k32_full", 8, 128, 128),
-        Variant("decode_bfloat16_d80_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 80, "bfloat16", "full", True): (
-        Variant("decode_bfloat16_d80_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d80_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 80, "bfloat16", "causal", False): (
-        Variant("decode_bfloat16_d80_q8k32_causal", 8, 128, 128),
-        Variant("decode_bfloat16_d80_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 80, "bfloat16", "causal", True): (
-        Variant("decode_bfloat16_d80_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d80_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 80, "bfloat16", "window", False): (
-        Variant("decode_bfloat16_d80_q8k32_window", 8, 128, 128),
-        Variant("decode_bfloat16_d80_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 80, "bfloat16", "window", True): (
-        Variant("decode_bfloat16_d80_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d80_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 80, "float32", "full", False): (
-        Variant("decode_float32_d80_q8k16_full", 8, 128, 64),
-        Variant("decode_float32_d80_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 80, "float32", "full", True): (
-        Variant("decode_float32_d80_q8k16_full_sinks", 8, 128, 64),
-        Variant("decode_float32_d80_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 80, "float32", "causal", False): (
-        Variant("decode_float32_d80_q8k16_causal", 8, 128, 64),
-        Variant("decode_float32_d80_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 80, "float32", "causal", True): (
-        Variant("decode_float32_d80_q8k16_causal_sinks", 8, 128, 64),
-        Variant("decode_float32_d80_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 80, "float32", "window", False): (
-        Variant("decode_float32_d80_q8k16_window", 8, 128, 64),
-        Variant("decode_float32_d80_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 80, "float32", "window", True): (
-        Variant("decode_float32_d80_q8k16_window_sinks", 8, 128, 64),
-        Variant("decode_float32_d80_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 96, "float16", "full", False): (
-        Variant("decode_float16_d96_q8k32_full", 8, 128, 128),
-        Variant("decode_float16_d96_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 96, "float16", "full", True): (
-        Variant("decode_float16_d96_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_float16_d96_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 96, "float16", "causal", False): (
-        Variant("decode_float16_d96_q8k32_causal", 8, 128, 128),
-        Variant("decode_float16_d96_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 96, "float16", "causal", True): (
-        Variant("decode_float16_d96_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_float16_d96_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 96, "float16", "window", False): (
-        Variant("decode_float16_d96_q8k32_window", 8, 128, 128),
-        Variant("decode_float16_d96_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 96, "float16", "window", True): (
-        Variant("decode_float16_d96_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_float16_d96_q16k16_window_sinks", 16, 256, 128),
-    ),
-    ("decode", 96, "bfloat16", "full", False): (
-        Variant("decode_bfloat16_d96_q8k32_full", 8, 128, 128),
-        Variant("decode_bfloat16_d96_q16k16_full", 16, 256, 128),
-    ),
-    ("decode", 96, "bfloat16", "full", True): (
-        Variant("decode_bfloat16_d96_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d96_q16k16_full_sinks", 16, 256, 128),
-    ),
-    ("decode", 96, "bfloat16", "causal", False): (
-        Variant("decode_bfloat16_d96_q8k32_causal", 8, 128, 128),
-        Variant("decode_bfloat16_d96_q16k16_causal", 16, 256, 128),
-    ),
-    ("decode", 96, "bfloat16", "causal", True): (
-        Variant("decode_bfloat16_d96_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d96_q16k16_causal_sinks", 16, 256, 128),
-    ),
-    ("decode", 96, "bfloat16", "window", False): (
-        Variant("decode_bfloat16_d96_q8k32_window", 8, 128, 128),
-        Variant("decode_bfloat16_d96_q16k16_window", 16, 256, 128),
-    ),
-    ("decode", 96, "bfloat16", "window", True): (
-        Variant("decode_bfloat16_d96_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d96_q16k16_window_sinks", 16, 256, 128),
+        Variant("prefill_float32_d256_q32k8_window_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("decode", 96, "float32", "full", False): (
-        Variant("decode_float32_d96_q8k16_full", 8, 128, 64),
-        Variant("decode_float32_d96_q16k16_full", 16, 256, 128),
+    ("decode", 32, "float16", None, True): (
+        Variant("decode_float16_d32_q8k32", "decode_float16_d32.metal", 8, 128, 128),
+        Variant("decode_float16_d32_q16k16", "decode_float16_d32.metal", 16, 256, 128),
     ),
-    ("decode", 96, "float32", "full", True): (
-        Variant("decode_float32_d96_q8k16_full_sinks", 8, 128, 64),
-        Variant("decode_float32_d96_q16k16_full_sinks", 16, 256, 128),
+    ("decode", 32, "bfloat16", None, True): (
+        Variant("decode_bfloat16_d32_q8k32", "decode_bfloat16_d32.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d32_q16k16", "decode_bfloat16_d32.metal", 16, 256, 128),
     ),
-    ("decode", 96, "float32", "causal", False): (
-        Variant("decode_float32_d96_q8k16_causal", 8, 128, 64),
-        Variant("decode_float32_d96_q16k16_causal", 16, 256, 128),
+    ("decode", 32, "float32", None, True): (
+        Variant("decode_float32_d32_q8k32", "decode_float32_d32.metal", 8, 128, 128),
+        Variant("decode_float32_d32_q16k16", "decode_float32_d32.metal", 16, 256, 128),
     ),
-    ("decode", 96, "float32", "causal", True): (
-        Variant("decode_float32_d96_q8k16_causal_sinks", 8, 128, 64),
-        Variant("decode_float32_d96_q16k16_causal_sinks", 16, 256, 128),
+    ("decode", 64, "float16", None, True): (
+        Variant("decode_float16_d64_q8k32", "decode_float16_d64.metal", 8, 128, 128),
+        Variant("decode_float16_d64_q16k16", "decode_float16_d64.metal", 16, 256, 128),
     ),
-    ("decode", 96, "float32", "window", False): (
-        Variant("decode_float32_d96_q8k16_window", 8, 128, 64),
-        Variant("decode_float32_d96_q16k16_window", 16, 256, 128),
+    ("decode", 64, "bfloat16", None, True): (
+        Variant("decode_bfloat16_d64_q8k32", "decode_bfloat16_d64.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d64_q16k16", "decode_bfloat16_d64.metal", 16, 256, 128),
     ),
-    ("decode", 96, "float32", "window", True): (
-        Variant("decode_float32_d96_q8k16_window_sinks", 8, 128, 64),
-        Variant("decode_float32_d96_q16k16_window_sinks", 16, 256, 128),
+    ("decode", 64, "float32", None, True): (
+        Variant("decode_float32_d64_q8k32", "decode_float32_d64.metal", 8, 128, 128),
+        Variant("decode_float32_d64_q16k16", "decode_float32_d64.metal", 16, 256, 128),
     ),
-    ("decode", 128, "float16", "full", False): (
-        Variant("decode_float16_d128_q8k32_full", 8, 128, 128),
-        Variant("decode_float16_d128_q16k16_full", 16, 256, 128),
+    ("decode", 72, "float16", None, True): (
+        Variant("decode_float16_d72_q8k32", "decode_float16_d72.metal", 8, 128, 128),
+        Variant("decode_float16_d72_q16k16", "decode_float16_d72.metal", 16, 256, 128),
     ),
-    ("decode", 128, "float16", "full", True): (
-        Variant("decode_float16_d128_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_float16_d128_q16k16_full_sinks", 16, 256, 128),
+    ("decode", 72, "bfloat16", None, True): (
+        Variant("decode_bfloat16_d72_q8k32", "decode_bfloat16_d72.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d72_q16k16", "decode_bfloat16_d72.metal", 16, 256, 128),
     ),
-    ("decode", 128, "float16", "causal", False): (
-        Variant("decode_float16_d128_q8k32_causal", 8, 128, 128),
-        Variant("decode_float16_d128_q16k16_causal", 16, 256, 128),
+    ("decode", 72, "float32", None, True): (
+        Variant("decode_float32_d72_q8k16", "decode_float32_d72.metal", 8, 128, 64),
+        Variant("decode_float32_d72_q16k16", "decode_float32_d72.metal", 16, 256, 128),
     ),
-    ("decode", 128, "float16", "causal", True): (
-        Variant("decode_float16_d128_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_float16_d128_q16k16_causal_sinks", 16, 256, 128),
+    ("decode", 80, "float16", None, True): (
+        Variant("decode_float16_d80_q8k32", "decode_float16_d80.metal", 8, 128, 128),
+        Variant("decode_float16_d80_q16k16", "decode_float16_d80.metal", 16, 256, 128),
     ),
-    ("decode", 128, "float16", "window", False): (
-        Variant("decode_float16_d128_q8k32_window", 8, 128, 128),
-        Variant("decode_float16_d128_q16k16_window", 16, 256, 128),
+    ("decode", 80, "bfloat16", None, True): (
+        Variant("decode_bfloat16_d80_q8k32", "decode_bfloat16_d80.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d80_q16k16", "decode_bfloat16_d80.metal", 16, 256, 128),
     ),
-    ("decode", 128, "float16", "window", True): (
-        Variant("decode_float16_d128_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_float16_d128_q16k16_window_sinks", 16, 256, 128),
+    ("decode", 80, "float32", None, True): (
+        Variant("decode_float32_d80_q8k16", "decode_float32_d80.metal", 8, 128, 64),
+        Variant("decode_float32_d80_q16k16", "decode_float32_d80.metal", 16, 256, 128),
     ),
-    ("decode", 128, "bfloat16", "full", False): (
-        Variant("decode_bfloat16_d128_q8k32_full", 8, 128, 128),
-        Variant("decode_bfloat16_d128_q16k16_full", 16, 256, 128),
+    ("decode", 96, "float16", None, True): (
+        Variant("decode_float16_d96_q8k32", "decode_float16_d96.metal", 8, 128, 128),
+        Variant("decode_float16_d96_q16k16", "decode_float16_d96.metal", 16, 256, 128),
     ),
-    ("decode", 128, "bfloat16", "full", True): (
-        Variant("decode_bfloat16_d128_q8k32_full_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d128_q16k16_full_sinks", 16, 256, 128),
+    ("decode", 96, "bfloat16", None, True): (
+        Variant("decode_bfloat16_d96_q8k32", "decode_bfloat16_d96.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d96_q16k16", "decode_bfloat16_d96.metal", 16, 256, 128),
     ),
-    ("decode", 128, "bfloat16", "causal", False): (
-        Variant("decode_bfloat16_d128_q8k32_causal", 8, 128, 128),
-        Variant("decode_bfloat16_d128_q16k16_causal", 16, 256, 128),
+    ("decode", 96, "float32", None, True): (
+        Variant("decode_float32_d96_q8k16", "decode_float32_d96.metal", 8, 128, 64),
+        Variant("decode_float32_d96_q16k16", "decode_float32_d96.metal", 16, 256, 128),
     ),
-    ("decode", 128, "bfloat16", "causal", True): (
-        Variant("decode_bfloat16_d128_q8k32_causal_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d128_q16k16_causal_sinks", 16, 256, 128),
+    ("decode", 128, "float16", None, True): (
+        Variant("decode_float16_d128_q8k32", "decode_float16_d128.metal", 8, 128, 128),
+        Variant("decode_float16_d128_q16k16", "decode_float16_d128.metal", 16, 256, 128),
     ),
-    ("decode", 128, "bfloat16", "window", False): (
-        Variant("decode_bfloat16_d128_q8k32_window", 8, 128, 128),
-        Variant("decode_bfloat16_d128_q16k16_window", 16, 256, 128),
+    ("decode", 128, "bfloat16", None, True): (
+        Variant("decode_bfloat16_d128_q8k32", "decode_bfloat16_d128.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d128_q16k16", "decode_bfloat16_d128.metal", 16, 256, 128),
     ),
-    ("decode", 128, "bfloat16", "window", True): (
-        Variant("decode_bfloat16_d128_q8k32_window_sinks", 8, 128, 128),
-        Variant("decode_bfloat16_d128_q16k16_window_sinks", 16, 256, 128),
+    ("decode", 128, "float32", None, True): (
+        Variant("decode_float32_d128_q8k16", "decode_float32_d128.metal", 8, 128, 64),
+        Variant("decode_float32_d128_q16k16", "decode_float32_d128.metal", 16, 256, 128),
     ),
-    ("decode", 128, "float32", "full", False): (
-        Variant("decode_float32_d128_q8k16_full", 8, 128, 64),
-        Variant("decode_float32_d128_q16k16_full", 16, 256, 128),
+    ("decode", 192, "float16", None, True): (
+        Variant("decode_float16_d192_q8k16", "decode_float16_d192.metal", 8, 128, 64),
     ),
-    ("decode", 128, "float32", "full", True): (
-        Variant("decode_float32_d128_q8k16_full_sinks", 8, 128, 64),
-        Variant("decode_float32_d128_q16k16_full_sinks", 16, 256, 128),
+    ("decode", 192, "bfloat16", None, True): (
+        Variant("decode_bfloat16_d192_q8k16", "decode_bfloat16_d192.metal", 8, 128, 64),
     ),
-    ("decode", 128, "float32", "causal", False): (
-        Variant("decode_float32_d128_q8k16_causal", 8, 128, 64),
-        Variant("decode_float32_d128_q16k16_causal", 16, 256, 128),
+    ("decode", 192, "float32", None, True): (
+        Variant("decode_float32_d192_q8k16", "decode_float32_d192.metal", 8, 128, 64),
     ),
-    ("decode", 128, "float32", "causal", True): (
-        Variant("decode_float32_d128_q8k16_causal_sinks", 8, 128, 64),
-        Variant("decode_float32_d128_q16k16_causal_sinks", 16, 256, 128),
+    ("decode", 256, "float16", None, True): (
+        Variant("decode_float16_d256_q8k16", "decode_float16_d256.metal", 8, 128, 64),
     ),
-    ("decode", 128, "float32", "window", False): (
-        Variant("decode_float32_d128_q8k16_window", 8, 128, 64),
-        Variant("decode_float32_d128_q16k16_window", 16, 256, 128),
+    ("decode", 256, "bfloat16", None, True): (
+        Variant("decode_bfloat16_d256_q8k16", "decode_bfloat16_d256.metal", 8, 128, 64),
     ),
-    ("decode", 128, "float32", "window", True): (
-        Variant("decode_float32_d128_q8k16_window_sinks", 8, 128, 64),
-        Variant("decode_float32_d128_q16k16_window_sinks", 16, 256, 128),
+    ("decode", 256, "float32", None, True): (
+        Variant("decode_float32_d256_q8k8", "decode_float32_d256.metal", 8, 128, 32),
     ),
-    ("decode", 192, "float16", "full", False): (
-        Variant("decode_float16_d192_q8k16_full", 8, 128, 64),
+    ("combine", 32, "float16", None, False): (
+        Variant("combine_float16_d32", "combine_float16_d32.metal", 1, 32, 1),
     ),
-    ("decode", 192, "float16", "full", True): (
-        Variant("decode_float16_d192_q8k16_full_sinks", 8, 128, 64),
+    ("combine", 32, "bfloat16", None, False): (
+        Variant("combine_bfloat16_d32", "combine_bfloat16_d32.metal", 1, 32, 1),
     ),
-    ("decode", 192, "float16", "causal", False): (
-        Variant("decode_float16_d192_q8k16_causal", 8, 128, 64),
+    ("combine", 32, "float32", None, False): (
+        Variant("combine_float32_d32", "combine_float32_d32.metal", 1, 32, 1),
     ),
-    ("decode", 192, "float16", "causal", True): (
-        Variant("decode_float16_d192_q8k16_causal_sinks", 8, 128, 64),
+    ("combine", 64, "float16", None, False): (
+        Variant("combine_float16_d64", "combine_float16_d64.metal", 1, 32, 1),
     ),
-    ("decode", 192, "float16", "window", False): (
-        Variant("decode_float16_d192_q8k16_window", 8, 128, 64),
+    ("combine", 64, "bfloat16", None, False): (
+        Variant("combine_bfloat16_d64", "combine_bfloat16_d64.metal", 1, 32, 1),
     ),
-    ("decode", 192, "float16", "window", True): (
-        Variant("decode_float16_d192_q8k16_window_sinks", 8, 128, 64),
+    ("combine", 64, "float32", None, False): (
+        Variant("combine_float32_d64", "combine_float32_d64.metal", 1, 32, 1),
     ),
-    ("decode", 192, "bfloat16", "full", False): (
-        Variant("decode_bfloat16_d192_q8k16_full", 8, 128, 64),
+    ("combine", 72, "float16", None, False): (
+        Variant("combine_float16_d72", "combine_float16_d72.metal", 1, 32, 1),
     ),
-    ("decode", 192, "bfloat16", "full", True): (
-        Variant("decode_bfloat16_d192_q8k16_full_sinks", 8, 128, 64),
+    ("combine", 72, "bfloat16", None, False): (
+        Variant("combine_bfloat16_d72", "combine_bfloat16_d72.metal", 1, 32, 1),
     ),
-    ("decode", 192, "bfloat16", "causal", False): (
-        Variant("decode_bfloat16_d192_q8k16_causal", 8, 128, 64),
+    ("combine", 72, "float32", None, False): (
+        Variant("combine_float32_d72", "combine_float32_d72.metal", 1, 32, 1),
     ),
-    ("decode", 192, "bfloat16", "causal", True): (
-        Variant("decode_bfloat16_d192_q8k16_causal_sinks", 8, 128, 64),
+    ("combine", 80, "float16", None, False): (
+        Variant("combine_float16_d80", "combine_float16_d80.metal", 1, 32, 1),
     ),
-    ("decode", 192, "bfloat16", "window", False): (
-        Variant("decode_bfloat16_d192_q8k16_window", 8, 128, 64),
+    ("combine", 80, "bfloat16", None, False): (
+        Variant("combine_bfloat16_d80", "combine_bfloat16_d80.metal", 1, 32, 1),
     ),
-    ("decode", 192, "bfloat16", "window", True): (
-        Variant("decode_bfloat16_d192_q8k16_window_sinks", 8, 128, 64),
+    ("combine", 80, "float32", None, False): (
+        Variant("combine_float32_d80", "combine_float32_d80.metal", 1, 32, 1),
     ),
-    ("decode", 192, "float32", "full", False): (
-        Variant("decode_float32_d192_q8k16_full", 8, 128, 64),
+    ("combine", 96, "float16", None, False): (
+        Variant("combine_float16_d96", "combine_float16_d96.metal", 1, 32, 1),
     ),
-    ("decode", 192, "float32", "full", True): (
-        Variant("decode_float32_d192_q8k16_full_sinks", 8, 128, 64),
+    ("combine", 96, "bfloat16", None, False): (
+        Variant("combine_bfloat16_d96", "combine_bfloat16_d96.metal", 1, 32, 1),
     ),
-    ("decode", 192, "float32", "causal", False): (
-        Variant("decode_float32_d192_q8k16_causal", 8, 128, 64),
+    ("combine", 96, "float32", None, False): (
+        Variant("combine_float32_d96", "combine_float32_d96.metal", 1, 32, 1),
     ),
-    ("decode", 192, "float32", "causal", True): (
-        Variant("decode_float32_d192_q8k16_causal_sinks", 8, 128, 64),
+    ("combine", 128, "float16", None, False): (
+        Variant("combine_float16_d128", "combine_float16_d128.metal", 1, 32, 1),
     ),
-    ("decode", 192, "float32", "window", False): (
-        Variant("decode_float32_d192_q8k16_window", 8, 128, 64),
+    ("combine", 128, "bfloat16", None, False): (
+        Variant("combine_bfloat16_d128", "combine_bfloat16_d128.metal", 1, 32, 1),
     ),
-    ("decode", 192, "float32", "window", True): (
-        Variant("decode_float32_d192_q8k16_window_sinks", 8, 128, 64),
+    ("combine", 128, "float32", None, False): (
+        Variant("combine_float32_d128", "combine_float32_d128.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float16", "full", False): (
-        Variant("decode_float16_d256_q8k16_full", 8, 128, 64),
+    ("combine", 192, "float16", None, False): (
+        Variant("combine_float16_d192", "combine_float16_d192.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float16", "full", True): (
-        Variant("decode_float16_d256_q8k16_full_sinks", 8, 128, 64),
+    ("combine", 192, "bfloat16", None, False): (
+        Variant("combine_bfloat16_d192", "combine_bfloat16_d192.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float16", "causal", False): (
-        Variant("decode_float16_d256_q8k16_causal", 8, 128, 64),
+    ("combine", 192, "float32", None, False): (
+        Variant("combine_float32_d192", "combine_float32_d192.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float16", "causal", True): (
-        Variant("decode_float16_d256_q8k16_causal_sinks", 8, 128, 64),
+    ("combine", 256, "float16", None, False): (
+        Variant("combine_float16_d256", "combine_float16_d256.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float16", "window", False): (
-        Variant("decode_float16_d256_q8k16_window", 8, 128, 64),
+    ("combine", 256, "bfloat16", None, False): (
+        Variant("combine_bfloat16_d256", "combine_bfloat16_d256.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float16", "window", True): (
-        Variant("decode_float16_d256_q8k16_window_sinks", 8, 128, 64),
+    ("combine", 256, "float32", None, False): (
+        Variant("combine_float32_d256", "combine_float32_d256.metal", 1, 32, 1),
     ),
-    ("decode", 256, "bfloat16", "full", False): (
-        Variant("decode_bfloat16_d256_q8k16_full", 8, 128, 64),
+    ("append", 32, "float16", None, False): (
+        Variant("append_float16_d32", "append_float16_d32.metal", 1, 32, 1),
     ),
-    ("decode", 256, "bfloat16", "full", True): (
-        Variant("decode_bfloat16_d256_q8k16_full_sinks", 8, 128, 64),
+    ("append", 32, "bfloat16", None, False): (
+        Variant("append_bfloat16_d32", "append_bfloat16_d32.metal", 1, 32, 1),
     ),
-    ("decode", 256, "bfloat16", "causal", False): (
-        Variant("decode_bfloat16_d256_q8k16_causal", 8, 128, 64),
+    ("append", 32, "float32", None, False): (
+        Variant("append_float32_d32", "append_float32_d32.metal", 1, 32, 1),
     ),
-    ("decode", 256, "bfloat16", "causal", True): (
-        Variant("decode_bfloat16_d256_q8k16_causal_sinks", 8, 128, 64),
+    ("append", 64, "float16", None, False): (
+        Variant("append_float16_d64", "append_float16_d64.metal", 1, 32, 1),
     ),
-    ("decode", 256, "bfloat16", "window", False): (
-        Variant("decode_bfloat16_d256_q8k16_window", 8, 128, 64),
+    ("append", 64, "bfloat16", None, False): (
+        Variant("append_bfloat16_d64", "append_bfloat16_d64.metal", 1, 32, 1),
     ),
-    ("decode", 256, "bfloat16", "window", True): (
-        Variant("decode_bfloat16_d256_q8k16_window_sinks", 8, 128, 64),
+    ("append", 64, "float32", None, False): (
+        Variant("append_float32_d64", "append_float32_d64.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float32", "full", False): (
-        Variant("decode_float32_d256_q8k8_full", 8, 128, 32),
+    ("append", 72, "float16", None, False): (
+        Variant("append_float16_d72", "append_float16_d72.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float32", "full", True): (
-        Variant("decode_float32_d256_q8k8_full_sinks", 8, 128, 32),
+    ("append", 72, "bfloat16", None, False): (
+        Variant("append_bfloat16_d72", "append_bfloat16_d72.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float32", "causal", False): (
-        Variant("decode_float32_d256_q8k8_causal", 8, 128, 32),
+    ("append", 72, "float32", None, False): (
+        Variant("append_float32_d72", "append_float32_d72.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float32", "causal", True): (
-        Variant("decode_float32_d256_q8k8_causal_sinks", 8, 128, 32),
+    ("append", 80, "float16", None, False): (
+        Variant("append_float16_d80", "append_float16_d80.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float32", "window", False): (
-        Variant("decode_float32_d256_q8k8_window", 8, 128, 32),
+    ("append", 80, "bfloat16", None, False): (
+        Variant("append_bfloat16_d80", "append_bfloat16_d80.metal", 1, 32, 1),
     ),
-    ("decode", 256, "float32", "window", True): (
-        Variant("decode_float32_d256_q8k8_window_sinks", 8, 128, 32),
+    ("append", 80, "float32", None, False): (
+        Variant("append_float32_d80", "append_float32_d80.metal", 1, 32, 1),
     ),
-    ("combine", 32, "float16", "full", False): (
-        Variant("combine_float16_d32", 1, 32, 1),
+    ("append", 96, "float16", None, False): (
+        Variant("append_float16_d96", "append_float16_d96.metal", 1, 32, 1),
     ),
-    ("combine", 32, "bfloat16", "full", False): (
-        Variant("combine_bfloat16_d32", 1, 32, 1),
+    ("append", 96, "bfloat16", None, False): (
+        Variant("append_bfloat16_d96", "append_bfloat16_d96.metal", 1, 32, 1),
     ),
-    ("combine", 32, "float32", "full", False): (
-        Variant("combine_float32_d32", 1, 32, 1),
+    ("append", 96, "float32", None, False): (
+        Variant("append_float32_d96", "append_float32_d96.metal", 1, 32, 1),
     ),
-    ("combine", 64, "float16", "full", False): (
-        Variant("combine_float16_d64", 1, 32, 1),
+    ("append", 128, "float16", None, False): (
+        Variant("append_float16_d128", "append_float16_d128.metal", 1, 32, 1),
     ),
-    ("combine", 64, "bfloat16", "full", False): (
-        Variant("combine_bfloat16_d64", 1, 32, 1),
+    ("append", 128, "bfloat16", None, False): (
+        Variant("append_bfloat16_d128", "append_bfloat16_d128.metal", 1, 32, 1),
     ),
-    ("combine", 64, "float32", "full", False): (
-        Variant("combine_float32_d64", 1, 32, 1),
+    ("append", 128, "float32", None, False): (
+        Variant("append_float32_d128", "append_float32_d128.metal", 1, 32, 1),
     ),
-    ("combine", 72, "float16", "full", False): (
-        Variant("combine_float16_d72", 1, 32, 1),
+    ("append", 192, "float16", None, False): (
+        Variant("append_float16_d192", "append_float16_d192.metal", 1, 32, 1),
     ),
-    ("combine", 72, "bfloat16", "full", False): (
-        Variant("combine_bfloat16_d72", 1, 32, 1),
+    ("append", 192, "bfloat16", None, False): (
+        Variant("append_bfloat16_d192", "append_bfloat16_d192.metal", 1, 32, 1),
     ),
-    ("combine", 72, "float32", "full", False): (
-        Variant("combine_float32_d72", 1, 32, 1),
+    ("append", 192, "float32", None, False): (
+        Variant("append_float32_d192", "append_float32_d192.metal", 1, 32, 1),
     ),
-    ("combine", 80, "float16", "full", False): (
-        Variant("combine_float16_d80", 1, 32, 1),
+    ("append", 256, "float16", None, False): (
+        Variant("append_float16_d256", "append_float16_d256.metal", 1, 32, 1),
     ),
-    ("combine", 80, "bfloat16", "full", False): (
-        Variant("combine_bfloat16_d80", 1, 32, 1),
+    ("append", 256, "bfloat16", None, False): (
+        Variant("append_bfloat16_d256", "append_bfloat16_d256.metal", 1, 32, 1),
     ),
-    ("combine", 80, "float32", "full", False): (
-        Variant("combine_float32_d80", 1, 32, 1),
-    ),
-    ("combine", 96, "float16", "full", False): (
-        Variant("combine_float16_d96", 1, 32, 1),
-    ),
-    ("combine", 96, "bfloat16", "full", False): (
-        Variant("combine_bfloat16_d96", 1, 32, 1),
-    ),
-    ("combine", 96, "float32", "full", False): (
-        Variant("combine_float32_d96", 1, 32, 1),
-    ),
-    ("combine", 128, "float16", "full", False): (
-        Variant("combine_float16_d128", 1, 32, 1),
-    ),
-    ("combine", 128, "bfloat16", "full", False): (
-        Variant("combine_bfloat16_d128", 1, 32, 1),
-    ),
-    ("combine", 128, "float32", "full", False): (
-        Variant("combine_float32_d128", 1, 32, 1),
-    ),
-    ("combine", 192, "float16", "full", False): (
-        Variant("combine_float16_d192", 1, 32, 1),
-    ),
-    ("combine", 192, "bfloat16", "full", False): (
-        Variant("combine_bfloat16_d192", 1, 32, 1),
-    ),
-    ("combine", 192, "float32", "full", False): (
-        Variant("combine_float32_d192", 1, 32, 1),
-    ),
-    ("combine", 256, "float16", "full", False): (
-        Variant("combine_float16_d256", 1, 32, 1),
-    ),
-    ("combine", 256, "bfloat16", "full", False): (
-        Variant("combine_bfloat16_d256", 1, 32, 1),
-    ),
-    ("combine", 256, "float32", "full", False): (
-        Variant("combine_float32_d256", 1, 32, 1),
-    ),
-    ("append", 32, "float16", "full", False): (
-        Variant("append_float16_d32", 1, 32, 1),
-    ),
-    ("append", 32, "bfloat16", "full", False): (
-        Variant("append_bfloat16_d32", 1, 32, 1),
-    ),
-    ("append", 32, "float32", "full", False): (
-        Variant("append_float32_d32", 1, 32, 1),
-    ),
-    ("append", 64, "float16", "full", False): (
-        Variant("append_float16_d64", 1, 32, 1),
-    ),
-    ("append", 64, "bfloat16", "full", False): (
-        Variant("append_bfloat16_d64", 1, 32, 1),
-    ),
-    ("append", 64, "float32", "full", False): (
-        Variant("append_float32_d64", 1, 32, 1),
-    ),
-    ("append", 72, "float16", "full", False): (
-        Variant("append_float16_d72", 1, 32, 1),
-    ),
-    ("append", 72, "bfloat16", "full", False): (
-        Variant("append_bfloat16_d72", 1, 32, 1),
-    ),
-    ("append", 72, "float32", "full", False): (
-        Variant("append_float32_d72", 1, 32, 1),
-    ),
-    ("append", 80, "float16", "full", False): (
-        Variant("append_float16_d80", 1, 32, 1),
-    ),
-    ("append", 80, "bfloat16", "full", False): (
-        Variant("append_bfloat16_d80", 1, 32, 1),
-    ),
-    ("append", 80, "float32", "full", False): (
-        Variant("append_float32_d80", 1, 32, 1),
-    ),
-    ("append", 96, "float16", "full", False): (
-        Variant("append_float16_d96", 1, 32, 1),
-    ),
-    ("append", 96, "bfloat16", "full", False): (
-        Variant("append_bfloat16_d96", 1, 32, 1),
-    ),
-    ("append", 96, "float32", "full", False): (
-        Variant("append_float32_d96", 1, 32, 1),
-    ),
-    ("append", 128, "float16", "full", False): (
-        Variant("append_float16_d128", 1, 32, 1),
-    ),
-    ("append", 128, "bfloat16", "full", False): (
-        Variant("append_bfloat16_d128", 1, 32, 1),
-    ),
-    ("append", 128, "float32", "full", False): (
-        Variant("append_float32_d128", 1, 32, 1),
-    ),
-    ("append", 192, "float16", "full", False): (
-        Variant("append_float16_d192", 1, 32, 1),
-    ),
-    ("append", 192, "bfloat16", "full", False): (
-        Variant("append_bfloat16_d192", 1, 32, 1),
-    ),
-    ("append", 192, "float32", "full", False): (
-        Variant("append_float32_d192", 1, 32, 1),
-    ),
-    ("append", 256, "float16", "full", False): (
-        Variant("append_float16_d256", 1, 32, 1),
-    ),
-    ("append", 256, "bfloat16", "full", False): (
-        Variant("append_bfloat16_d256", 1, 32, 1),
-    ),
-    ("append", 256, "float32", "full", False): (
-        Variant("append_float32_d256", 1, 32, 1),
+    ("append", 256, "float32", None, False): (
+        Variant("append_float32_d256", "append_float32_d256.metal", 1, 32, 1),
     ),
 }
 
@@ -1156,9 +709,18 @@ SIGNATURES = {
             "k_begin",  # the row of each sequence's first key
             "k_end",  # the row after each sequence's last key
             "block_table",  # the pages of each sequence
-            "alibi_slopes",  # one slope per query head; 0: no bias
-            "sinks",  # one logit per query head
+            "alibi_slopes",  # a slope per query head
+            "sinks",  # a logit per query head
         ),
+        optional={
+            "lse": "float32",
+            "cu_seqlens_q": "int32",
+            "k_begin": "int32",
+            "k_end": "int32",
+            "block_table": "int32",
+            "alibi_slopes": "float32",
+            "sinks": "float32",
+        },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
             ("q_row_stride", "q"),  # q: elements from one row to the next
@@ -1176,21 +738,21 @@ SIGNATURES = {
             ("lse_head_stride", "q"),  # lse: elements from one head to the next
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
-            ("table_stride", "q"),  # block_table: from one sequence to the next
-            ("batch", "i"),  # sequences
+            ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all together
             ("k_len", "i"),  # rows of K that each sequence may have; packed: of all together
             ("packed", "i"),  # 1: cu_seqlens_q says where each sequence's queries lie
-            ("group", "i"),  # query heads that share one KV head
-            ("begins", "i"),  # 1: k_begin says where each sequence's keys begin; 0: at row 0
-            ("ends", "i"),  # 1: k_end says where each sequence's keys end; 0: at row k_len
+            ("heads_per_kv_head", "i"),  # query heads that share one KV head
+            ("has_k_begin", "i"),  # 1: k_begin is given; 0: keys begin at row 0
+            ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
             ("appended", "i"),  # rows that this call adds at k_end
             ("page_size", "i"),  # rows of a page of K and V; 0: no block table
-            ("pages", "i"),  # that K and V have
+            ("pages", "i"),  # number of pages in K and V
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
-            ("lse", "i"),  # 1: lse is wanted
-            ("alibi", "i"),  # 1: alibi_slopes are there
+            ("wants_lse", "i"),  # 1: lse is written
+            ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("least_queries", "i"),  # packed: shorter sequences are left to decode
         ),
         floats=(
@@ -1205,15 +767,26 @@ SIGNATURES = {
             "v",  # value rows
             "out",  # output rows
             "lse",  # natural log-sum-exp of each row
-            "partial_out",  # O of each share of the keys: (share, sequence, slot, head, head_dim)
-            "partial_lse",  # base-2 log-sum-exp of each share: (share, sequence, slot, head)
+            "partial_out",  # O of each split: (split, sequence, slot, head, head_dim)
+            "partial_lse",  # its base-2 log-sum-exp: (split, sequence, slot, head)
             "cu_seqlens_q",  # packed: batch + 1 row offsets
             "k_begin",  # the row of each sequence's first key
             "k_end",  # the row after each sequence's last key
             "block_table",  # the pages of each sequence
-            "alibi_slopes",  # one slope per query head; 0: no bias
-            "sinks",  # one logit per query head
+            "alibi_slopes",  # a slope per query head
+            "sinks",  # a logit per query head
         ),
+        optional={
+            "lse": "float32",
+            "partial_out": "float32",
+            "partial_lse": "float32",
+            "cu_seqlens_q": "int32",
+            "k_begin": "int32",
+            "k_end": "int32",
+            "block_table": "int32",
+            "alibi_slopes": "float32",
+            "sinks": "float32",
+        },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
             ("q_row_stride", "q"),  # q: elements from one row to the next
@@ -1231,24 +804,25 @@ SIGNATURES = {
             ("lse_head_stride", "q"),  # lse: elements from one head to the next
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
-            ("table_stride", "q"),  # block_table: from one sequence to the next
-            ("batch", "i"),  # sequences
+            ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all together
             ("k_len", "i"),  # rows of K that each sequence may have; packed: of all together
             ("packed", "i"),  # 1: cu_seqlens_q says where each sequence's queries lie
-            ("group", "i"),  # query heads that share one KV head
-            ("begins", "i"),  # 1: k_begin says where each sequence's keys begin; 0: at row 0
-            ("ends", "i"),  # 1: k_end says where each sequence's keys end; 0: at row k_len
+            ("heads_per_kv_head", "i"),  # query heads that share one KV head
+            ("has_k_begin", "i"),  # 1: k_begin is given; 0: keys begin at row 0
+            ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
             ("appended", "i"),  # rows that this call adds at k_end
             ("page_size", "i"),  # rows of a page of K and V; 0: no block table
-            ("pages", "i"),  # that K and V have
+            ("pages", "i"),  # number of pages in K and V
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
-            ("lse", "i"),  # 1: lse is wanted
-            ("alibi", "i"),  # 1: alibi_slopes are there
-            ("kv_heads", "i"),  # KV heads
+            ("wants_lse", "i"),  # 1: lse is written
+            ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("has_sinks", "i"),  # 1: sinks are given
+            ("kv_heads", "i"),  # number of KV heads
             ("most_queries", "i"),  # packed: longer sequences are left to prefill
-            ("splits", "i"),  # shares that the keys are divided into; 1: no partial results
+            ("splits", "i"),  # into how many parts the keys are split; 1: no partial results
             ("slots", "i"),  # queries per sequence that partial results have room for
         ),
         floats=(
@@ -1260,21 +834,27 @@ SIGNATURES = {
         buffers=(
             "out",  # output rows
             "lse",  # natural log-sum-exp of each row
-            "partial_out",  # O of each share of the keys: (share, sequence, slot, head, head_dim)
-            "partial_lse",  # base-2 log-sum-exp of each share: (share, sequence, slot, head)
+            "partial_out",  # O of each split: (split, sequence, slot, head, head_dim)
+            "partial_lse",  # its base-2 log-sum-exp: (split, sequence, slot, head)
             "cu_seqlens_q",  # packed: batch + 1 row offsets
         ),
+        optional={
+            "lse": "float32",
+            "partial_out": "float32",
+            "partial_lse": "float32",
+            "cu_seqlens_q": "int32",
+        },
         ints=(
             ("out_batch_stride", "q"),  # out: elements from one batch to the next
             ("out_row_stride", "q"),  # out: elements from one row to the next
             ("out_head_stride", "q"),  # out: elements from one head to the next
             ("lse_batch_stride", "q"),  # lse: elements from one batch to the next
             ("lse_head_stride", "q"),  # lse: elements from one head to the next
-            ("batch", "i"),  # sequences
+            ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all together
             ("packed", "i"),  # 1: cu_seqlens_q says where each sequence's queries lie
-            ("lse", "i"),  # 1: lse is wanted
-            ("splits", "i"),  # shares that the keys are divided into; 1: no partial results
+            ("wants_lse", "i"),  # 1: lse is written
+            ("splits", "i"),  # into how many parts the keys are split; 1: no partial results
             ("slots", "i"),  # queries per sequence that partial results have room for
         ),
         floats=(
@@ -1285,14 +865,21 @@ SIGNATURES = {
             "q",  # query rows
             "new_k",  # key rows to append
             "new_v",  # value rows to append
-            "rotary_cos",  # one row per position, one column per pair of elements
-            "rotary_sin",  # one row per position, one column per pair of elements
+            "rotary_cos",  # (position, pair of elements)
+            "rotary_sin",  # (position, pair of elements)
             "rotated_q",  # query rows, rotated
             "k",  # the cache's key rows
             "v",  # the cache's value rows
             "k_end",  # the row after each sequence's last key
             "block_table",  # the pages of each sequence
         ),
+        optional={
+            "rotary_cos": None,
+            "rotary_sin": None,
+            "rotated_q": None,
+            "k_end": "int32",
+            "block_table": "int32",
+        },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
             ("q_row_stride", "q"),  # q: elements from one row to the next
@@ -1312,18 +899,18 @@ SIGNATURES = {
             ("v_batch_stride", "q"),  # v: elements from one batch to the next
             ("v_row_stride", "q"),  # v: elements from one row to the next
             ("v_head_stride", "q"),  # v: elements from one head to the next
-            ("table_stride", "q"),  # block_table: from one sequence to the next
+            ("table_stride", "q"),  # block_table: elements from one sequence to the next
             ("q_len", "i"),  # query rows of each sequence; packed: of all together
             ("k_len", "i"),  # rows of K that each sequence may have; packed: of all together
-            ("kv_heads", "i"),  # KV heads
-            ("ends", "i"),  # 1: k_end says where each sequence's keys end; 0: at row k_len
+            ("kv_heads", "i"),  # number of KV heads
+            ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
             ("appended", "i"),  # rows that this call adds at k_end
             ("page_size", "i"),  # rows of a page of K and V; 0: no block table
-            ("pages", "i"),  # that K and V have
+            ("pages", "i"),  # number of pages in K and V
             ("rotary_pairs", "i"),  # pairs of elements that are rotated; 0: none
             ("rotary_rows", "i"),  # positions that have an angle
             ("interleaved", "i"),  # 1: a pair is two neighbours; 0: one of either half
-            ("advance", "i"),  # 1: query i is at k_end + i; 0: all queries are at k_end
+            ("queries_advance", "i"),  # 1: query i stands at k_end + i; 0: all at k_end
         ),
         floats=(
         ),

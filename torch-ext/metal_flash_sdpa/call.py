@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from . import gpu, launchers
-from .plan import DECODE_QUERIES, Append, Plan, Request, plan, plan_append
+from .plan import DECODE_QUERIES, Append, Request, plan, plan_append
 
 _DTYPE_NAMES = {
     torch.float16: "float16",
@@ -96,7 +96,7 @@ def append(
         tensors["rotary_sin"] = rotary_sin.contiguous()
         positions, pairs = rotary_cos.shape
         what = Append(*what[:2], _strides(rotated_q), 2 * pairs, positions, interleaved)
-    launchers.run(Plan((plan_append(request, what),)), tensors)
+    launchers.run(plan_append(request, what), tensors)
 
 
 def _prepare(
@@ -156,8 +156,8 @@ def _prepare(
         sinks=options.sinks is not None,
         alibi=options.alibi_slopes is not None,
         alibi_strides=alibi_strides,
-        begins=keys.begin is not None,
-        ends=keys.end is not None,
+        has_k_begin=keys.begin is not None,
+        has_k_end=keys.end is not None,
         appended=keys.appended,
         page_size=page_size,
         pages=pages,

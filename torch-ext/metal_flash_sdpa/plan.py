@@ -4,13 +4,12 @@ Pure Python: no tensor is touched, nothing synchronises.  A plan is data; the la
 run it and know nothing of attention.
 """
 
-import struct
 from functools import lru_cache
 from math import isfinite
-from operator import itemgetter
-from typing import Any, Callable, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
 
-from ._variants import SIGNATURES, VARIANTS, Variant
+from ._variants import Variant
+from .catalogue import BUILT_IN, Catalogue
 from .splits import Gpu, choose
 
 # Lengths and windows stay below this, so that no sum of two of them overflows int32 in a kernel.
@@ -52,14 +51,14 @@ class Request(NamedTuple):
     sinks: bool = False
     alibi: bool = False
     alibi_strides: Tuple[int, int] = (0, 0)  # of the slopes: (batch, head)
-    begins: bool = False  # k_begin holds the row of each sequence's first key; else it is row 0
-    ends: bool = False  # k_end holds the row after each sequence's last key; else it is k_len
+    has_k_begin: bool = False  # k_begin holds the row of each sequence's first key; else it is 0
+    has_k_end: bool = False  # k_end holds the row after each sequence's last key; else it is k_len
     appended: int = 0  # rows of keys that this call adds at k_end
     page_size: int = 0  # rows of a page of K and V; 0: no block table
-    pages: int = 0  # that K and V have
+    pages: int = 0  # number of pages in K and V
     table_stride: int = 0  # of the block table, from one sequence to the next
     max_q_len: int = 0  # packed: no sequence has more query rows, as the caller says; 0: unknown
-    splits: int = 0  # shares that decoding divides the keys into; 0: as many as suit the GPU
+    splits: int = 0  # parts that decoding splits the keys into; 0: as many as suit the GPU
     gpu: Gpu = Gpu()
 
 
@@ -77,8 +76,10 @@ class Append(NamedTuple):
 class LaunchPlan(NamedTuple):
     """What a launcher needs: everything but the tensors themselves."""
 
-    kernel: str  # host name; also the stem of the shader's file
+    kernel: str  # host name
+    file: str  # the shader that holds it
     buffers: Tuple[str, ...]  # tensor names in binding order
+    optional: Tuple[Tuple[str, str], ...]  # those that a call may lack, each with its dtype
     ints: Tuple[int, ...]  # int32, bound after the buffers
     floats: Tuple[float, ...]  # float32, bound after the ints
     threadgroups: Tuple[int, int, int]
@@ -137,100 +138,75 @@ def _stride_names(*tensors: str) -> Tuple[str, ...]:
     return tuple(f"{name}_{axis}_stride" for name in tensors for axis in ("batch", "row", "head"))
 
 
-# What the kernels are told of a request, by name: all of them, and then each family.
-_TOLD = (
-    *Request._fields,
+_STRIDES = (
     *_stride_names("q", "k", "v", "out"),
-    *("alibi_batch_stride", "alibi_head_stride", "lse_batch_stride", "lse_head_stride"),
-    *("group", "window_left", "window_right"),
+    *("alibi_batch_stride", "alibi_head_stride"),
 )
-_TOLD_ALSO = {
-    "prefill": ("least_queries",),
-    "decode": ("most_queries", "slots", "splits"),
-    "combine": ("most_queries", "slots", "splits"),
-    "append": (
-        *_stride_names("new_k", "new_v", "rotated_q"),
-        *("rotary_pairs", "rotary_rows", "interleaved", "advance"),
-    ),
-}
+_APPEND_STRIDES = _stride_names("q", "k", "v", "new_k", "new_v", "rotated_q")
 
 
-def _told(request: Request, left: int, right: int) -> Tuple[Any, ...]:
-    """The values of _TOLD."""
-    return (
-        *request,
+def _cache_values(request: Request) -> Dict[str, Any]:
+    """What all kernels that reach K and V know of a request, under the kernels' names."""
+    return {
+        "q_len": request.q_len,
+        "k_len": request.k_len,
+        "kv_heads": request.kv_heads,
+        "has_k_end": request.has_k_end,
+        "appended": request.appended,
+        "page_size": request.page_size,
+        "pages": request.pages,
+        "table_stride": request.table_stride,
+    }
+
+
+def _attention_values(request: Request, left: int, right: int) -> Dict[str, Any]:
+    """What the attention kernels know of a request, under the kernels' names."""
+    strides = (
         *request.q_strides,
         *request.k_strides,
         *request.v_strides,
         *request.out_strides,
         *request.alibi_strides,
-        0 if request.packed else request.heads * request.q_len,
-        request.q_len,
-        request.heads // request.kv_heads,
-        left,
-        right,
     )
-
-
-class _Layout(NamedTuple):
-    """How the kernels of a family take what they are told; made once, as decoding plans anew."""
-
-    pick_ints: Callable[[Tuple[Any, ...]], Tuple[Any, ...]]
-    pack: Callable[..., bytes]  # ints as their fields have them, 32 or 64 bits
-    words: Callable[[bytes], Tuple[int, ...]]  # the same as they are bound, in int32
-    pick_floats: Callable[[Tuple[Any, ...]], Tuple[float, ...]]
-    buffers: Tuple[str, ...]
-
-
-@lru_cache(maxsize=None)
-def _layout(family: str, sinks: bool) -> _Layout:
-    signature = SIGNATURES[family]
-    fields = "".join(code for _, code in signature.ints)
-    # A struct that holds a 64-bit member is a multiple of 8 bytes long.
-    ints = struct.Struct("<" + fields + ("4x" if fields.count("i") % 2 else ""))
-    # What a family is told takes the place of what the request has of that name.
-    place = {name: i for i, name in enumerate((*_TOLD, *_TOLD_ALSO[family]))}
-    return _Layout(
-        _picker([place[name] for name, _ in signature.ints]),
-        ints.pack,
-        struct.Struct(f"<{ints.size // 4}i").unpack,
-        _picker([place[name] for name in signature.floats]),
-        tuple(name for name in signature.buffers if sinks or name != "sinks"),
-    )
-
-
-def _picker(places: Sequence[int]) -> Callable[[Tuple[Any, ...]], Tuple[Any, ...]]:
-    """What takes the values at these places, as a tuple."""
-    if len(places) > 1:  # of a single one itemgetter would give no tuple
-        return itemgetter(*places)
-    return lambda values: tuple(values[place] for place in places)
-
-
-def _variant(family: str, request: Request, mask: str, sinks: bool, rows: int = 1) -> Variant:
-    """The kernel of a family that computes `request`.  Raises ValueError if there is none.
-
-    Of several tiles it is the smallest that holds `rows`, or else the largest.
-    """
-    tiles = VARIANTS.get((family, request.head_dim, request.dtype, mask, sinks))
-    if tiles is None:
-        raise ValueError(
-            f"head_dim is {request.head_dim} and dtype {request.dtype}: supported are head dims "
-            f"{sorted({k[1] for k in VARIANTS})} in {sorted({k[2] for k in VARIANTS})}"
-        )
-    for tile in tiles:
-        if tile.block_q >= rows:
-            return tile
-    return tiles[-1]
+    return {
+        **dict(zip(_STRIDES, strides)),
+        **_cache_values(request),
+        "lse_batch_stride": 0 if request.packed else request.heads * request.q_len,
+        "lse_head_stride": request.q_len,
+        "batch": request.batch,
+        "packed": request.packed,
+        "heads_per_kv_head": request.heads // request.kv_heads,
+        "has_k_begin": request.has_k_begin,
+        "window_left": left,
+        "window_right": right,
+        "wants_lse": request.lse,
+        "has_alibi": request.alibi,
+        "has_sinks": request.sinks,
+        "softmax_scale": request.softmax_scale,
+        "softcap": request.softcap,
+    }
 
 
 def _launch(
-    family: str, variant: Variant, sinks: bool, told: Tuple[Any, ...], grid: Tuple[int, int, int]
+    catalogue: Catalogue,
+    family: str,
+    dtype: str,
+    variant: Variant,
+    values: Mapping[str, Any],
+    grid: Tuple[int, int, int],
 ) -> LaunchPlan:
-    """A launch of one kernel; `told` holds the values of _TOLD and of the family's."""
-    layout = _layout(family, sinks)
-    ints = layout.words(layout.pack(*layout.pick_ints(told)))
-    floats = tuple(map(float, layout.pick_floats(told)))
-    return LaunchPlan(variant.name, layout.buffers, ints, floats, grid, variant.threads)
+    """A launch of one kernel, whose arguments are found in `values` by their names."""
+    layout = catalogue.layout(family, dtype)
+    return LaunchPlan(
+        kernel=variant.name,
+        file=variant.file,
+        buffers=layout.buffers,
+        optional=layout.optional,
+        ints=layout.ints(values),
+        floats=layout.floats(values),
+        threadgroups=grid,
+        threads=variant.threads,
+    )
 
 
 def _longest(request: Request) -> int:
@@ -240,7 +216,9 @@ def _longest(request: Request) -> int:
     return request.q_len
 
 
-def plan_prefill(request: Request, least_queries: int = 0) -> LaunchPlan:
+def plan_prefill(
+    request: Request, least_queries: int = 0, catalogue: Catalogue = BUILT_IN
+) -> Plan:
     """The launch of the prefill kernel that computes `request`.
 
     Packed sequences of fewer than `least_queries` query rows are left to decode.
@@ -248,19 +226,25 @@ def plan_prefill(request: Request, least_queries: int = 0) -> LaunchPlan:
     """
     _check(request)
     mask, left, right = band(request.causal, request.window_size)
-    variant = _variant("prefill", request, mask, request.sinks)
+    variant = catalogue.variant("prefill", request.head_dim, request.dtype, mask, request.sinks)
     if request.packed:
-        # Sequence b owns the tiles from q_start(b) // block_q + b on; see find_tile in the kernel.
+        # Sequence b owns the tiles from q_start(b) // block_q + b on; see find_batch in the kernel.
         tiles, batches = request.q_len // variant.block_q + request.batch, 1
     else:
         tiles, batches = -(-request.q_len // variant.block_q), request.batch
-    told = (*_told(request, left, right), least_queries)
+    values = _attention_values(request, left, right)
+    values["least_queries"] = least_queries
     grid = (tiles if request.q_len else 0, request.heads, batches)
-    return _launch("prefill", variant, request.sinks, told, grid)
+    return Plan((_launch(catalogue, "prefill", request.dtype, variant, values, grid),))
 
 
-def plan_decode(request: Request, most_queries: int = UNBOUNDED, rows: int = 0) -> Plan:
-    """The launches that decode `request`: one, or two if the keys are divided.
+def plan_decode(
+    request: Request,
+    most_queries: int = UNBOUNDED,
+    rows: int = 0,
+    catalogue: Catalogue = BUILT_IN,
+) -> Plan:
+    """The launches that decode `request`: one, or two if the keys are split.
 
     Packed sequences of more than `most_queries` query rows are left to prefill.  A sequence that
     is longer than the request's `max_q_len` is computed all the same, only slower.  The tile is the
@@ -268,15 +252,16 @@ def plan_decode(request: Request, most_queries: int = UNBOUNDED, rows: int = 0) 
     Raises ValueError, naming the field, for what no kernel computes.
     """
     _check(request)
-    mask, left, right = band(request.causal, request.window_size)
+    _, left, right = band(request.causal, request.window_size)
     longest = _longest(request)
     # Where sequences of all lengths meet, those that are decoded mostly have one query.
     queries = longest if longest <= DECODE_QUERIES else 1
-    group = request.heads // request.kv_heads
-    rows = rows or queries * group
-    variant = _variant("decode", request, mask, request.sinks, rows)
-    tiles = -(-queries * group // variant.block_q)
-    groups = tiles * request.kv_heads * request.batch
+    heads_per_kv_head = request.heads // request.kv_heads
+    rows = rows or queries * heads_per_kv_head
+    head_dim, dtype = request.head_dim, request.dtype
+    variant = catalogue.variant("decode", head_dim, dtype, sinks=True, rows=rows)
+    tiles = -(-queries * heads_per_kv_head // variant.block_q)
+    threadgroups = tiles * request.kv_heads * request.batch
     splits = request.splits or choose(
         request.gpu,
         # In a packed batch the longest sequence may have all keys.
@@ -284,64 +269,70 @@ def plan_decode(request: Request, most_queries: int = UNBOUNDED, rows: int = 0) 
         step=variant.step_k,
         rows=min(rows, variant.block_q),
         simdgroups=variant.threads // SIMD_WIDTH,
-        groups=groups,
+        threadgroups=threadgroups,
     )
     slots = min(longest, DECODE_QUERIES) if request.packed else longest
-    told = (*_told(request, left, right), most_queries, slots, splits)
-    grid = (splits if groups else 0, tiles * request.kv_heads, request.batch)
-    decode = _launch("decode", variant, request.sinks, told, grid)
-    if splits == 1 or not groups:
+    values = _attention_values(request, left, right)
+    values.update(most_queries=most_queries, slots=slots, splits=splits)
+    grid = (splits if threadgroups else 0, tiles * request.kv_heads, request.batch)
+    decode = _launch(catalogue, "decode", dtype, variant, values, grid)
+    if splits == 1 or not threadgroups:
         return Plan((decode,))
-    variant = _variant("combine", request, "full", False)
+    variant = catalogue.variant("combine", head_dim, dtype)
     grid = (request.heads, queries, request.batch)
     shape = (splits, request.batch, slots, request.heads)
     return Plan(
-        (decode, _launch("combine", variant, False, told, grid)),
-        (("partial_out", (*shape, request.head_dim)), ("partial_lse", shape)),
+        (decode, _launch(catalogue, "combine", dtype, variant, values, grid)),
+        (("partial_out", (*shape, head_dim)), ("partial_lse", shape)),
     )
 
 
 @lru_cache(maxsize=4096)
-def plan_append(request: Request, append: Append) -> LaunchPlan:
+def plan_append(request: Request, append: Append, catalogue: Catalogue = BUILT_IN) -> Plan:
     """The launch that puts new rows into the cache of `request` and rotates them and the queries.
 
     Causal queries, and those of a window, stand at the positions of the new rows; others all at
     the first of them.
     """
     _check(request)
-    mask, left, right = band(request.causal, request.window_size)
-    variant = _variant("append", request, "full", False)
-    told = (
-        *_told(request, left, right),
+    mask, _, _ = band(request.causal, request.window_size)
+    strides = (
+        *request.q_strides,
+        *request.k_strides,
+        *request.v_strides,
         *append.new_k_strides,
         *append.new_v_strides,
         *append.rotated_q_strides,
-        append.rotary_dim // 2,
-        append.rotary_rows,
-        append.interleaved,
-        mask != "full",
     )
+    values = {
+        **dict(zip(_APPEND_STRIDES, strides)),
+        **_cache_values(request),
+        "rotary_pairs": append.rotary_dim // 2,
+        "rotary_rows": append.rotary_rows,
+        "interleaved": append.interleaved,
+        "queries_advance": mask != "full",
+    }
     if append.rotary_dim:
         rows = max(request.appended, request.q_len)
         grid = (rows, 2 * request.kv_heads + request.heads, request.batch)
     else:
         grid = (request.appended, 2 * request.kv_heads, request.batch)
-    return _launch("append", variant, False, told, grid)
+    variant = catalogue.variant("append", request.head_dim, request.dtype)
+    return Plan((_launch(catalogue, "append", request.dtype, variant, values, grid),))
 
 
 @lru_cache(maxsize=4096)
-def plan(request: Request) -> Plan:
+def plan(request: Request, catalogue: Catalogue = BUILT_IN) -> Plan:
     """The launches that compute `request`: each sequence by the kernel that suits its rows.
 
     In a packed batch the kernels themselves see which sequences are theirs, so that nothing is
     read back.  Raises ValueError, naming the field, for what no kernel computes.
     """
-    if not request.packed:
-        few = request.q_len <= DECODE_QUERIES
-        return plan_decode(request) if few else Plan((plan_prefill(request),))
-    if _longest(request) <= DECODE_QUERIES:
-        return plan_decode(request)
-    if request.batch == 1:
-        return Plan((plan_prefill(request),))
-    decode = plan_decode(request, DECODE_QUERIES)
-    return Plan((plan_prefill(request, DECODE_QUERIES + 1), *decode.launches), decode.workspace)
+    longest = _longest(request)
+    if longest <= DECODE_QUERIES:
+        return plan_decode(request, catalogue=catalogue)
+    if not request.packed or request.batch == 1:
+        return plan_prefill(request, catalogue=catalogue)
+    prefill = plan_prefill(request, DECODE_QUERIES + 1, catalogue=catalogue)
+    decode = plan_decode(request, DECODE_QUERIES, catalogue=catalogue)
+    return Plan(prefill.launches + decode.launches, decode.workspace)

@@ -6,8 +6,9 @@ from typing import Any, Dict
 
 import torch
 
+from ..catalogue import BUILT_IN, Catalogue
 from ..plan import LaunchPlan
-from . import bind, shader_path
+from . import bind
 
 DEVICE = "cpu"
 
@@ -22,11 +23,11 @@ def missing() -> str:
 
 
 @lru_cache(maxsize=None)
-def _kernel(name: str) -> Any:
+def _kernel(catalogue: Catalogue, file: str, name: str) -> Any:
     import emulator
 
     # Builds ahead of time use fast math: nothing here may rest on what becomes of infinities.
-    return emulator.compile(shader_path(name), finite_math=True).function(name)
+    return emulator.compile(catalogue.path(file), finite_math=True).function(name)
 
 
 def launch_on(
@@ -41,6 +42,11 @@ def launch_on(
     )
 
 
-def launch(plan: LaunchPlan, tensors: Dict[str, torch.Tensor], **options: Any) -> Any:
+def launch(
+    plan: LaunchPlan,
+    tensors: Dict[str, torch.Tensor],
+    catalogue: Catalogue = BUILT_IN,
+    **options: Any,
+) -> Any:
     """Run `plan`; options go to the emulator's launch.  Returns the emulator's report."""
-    return launch_on(_kernel(plan.kernel), plan, tensors, **options)
+    return launch_on(_kernel(catalogue, plan.file, plan.kernel), plan, tensors, **options)

@@ -1,17 +1,18 @@
 """Runs a plan on MPS tensors through torch.mps.compile_shader (torch >= 2.7)."""
 
 from threading import Lock
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 import torch
 
+from ..catalogue import BUILT_IN, Catalogue
 from ..plan import LaunchPlan
-from . import bind, shader_path
+from . import bind
 
 DEVICE = "mps"
 
 _compiling = Lock()
-_libraries: Dict[str, Any] = {}  # by kernel: a shader's file holds one
+_kernels: Dict[Tuple[Catalogue, str], Any] = {}  # by host name
 
 
 def missing() -> str:
@@ -21,21 +22,30 @@ def missing() -> str:
     return "" if torch.backends.mps.is_available() else "torch has no MPS on this machine"
 
 
-def _library(kernel: str) -> Any:
-    """The kernel's library, compiled when it is asked for the first time."""
-    if kernel not in _libraries:
+def source(plan: LaunchPlan, catalogue: Catalogue = BUILT_IN) -> str:
+    """A shader's text, with its other kernels left out; lines are numbered as in the file."""
+    shader = catalogue.path(plan.file)
+    return f"#define ONLY\n#define ONLY_{plan.kernel}\n#line 1\n{shader.read_text()}"
+
+
+def _kernel(plan: LaunchPlan, catalogue: Catalogue) -> Any:
+    """The kernel of a plan, compiled when it is asked for the first time."""
+    key = catalogue, plan.kernel
+    if key not in _kernels:
         with _compiling:
-            if kernel not in _libraries:  # another thread may have been faster
-                source = shader_path(kernel).read_text()
-                _libraries[kernel] = torch.mps.compile_shader(source)
-    return _libraries[kernel]
+            if key not in _kernels:  # another thread may have been faster
+                library = torch.mps.compile_shader(source(plan, catalogue))
+                _kernels[key] = getattr(library, plan.kernel)
+    return _kernels[key]
 
 
-def launch(plan: LaunchPlan, tensors: Dict[str, torch.Tensor]) -> None:
+def launch(
+    plan: LaunchPlan, tensors: Dict[str, torch.Tensor], catalogue: Catalogue = BUILT_IN
+) -> None:
     """Encode `plan` on torch's own command encoder; returns before the GPU has run it."""
     x, y, z = plan.threadgroups
     buffers = bind(plan, tensors)
-    getattr(_library(plan.kernel), plan.kernel)(
+    _kernel(plan, catalogue)(
         *buffers,
         list(plan.ints),
         *([list(plan.floats)] if plan.floats else []),

@@ -9,6 +9,7 @@ from typing import Dict
 import torch
 
 from .._ops import ops
+from ..catalogue import BUILT_IN, Catalogue
 from ..plan import LaunchPlan
 from . import bind
 
@@ -20,8 +21,13 @@ def missing() -> str:
     return "" if hasattr(ops, "launch") else "this build has no compiled launcher"
 
 
-def launch(plan: LaunchPlan, tensors: Dict[str, torch.Tensor]) -> None:
-    """Encode `plan` on torch's own command encoder; returns before the GPU has run it."""
+def launch(
+    plan: LaunchPlan, tensors: Dict[str, torch.Tensor], catalogue: Catalogue = BUILT_IN
+) -> None:
+    """Encode `plan` on torch's own command encoder; returns before the GPU has run it.
+
+    The kernels are those of the build, whatever the catalogue says of their sources.
+    """
     ops.launch(
         plan.kernel,
         bind(plan, tensors),

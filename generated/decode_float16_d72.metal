@@ -1,0 +1,815 @@
+// decode_float16_d72.metal
+//
+// Written by `python -m codegen` from templates/; do not edit.
+//
+// Flash decoding: out = softmax(mask(softcap(scale * Q K^T) - alibi)) V, and its log-sum-exp, for
+// few query rows.  The rows of all heads that share a KV head are packed into one tile, so that an
+// element of K or V is read once for them all; the keys are split over threadgroups, and within
+// one over its simdgroups.  K and V go from device memory straight into matrix fragments.
+//   head_dim   72
+//   elements   float16; scores, softmax and sums in float32
+//   masks      any, as a sliding window (left, right); a side without a bound reaches every key
+//   sinks      if the call has any: one logit per query head joins the softmax's denominator
+
+#include <metal_stdlib>
+#include <metal_simdgroup_matrix>
+
+using namespace metal;
+
+typedef half element;
+
+constant constexpr int HEAD_DIM = 72;
+
+// Arrays stay in registers only if every index is known to the compiler.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+// The softmax runs in base 2.  Its sentinels are finite, because fast math may assume that there is
+// no infinity: a masked score lies so far below the least maximum that its weight is exactly 0.
+constant constexpr float LOG2_E = 1.44269504f;
+constant constexpr float LN_2 = 0.693147181f;
+constant constexpr float LEAST_MAX = -1.0e38f;
+constant constexpr float MASKED = -3.0e38f;
+constant constexpr uint MINUS_INFINITY_BITS = 0xFF800000u;
+
+// The natural log-sum-exp of a row whose weights add up to row_sum under its base-2 maximum; -inf if
+// the row sees no key.  As bits, so that fast math has no infinity to reason about.
+inline float log_sum_exp(float row_max, float row_sum)
+{
+    const float natural = LN_2 * (row_max + fast::log2(row_sum));
+    return as_type<float>(row_sum == 0.0f ? MINUS_INFINITY_BITS : as_type<uint>(natural));
+}
+
+typedef packed_half4 packed_element4; // aligned like one element: rows may start anywhere
+typedef vec<element, 4> element4;
+
+// A simdgroup holds a matrix as R x C fragments of 8x8 elements.
+constant constexpr int FRAGMENT = 8;
+
+template <typename T>
+using Fragment = simdgroup_matrix<T, FRAGMENT, FRAGMENT>;
+
+template <typename T, int R, int C>
+struct Matrix {
+    Fragment<T> fragments[R][C];
+};
+
+// Where a lane stands in every fragment: it holds the elements (row, column) and (row, column + 1).
+struct Place {
+    int row;
+    int column;
+};
+
+inline Place find_place(uint lane)
+{
+    const int quad = lane / 4;
+    return {(quad & 4) + int(lane / 2) % 4, (quad & 2) * 2 + int(lane % 2) * 2};
+}
+
+// A = 0.
+template <typename T, int R, int C>
+inline void clear(thread Matrix<T, R, C>& a)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            a.fragments[r][c] = make_filled_simdgroup_matrix<T, FRAGMENT, FRAGMENT>(T(0));
+        }
+    }
+}
+
+// A = scale * A.
+template <int R, int C>
+inline void scale_elements(thread Matrix<float, R, C>& a, float scale)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] *= scale;
+            }
+        }
+    }
+}
+
+// A = cap * tanh(A).  fast::tanh would overflow for large arguments.
+template <int R, int C>
+inline void cap_elements(thread Matrix<float, R, C>& a, float cap)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] = cap * precise::tanh(a.fragments[r][c].thread_elements()[i]);
+            }
+        }
+    }
+}
+
+// Of each column of fragments a lane holds two columns.  The eight lanes that share them differ in
+// bits 1, 2 and 4 of their index.
+inline float2 column_max(float2 x)
+{
+    x = max(x, simd_shuffle_xor(x, 2));
+    x = max(x, simd_shuffle_xor(x, 4));
+    return max(x, simd_shuffle_xor(x, 16));
+}
+
+inline float2 column_sum(float2 x)
+{
+    x += simd_shuffle_xor(x, 2);
+    x += simd_shuffle_xor(x, 4);
+    return x + simd_shuffle_xor(x, 16);
+}
+
+// The largest of `least` and of what this lane holds of its columns in fragment column c.
+template <int R, int C>
+inline float2 lane_column_max(thread Matrix<float, R, C>& a, int c, float2 least)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        least = max(least, float2(a.fragments[r][c].thread_elements()));
+    }
+    return least;
+}
+
+// Multiplies this lane's columns of fragment column c by their factors.
+template <int R, int C>
+inline void scale_columns(thread Matrix<float, R, C>& a, int c, float2 factors)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int i = 0; i < 2; ++i) {
+            a.fragments[r][c].thread_elements()[i] *= factors[i];
+        }
+    }
+}
+
+// P = 2^(S - maximum of the column) in fragment column c; returns the sums of this lane's elements.
+template <int R, int C>
+inline float2 exp2_columns(
+    thread Matrix<element, R, C>& p, thread Matrix<float, R, C>& s, int c, float2 maxima, float2 lane_sums)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        const float2 weights = fast::exp2(float2(s.fragments[r][c].thread_elements()) - maxima);
+        lane_sums += weights;
+        UNROLL for (int i = 0; i < 2; ++i) {
+            p.fragments[r][c].thread_elements()[i] = element(weights[i]);
+        }
+    }
+    return lane_sums;
+}
+
+// A lane reads VECTOR neighbouring elements at a time.  Which of them meet in a fragment is free,
+// as long as Q, or O, takes the same order.  The four lanes that hold a key's row of K together
+// read a chunk of 16 columns, which is two fragments; the eight lanes that hold a column of V^T
+// read a chunk of 32, which is four.  A head_dim that is no multiple of them ends in zeros.
+constant constexpr int VECTOR = 4;
+constant constexpr int K_CHUNK = 4 * VECTOR;
+constant constexpr int V_CHUNK = 8 * VECTOR;
+constant constexpr int K_CHUNKS = (HEAD_DIM + K_CHUNK - 1) / K_CHUNK;
+constant constexpr int V_CHUNKS = (HEAD_DIM + V_CHUNK - 1) / V_CHUNK;
+constant constexpr int FRAGMENT_ELEMENTS = FRAGMENT * FRAGMENT;
+constant constexpr int Q_FRAGMENTS = K_CHUNKS * K_CHUNK / FRAGMENT;
+constant constexpr int O_FRAGMENTS = V_CHUNKS * V_CHUNK / FRAGMENT;
+
+// 8 rows; 4 simdgroups of 32 keys;
+// 3840 bytes of threadgroup memory: Q, and 8 rows of O while they are merged.
+struct q8k32 {
+    static constant constexpr int BLOCK_Q = 8; // rows per threadgroup
+    static constant constexpr int BLOCK_K = 32; // keys per simdgroup and step
+    static constant constexpr int SIMDGROUPS = 4;
+    static constant constexpr int STEP_K = SIMDGROUPS * BLOCK_K; // keys per step of a threadgroup
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int ROW_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+};
+
+// 16 rows; 8 simdgroups of 16 keys;
+// 5376 bytes of threadgroup memory: Q, and 8 rows of O while they are merged.
+struct q16k16 {
+    static constant constexpr int BLOCK_Q = 16; // rows per threadgroup
+    static constant constexpr int BLOCK_K = 16; // keys per simdgroup and step
+    static constant constexpr int SIMDGROUPS = 8;
+    static constant constexpr int STEP_K = SIMDGROUPS * BLOCK_K; // keys per step of a threadgroup
+    static constant constexpr int THREADS = 256;
+    static constant constexpr int ROW_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+};
+
+// Four elements of a row of K or V; zeros where the row or the column does not exist.
+inline element4 load_vector(device const element* row, int column, bool exists)
+{
+    if (HEAD_DIM % V_CHUNK != 0) {
+        exists = exists && column < HEAD_DIM;
+    }
+    return exists ? element4(*(device const packed_element4*)(row + column)) : element4(0);
+}
+
+// What a call says beside its tensors: an array of int32, of which a long takes two, and one of float32.
+struct Call {
+    long q_batch_stride; // q: elements from one batch to the next
+    long q_row_stride; // q: elements from one row to the next
+    long q_head_stride; // q: elements from one head to the next
+    long k_batch_stride; // k: elements from one batch to the next
+    long k_row_stride; // k: elements from one row to the next
+    long k_head_stride; // k: elements from one head to the next
+    long v_batch_stride; // v: elements from one batch to the next
+    long v_row_stride; // v: elements from one row to the next
+    long v_head_stride; // v: elements from one head to the next
+    long out_batch_stride; // out: elements from one batch to the next
+    long out_row_stride; // out: elements from one row to the next
+    long out_head_stride; // out: elements from one head to the next
+    long lse_batch_stride; // lse: elements from one batch to the next
+    long lse_head_stride; // lse: elements from one head to the next
+    long alibi_batch_stride; // alibi_slopes: elements from one sequence to the next
+    long alibi_head_stride; // alibi_slopes: elements from one head to the next
+    long table_stride; // block_table: elements from one sequence to the next
+    int batch; // number of sequences
+    int q_len; // query rows of each sequence; packed: of all together
+    int k_len; // rows of K that each sequence may have; packed: of all together
+    int packed; // 1: cu_seqlens_q says where each sequence's queries lie
+    int heads_per_kv_head; // query heads that share one KV head
+    int has_k_begin; // 1: k_begin is given; 0: keys begin at row 0
+    int has_k_end; // 1: k_end is given; 0: keys end at row k_len
+    int appended; // rows that this call adds at k_end
+    int page_size; // rows of a page of K and V; 0: no block table
+    int pages; // number of pages in K and V
+    int window_left; // keys seen before the diagonal
+    int window_right; // keys seen after the diagonal
+    int wants_lse; // 1: lse is written
+    int has_alibi; // 1: alibi_slopes are given
+    int has_sinks; // 1: sinks are given
+    int kv_heads; // number of KV heads
+    int most_queries; // packed: longer sequences are left to prefill
+    int splits; // into how many parts the keys are split; 1: no partial results
+    int slots; // queries per sequence that partial results have room for
+};
+
+struct Scaling {
+    float softmax_scale; // multiplies Q K^T
+    float softcap; // scores become softcap * tanh(score / softcap); 0: off
+};
+
+// Elements from the start of K or V to a row.  A paged cache has a block table, of which `pages`
+// is the sequence's line; rows are counted over the sequence's pages.
+inline long row_offset(int row, device const int* pages, long page_stride, long row_stride, constant Call& call)
+{
+    if (call.page_size == 0) {
+        return row * row_stride;
+    }
+    const int existing = min(row, call.k_len - 1); // a block may end beyond the last row
+    const int page_of_sequence = existing / call.page_size;
+    const int page = clamp(pages[page_of_sequence], 0, call.pages - 1);
+    return page * page_stride + (existing - page_of_sequence * call.page_size) * row_stride;
+}
+
+// A sequence's rows in Q and K.
+struct Sequence {
+    int batch;   // its index
+    int q_start; // its first query row; 0 unless the batch is packed
+    int q_len;
+    int k_start; // the row of its first key
+    int k_len;
+    device const int* pages; // its line of the block table
+};
+
+// cu_seqlens_q[i], kept within the tensor whatever it says.
+inline int first_query(device const int* cu_seqlens_q, int i, constant Call& call)
+{
+    return clamp(cu_seqlens_q[i], 0, call.q_len);
+}
+
+inline Sequence find_sequence(
+    int batch, constant Call& call, device const int* cu_seqlens_q, device const int* k_begin, device const int* k_end,
+    device const int* block_table)
+{
+    Sequence sequence;
+    sequence.batch = batch;
+    sequence.q_start = call.packed == 0 ? 0 : first_query(cu_seqlens_q, batch, call);
+    sequence.q_len = call.packed == 0 ? call.q_len : first_query(cu_seqlens_q, batch + 1, call) - sequence.q_start;
+    sequence.k_start = call.has_k_begin == 0 ? 0 : clamp(k_begin[batch], 0, call.k_len);
+    int k_stop = call.k_len;
+    if (call.has_k_end != 0) {
+        k_stop = min(clamp(k_end[batch], 0, call.k_len) + call.appended, call.k_len);
+    }
+    sequence.k_len = max(k_stop - sequence.k_start, 0);
+    sequence.pages = block_table + batch * call.table_stride;
+    return sequence;
+}
+
+// Keys from begin up to end.
+struct KeyRange {
+    int begin;
+    int end;
+};
+
+enum MaskMode { FULL, CAUSAL, WINDOW };
+
+// The keys that a query at `diagonal` sees.  All masks are aligned bottom-right: the last query's
+// diagonal is the last key.
+template <MaskMode MASK>
+inline KeyRange keys_seen(int diagonal, Sequence sequence, constant Call& call)
+{
+    KeyRange seen = {0, sequence.k_len};
+    if (MASK == CAUSAL) {
+        seen.end = min(diagonal + 1, sequence.k_len);
+    }
+    if (MASK == WINDOW) {
+        seen.begin = max(diagonal - call.window_left, 0);
+        seen.end = min(diagonal + call.window_right + 1, sequence.k_len);
+    }
+    return seen;
+}
+
+// The keys that neighbouring rows visit together; those that all of the rows see need no mask.
+struct Band {
+    KeyRange visited;
+    KeyRange unmasked;
+};
+
+template <MaskMode MASK>
+inline Band find_band(int first_query, int last_query, Sequence sequence, constant Call& call)
+{
+    const int offset = sequence.k_len - sequence.q_len; // of a query's diagonal
+    const KeyRange first = keys_seen<MASK>(first_query + offset, sequence, call);
+    const KeyRange last = keys_seen<MASK>(last_query + offset, sequence, call);
+    const KeyRange visited = {first.begin, last.end};
+    const KeyRange unmasked = {last.begin, first.end};
+    return {visited, unmasked};
+}
+
+// A tile's rows: pairs of a query and a head of those that share a KV head, heads first.
+struct PackedRows {
+    int first; // counted over the sequence's pairs
+    int count; // that exist
+    int heads_per_kv_head;
+    int first_head;
+};
+
+inline PackedRows find_packed_rows(int first, int most, int kv_head, Sequence sequence, constant Call& call)
+{
+    const int heads = call.heads_per_kv_head;
+    return {first, min(most, sequence.q_len * heads - first), heads, kv_head * heads};
+}
+
+// Those of one fragment; none, if the tile has fewer.
+inline PackedRows rows_of_fragment(PackedRows rows, int fragment)
+{
+    const int before = fragment * FRAGMENT;
+    return {rows.first + before, min(FRAGMENT, rows.count - before), rows.heads_per_kv_head, rows.first_head};
+}
+
+inline int query_of(PackedRows rows, int row)
+{
+    return (rows.first + row) / rows.heads_per_kv_head;
+}
+
+inline int head_of(PackedRows rows, int row)
+{
+    return rows.first_head + (rows.first + row) % rows.heads_per_kv_head;
+}
+
+// Partial results have room for `slots` queries of each sequence.  A longer one is not split.
+inline bool is_split(Sequence sequence, constant Call& call)
+{
+    return call.splits > 1 && sequence.q_len <= call.slots;
+}
+
+// One of the parts into which the keys of a band are split, in whole steps of the threadgroup.
+template <typename Tile>
+inline Band split_band(Band band, int split, int splits)
+{
+    const int steps = (max(band.visited.end - band.visited.begin, 0) + Tile::STEP_K - 1) / Tile::STEP_K;
+    const int steps_per_split = (steps + splits - 1) / splits;
+    const int begin = band.visited.begin + split * steps_per_split * Tile::STEP_K;
+    const int end = min(begin + steps_per_split * Tile::STEP_K, band.visited.end);
+    const KeyRange visited = {begin, end};
+    const KeyRange unmasked = {band.unmasked.begin, min(band.unmasked.end, end)};
+    return {visited, unmasked};
+}
+
+// Gives the scores that a row does not see their sentinel; `rows` are those of fragment column c.
+template <int R, int C>
+inline void mask_columns(
+    thread Matrix<float, R, C>& scores, int c, PackedRows rows, Sequence sequence, int key, Place place, constant Call& call)
+{
+    UNROLL for (int i = 0; i < 2; ++i) {
+        const int diagonal = query_of(rows, place.column + i) + sequence.k_len - sequence.q_len;
+        const KeyRange seen = keys_seen<WINDOW>(diagonal, sequence, call);
+        UNROLL for (int r = 0; r < R; ++r) {
+            const int row = key + r * FRAGMENT + place.row;
+            if (row < seen.begin || row >= seen.end) {
+                scores.fragments[r][c].thread_elements()[i] = MASKED;
+            }
+        }
+    }
+}
+
+// ALiBi of this lane's rows: a key's distance from the diagonal, times the slope, comes off its
+// base-2 logit.
+struct ColumnAlibi {
+    int diagonal[2];
+    float slope[2];
+};
+
+inline ColumnAlibi find_column_alibi(
+    PackedRows rows, Sequence sequence, device const float* alibi_slopes, Place place, constant Call& call)
+{
+    ColumnAlibi alibi;
+    UNROLL for (int i = 0; i < 2; ++i) {
+        const int row = place.column + i;
+        alibi.diagonal[i] = query_of(rows, row) + sequence.k_len - sequence.q_len;
+        const long slope = sequence.batch * call.alibi_batch_stride + head_of(rows, row) * call.alibi_head_stride;
+        alibi.slope[i] = call.has_alibi == 0 ? 0.0f : LOG2_E * alibi_slopes[slope];
+    }
+    return alibi;
+}
+
+template <int R, int C>
+inline void add_column_alibi(thread Matrix<float, R, C>& scores, int c, ColumnAlibi alibi, int key, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int i = 0; i < 2; ++i) {
+            const int distance = abs(alibi.diagonal[i] - (key + r * FRAGMENT + place.row));
+            scores.fragments[r][c].thread_elements()[i] -= alibi.slope[i] * float(distance);
+        }
+    }
+}
+
+// The sinks of this lane's rows, in base 2.  Only the first split of the keys counts them.
+inline float2 find_sink(device const float* sinks, PackedRows rows, Place place, uint split, constant Call& call)
+{
+    float2 sink = MASKED;
+    UNROLL for (int i = 0; i < 2; ++i) {
+        if (call.has_sinks != 0 && split == 0) {
+            sink[i] = sinks[head_of(rows, place.column + i)] * LOG2_E;
+        }
+    }
+    return sink;
+}
+
+// Device memory to threadgroup memory: a fragment's rows of Q, transposed, their columns in the order
+// that load_vector gives the rows of K; rows that do not exist are 0.
+template <typename Tile>
+inline void stage_queries(
+    threadgroup element* q_block, device const element* q, PackedRows rows, constant Call& call, uint thread_index)
+{
+    for (int i = thread_index; i < Q_FRAGMENTS * FRAGMENT_ELEMENTS; i += Tile::THREADS) {
+        const int row = i % FRAGMENT;
+        const int fragment = i / FRAGMENT_ELEMENTS;
+        const int lane_of_row = i / FRAGMENT % FRAGMENT / 2; // 0..3, of the four that hold a key's row
+        const int chunk = fragment / 2;
+        const int column = (chunk * 4 + lane_of_row) * VECTOR + fragment % 2 * 2 + i / FRAGMENT % 2;
+        element value = element(0);
+        if (row < rows.count && column < HEAD_DIM) {
+            value = q[query_of(rows, row) * call.q_row_stride + head_of(rows, row) * call.q_head_stride + column];
+        }
+        q_block[i] = value;
+    }
+}
+
+// This lane's row of K in each fragment of a block of keys.
+template <int R>
+struct KeyRows {
+    device const element* start[R];
+    bool exists[R];
+};
+
+template <int R>
+inline void find_key_rows(
+    thread KeyRows<R>& rows, device const element* k, Sequence sequence, int key, int end, Place place, constant Call& call)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        const int row = key + r * FRAGMENT + place.row;
+        rows.start[r] = k + row_offset(sequence.k_start + row, sequence.pages, call.k_batch_stride, call.k_row_stride, call);
+        rows.exists[r] = row < end;
+    }
+}
+
+// S^T = K Q^T over the chunks from `begin` to `end`.  What was read of K is multiplied with all rows.
+template <int R, int C>
+inline void multiply_chunks(
+    thread Matrix<float, R, C>& scores, int begin, int end, thread KeyRows<R>& rows, threadgroup const element* q_block,
+    Place place)
+{
+    clear(scores);
+    UNROLL for (int chunk = begin; chunk < end; ++chunk) {
+        element4 vectors[R];
+        UNROLL for (int r = 0; r < R; ++r) {
+            vectors[r] = load_vector(rows.start[r], chunk * K_CHUNK + place.column / 2 * VECTOR, rows.exists[r]);
+        }
+        UNROLL for (int half_chunk = 0; half_chunk < 2; ++half_chunk) {
+            Fragment<element> queries[C];
+            UNROLL for (int c = 0; c < C; ++c) {
+                const int fragment = c * Q_FRAGMENTS + chunk * 2 + half_chunk;
+                simdgroup_load(queries[c], q_block + fragment * FRAGMENT_ELEMENTS, FRAGMENT);
+            }
+            UNROLL for (int r = 0; r < R; ++r) {
+                Fragment<element> keys;
+                keys.thread_elements()[0] = vectors[r][half_chunk * 2];
+                keys.thread_elements()[1] = vectors[r][half_chunk * 2 + 1];
+                UNROLL for (int c = 0; c < C; ++c) {
+                    simdgroup_multiply_accumulate(scores.fragments[r][c], keys, queries[c], scores.fragments[r][c]);
+                }
+            }
+        }
+    }
+}
+
+// S^T = K Q^T over a block of keys; from `end` on they do not exist.
+template <int R, int C>
+inline void multiply_keys_queries(
+    thread Matrix<float, R, C>& scores, device const element* k, Sequence sequence, int key, int end,
+    threadgroup const element* q_block, Place place, constant Call& call)
+{
+    KeyRows<R> rows;
+    find_key_rows(rows, k, sequence, key, end, place, call);
+    multiply_chunks(scores, 0, K_CHUNKS, rows, q_block, place);
+}
+
+// Scores become base-2 logits; softcap acts on the natural ones.
+template <int R, int C>
+inline void scale_scores(thread Matrix<float, R, C>& scores, constant Scaling& scaling)
+{
+    if (scaling.softcap > 0.0f) {
+        scale_elements(scores, scaling.softmax_scale / scaling.softcap);
+        cap_elements(scores, scaling.softcap * LOG2_E);
+    } else {
+        scale_elements(scores, scaling.softmax_scale * LOG2_E);
+    }
+}
+
+// The weight of a sink under a row's maximum, both in base 2.  A NaN stays one.
+inline float sink_weight(float sink, float maximum)
+{
+    return sink <= MASKED ? 0.0f : fast::exp2(sink - maximum);
+}
+
+// The online softmax of this lane's two rows of a fragment.
+struct ColumnSoftmax {
+    float2 maximum; // of base-2 logits
+    float2 sum;     // of the weights: this lane's, or all
+};
+
+// Before the first block.
+inline void clear(thread ColumnSoftmax& softmax)
+{
+    softmax.maximum = LEAST_MAX;
+    softmax.sum = 0.0f;
+}
+
+// Online softmax: P^T = 2^(S^T - max), and what was summed under the old maximum is rescaled.
+template <int R, int C, int D>
+inline void update_column_softmax(
+    thread Matrix<element, R, C>& weights, thread Matrix<float, D, C>& outputs, thread ColumnSoftmax& softmax,
+    thread Matrix<float, R, C>& scores, int c)
+{
+    const float2 maximum = column_max(lane_column_max(scores, c, softmax.maximum));
+    const float2 factor = fast::exp2(softmax.maximum - maximum);
+    softmax.maximum = maximum;
+    softmax.sum *= factor;
+    scale_columns(outputs, c, factor);
+    softmax.sum = exp2_columns(weights, scores, c, maximum, softmax.sum);
+}
+
+// O^T += V^T P^T over a block of keys; from `end` on they do not exist.  What was read of V is
+// multiplied with the weights of all rows.
+template <int R, int C>
+inline void add_weighted_values(
+    thread Matrix<float, O_FRAGMENTS, C>& outputs, thread Matrix<element, R, C>& weights, device const element* v,
+    Sequence sequence, int key, int end, Place place, constant Call& call)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        device const element* rows[2];
+        bool exists[2];
+        UNROLL for (int i = 0; i < 2; ++i) {
+            const int row = key + r * FRAGMENT + place.column + i;
+            rows[i] = v + row_offset(sequence.k_start + row, sequence.pages, call.v_batch_stride, call.v_row_stride, call);
+            exists[i] = row < end;
+        }
+        UNROLL for (int chunk = 0; chunk < V_CHUNKS; ++chunk) {
+            const int column = chunk * V_CHUNK + place.row * VECTOR;
+            const element4 first = load_vector(rows[0], column, exists[0]);
+            const element4 second = load_vector(rows[1], column, exists[1]);
+            UNROLL for (int i = 0; i < VECTOR; ++i) {
+                Fragment<element> values;
+                values.thread_elements()[0] = first[i];
+                values.thread_elements()[1] = second[i];
+                UNROLL for (int c = 0; c < C; ++c) {
+                    thread Fragment<float>& sum = outputs.fragments[chunk * VECTOR + i][c];
+                    simdgroup_multiply_accumulate(sum, values, weights.fragments[r][c], sum);
+                }
+            }
+        }
+    }
+}
+
+// The softmax of each row of a fragment over the keys of one simdgroup.
+struct SimdgroupSoftmax {
+    float maximum[FRAGMENT];
+    float sum[FRAGMENT];
+};
+
+// The softmax of this lane's rows over all simdgroups, and over the sink.
+template <typename Tile>
+inline ColumnSoftmax merge_softmax(
+    threadgroup SimdgroupSoftmax* softmax_of, ColumnSoftmax own, float2 sink, uint simdgroup, Place place)
+{
+    const float2 own_sum = column_sum(own.sum);
+    if (place.row == 0) {
+        UNROLL for (int i = 0; i < 2; ++i) {
+            softmax_of[simdgroup].maximum[place.column + i] = own.maximum[i];
+            softmax_of[simdgroup].sum[place.column + i] = own_sum[i];
+        }
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup); // every simdgroup's softmax is known
+
+    ColumnSoftmax all;
+    UNROLL for (int i = 0; i < 2; ++i) {
+        const int row = place.column + i;
+        float maximum = max(sink[i], LEAST_MAX);
+        UNROLL for (int s = 0; s < Tile::SIMDGROUPS; ++s) {
+            maximum = max(maximum, softmax_of[s].maximum[row]);
+        }
+        float sum = sink_weight(sink[i], maximum);
+        UNROLL for (int s = 0; s < Tile::SIMDGROUPS; ++s) {
+            sum += softmax_of[s].sum[row] * fast::exp2(softmax_of[s].maximum[row] - maximum);
+        }
+        all.maximum[i] = maximum;
+        all.sum[i] = sum;
+    }
+    return all;
+}
+
+// A fragment's O of all simdgroups, normalised, in threadgroup memory: row by row, summed in a fixed
+// order.
+template <typename Tile, int C>
+inline void merge_outputs(
+    threadgroup float* merged, thread Matrix<float, O_FRAGMENTS, C>& outputs, int c, float2 own_maximum, ColumnSoftmax all,
+    uint simdgroup, Place place)
+{
+    float2 factor;
+    UNROLL for (int i = 0; i < 2; ++i) {
+        // A row that sees no key has sum 0 and O 0.
+        factor[i] = all.sum[i] == 0.0f ? 0.0f : fast::exp2(own_maximum[i] - all.maximum[i]) / all.sum[i];
+    }
+    scale_columns(outputs, c, factor);
+    for (uint s = 0; s < Tile::SIMDGROUPS; ++s) {
+        if (simdgroup == s) {
+            UNROLL for (int o = 0; o < O_FRAGMENTS; ++o) {
+                const int column = o / VECTOR * V_CHUNK + place.row * VECTOR + o % VECTOR;
+                if (HEAD_DIM % V_CHUNK != 0 && column >= HEAD_DIM) {
+                    continue;
+                }
+                UNROLL for (int i = 0; i < 2; ++i) {
+                    threadgroup float& sum = merged[(place.column + i) * HEAD_DIM + column];
+                    sum = outputs.fragments[o][c].thread_elements()[i] + (s == 0 ? 0.0f : sum);
+                }
+            }
+        }
+        threadgroup_barrier(mem_flags::mem_threadgroup); // one simdgroup after the other
+    }
+}
+
+// Threadgroup memory to device memory: the rows that exist, of a result or of a partial result.
+template <typename Tile, typename T>
+inline void store_rows(
+    device T* out, threadgroup const float* merged, PackedRows rows, long row_stride, long head_stride, uint thread_index)
+{
+    for (int i = thread_index; i < rows.count * HEAD_DIM; i += Tile::THREADS) {
+        const int row = i / HEAD_DIM;
+        const long offset = query_of(rows, row) * row_stride + head_of(rows, row) * head_stride;
+        out[offset + i % HEAD_DIM] = T(merged[i]);
+    }
+}
+
+inline void store_log_sum_exp(
+    device float* lse, ColumnSoftmax all, PackedRows rows, long head_stride, uint simdgroup, Place place)
+{
+    UNROLL for (int i = 0; i < 2; ++i) {
+        const int row = place.column + i;
+        if (simdgroup == 0 && place.row == 0 && row < rows.count) {
+            lse[head_of(rows, row) * head_stride + query_of(rows, row)] = log_sum_exp(all.maximum[i], all.sum[i]);
+        }
+    }
+}
+
+// Of a partial result: in base 2, LEAST_MAX where a row sees none of its keys.
+inline void store_partial_lse(
+    device float* lse, ColumnSoftmax all, PackedRows rows, long heads, uint simdgroup, Place place)
+{
+    UNROLL for (int i = 0; i < 2; ++i) {
+        const int row = place.column + i;
+        if (simdgroup == 0 && place.row == 0 && row < rows.count) {
+            const float base_2 = all.maximum[i] + fast::log2(all.sum[i]);
+            lse[query_of(rows, row) * heads + head_of(rows, row)] = all.sum[i] == 0.0f ? LEAST_MAX : base_2;
+        }
+    }
+}
+
+template <typename Tile>
+[[kernel, max_total_threads_per_threadgroup(Tile::THREADS)]]
+void decode(
+    device const element* q [[buffer(0)]],
+    device const element* k [[buffer(1)]],
+    device const element* v [[buffer(2)]],
+    device element* out [[buffer(3)]],
+    device float* lse [[buffer(4)]],
+    device float* partial_out [[buffer(5)]],
+    device float* partial_lse [[buffer(6)]],
+    device const int* cu_seqlens_q [[buffer(7)]],
+    device const int* k_begin [[buffer(8)]],
+    device const int* k_end [[buffer(9)]],
+    device const int* block_table [[buffer(10)]],
+    device const float* alibi_slopes [[buffer(11)]],
+    device const float* sinks [[buffer(12)]],
+    constant Call& call [[buffer(13)]],
+    constant Scaling& scaling [[buffer(14)]],
+    uint3 group [[threadgroup_position_in_grid]],
+    uint3 groups [[threadgroups_per_grid]],
+    uint thread_index [[thread_index_in_threadgroup]],
+    uint simdgroup [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]])
+{
+    threadgroup element q_block[Tile::ROW_FRAGMENTS * Q_FRAGMENTS * FRAGMENT_ELEMENTS];
+    threadgroup float merged[FRAGMENT * HEAD_DIM];
+    threadgroup SimdgroupSoftmax softmax_of[Tile::SIMDGROUPS];
+
+    // Where this threadgroup works: one sequence, one KV head, one split of the keys.
+    const Sequence sequence = find_sequence(group.z, call, cu_seqlens_q, k_begin, k_end, block_table);
+    const int kv_head = group.y % call.kv_heads;
+    const int tiles = groups.y / call.kv_heads; // of the grid; longer sequences take more turns
+    const bool split = is_split(sequence, call);
+    if (sequence.q_len > call.most_queries || (!split && group.x > 0)) {
+        return;
+    }
+    const Place place = find_place(lane);
+    q += sequence.batch * call.q_batch_stride + sequence.q_start * call.q_row_stride;
+    const int page = call.page_size == 0 ? sequence.batch : 0; // a padded batch has a page for each sequence
+    k += page * call.k_batch_stride + kv_head * call.k_head_stride;
+    v += page * call.v_batch_stride + kv_head * call.v_head_stride;
+
+    Matrix<float, Tile::K_FRAGMENTS, Tile::ROW_FRAGMENTS> scores;    // S^T: keys x rows
+    Matrix<element, Tile::K_FRAGMENTS, Tile::ROW_FRAGMENTS> weights; // P^T
+    Matrix<float, O_FRAGMENTS, Tile::ROW_FRAGMENTS> outputs;         // O^T: head_dim x rows
+    ColumnSoftmax softmax[Tile::ROW_FRAGMENTS];
+    ColumnAlibi alibi[Tile::ROW_FRAGMENTS];
+
+    const int last = sequence.q_len * call.heads_per_kv_head;
+    for (int first = group.y / call.kv_heads * Tile::BLOCK_Q; first < last; first += tiles * Tile::BLOCK_Q) {
+        const PackedRows rows = find_packed_rows(first, Tile::BLOCK_Q, kv_head, sequence, call);
+        const Band whole = find_band<WINDOW>(query_of(rows, 0), query_of(rows, rows.count - 1), sequence, call);
+        const Band band = split_band<Tile>(whole, split ? group.x : 0, split ? groups.x : 1);
+
+        // The barriers of the last tile's merge lie between its products and what is staged here.
+        UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
+            const PackedRows own = rows_of_fragment(rows, r);
+            alibi[r] = find_column_alibi(own, sequence, alibi_slopes, place, call);
+            stage_queries<Tile>(q_block + r * Q_FRAGMENTS * FRAGMENT_ELEMENTS, q, own, call, thread_index);
+            clear(softmax[r]);
+        }
+        clear(outputs);
+        threadgroup_barrier(mem_flags::mem_threadgroup); // this one is staged
+
+        const int first_key = band.visited.begin + int(simdgroup) * Tile::BLOCK_K;
+        for (int key = first_key; key < band.visited.end; key += Tile::STEP_K) {
+            multiply_keys_queries(scores, k, sequence, key, band.visited.end, q_block, place, call);
+            scale_scores(scores, scaling);
+            UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
+                if (alibi[r].slope[0] != 0.0f || alibi[r].slope[1] != 0.0f) {
+                    add_column_alibi(scores, r, alibi[r], key, place);
+                }
+                if (key < band.unmasked.begin || key + Tile::BLOCK_K > band.unmasked.end) {
+                    mask_columns(scores, r, rows_of_fragment(rows, r), sequence, key, place, call);
+                }
+                update_column_softmax(weights, outputs, softmax[r], scores, r);
+            }
+            add_weighted_values(outputs, weights, v, sequence, key, band.visited.end, place, call);
+        }
+
+        UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
+            const PackedRows own = rows_of_fragment(rows, r);
+            const float2 sink = find_sink(sinks, own, place, group.x, call);
+            const ColumnSoftmax all = merge_softmax<Tile>(softmax_of, softmax[r], sink, simdgroup, place);
+            merge_outputs<Tile>(merged, outputs, r, softmax[r].maximum, all, simdgroup, place);
+            if (split) {
+                const long first_slot = (long(group.x) * call.batch + sequence.batch) * call.slots;
+                const long heads = call.kv_heads * call.heads_per_kv_head;
+                store_rows<Tile>(partial_out + first_slot * heads * HEAD_DIM, merged, own, heads * HEAD_DIM, HEAD_DIM, thread_index);
+                store_partial_lse(partial_lse + first_slot * heads, all, own, heads, simdgroup, place);
+            } else {
+                const long first_out = sequence.batch * call.out_batch_stride + sequence.q_start * call.out_row_stride;
+                store_rows<Tile>(out + first_out, merged, own, call.out_row_stride, call.out_head_stride, thread_index);
+                if (call.wants_lse != 0) {
+                    const long first_lse = sequence.batch * call.lse_batch_stride + sequence.q_start;
+                    store_log_sum_exp(lse + first_lse, all, own, call.lse_head_stride, simdgroup, place);
+                }
+            }
+        }
+    }
+}
+
+// The kernels.  Who wants one of them alone defines ONLY, and ONLY_ with its name behind it.
+#if !defined(ONLY) || defined(ONLY_decode_float16_d72_q8k32)
+template [[host_name("decode_float16_d72_q8k32")]] [[kernel]]
+decltype(decode<q8k32>) decode<q8k32>;
+#endif
+#if !defined(ONLY) || defined(ONLY_decode_float16_d72_q16k16)
+template [[host_name("decode_float16_d72_q16k16")]] [[kernel]]
+decltype(decode<q16k16>) decode<q16k16>;
+#endif

@@ -1,0 +1,712 @@
+// prefill_float16_d80.metal
+//
+// Written by `python -m codegen` from templates/; do not edit.
+//
+// Flash attention, forward: out = softmax(mask(softcap(scale * Q K^T) - alibi)) V, and its log-sum-exp.
+//   head_dim   80
+//   elements   float16; scores, softmax and sums in float32
+//   masks      full, causal (aligned bottom-right), sliding window (left, right)
+//   sinks      one logit per query head joins the softmax's denominator
+
+#include <metal_stdlib>
+#include <metal_simdgroup_matrix>
+
+using namespace metal;
+
+typedef half element;
+
+constant constexpr int HEAD_DIM = 80;
+
+// Arrays stay in registers only if every index is known to the compiler.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+// The softmax runs in base 2.  Its sentinels are finite, because fast math may assume that there is
+// no infinity: a masked score lies so far below the least maximum that its weight is exactly 0.
+constant constexpr float LOG2_E = 1.44269504f;
+constant constexpr float LN_2 = 0.693147181f;
+constant constexpr float LEAST_MAX = -1.0e38f;
+constant constexpr float MASKED = -3.0e38f;
+constant constexpr uint MINUS_INFINITY_BITS = 0xFF800000u;
+
+// The natural log-sum-exp of a row whose weights add up to row_sum under its base-2 maximum; -inf if
+// the row sees no key.  As bits, so that fast math has no infinity to reason about.
+inline float log_sum_exp(float row_max, float row_sum)
+{
+    const float natural = LN_2 * (row_max + fast::log2(row_sum));
+    return as_type<float>(row_sum == 0.0f ? MINUS_INFINITY_BITS : as_type<uint>(natural));
+}
+
+typedef packed_half4 packed_element4; // aligned like one element: rows may start anywhere
+typedef vec<element, 4> element4;
+
+// A simdgroup holds a matrix as R x C fragments of 8x8 elements.
+constant constexpr int FRAGMENT = 8;
+
+template <typename T>
+using Fragment = simdgroup_matrix<T, FRAGMENT, FRAGMENT>;
+
+template <typename T, int R, int C>
+struct Matrix {
+    Fragment<T> fragments[R][C];
+};
+
+// Where a lane stands in every fragment: it holds the elements (row, column) and (row, column + 1).
+struct Place {
+    int row;
+    int column;
+};
+
+inline Place find_place(uint lane)
+{
+    const int quad = lane / 4;
+    return {(quad & 4) + int(lane / 2) % 4, (quad & 2) * 2 + int(lane % 2) * 2};
+}
+
+// A = 0.
+template <typename T, int R, int C>
+inline void clear(thread Matrix<T, R, C>& a)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            a.fragments[r][c] = make_filled_simdgroup_matrix<T, FRAGMENT, FRAGMENT>(T(0));
+        }
+    }
+}
+
+// A = scale * A.
+template <int R, int C>
+inline void scale_elements(thread Matrix<float, R, C>& a, float scale)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] *= scale;
+            }
+        }
+    }
+}
+
+// A = cap * tanh(A).  fast::tanh would overflow for large arguments.
+template <int R, int C>
+inline void cap_elements(thread Matrix<float, R, C>& a, float cap)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] = cap * precise::tanh(a.fragments[r][c].thread_elements()[i]);
+            }
+        }
+    }
+}
+
+// Of each row of fragments a lane holds one row.  The four lanes that share it differ in bits 0 and 3
+// of their index.
+inline float row_max(float x)
+{
+    x = max(x, simd_shuffle_xor(x, 1));
+    return max(x, simd_shuffle_xor(x, 8));
+}
+
+inline float row_sum(float x)
+{
+    x += simd_shuffle_xor(x, 1);
+    return x + simd_shuffle_xor(x, 8);
+}
+
+// The largest element that this lane holds of each row.
+template <int R, int C>
+inline void lane_row_max(thread float (&maxima)[R], thread Matrix<float, R, C>& a)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        maxima[r] = a.fragments[r][0].thread_elements()[0];
+        UNROLL for (int c = 0; c < C; ++c) {
+            maxima[r] = max(maxima[r], max(a.fragments[r][c].thread_elements()[0], a.fragments[r][c].thread_elements()[1]));
+        }
+    }
+}
+
+// Multiplies each row by its factor.
+template <int R, int C>
+inline void scale_rows(thread Matrix<float, R, C>& a, thread float (&factors)[R])
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] *= factors[r];
+            }
+        }
+    }
+}
+
+// P = 2^(scale * S - maximum of the row); adds this lane's elements of P to its sum of the row.
+template <int R, int C>
+inline void exp2_rows(
+    thread Matrix<element, R, C>& p, thread float (&lane_sums)[R], thread Matrix<float, R, C>& s, float scale,
+    thread float (&maxima)[R])
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const float weight = fast::exp2(fma(s.fragments[r][c].thread_elements()[i], scale, -maxima[r]));
+                lane_sums[r] += weight;
+                p.fragments[r][c].thread_elements()[i] = element(weight);
+            }
+        }
+    }
+}
+
+constant constexpr int D_FRAGMENTS = HEAD_DIM / FRAGMENT;
+constant constexpr int STAGED_STRIDE = 88; // HEAD_DIM and padding against bank conflicts
+
+// 64 query rows (4 simdgroups of 16) x 32 keys;
+// 11264 bytes of threadgroup memory: one block of K, one of V.
+struct q64k32 {
+    static constant constexpr int BLOCK_Q = 64; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 32; // keys per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 16; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+};
+
+// What a call says beside its tensors: an array of int32, of which a long takes two, and one of float32.
+struct Call {
+    long q_batch_stride; // q: elements from one batch to the next
+    long q_row_stride; // q: elements from one row to the next
+    long q_head_stride; // q: elements from one head to the next
+    long k_batch_stride; // k: elements from one batch to the next
+    long k_row_stride; // k: elements from one row to the next
+    long k_head_stride; // k: elements from one head to the next
+    long v_batch_stride; // v: elements from one batch to the next
+    long v_row_stride; // v: elements from one row to the next
+    long v_head_stride; // v: elements from one head to the next
+    long out_batch_stride; // out: elements from one batch to the next
+    long out_row_stride; // out: elements from one row to the next
+    long out_head_stride; // out: elements from one head to the next
+    long lse_batch_stride; // lse: elements from one batch to the next
+    long lse_head_stride; // lse: elements from one head to the next
+    long alibi_batch_stride; // alibi_slopes: elements from one sequence to the next
+    long alibi_head_stride; // alibi_slopes: elements from one head to the next
+    long table_stride; // block_table: elements from one sequence to the next
+    int batch; // number of sequences
+    int q_len; // query rows of each sequence; packed: of all together
+    int k_len; // rows of K that each sequence may have; packed: of all together
+    int packed; // 1: cu_seqlens_q says where each sequence's queries lie
+    int heads_per_kv_head; // query heads that share one KV head
+    int has_k_begin; // 1: k_begin is given; 0: keys begin at row 0
+    int has_k_end; // 1: k_end is given; 0: keys end at row k_len
+    int appended; // rows that this call adds at k_end
+    int page_size; // rows of a page of K and V; 0: no block table
+    int pages; // number of pages in K and V
+    int window_left; // keys seen before the diagonal
+    int window_right; // keys seen after the diagonal
+    int wants_lse; // 1: lse is written
+    int has_alibi; // 1: alibi_slopes are given
+    int least_queries; // packed: shorter sequences are left to decode
+};
+
+struct Scaling {
+    float softmax_scale; // multiplies Q K^T
+    float softcap; // scores become softcap * tanh(score / softcap); 0: off
+};
+
+// Elements from the start of K or V to a row.  A paged cache has a block table, of which `pages`
+// is the sequence's line; rows are counted over the sequence's pages.
+inline long row_offset(int row, device const int* pages, long page_stride, long row_stride, constant Call& call)
+{
+    if (call.page_size == 0) {
+        return row * row_stride;
+    }
+    const int existing = min(row, call.k_len - 1); // a block may end beyond the last row
+    const int page_of_sequence = existing / call.page_size;
+    const int page = clamp(pages[page_of_sequence], 0, call.pages - 1);
+    return page * page_stride + (existing - page_of_sequence * call.page_size) * row_stride;
+}
+
+// A sequence's rows in Q and K.
+struct Sequence {
+    int batch;   // its index
+    int q_start; // its first query row; 0 unless the batch is packed
+    int q_len;
+    int k_start; // the row of its first key
+    int k_len;
+    device const int* pages; // its line of the block table
+};
+
+// cu_seqlens_q[i], kept within the tensor whatever it says.
+inline int first_query(device const int* cu_seqlens_q, int i, constant Call& call)
+{
+    return clamp(cu_seqlens_q[i], 0, call.q_len);
+}
+
+inline Sequence find_sequence(
+    int batch, constant Call& call, device const int* cu_seqlens_q, device const int* k_begin, device const int* k_end,
+    device const int* block_table)
+{
+    Sequence sequence;
+    sequence.batch = batch;
+    sequence.q_start = call.packed == 0 ? 0 : first_query(cu_seqlens_q, batch, call);
+    sequence.q_len = call.packed == 0 ? call.q_len : first_query(cu_seqlens_q, batch + 1, call) - sequence.q_start;
+    sequence.k_start = call.has_k_begin == 0 ? 0 : clamp(k_begin[batch], 0, call.k_len);
+    int k_stop = call.k_len;
+    if (call.has_k_end != 0) {
+        k_stop = min(clamp(k_end[batch], 0, call.k_len) + call.appended, call.k_len);
+    }
+    sequence.k_len = max(k_stop - sequence.k_start, 0);
+    sequence.pages = block_table + batch * call.table_stride;
+    return sequence;
+}
+
+// Keys from begin up to end.
+struct KeyRange {
+    int begin;
+    int end;
+};
+
+enum MaskMode { FULL, CAUSAL, WINDOW };
+
+// The keys that a query at `diagonal` sees.  All masks are aligned bottom-right: the last query's
+// diagonal is the last key.
+template <MaskMode MASK>
+inline KeyRange keys_seen(int diagonal, Sequence sequence, constant Call& call)
+{
+    KeyRange seen = {0, sequence.k_len};
+    if (MASK == CAUSAL) {
+        seen.end = min(diagonal + 1, sequence.k_len);
+    }
+    if (MASK == WINDOW) {
+        seen.begin = max(diagonal - call.window_left, 0);
+        seen.end = min(diagonal + call.window_right + 1, sequence.k_len);
+    }
+    return seen;
+}
+
+// The keys that neighbouring rows visit together; those that all of the rows see need no mask.
+struct Band {
+    KeyRange visited;
+    KeyRange unmasked;
+};
+
+template <MaskMode MASK>
+inline Band find_band(int first_query, int last_query, Sequence sequence, constant Call& call)
+{
+    const int offset = sequence.k_len - sequence.q_len; // of a query's diagonal
+    const KeyRange first = keys_seen<MASK>(first_query + offset, sequence, call);
+    const KeyRange last = keys_seen<MASK>(last_query + offset, sequence, call);
+    const KeyRange visited = {first.begin, last.end};
+    const KeyRange unmasked = {last.begin, first.end};
+    return {visited, unmasked};
+}
+
+// The sequence of threadgroup `index`.  Padded batches have it from the grid.  In a packed batch,
+// sequence b owns the threadgroups from q_start(b) / BLOCK_Q + b up to the next one's: enough for its
+// rows wherever they start, so the grid needs no sequence's length, and b is found by bisection.
+template <typename Tile>
+inline int find_batch(int index, int batch_in_grid, constant Call& call, device const int* cu_seqlens_q)
+{
+    if (call.packed == 0) {
+        return batch_in_grid;
+    }
+    int batch = 0;
+    int end = call.batch;
+    while (end - batch > 1) {
+        const int middle = (batch + end) / 2;
+        if (first_query(cu_seqlens_q, middle, call) / Tile::BLOCK_Q + middle <= index) {
+            batch = middle;
+        } else {
+            end = middle;
+        }
+    }
+    return batch; // the batch strides of packed tensors are 0
+}
+
+// The first query row of threadgroup `index`, within its sequence.
+template <typename Tile>
+inline int find_first_row(int index, Sequence sequence, constant Call& call)
+{
+    const int first_index = call.packed == 0 ? 0 : sequence.q_start / Tile::BLOCK_Q + sequence.batch;
+    return (index - first_index) * Tile::BLOCK_Q;
+}
+
+// Device memory to registers: one fragment of a simdgroup's rows of Q; a row that does not exist is 0.
+inline void load_query(thread Fragment<element>& query, device const element* source, bool exists)
+{
+    UNROLL for (int i = 0; i < 2; ++i) {
+        query.thread_elements()[i] = exists ? source[i] : element(0);
+    }
+}
+
+// A simdgroup's rows of Q, held in registers.
+template <int R>
+struct Queries {
+    Matrix<element, R, D_FRAGMENTS> held;
+};
+
+template <int R>
+inline void load_queries(
+    thread Queries<R>& queries, device const element* q, long stride, int row, int rows, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        const int own = row + r * FRAGMENT;
+        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+            load_query(queries.held.fragments[r][d], q + own * stride + d * FRAGMENT + place.column, own < rows);
+        }
+    }
+}
+
+// Column d of Q, in fragments.
+template <int R>
+inline void find_column(thread Matrix<element, R, 1>& column, thread Queries<R>& queries, int d)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        column.fragments[r][0] = queries.held.fragments[r][d];
+    }
+}
+
+// Device memory to threadgroup memory: one block of K or V; rows past the end are 0.  Each row has
+// threads of its own, whose vectors take turns.
+template <typename Tile>
+inline void stage_rows(
+    threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
+    long row_stride, constant Call& call, uint thread_index)
+{
+    constexpr int ROW_THREADS = Tile::THREADS / Tile::BLOCK_K;
+    constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
+    const int row = thread_index / ROW_THREADS;
+    const int column = thread_index % ROW_THREADS * 4;
+    const bool exists = key + row < sequence.k_len;
+    if (exists) {
+        source += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call) + column;
+    }
+    threadgroup element* target = block + row * STAGED_STRIDE + column;
+    UNROLL for (int i = 0; i < HEAD_DIM; i += PART) {
+        if (HEAD_DIM % PART != 0 && column + i >= HEAD_DIM) {
+            continue; // the last part has less
+        }
+        element4 value = element4(0);
+        if (exists) {
+            value = element4(*(device const packed_element4*)(source + i));
+        }
+        *(threadgroup element4*)(target + i) = value;
+    }
+}
+
+// Fragment d of the keys of fragment row c, transposed: head_dim x keys.
+inline void load_keys(thread Fragment<element>& keys, threadgroup const element* k_block, int c, int d)
+{
+    simdgroup_load(keys, k_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
+}
+
+// S = Q K^T.
+template <int R, int C>
+inline void multiply_transposed(
+    thread Matrix<float, R, C>& scores, thread Queries<R>& queries, threadgroup const element* k_block)
+{
+    clear(scores);
+    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        Matrix<element, R, 1> column;
+        find_column(column, queries, d);
+        UNROLL for (int c = 0; c < C; ++c) {
+            Fragment<element> keys;
+            load_keys(keys, k_block, c, d);
+            UNROLL for (int r = 0; r < R; ++r) {
+                simdgroup_multiply_accumulate(scores.fragments[r][c], column.fragments[r][0], keys, scores.fragments[r][c]);
+            }
+        }
+    }
+}
+
+// Scores become base-2 logits; softcap acts on the natural ones.
+template <int R, int C>
+inline void scale_scores(thread Matrix<float, R, C>& scores, constant Scaling& scaling)
+{
+    if (scaling.softcap > 0.0f) {
+        scale_elements(scores, scaling.softmax_scale / scaling.softcap);
+        cap_elements(scores, scaling.softcap * LOG2_E);
+    } else {
+        scale_elements(scores, scaling.softmax_scale * LOG2_E);
+    }
+}
+
+// ALiBi: a key's distance from the diagonal, times the slope, comes off its base-2 logit.
+struct RowAlibi {
+    float slope; // in base 2
+    int offset;  // of a query's diagonal
+};
+
+inline RowAlibi find_row_alibi(device const float* alibi_slopes, Sequence sequence, int head, constant Call& call)
+{
+    const long place = sequence.batch * call.alibi_batch_stride + head * call.alibi_head_stride;
+    return {call.has_alibi == 0 ? 0.0f : LOG2_E * alibi_slopes[place], sequence.k_len - sequence.q_len};
+}
+
+template <int R, int C>
+inline void add_row_alibi(thread Matrix<float, R, C>& scores, RowAlibi alibi, int row, int key, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        const int diagonal = row + r * FRAGMENT + alibi.offset;
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const int column = key + c * FRAGMENT + place.column + i;
+                scores.fragments[r][c].thread_elements()[i] -= alibi.slope * float(abs(diagonal - column));
+            }
+        }
+    }
+}
+
+// Gives the scores that a row does not see their sentinel.
+template <MaskMode MASK, int R, int C>
+inline void mask_rows(
+    thread Matrix<float, R, C>& scores, Sequence sequence, int row, int key, Place place, constant Call& call)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        const int diagonal = row + r * FRAGMENT + sequence.k_len - sequence.q_len;
+        const KeyRange seen = keys_seen<MASK>(diagonal, sequence, call);
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const int column = key + c * FRAGMENT + place.column + i;
+                if (column >= seen.end || (MASK == WINDOW && column < seen.begin)) {
+                    scores.fragments[r][c].thread_elements()[i] = MASKED;
+                }
+            }
+        }
+    }
+}
+
+// The weight of a sink under a row's maximum, both in base 2.  A NaN stays one.
+inline float sink_weight(float sink, float maximum)
+{
+    return sink <= MASKED ? 0.0f : fast::exp2(sink - maximum);
+}
+
+// The online softmax of this lane's rows, one in each row of fragments.
+template <int R>
+struct RowSoftmax {
+    float maximum[R]; // of the row's base-2 logits, at most SLACK below the true one
+    float sum[R];     // of the row's weights: this lane's, and from finish_row_softmax on all
+};
+
+// Before the first block; the sink takes part in the maximum from the start.
+template <int R>
+inline void clear(thread RowSoftmax<R>& softmax, float sink)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        softmax.maximum[r] = max(sink, LEAST_MAX);
+        softmax.sum[r] = 0.0f;
+    }
+}
+
+// A new maximum: what was summed under the old one counts times 2^(old - new).
+template <int R, int D>
+inline void raise_max(
+    thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax, thread float (&lane_maxima)[R])
+{
+    float factors[R];
+    UNROLL for (int r = 0; r < R; ++r) {
+        const float maximum = max(softmax.maximum[r], row_max(lane_maxima[r]));
+        factors[r] = fast::exp2(softmax.maximum[r] - maximum);
+        softmax.maximum[r] = maximum;
+        softmax.sum[r] *= factors[r];
+    }
+    scale_rows(outputs, factors);
+}
+
+// The maximum is raised when a score exceeds it by more than SLACK, which after the first blocks is
+// seldom.  Weights stay below 2^SLACK, far from float16's 65504, and are as exact as ever.
+constant constexpr float SLACK = 8.0f;
+
+// Online softmax: P = 2^(scale S - max).
+template <int R, int C, int D>
+inline void update_row_softmax(
+    thread Matrix<element, R, C>& weights, thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax,
+    thread Matrix<float, R, C>& scores, float scale)
+{
+    float lane_maxima[R];
+    lane_row_max(lane_maxima, scores);
+    bool grown = false;
+    UNROLL for (int r = 0; r < R; ++r) {
+        lane_maxima[r] *= scale;
+        grown = grown || lane_maxima[r] > softmax.maximum[r] + SLACK;
+    }
+    if (simd_any(grown)) {
+        raise_max(outputs, softmax, lane_maxima);
+    }
+    exp2_rows(weights, softmax.sum, scores, scale, softmax.maximum);
+}
+
+// After the last block: the lanes of a row add up their sums, and O is normalised.
+template <int R, int D>
+inline void finish_row_softmax(thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax, float sink)
+{
+    float factors[R];
+    UNROLL for (int r = 0; r < R; ++r) {
+        softmax.sum[r] = row_sum(softmax.sum[r]) + sink_weight(sink, softmax.maximum[r]);
+        // A row that sees no key has sum 0 and O 0, and stays so.
+        factors[r] = softmax.sum[r] == 0.0f ? 0.0f : 1.0f / softmax.sum[r];
+    }
+    scale_rows(outputs, factors);
+}
+
+// O += P V.
+template <int R, int C>
+inline void multiply_accumulate(
+    thread Matrix<float, R, D_FRAGMENTS>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* v_block)
+{
+    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            Fragment<element> values;
+            simdgroup_load(values, v_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
+            UNROLL for (int r = 0; r < R; ++r) {
+                simdgroup_multiply_accumulate(outputs.fragments[r][d], weights.fragments[r][c], values, outputs.fragments[r][d]);
+            }
+        }
+    }
+}
+
+// Registers to device memory: the rows that exist.
+template <int R>
+inline void store_rows(
+    device element* out, thread Matrix<float, R, D_FRAGMENTS>& outputs, long stride, int row, int rows, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        const int own = row + r * FRAGMENT;
+        if (own >= rows) {
+            continue;
+        }
+        device element* target = out + own * stride + place.column;
+        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                target[d * FRAGMENT + i] = element(outputs.fragments[r][d].thread_elements()[i]);
+            }
+        }
+    }
+}
+
+template <int R>
+inline void store_log_sum_exp(device float* lse, thread RowSoftmax<R>& softmax, int row, int rows, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        const int own = row + r * FRAGMENT;
+        if (own < rows && place.column == 0) {
+            lse[own] = log_sum_exp(softmax.maximum[r], softmax.sum[r]);
+        }
+    }
+}
+
+template <typename Tile, MaskMode MASK, bool SINKS>
+[[kernel, max_total_threads_per_threadgroup(Tile::THREADS)]]
+void prefill(
+    device const element* q [[buffer(0)]],
+    device const element* k [[buffer(1)]],
+    device const element* v [[buffer(2)]],
+    device element* out [[buffer(3)]],
+    device float* lse [[buffer(4)]],
+    device const int* cu_seqlens_q [[buffer(5)]],
+    device const int* k_begin [[buffer(6)]],
+    device const int* k_end [[buffer(7)]],
+    device const int* block_table [[buffer(8)]],
+    device const float* alibi_slopes [[buffer(9)]],
+    device const float* sinks [[buffer(10)]],
+    constant Call& call [[buffer(11)]],
+    constant Scaling& scaling [[buffer(12)]],
+    uint3 group [[threadgroup_position_in_grid]],
+    uint3 groups [[threadgroups_per_grid]],
+    uint thread_index [[thread_index_in_threadgroup]],
+    uint simdgroup [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]])
+{
+    threadgroup element k_block[Tile::BLOCK_K * STAGED_STRIDE];
+    threadgroup element v_block[Tile::BLOCK_K * STAGED_STRIDE];
+
+    // Where this threadgroup works: some query rows of one sequence, one head.
+    // Under a causal mask the last rows see most keys: they start first.
+    const int index = MASK == CAUSAL ? groups.x - 1 - group.x : group.x;
+    const int batch = find_batch<Tile>(index, group.z, call, cu_seqlens_q);
+    const Sequence sequence = find_sequence(batch, call, cu_seqlens_q, k_begin, k_end, block_table);
+    const int first_row = find_first_row<Tile>(index, sequence, call);
+    if (first_row < 0 || first_row >= sequence.q_len || sequence.q_len < call.least_queries) {
+        return; // a ragged batch has at most one empty threadgroup per sequence and head
+    }
+    const int head = group.y;
+    const int kv_head = head / call.heads_per_kv_head;
+    const float sink = SINKS ? sinks[head] * LOG2_E : MASKED;
+    const RowAlibi alibi = find_row_alibi(alibi_slopes, sequence, head, call);
+    const bool only_scaled = scaling.softmax_scale > 0.0f && scaling.softcap == 0.0f && alibi.slope == 0.0f;
+    const int last_row = min(first_row + Tile::BLOCK_Q, sequence.q_len) - 1;
+    const Band band = find_band<MASK>(first_row, last_row, sequence, call);
+    const Place place = find_place(lane);
+    const int row = simdgroup * Tile::SIMDGROUP_ROWS + place.row; // this lane's first, counted from first_row
+    const int rows = sequence.q_len - first_row; // that exist
+
+    q += batch * call.q_batch_stride + (sequence.q_start + first_row) * call.q_row_stride + head * call.q_head_stride;
+    const int page = call.page_size == 0 ? batch : 0; // a padded batch has a page for each sequence
+    k += page * call.k_batch_stride + kv_head * call.k_head_stride;
+    v += page * call.v_batch_stride + kv_head * call.v_head_stride;
+    out += batch * call.out_batch_stride + (sequence.q_start + first_row) * call.out_row_stride + head * call.out_head_stride;
+    lse += batch * call.lse_batch_stride + head * call.lse_head_stride + sequence.q_start + first_row;
+
+    Queries<Tile::ROW_FRAGMENTS> queries;
+    Matrix<float, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> scores;
+    Matrix<element, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> weights;
+    Matrix<float, Tile::ROW_FRAGMENTS, D_FRAGMENTS> outputs;
+    RowSoftmax<Tile::ROW_FRAGMENTS> softmax;
+
+    load_queries(queries, q, call.q_row_stride, row, rows, place);
+    clear(outputs);
+    clear(softmax, sink);
+
+    for (int key = band.visited.begin; key < band.visited.end; key += Tile::BLOCK_K) {
+        threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
+        stage_rows<Tile>(k_block, k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
+        stage_rows<Tile>(v_block, v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
+        threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
+
+        multiply_transposed(scores, queries, k_block);
+        const bool unmasked = key >= band.unmasked.begin && key + Tile::BLOCK_K <= band.unmasked.end;
+        float scale = scaling.softmax_scale * LOG2_E; // makes base-2 logits of scores, within the exponent
+        if (!unmasked || !only_scaled) {
+            scale_scores(scores, scaling);
+            if (alibi.slope != 0.0f) {
+                add_row_alibi(scores, alibi, first_row + row, key, place);
+            }
+            if (!unmasked) {
+                mask_rows<MASK>(scores, sequence, first_row + row, key, place, call);
+            }
+            scale = 1.0f; // they are logits now
+        }
+        update_row_softmax(weights, outputs, softmax, scores, scale);
+        multiply_accumulate(outputs, weights, v_block);
+    }
+
+    finish_row_softmax(outputs, softmax, sink);
+    store_rows(out, outputs, call.out_row_stride, row, rows, place);
+    if (call.wants_lse != 0) {
+        store_log_sum_exp(lse, softmax, row, rows, place);
+    }
+}
+
+// The kernels.  Who wants one of them alone defines ONLY, and ONLY_ with its name behind it.
+#if !defined(ONLY) || defined(ONLY_prefill_float16_d80_q64k32_full)
+template [[host_name("prefill_float16_d80_q64k32_full")]] [[kernel]]
+decltype(prefill<q64k32, FULL, false>) prefill<q64k32, FULL, false>;
+#endif
+#if !defined(ONLY) || defined(ONLY_prefill_float16_d80_q64k32_full_sinks)
+template [[host_name("prefill_float16_d80_q64k32_full_sinks")]] [[kernel]]
+decltype(prefill<q64k32, FULL, true>) prefill<q64k32, FULL, true>;
+#endif
+#if !defined(ONLY) || defined(ONLY_prefill_float16_d80_q64k32_causal)
+template [[host_name("prefill_float16_d80_q64k32_causal")]] [[kernel]]
+decltype(prefill<q64k32, CAUSAL, false>) prefill<q64k32, CAUSAL, false>;
+#endif
+#if !defined(ONLY) || defined(ONLY_prefill_float16_d80_q64k32_causal_sinks)
+template [[host_name("prefill_float16_d80_q64k32_causal_sinks")]] [[kernel]]
+decltype(prefill<q64k32, CAUSAL, true>) prefill<q64k32, CAUSAL, true>;
+#endif
+#if !defined(ONLY) || defined(ONLY_prefill_float16_d80_q64k32_window)
+template [[host_name("prefill_float16_d80_q64k32_window")]] [[kernel]]
+decltype(prefill<q64k32, WINDOW, false>) prefill<q64k32, WINDOW, false>;
+#endif
+#if !defined(ONLY) || defined(ONLY_prefill_float16_d80_q64k32_window_sinks)
+template [[host_name("prefill_float16_d80_q64k32_window_sinks")]] [[kernel]]
+decltype(prefill<q64k32, WINDOW, true>) prefill<q64k32, WINDOW, true>;
+#endif
