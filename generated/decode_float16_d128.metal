@@ -123,7 +123,9 @@ template <int R, int C>
 inline float2 lane_column_max(thread Matrix<float, R, C>& a, int c, float2 least)
 {
     UNROLL for (int r = 0; r < R; ++r) {
-        least = max(least, float2(a.fragments[r][c].thread_elements()));
+        UNROLL for (int i = 0; i < 2; ++i) {
+            least[i] = max(least[i], a.fragments[r][c].thread_elements()[i]);
+        }
     }
     return least;
 }
@@ -145,10 +147,10 @@ inline float2 exp2_columns(
     thread Matrix<element, R, C>& p, thread Matrix<float, R, C>& s, int c, float2 maxima, float2 lane_sums)
 {
     UNROLL for (int r = 0; r < R; ++r) {
-        const float2 weights = fast::exp2(float2(s.fragments[r][c].thread_elements()) - maxima);
-        lane_sums += weights;
         UNROLL for (int i = 0; i < 2; ++i) {
-            p.fragments[r][c].thread_elements()[i] = element(weights[i]);
+            const float weight = fast::exp2(s.fragments[r][c].thread_elements()[i] - maxima[i]);
+            lane_sums[i] += weight;
+            p.fragments[r][c].thread_elements()[i] = element(weight);
         }
     }
     return lane_sums;
