@@ -57,8 +57,6 @@ class Finding(ctypes.Structure):
         ("other_site", ctypes.c_uint),
         ("other_thread", ctypes.c_uint),
         ("other_group", ctypes.c_uint),
-        ("line", ctypes.c_uint),
-        ("other_line", ctypes.c_uint),
     ]
 
 
@@ -197,9 +195,9 @@ class Checked:
         where = lines.at(finding.site)
         who = grid.thread(finding.thread, finding.group)
         does = verb(finding.kind)
+        other = grid.thread(finding.other_thread, finding.other_group)
         what = self._describe(finding, arena, arena_address)
         if finding.problem == RACE:
-            other = grid.thread(finding.other_thread, finding.other_group)
             raise RaceError(
                 f"{kernel}: data race on {what}\n"
                 f"  {where}: {who} {does} it\n"
@@ -220,7 +218,7 @@ class Checked:
         if finding.problem == PRIVATE_OUT_OF_BOUNDS:
             raise BoundsError(f"{kernel}: {where}: {who} indexes an array past its end")
         if finding.problem == DIVERGENT:
-            raise DivergentBarrierError(f"{kernel}: {divergence(finding, lines, who)}")
+            raise DivergentBarrierError(f"{kernel}: {divergence(finding, lines, who, other)}")
         raise EmulatorError(f"{kernel}: finding {finding.problem} has no name")
 
     def _describe(
@@ -286,17 +284,20 @@ def place(name: str, offset: int, size: int) -> str:
     return f"{name} at byte {offset} of {size}"
 
 
-def divergence(finding: Finding, lines: Lines, who: str) -> str:
+def divergence(finding: Finding, lines: Lines, who: str, other: str) -> str:
     """Who stands where."""
-    here = lines.at(finding.site, finding.line)
-    there = lines.at(finding.other_site, finding.other_line)
+    here, there = lines.at(finding.site), lines.at(finding.other_site)
+    if here == there:
+        there += ", another of that line"
     if finding.site == 0:
-        return f"{who} has returned, and others wait for it at {there}"
+        return f"{who} has returned, and others wait for it\n  {there}: {other} waits here"
     if finding.other_site == 0:
         return f"{here}: {who} waits for all threads, but some have returned before"
     return (
-        f"{here}: {who} waits here, and others at {there}: "
-        "all must reach the same barrier or simdgroup operation"
+        "threads wait at different places\n"
+        f"  {here}: {who} waits here\n"
+        f"  {there}: {other} waits here\n"
+        "  all must reach the same barrier or simdgroup operation"
     )
 
 

@@ -13,7 +13,7 @@ from .errors import EmulatorError
 from .tokens import Tokens
 
 # As on a GPU, everything is inlined: a kernel has one frame, alike in all its threads.
-PROLOGUE = "#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)\n"
+PROLOGUE = "#pragma clang attribute push(__attribute__((EMULATOR_INLINED)), apply_to = function)\n"
 EPILOGUE = "\n#pragma clang attribute pop\n"
 
 
