@@ -19,9 +19,7 @@ namespace emulator {
 // Bits: writes, atomic, reads and writes.
 enum AccessKind : unsigned { READ = 0, WRITE = 1, ATOMIC_READ = 2, ATOMIC_WRITE = 3, ATOMIC_UPDATE = 7 };
 
-#ifdef EMULATOR_CHECKS
-
-// What was found.  checks.py mirrors the numbers and the layouts.
+// What was found.  ../checks/messages.py repeats the numbers, ../launch/structs.py the layouts.
 enum Problem : unsigned {
     NO_PROBLEM = 0,
     RACE = 1,
@@ -69,6 +67,8 @@ struct Checks {
     Extent extents[MAX_BUFFERS + 1];
     Cell* arena_cells;
 };
+
+#ifdef EMULATOR_CHECKS
 
 extern "C" __attribute__((visibility("hidden"))) byte __ehdr_start[];
 extern "C" __attribute__((visibility("hidden"))) byte _end[];

@@ -44,7 +44,7 @@ struct Checks; // see checks.h
 // Has any fibre been run?
 static bool fibres_run = false;
 
-// One launch, shared by all workers.  arguments.py mirrors this layout.
+// One launch, shared by all workers.  ../launch/structs.py repeats its layout.
 struct Launch {
     unsigned threadgroups[3];
     unsigned threads[3];

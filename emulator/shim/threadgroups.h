@@ -144,7 +144,7 @@ EMULATOR_UNCHECKED inline void run_worker(
 } // namespace metal
 
 #ifdef EMULATOR_COUNTS
-// ../ir.py calls this where a kernel begins.
+// ../counting/ir.py calls this where a kernel begins.
 extern "C" __attribute__((used, visibility("hidden"))) inline unsigned long* emulator_counters()
 {
     return metal::emulator::this_lane()->group->counters;
