@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import CompileError, EmulatorError
 from .library import MAX_THREADGROUP_BYTES, Library, compile
-from .refusals import lint
+from .source.refusals import lint
 
 EXAMPLE = """\
 example: with this in scale.metal
@@ -113,7 +113,7 @@ def _add_source_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from .arrays import Array, parse_argument  # numpy is for this command alone
+    from .launch.arrays import Array, parse_argument  # numpy is for this command alone
 
     arrays = [parse_argument(text) for text in options.args]
     saves = [_save(text, len(arrays)) for text in options.save]

@@ -10,15 +10,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from . import counts, ir, registers, toolchain
-from .arguments import ZERO_PAGE, Launch, Memory, bind, triple
-from .build import Build, Ran
-from .checks import Buffer, Checked, Grid, by_name
+from . import toolchain
+from .checks.checked import Checked
+from .checks.lines import Lines
+from .checks.messages import Buffer, Grid, Setting, by_name, error
+from .counting import counts, ir, registers
 from .errors import CompileError, DivergentBarrierError, EmulatorError
-from .execution import SIMDGROUP
-from .lines import Lines
-from .rewrites import Constant
-from .source import Source, Text
+from .launch.arguments import ZERO_PAGE, Memory, bind, triple
+from .launch.build import Build, Ran
+from .launch.structs import SIMDGROUP, Launch
+from .source.rewrites import Constant
+from .source.translation import Source, Text
 
 MAX_THREADGROUP_BYTES = 32 * 1024
 
@@ -94,7 +96,7 @@ class Library:
             raise CompileError(f"{host_name}:\n{error}") from None
 
     def registers(self, host_name: str) -> int:
-        """The 32-bit registers that the kernel's values need, estimated: see registers.py."""
+        """The 32-bit registers that the kernel's values need, estimated: see counting."""
         self._require(host_name)
         cpp = self._source.cpp(host_name)
         return registers.most_alive(toolchain.values_ir(cpp, self._extensions))
@@ -212,7 +214,9 @@ class Kernel:
         if launch.failure == FOUND:
             places = by_name(build.variables, self._variables) + build.parameter_places(lengths)
             grid = Grid(tuple(launch.threadgroups), tuple(launch.threads))
-            checked.raise_finding(self.name, Lines(build.path), places, ran.arena, grid)
+            lines = Lines(build.path)
+            setting = Setting(self.name, lines, grid, checked.buffers, places, ran.arena)
+            raise error(checked.native.finding, setting)
         self._require_success(launch)
         checked.require_written(self.name, outputs)
         launch.checks = None

@@ -99,7 +99,7 @@ METAL_FUNC uint quadgroups_per_threadgroup() { return (this_lane()->group->simdg
 
 } // namespace attribute
 
-// What Python is told of a parameter's type.  parameters.py mirrors this layout.
+// What Python gets of a parameter's type.  ../launch/structs.py repeats its layout.
 struct Parameter {
     Space space;
     bool is_const;
@@ -159,6 +159,8 @@ const Parameter* parameters(void (*)(T...))
     EMULATOR_EXPORT unsigned emulator_red_zone() { return ::metal::emulator::RED_ZONE; }              \
     EMULATOR_EXPORT unsigned emulator_variable_count() { return ::metal::emulator::variable_count; }  \
     EMULATOR_EXPORT const ::metal::emulator::Variable* emulator_variables() { return ::metal::emulator::variables; } \
+    EMULATOR_EXPORT unsigned emulator_fact_count() { return sizeof(::metal::emulator::facts) / sizeof(::metal::emulator::Fact); } \
+    EMULATOR_EXPORT const ::metal::emulator::Fact* emulator_facts() { return ::metal::emulator::facts; } \
     EMULATOR_EXPORT unsigned long emulator_group_bytes() { return sizeof(::metal::emulator::Threadgroup); } \
     EMULATOR_EXPORT void emulator_run(                                                                \
         ::metal::emulator::Launch* launch, unsigned long stacks, ::metal::emulator::Threadgroup* group, \

@@ -26,18 +26,17 @@ METAL_FUNC constexpr mem_flags operator&(mem_flags a, mem_flags b)
     return static_cast<mem_flags>(static_cast<uint>(a) & static_cast<uint>(b));
 }
 
-// The line says which barrier it is: where two branches end in one each, compilers make them one.
-METAL_FUNC void threadgroup_barrier(mem_flags flags, uint line = __builtin_LINE())
+METAL_FUNC void threadgroup_barrier(mem_flags flags)
 {
     EMULATOR_EVENT("barriers.threadgroup");
-    emulator::on_arrival(true, line);
+    emulator::on_arrival(true);
     emulator::sync_threadgroup();
     emulator::on_passed(static_cast<uint>(flags), true);
 }
-METAL_FUNC void simdgroup_barrier(mem_flags flags, uint line = __builtin_LINE())
+METAL_FUNC void simdgroup_barrier(mem_flags flags)
 {
     EMULATOR_EVENT("barriers.simdgroup");
-    emulator::on_arrival(false, line);
+    emulator::on_arrival(false);
     emulator::sync_simdgroup();
     emulator::on_passed(static_cast<uint>(flags), false);
 }
@@ -70,7 +69,7 @@ struct Gathered {
         before->parity ^= 1;
         slot<T>(before, parity, before->index) = x;
         before->simdgroup->present[parity] = before->simdgroup->active;
-        on_arrival(false, 0);
+        on_arrival(false);
         sync_simdgroup();
         lane = this_lane();
         present = lane->simdgroup->present[parity];

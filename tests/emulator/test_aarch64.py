@@ -20,7 +20,8 @@ from metal_flash_sdpa import flash_attn_func
 
 import emulator
 from emulator import toolchain
-from emulator.arguments import Launch, bind, triple
+from emulator.launch.arguments import bind, triple
+from emulator.launch.structs import Launch
 
 QEMU = next((found for name in ("qemu-aarch64", "qemu-aarch64-static") if (found := shutil.which(name))), "")  # fmt: skip
 DRIVER = Path(__file__).with_name("aarch64.cpp")

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .errors import EmulatorError
+from ..errors import EmulatorError
 from .ir import ENTRY
 
 REGISTER_BITS = 32

@@ -1,13 +1,15 @@
-"""Barriers, shuffles, reductions and lanes that leave early."""
+"""Barriers, shuffles, reductions, quads, and lanes that leave early."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
 import emulator
+from tests.emulator.values import INTEGERS, SCALARS, run
 
 HEADER = "#include <metal_stdlib>\nusing namespace metal;\n"
 
@@ -175,3 +177,70 @@ def test_threadgroup_parameters_and_several_variables() -> None:
     assert torch.equal(out, 1000 + 7 * torch.arange(32.0).flip(0))
     with pytest.raises(emulator.EmulatorError, match="threadgroup_lengths has 0 sizes"):
         kernel.launch([out], 1, 32)
+
+
+def test_what_lanes_of_a_quad_tell_each_other() -> None:
+    cases: dict[str, Callable[[int], float]] = {
+        "quad_shuffle(x, 3 - q)": lambda i: i ^ 3,
+        "quad_shuffle_up(x, 1)": lambda i: i - 1 if i % 4 else i,
+        "quad_shuffle_down(x, 2)": lambda i: i + 2 if i % 4 < 2 else i,
+        "quad_shuffle_xor(x, 2)": lambda i: i ^ 2,
+        "quad_shuffle_rotate_up(x, 1)": lambda i: i // 4 * 4 + (i - 1) % 4,
+        "quad_shuffle_rotate_down(x, 3)": lambda i: i // 4 * 4 + (i + 3) % 4,
+        "quad_shuffle_and_fill_up(x, T(x + T(1)), 1)": lambda i: i - 1 if i % 4 else i + 4,
+        "quad_shuffle_and_fill_down(x, T(x + T(1)), 1)": lambda i: i + 1 if i % 4 < 3 else i - 2,
+        "quad_broadcast(x, 1)": lambda i: i // 4 * 4 + 1,
+        "quad_broadcast_first(x)": lambda i: i // 4 * 4,
+        "quad_sum(T(q))": lambda i: 6, "quad_product(T(q + 1))": lambda i: 24,
+        "quad_min(x)": lambda i: i // 4 * 4, "quad_max(x)": lambda i: i // 4 * 4 + 3,
+        "quad_prefix_inclusive_sum(T(q))": lambda i: [0, 1, 3, 6][i % 4],
+        "quad_prefix_exclusive_sum(T(q))": lambda i: [0, 0, 1, 3][i % 4],
+        "quad_prefix_inclusive_product(T(q + 1))": lambda i: [1, 2, 6, 24][i % 4],
+        "quad_prefix_exclusive_product(T(q + 1))": lambda i: [1, 1, 2, 6][i % 4],
+        "T(quad_all(i < 10))": lambda i: int(i < 8), "T(quad_any(i < 10))": lambda i: int(i < 12),
+        "T(ushort(quad_ballot(i % 3 == 0)))":
+            lambda i: sum(((i // 4 * 4 + k) % 3 == 0) << k for k in range(4)),
+        "T(quad_is_first())": lambda i: int(i % 4 == 0),
+        "T(ushort(quad_active_threads_mask()))": lambda i: 15,
+        "simd_shuffle_and_fill_up(x, T(x + T(1)), 3)": lambda i: i - 3 if i >= 3 else i + 30,
+        "simd_shuffle_and_fill_down(x, T(x + T(1)), 5, 8)":
+            lambda i: i + 5 if i % 8 < 3 else i - 2,
+        "simd_prefix_inclusive_product(T(i < 3 ? 2 : 1))": lambda i: 2 ** min(i + 1, 3),
+        "simd_product(T(i % 16 ? 1 : 3))": lambda i: 9,
+        "T(simd_is_first())": lambda i: int(i == 0),
+    }  # fmt: skip
+    integer: dict[str, Callable[[int], float]] = {
+        "quad_and(x)": lambda i: i // 4 * 4, "quad_or(x)": lambda i: i // 4 * 4 + 3,
+        "quad_xor(x)": lambda i: 0, "simd_and(T(x | T(64)))": lambda i: 64,
+        "simd_or(x)": lambda i: 31, "simd_xor(T(x & T(1)))": lambda i: 0,
+    }  # fmt: skip
+    kinds = [kind for kind in SCALARS if kind != "bool"]
+    lines = list(cases | integer)
+    results = "".join(f"out[{32 * k}] = float({line});\n" for k, line in enumerate(cases))
+    more = "".join(f"out[{32 * (len(cases) + k)}] = float({e});\n" for k, e in enumerate(integer))
+    calls = "".join(
+        f"check<{kind}>(out + {32 * len(lines) * k} + i, i);"
+        + (
+            f"check_integer<{kind}>(out + {32 * len(lines) * k} + i, i);"
+            if kind in INTEGERS
+            else ""
+        )
+        for k, kind in enumerate(kinds)
+    )
+    out = np.zeros((len(kinds), len(lines), 32), np.float32)
+    run(
+        f"""
+        template <typename T> void check(device float* out, uint i)
+        {{ const T x = T(i); const ushort q = i % 4; {results} }}
+        template <typename T> void check_integer(device float* out, uint i)
+        {{ const T x = T(i); {more} }}
+        kernel void test(device float* out [[buffer(0)]], uint i [[thread_index_in_simdgroup]])
+        {{ {calls} }}""",
+        out,
+        threads=32,
+    )
+    for kind, table in zip(kinds, out, strict=True):
+        for line, row in zip(lines, table, strict=True):
+            if line in cases or kind in INTEGERS:
+                expected = [(cases | integer)[line](i) for i in range(32)]
+                assert row.tolist() == expected, (kind, line)

@@ -23,7 +23,7 @@ from . import instructions
 # Headers of the shim whose functions are made of what a GPU does in instructions, too.
 ARITHMETIC = {"containers.h", "internals.h", "math.h", "type_traits.h", "types.h"}
 # Headers whose values shaders never see, but for pointers that they cast to an address space.
-MACHINERY = {"arena.h", "checks.h", "fibres.h", "matrix.h", "threadgroups.h"}
+MACHINERY = {"arena.h", "checks.h", "fibres.h", "matrix.h", "matrix_common.h", "threadgroups.h"}
 ENTRY = "emulator_lane"  # the function that each thread runs; keep_one_kernel() makes it
 
 # Where the instrumented code finds its worker's counters; shim/threadgroups.h.

@@ -9,60 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .declarations import Parameter
-from .errors import EmulatorError
+from ..errors import EmulatorError
+from ..scalars import SCALARS
+from ..source.declarations import Parameter
+from . import structs
+from .structs import MAX_BUFFERS, Launch
 
-MAX_BUFFERS = 31
 MAX_INLINE_BYTES = 4096  # of setBytes, Apple's reference; more must lie in a buffer
-SPACES = ("by value", "device", "constant", "threadgroup")  # enum Space of shim/entry.h
-
-# Scalars by their code: as in the struct module, and E for bfloat, S for a struct.
-SCALARS = {
-    "?": ("bool", "bool"), "b": ("char", "int8"), "B": ("uchar", "uint8"),
-    "h": ("short", "int16"), "H": ("ushort", "uint16"), "i": ("int", "int32"),
-    "I": ("uint", "uint32"), "q": ("long", "int64"), "Q": ("ulong", "uint64"),
-    "e": ("half", "float16"), "E": ("bfloat", "bfloat16"), "f": ("float", "float32"),
-}  # fmt: skip
-
-
-class ParameterType(ctypes.Structure):
-    """``Parameter`` of shim/entry.h: what the compiler says of a parameter's type."""
-
-    _fields_ = [
-        ("space", ctypes.c_ubyte),
-        ("is_const", ctypes.c_bool),
-        ("is_reference", ctypes.c_bool),
-        ("scalar", ctypes.c_char),
-        ("width", ctypes.c_uint),
-        ("size", ctypes.c_uint),
-    ]
-
-    @property
-    def is_device(self) -> bool:
-        return SPACES[self.space] == "device"
-
-    def __str__(self) -> str:
-        """As it would stand in the source."""
-        code = self.scalar.decode()
-        name = SCALARS[code][0] if code in SCALARS else f"struct of {self.size} bytes"
-        width = str(self.width) if self.width > 1 else ""
-        const = "const " if self.is_const and SPACES[self.space] == "device" else ""
-        return f"{SPACES[self.space]} {const}{name}{width}{'&' if self.is_reference else '*'}"
-
-
-class Launch(ctypes.Structure):
-    """``Launch`` of shim/fibres.h."""
-
-    _fields_ = [
-        ("threadgroups", ctypes.c_uint * 3),
-        ("threads", ctypes.c_uint * 3),
-        ("threadgroup_lengths", ctypes.c_uint * MAX_BUFFERS),
-        ("failure", ctypes.c_uint),
-        ("schedule", ctypes.c_uint),
-        ("next", ctypes.c_size_t),
-        ("buffers", ctypes.c_void_p * MAX_BUFFERS),
-        ("checks", ctypes.c_void_p),
-    ]
 
 
 @dataclass(frozen=True)
@@ -107,7 +60,7 @@ ZERO_PAGE = (ctypes.addressof(_zeros), 1 << 16)  # (address, size)
 def bind(
     kernel: str,
     parameters: Sequence[Parameter],
-    types: Sequence[ParameterType],
+    types: Sequence[structs.Parameter],
     arguments: Sequence[Any],
     launch: Launch,
 ) -> dict[int, Memory]:
@@ -149,7 +102,7 @@ def bind(
     return bound
 
 
-def _memory(where: str, argument: Any, kind: ParameterType) -> Memory:
+def _memory(where: str, argument: Any, kind: structs.Parameter) -> Memory:
     """Finds an argument's bytes, whatever it is."""
     if isinstance(argument, (bool, int, float)):
         argument = _packed(where, argument, kind)
@@ -198,7 +151,7 @@ def extent(shape: Sequence[int], strides: Sequence[int], element_bytes: int) -> 
     return sum((n - 1) * stride for n, stride in zip(shape, strides)) + element_bytes
 
 
-def _packed(where: str, number: bool | int | float, kind: ParameterType) -> bytes:
+def _packed(where: str, number: bool | int | float, kind: structs.Parameter) -> bytes:
     code = kind.scalar.decode()
     if code == "S" or kind.width > 1:
         raise EmulatorError(f"{where} is the number {number}; it must be a {kind}")
@@ -211,7 +164,7 @@ def _packed(where: str, number: bool | int | float, kind: ParameterType) -> byte
         raise EmulatorError(f"{where} is {number}, which does not fit a {kind}: {error}") from None
 
 
-def _check(where: str, memory: Memory, kind: ParameterType) -> None:
+def _check(where: str, memory: Memory, kind: structs.Parameter) -> None:
     code = kind.scalar.decode()
     if memory.scalar is not None and code in SCALARS and memory.scalar != SCALARS[code][1]:
         raise EmulatorError(
@@ -225,7 +178,7 @@ def _check(where: str, memory: Memory, kind: ParameterType) -> None:
         raise EmulatorError(
             f"{where} has {memory.size} bytes, not a multiple of {kind.size}; it is a {kind}"
         )
-    if SPACES[kind.space] == "device" and not kind.is_const and not memory.writable:
+    if kind.is_device and not kind.is_const and not memory.writable:
         raise EmulatorError(f"{where} cannot be written, but it is a {kind}")
 
 

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from . import toolchain
-from .errors import CompileError, EmulatorError
+from .. import toolchain
+from ..errors import CompileError, EmulatorError
 from .outline import Function, Outline, calls
 from .rewrites import find_refused_words
-from .source import Text
 from .tokens import Tokens
+from .translation import Text
 
 LAMBDAS_SINCE = (3, 2)
 DERIVED_CLASSES_SINCE = (3, 0)

@@ -7,12 +7,9 @@ import mmap
 import sys
 import threading
 
-from .arguments import Launch
+from .structs import MAX_THREADS, SIMDGROUP, STACK, Launch
 
-STACK_BYTES = 256 * 1024  # STACK of shim/fibres.h
-SIMDGROUP = 32  # threads
-ALIGNMENT = SIMDGROUP * STACK_BYTES  # stacks of a simdgroup lie in one aligned piece
-MAX_THREADS = 1024
+ALIGNMENT = SIMDGROUP * STACK  # stacks of a simdgroup lie in one aligned piece
 GROUP_BYTES = 1 << 16  # at least sizeof(Threadgroup)
 ARENA_BYTES = 1 << 18  # threadgroup memory, with room for kernels that use more than a Mac has
 
@@ -29,11 +26,11 @@ class Workspace:
     """
 
     def __init__(self) -> None:
-        size = ALIGNMENT + MAX_THREADS * STACK_BYTES + GROUP_BYTES + ARENA_BYTES
+        size = ALIGNMENT + MAX_THREADS * STACK + GROUP_BYTES + ARENA_BYTES
         self._memory = mmap.mmap(-1, size, flags=UNTOUCHED)
         start = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         self.stacks = (start + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-        self.group = self.stacks + MAX_THREADS * STACK_BYTES
+        self.group = self.stacks + MAX_THREADS * STACK
         self.arena = self.group + GROUP_BYTES
 
 

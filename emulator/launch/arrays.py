@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import SCALARS
-from .errors import EmulatorError
+from ..errors import EmulatorError
+from ..scalars import SCALARS
 
 FILLS = "zeros, ones, arange, nan or random:SEED"
 _BUFFER = re.compile(r"(\w+)\[(\d+)\](?:=(\w+)(?::(\d+))?)?")

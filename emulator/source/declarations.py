@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .errors import CompileError
+from ..errors import CompileError
 from .tokens import Tokens
 
 # Built-in values a kernel can ask for; ../shim/entry.h computes them.

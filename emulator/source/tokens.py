@@ -107,6 +107,11 @@ class Tokens:
             index = self.next(index)
         return index
 
+    def end(self, index: int) -> int:
+        """Where what begins at ``index`` ends: at the other end of a bracket, else right there."""
+        is_opening = self.kinds[index] == "mark" and self.texts[index] in _OPENING
+        return self.closing(index) if is_opening else index
+
     def closing_angle(self, index: int, certain: bool = False) -> int:
         """The > that closes the < at ``index``, if that opens template arguments; else -1.
 
@@ -122,11 +127,9 @@ class Tokens:
                 depth -= 1
                 if depth == 0:
                     return index
-            elif text in ("(", "[", "{"):
-                index = self.closing(index)
             elif text in ends:
                 return -1
-            index = self.next(index)
+            index = self.next(self.end(index))
         return -1
 
     def between(self, first: int, last: int) -> str:
@@ -146,8 +149,8 @@ class Tokens:
         start, i = first, first
         while i < last:
             text = self.texts[i]
-            if text in _OPENING and self.kinds[i] == "mark":
-                i = self.closing(i)
+            if self.end(i) > i:
+                i = self.end(i)
             elif text == "<":
                 end = self.closing_angle(i)
                 i = end if -1 < end < last else i

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .scopes import CLASSES, SPECIFIERS, initializes_member, opened_by
 from .tokens import Tokens
 
-# In front of parentheses that hold no parameters.
-_SPECIFIERS = {"__attribute__", "alignas", "decltype", "explicit", "noexcept"}
-_CLASSES = {"class", "struct", "union"}
 _OTHERS = {"enum", "friend", "static_assert", "typedef", "using"}
 
 
@@ -59,19 +57,10 @@ class Outline:
             if tokens.text(i) in ("public", "protected", "private"):
                 i = tokens.next(tokens.next(i))  # and the colon
             elif tokens.text(i) == "template" and tokens.text(tokens.next(i)) == "<":
-                i = self._behind_angles(tokens.next(i))
+                angle = tokens.next(i)
+                i = tokens.next(max(angle, tokens.closing_angle(angle, certain=True)))
             else:
                 i = self._read_statement(i, last, is_class)
-
-    def _behind_angles(self, i: int) -> int:
-        """Behind a template's parameters, which may hold && and =."""
-        tokens, depth = self._tokens, 0
-        while i < len(tokens):
-            depth += {"<": 1, ">": -1}.get(tokens.text(i), 0)
-            if depth == 0:
-                return tokens.next(i)
-            i = tokens.next(tokens.closing(i) if tokens.text(i) in ("(", "{") else i)
-        return i
 
     def _read_statement(self, first: int, last: int, is_class: bool) -> int:
         """Records what is declared from ``first`` on; returns the token behind it."""
@@ -84,19 +73,20 @@ class Outline:
             if text == ";":
                 break
             if text == "{" and equals < 0:
-                if words[:1] in (["namespace"], ["extern"]):
+                opened = opened_by(tokens, i)
+                if opened == "file":
                     self.classes.append(Class(words[-1], -1))
                     self._read_scope(tokens.next(i), tokens.closing(i), is_class=False)
                     return tokens.next(tokens.closing(i))
-                if parenthesis > 0 and not self._initialises_member(i, colon):
+                if parenthesis > 0 and not (colon > 0 and initializes_member(tokens, i)):
                     self._add_function(first, parenthesis, i)
                     return tokens.next(tokens.closing(i))
-                if _CLASSES & set(words) and "enum" not in words and parenthesis < 0:
+                if opened == "class":
                     self.classes.append(Class(self._class_name(first, i), colon))
                     self._read_scope(tokens.next(i), tokens.closing(i), is_class=True)
                     words = words[:1] if words[0] in _OTHERS else ["{}"]  # variables may follow
             if text == "(" and parenthesis < 0 and equals < 0:
-                if tokens.text(tokens.previous(i)) not in _SPECIFIERS:
+                if tokens.text(tokens.previous(i)) not in SPECIFIERS:
                     parenthesis = i
             elif text == "=" and "operator" not in words:
                 equals = i if equals < 0 else equals
@@ -104,32 +94,15 @@ class Outline:
                 colon = i
             elif tokens.kinds[i] == "word":
                 words.append(text)
-            i = tokens.next(self._closing(i))
+            i = tokens.next(max(i, tokens.closing_angle(i)) if text == "<" else tokens.end(i))
         if parenthesis < 0 and len(words) > 1 and words[0] not in _OTHERS | {"template"}:
             self._add_variable(first, equals if equals > 0 else i, words, is_class)
         return tokens.next(i)
 
-    def _closing(self, i: int) -> int:
-        """The bracket's other end, or the token itself."""
-        if self._tokens.text(i) in ("(", "[", "[[", "{"):
-            return self._tokens.closing(i)
-        if self._tokens.text(i) == "<":
-            return max(i, self._tokens.closing_angle(i))
-        return i
-
-    def _initialises_member(self, brace: int, colon: int) -> bool:
-        """Whether this is the brace of `: member{...}` in a constructor's head."""
-        tokens = self._tokens
-        return (
-            colon > 0
-            and tokens.kinds[tokens.previous(brace)] == "word"
-            and tokens.text(tokens.next(tokens.closing(brace))) in (",", "{")
-        )
-
     def _class_name(self, first: int, brace: int) -> str:
         tokens = self._tokens
         i = first
-        while i < brace and tokens.text(i) not in _CLASSES:
+        while i < brace and tokens.text(i) not in CLASSES:
             i = tokens.next(i)
         i = tokens.next(i)
         while tokens.text(i) in ("[[", "alignas", "__attribute__"):
@@ -150,7 +123,7 @@ class Outline:
         )
 
     def _add_variable(self, first: int, last: int, words: list[str], is_member: bool) -> None:
-        if words[0] in _CLASSES and len(words) == 2:
+        if words[0] in CLASSES and len(words) == 2:
             return  # declares or defines a class, no more
         self.variables.append(Variable((first, last), is_member))
 

@@ -22,6 +22,11 @@ from emulator import (
 
 HEADER = "#include <metal_stdlib>\nusing namespace metal;\n"
 BARRIER = "threadgroup_barrier(mem_flags::mem_threadgroup);"
+SIMD_BARRIER = "simdgroup_barrier(mem_flags::mem_threadgroup);"
+MEET = f"""
+void meet() {{ {BARRIER} }}
+template <int n> void meet_often() {{ for (int k = 0; k < n; ++k) meet(); }}
+"""
 
 
 def launch(
@@ -101,6 +106,26 @@ SOUND = {
     "neighbouring halves": "((device half*)x)[i] = i; ((device half*)x)[i] += 1;",
     "returned together": f"if (g == 0) return; {BARRIER} x[i] = i;",
     "some have returned": "if (i > 5) return; x[i] = i;",
+    "a barrier in a loop that unrolls": f"""
+        threadgroup float t[64];
+        _Pragma("clang loop unroll(full)")
+        for (int step = 0; step < 3; ++step) {{
+            t[i] = step;
+            {BARRIER}
+            x[i] += t[63 - i];
+            {BARRIER}
+        }}""",
+    "a barrier in a function, called in several places": """
+        meet();
+        for (int step = 0; step < 3; ++step) { x[i] += step; meet(); }
+        meet_often<2>();
+        meet_often<5>();""",
+    "all choose one barrier of two": f"if (g == 0) {{ {BARRIER} }} else {{ {BARRIER} }}",
+    "all choose one call of two": "if (x[128] == 0) { x[i] = 1; meet(); } else { meet(); }",
+    "as many rounds for all": f"for (uint k = 0; k < 4 - g; ++k) {{ {BARRIER} }} {BARRIER}",
+    "all leave a loop at once": f"for (uint k = 0;; ++k) {{ {BARRIER} if (k == 3) break; {BARRIER} }}",
+    "simdgroups wait apart": f"if (s == 0) {{ {SIMD_BARRIER} }} else {{ {SIMD_BARRIER} }}",
+    "simdgroups wait and meet": f"if (s) {{ {SIMD_BARRIER} x[i] = simd_sum(1.0f); }} {BARRIER}",
     "packed at any place": "if (i < 4) *(device packed_float4*)(x + 1 + 4 * i) = float4(1);",
 }
 
@@ -108,7 +133,7 @@ SOUND = {
 @pytest.mark.parametrize("name", SOUND)
 @pytest.mark.parametrize("schedule", [0, 1, 12345])
 def test_sound_programs_pass(name: str, schedule: int) -> None:
-    launch(program(SOUND[name]), [zeros()], schedule=schedule)
+    launch(program(SOUND[name], MEET), [zeros()], schedule=schedule)
 
 
 # name -> (body with the lines marked A and B, where B may be missing)
@@ -302,14 +327,23 @@ def test_outputs_must_be_written() -> None:
         launch(source, [zeros(64)], outputs=[1])
 
 
-# body -> what the message says; the line of the barrier is marked
+# body -> what the message says; the lines where threads wait are marked
+RETURNED = "has returned, and others wait|some have returned"
+DIFFERENT = "threads wait at different places"
 DIVERGENT = {
-    f"if (i < 32) {{\n{BARRIER} // A\n}}": "has returned, and others wait|some have returned",
-    f"if (i % 2) {{\n{BARRIER} // A\n}}": "has returned|some have returned",
+    f"if (i < 32) {{\n{BARRIER} // A\n}}": RETURNED,
+    f"if (i % 2) {{\n{BARRIER} // A\n}}": RETURNED,
     f"if (i < 5) return;\n{BARRIER} // A": "some have returned before",
-    f"if (i < 32) {{\n{BARRIER} // A\n}} else {{\n{BARRIER}\n}}": "all must reach the same",
-    f"if (lane < 9) {{\n{BARRIER} // A\n}} else {{\n{BARRIER}\n}}": "all must reach the same",
+    f"if (i < 32) {{\n{BARRIER} // A\n}} else {{\n{BARRIER} // B\n}}": DIFFERENT,
+    f"if (lane < 9) {{\n{BARRIER} // A\n}} else {{\n{BARRIER} // B\n}}": DIFFERENT,
+    f"if (i < 32) {{ {BARRIER} }} else {{ {BARRIER} }} // A": "another of that line",
+    f"if (lane < 9) {{ {SIMD_BARRIER} }} else {{ {SIMD_BARRIER} }} // A": "another of that line",
+    f"if (lane < 9) {{\n{SIMD_BARRIER} // A\n}} else {{\n{BARRIER} // B\n}}": DIFFERENT,
+    "if (i < 32) {\nmeet(); // A\n} else {\nmeet(); // B\n}": DIFFERENT,
+    "if (i < 32) {\nmeet_often<2>(); // A\n} else {\nmeet_often<3>(); // B\n}": DIFFERENT,
+    f"for (uint k = 0; k <= s; ++k) {{\n{BARRIER} // A\n}}\n{BARRIER} // B": DIFFERENT,
     "if (lane < 9)\nx[i] = simd_sum(x[i]); // A": "returned",
+    "if (lane < 9)\nx[i] = simd_sum(x[i]); // A\nelse\nx[i] = simd_sum(x[i]); // B": DIFFERENT,
     "simdgroup_float8x8 m; if (lane < 9)\nsimdgroup_load(m, x, 8); // A": "not reached by all",
 }
 
@@ -317,13 +351,29 @@ DIVERGENT = {
 @pytest.mark.parametrize("body", DIVERGENT)
 @pytest.mark.parametrize("schedule", [0, 3])
 def test_divergence_is_found(body: str, schedule: int) -> None:
-    source = program(body)
+    source = program(body, MEET)
     with pytest.raises(DivergentBarrierError, match=DIVERGENT[body]) as raised:
         launch(source, [zeros()], schedule=schedule)
     if "matrix" not in str(raised.value):
-        marked = line_of(source, "// A")
         lines = {int(n) for n in re.findall(r"<source>:(\d+)", str(raised.value))}
-        assert lines & {marked, marked + 2}
+        marks = {mark for mark in ("// A", "// B") if mark in source}
+        assert {line_of(source, mark) for mark in marks} <= lines
+
+
+def test_divergence_is_described() -> None:
+    source = program("if (i < 32) {\nmeet(); // A\n} else {\nmeet(); // B\n}", MEET)
+    meet = line_of(source, "void meet()")
+    with pytest.raises(DivergentBarrierError) as raised:
+        launch(source, [zeros()], threadgroups=2)
+    a, b = line_of(source, "// A"), line_of(source, "// B")
+    assert str(raised.value).splitlines() == [
+        "f: threads wait at different places",
+        f"  <source>:{meet}, called at <source>:{b}: "
+        "thread (63, 0, 0) of threadgroup (0, 0, 0) waits here",
+        f"  <source>:{meet}, called at <source>:{a}: "
+        "thread (31, 0, 0) of threadgroup (0, 0, 0) waits here",
+        "  all must reach the same barrier or simdgroup operation",
+    ]
 
 
 def test_a_schedule_permutes_and_repeats() -> None:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..errors import CompileError
+from ..scalars import SCALARS
 from .declarations import Declaration, HostKernel
-from .errors import CompileError
+from .scopes import Scopes, initializes_member, outer, statement_end, statement_start
 from .tokens import Tokens
 
 Constant = bool | int | float
 ADDRESS_SPACES = {"device", "constant", "threadgroup"}
-SCALARS = (
-    "bool", "char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half", "bfloat",
-    "float",
-)  # fmt: skip
-VECTORS = {f"{scalar}{width}" for scalar in SCALARS for width in (2, 3, 4)}
-VECTORS |= {f"packed_{scalar}{width}" for scalar in SCALARS[1:] for width in (2, 3, 4)}
+NAMES = [name for name, _ in SCALARS.values()]
+VECTORS = {f"{name}{width}" for name in NAMES for width in (2, 3, 4)}
+VECTORS |= {f"packed_{name}{width}" for name in NAMES if name != "bool" for width in (2, 3, 4)}
 
 # Words of C++ that Metal's language does not have.
 REFUSED = {
@@ -119,9 +118,9 @@ def place_threadgroup_variables(tokens: Tokens, scopes: Scopes) -> dict[int, str
     for count, i in enumerate([w for w in tokens.words() if tokens.text(w) == "threadgroup"]):
         if scopes.of(i) != "block" or tokens.text(tokens.previous(i)) not in (";", "{", "}"):
             continue
-        end = _statement_end(tokens, i)
+        end = statement_end(tokens, i)
         parts = tokens.split(i + 1, end)
-        if any(text in "*&=" for begin, last in parts for text in _outer(tokens, begin, last)):
+        if any(text in "*&=" for begin, last in parts for text in outer(tokens, begin, last)):
             continue  # a pointer or reference
         kind, text = "", ""
         for number, (begin, last) in enumerate(parts):
@@ -251,7 +250,7 @@ def _vector_aliases(tokens: Tokens) -> set[str]:
     for i in tokens.words():
         if tokens.text(i) not in ("typedef", "using"):
             continue
-        end = _statement_end(tokens, i)
+        end = statement_end(tokens, i)
         texts = tokens.texts[i:end]
         if any(text in VECTORS | aliases or text == "vec" for text in texts):
             name = tokens.next(i) if tokens.text(i) == "using" else tokens.previous(end)
@@ -287,7 +286,7 @@ def substitute_function_constants(tokens: Tokens, values: Mapping[int | str, Con
         opening = tokens.previous(i)
         name = tokens.text(tokens.previous(opening))
         index = tokens.between(tokens.next(i) + 1, tokens.closing(tokens.next(i)))
-        end = _statement_end(tokens, i)
+        end = statement_end(tokens, i)
         if tokens.text(tokens.next(tokens.closing(opening))) != ";":
             continue  # a parameter's
         value = values.get(name, values.get(int(index)) if index.isdigit() else None)
@@ -299,7 +298,7 @@ def substitute_function_constants(tokens: Tokens, values: Mapping[int | str, Con
             tokens.texts[opening] = f" {'' if name in asked_for else refusal} = {{}}"
         else:
             tokens.texts[opening] = f" = {_literal(value)}"
-        start = _statement_start(tokens, i)
+        start = statement_start(tokens, i)
         tokens.texts[start] = "static const " + tokens.texts[start]
     for i in list(tokens.words()):
         if tokens.text(i) == "is_function_constant_defined":
@@ -328,7 +327,7 @@ def drop_members_for_other_spaces(tokens: Tokens, scopes: Scopes) -> None:
         if tokens.text(before) == "const":
             before = tokens.previous(before)
         if tokens.text(before) == ")":
-            start = _statement_start(tokens, i)
+            start = statement_start(tokens, i)
             while tokens.text(start) in ("public", "protected", "private"):
                 start = tokens.next(tokens.next(start))
             tokens.blank(start, _member_end(tokens, i) + 1)
@@ -338,16 +337,11 @@ def _member_end(tokens: Tokens, i: int) -> int:
     """What ends the member function whose qualifiers ``i`` is one of: a semicolon or a brace."""
     in_initializers = False
     while i < len(tokens) and tokens.text(i) != ";":
-        if tokens.text(i) == "{" and not (in_initializers and _initializes(tokens, i)):
+        if tokens.text(i) == "{" and not (in_initializers and initializes_member(tokens, i)):
             return tokens.closing(i)
         in_initializers |= tokens.text(i) == ":"
-        i = tokens.next(tokens.closing(i) if tokens.text(i) in ("(", "{") else i)
+        i = tokens.next(tokens.end(i))
     return i
-
-
-def _initializes(tokens: Tokens, brace: int) -> bool:
-    """Whether ``brace`` follows a member's name, and so is no function body."""
-    return tokens.kinds[tokens.previous(brace)] == "word" or tokens.text(brace - 1) == ">"
 
 
 def drop_member_address_spaces(tokens: Tokens, scopes: Scopes) -> None:
@@ -357,8 +351,8 @@ def drop_member_address_spaces(tokens: Tokens, scopes: Scopes) -> None:
     """
     for i in list(tokens.words()):
         if tokens.text(i) in ADDRESS_SPACES and scopes.of(i) == "class":
-            outer = list(_outer(tokens, i, _statement_end(tokens, i)))
-            declarator = outer[: outer.index("=")] if "=" in outer else outer
+            texts = list(outer(tokens, i, statement_end(tokens, i)))
+            declarator = texts[: texts.index("=")] if "=" in texts else texts
             if not {"*", "&", "("} & set(declarator):
                 tokens.blank(i, i + 1)
 
@@ -377,65 +371,3 @@ def turn_array_parameters_into_pointers(tokens: Tokens, scopes: Scopes) -> None:
             name = tokens.previous(end)
             tokens.blank(end, tokens.closing(end) + 1)
             tokens.texts[name] = f"*{tokens.text(name)}"
-
-
-def _statement_end(tokens: Tokens, i: int) -> int:
-    """The semicolon that ends the statement of token ``i``."""
-    while i < len(tokens) and tokens.text(i) != ";":
-        i = tokens.next(tokens.closing(i) if tokens.text(i) in ("(", "[", "{", "[[") else i)
-    return i
-
-
-def _statement_start(tokens: Tokens, i: int) -> int:
-    previous = tokens.previous(i)
-    while previous >= 0 and tokens.text(previous) not in (";", "{", "}"):
-        i, previous = previous, tokens.previous(previous)
-    return i
-
-
-def _outer(tokens: Tokens, first: int, last: int) -> Iterable[str]:
-    """The code tokens of a range that stand outside all brackets."""
-    i = first
-    while i < last:
-        if tokens.text(i) in ("(", "[", "{", "[["):
-            yield tokens.text(i)
-            i = tokens.closing(i)
-        elif tokens.text(i) == "<" and tokens.closing_angle(i) > 0:
-            i = tokens.closing_angle(i)
-        elif tokens.is_code(i):
-            yield tokens.text(i)
-        i += 1
-
-
-class Scopes:
-    """What encloses each token: "file", "class", "block" (code), "parameters" or "index"."""
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._kinds: list[str] = []
-        stack = ["file"]
-        for i in range(len(tokens)):
-            text = tokens.texts[i] if tokens.kinds[i] == "mark" else ""
-            if text in (")", "]", "}", "]]") and len(stack) > 1:
-                stack.pop()
-            self._kinds.append(stack[-1])
-            if text == "{":
-                stack.append(_brace_kind(tokens, i))
-            elif text in ("(", "[", "[["):
-                stack.append("parameters" if text == "(" else "index")
-
-    def of(self, i: int) -> str:
-        return self._kinds[i]
-
-
-def _brace_kind(tokens: Tokens, brace: int) -> str:
-    head = []
-    i = _statement_start(tokens, brace)
-    if tokens.text(i) == "template":
-        i = tokens.next(tokens.closing_angle(tokens.next(i), certain=True))
-    while i < brace:
-        head.append(tokens.text(i))
-        i = tokens.next(i)
-    if head and head[0] in ("namespace", "extern"):
-        return "file"
-    is_function = "(" in head and "alignas" not in head
-    return "class" if not is_function and {"struct", "class", "union"} & set(head) else "block"

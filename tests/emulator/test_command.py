@@ -13,7 +13,7 @@ import pytest
 
 import emulator
 from emulator.__main__ import main
-from emulator.arrays import parse_argument
+from emulator.launch.arrays import parse_argument
 
 SOURCE = """#include <metal_stdlib>
 using namespace metal;

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import rewrites, toolchain
+from .. import toolchain
+from ..errors import EmulatorError
+from . import rewrites
 from .declarations import Parameter, find_declarations, find_host_kernels
-from .errors import EmulatorError
+from .scopes import Scopes
 from .tokens import Tokens
 
 # As on a GPU, everything is inlined: a kernel has one frame, alike in all its threads.
-PROLOGUE = "#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)\n"
+PROLOGUE = "#pragma clang attribute push(__attribute__((EMULATOR_INLINED)), apply_to = function)\n"
 EPILOGUE = "\n#pragma clang attribute pop\n"
 
 
@@ -57,7 +59,7 @@ class Source:
     ) -> None:
         self.text = text  # as its author wrote it
         self._tokens = tokens = Tokens(preprocessed)
-        self._scopes = rewrites.Scopes(tokens)
+        self._scopes = Scopes(tokens)
         self._constants = constants
         #: Names of threadgroup variables, by their numbers in shim/arena.h.
         self.variables = rewrites.place_threadgroup_variables(tokens.copy(), self._scopes)

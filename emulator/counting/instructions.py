@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 
-from .arguments import SCALARS, SPACES
-from .errors import EmulatorError
+from ..errors import EmulatorError
+from ..scalars import SCALARS, SPACES
 
 # As -ffake-address-space-map numbers them.  Thread memory, 0, stands for registers: not counted.
 ADDRESS_SPACES = {"1": "device", "2": "constant", "3": "threadgroup"}

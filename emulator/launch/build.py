@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .arguments import Launch, ParameterType
-from .checks import Variable
-from .errors import EmulatorError
+from ..errors import EmulatorError
 from .execution import GROUP_BYTES, run
+from .structs import Launch, Parameter, Variable, require_same
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,8 @@ class Build:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.code = code = ctypes.CDLL(str(path))
-        code.emulator_parameters.restype = ctypes.POINTER(ParameterType)
+        require_same(code, path)
+        code.emulator_parameters.restype = ctypes.POINTER(Parameter)
         code.emulator_variables.restype = ctypes.POINTER(Variable)
         for size in ("threadgroup", "placed", "group"):
             getattr(code, f"emulator_{size}_bytes").restype = ctypes.c_size_t

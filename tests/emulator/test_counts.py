@@ -13,7 +13,7 @@ from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.plan import Request, plan_prefill
 
 import emulator
-from emulator.counts import NAMES, Counts
+from emulator.counting.counts import NAMES, Counts
 
 ROOT = Path(emulator.__file__).parent.parent
 HEAD = """#include <metal_stdlib>
@@ -513,4 +513,4 @@ def test_what_the_checks_find_ends_a_launch_that_counts() -> None:
 def test_numbers_in_a_listing() -> None:
     line = ("x.metal", 1)
     counts = Counts({"threads": 1, "threadgroups": 1}, {line: {"instructions.int": 123456}})
-    assert "123.5k*" in emulator.counts.listing(counts, {"x.metal": "int x;"})
+    assert "123.5k*" in emulator.counting.counts.listing(counts, {"x.metal": "int x;"})
