@@ -13,12 +13,21 @@ from typing import Any
 
 from metal_flash_sdpa.splits import Gpu
 
-from benchmarks.chips import REPORTED, chips
-from benchmarks.interior import arithmetic, interior
-from benchmarks.model import estimate, milliseconds, registers
-from benchmarks.peers.call import UnsupportedError
+from benchmarks.counting.interior import arithmetic, interior
+from benchmarks.counting.work import (
+    AVAILABLE,
+    FEW_QUERIES,
+    Work,
+    family,
+    installed,
+    ours,
+    peer,
+    variants,
+)
+from benchmarks.model.chips import REPORTED, chips
+from benchmarks.model.cost import estimate, milliseconds, registers
 from benchmarks.shapes import MASKS, UNBOUNDED, Shape, ShapeError
-from benchmarks.work import AVAILABLE, FEW_QUERIES, Work, family, installed, ours, peer, variants
+from peers.call import UnsupportedError
 
 
 def head_dims() -> list[int]:
@@ -91,7 +100,7 @@ def compare(shape: Shape, cores: int) -> dict[str, Work | str]:
     results: dict[str, Work | str] = {"ours": ours(shape, Gpu(cores=cores))}
     for name in AVAILABLE:
         if name not in installed():
-            results[name] = "not installed; `python -m benchmarks.peers.fetch` gets MLX's shaders"
+            results[name] = "not installed; `python -m peers.fetch` gets MLX's shaders"
             continue
         try:
             results[name] = peer(name, shape)

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import calibrate, call_overhead, docs, measure
-from benchmarks.chips import chips
-from benchmarks.ragged import ragged
-from benchmarks.report import page_of
-from benchmarks.results import Result, cases, of, run_all
-from benchmarks.targets import label, targets
+from benchmarks.counting.ragged import ragged
+from benchmarks.model import calibrate
+from benchmarks.model.chips import chips
+from benchmarks.report import docs
+from benchmarks.report.page import page_of
+from benchmarks.report.results import Result, cases, of, run_all
+from benchmarks.report.targets import label, targets
+from benchmarks.timing import call_overhead, measure
 
 OUTPUT = Path("build/perf")
 VERDICTS = {None: "", True: "met", False: "NOT MET"}

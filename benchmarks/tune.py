@@ -24,10 +24,12 @@ from metal_flash_sdpa import _variants, launchers, splits
 from metal_flash_sdpa import plan as planning
 from metal_flash_sdpa.launchers import emulator, jit
 
-from benchmarks import machine, measure, model, work
-from benchmarks.calibrate import mean
-from benchmarks.chips import chips
+from benchmarks.counting import work
+from benchmarks.model import cost as model
+from benchmarks.model.calibrate import mean
+from benchmarks.model.chips import chips
 from benchmarks.shapes import Shape
+from benchmarks.timing import machine, measure
 from codegen import tiles
 from codegen.matrix import ATTENTION, ELEMENT_BYTES, TILES, Variant, head_dims
 from codegen.render import environment, shader

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from benchmarks import call_overhead
-from benchmarks.call_overhead import Timed
+from benchmarks.timing import call_overhead
+from benchmarks.timing.call_overhead import Timed
 
 
 def test_it_prints_a_time_for_each_way_of_calling(

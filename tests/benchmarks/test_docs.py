@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ragged import Ragged
-from benchmarks.targets import Target, targets
+from benchmarks.counting.ragged import Ragged
+from benchmarks.report.targets import Target, targets
 from tests.benchmarks.test_report import full, result
 
-docs = pytest.importorskip("benchmarks.docs", reason="matplotlib is in the group perf")
+docs = pytest.importorskip("benchmarks.report.docs", reason="matplotlib is in the group perf")
 
 RESULTS = [
     result(replace(full(tokens), head_dim=128, causal=True), 2 * 10**9, 10**9, "causal")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import measure
 from benchmarks.shapes import Shape
+from benchmarks.timing import measure
 
 
 class Gpu:

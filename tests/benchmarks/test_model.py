@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import calibrate, chips
-from benchmarks.calibrate import Judged, Row, band, efficiency, left_out
-from benchmarks.model import (
+from benchmarks.counting.work import Kernel, Work, installed
+from benchmarks.model import calibrate, chips
+from benchmarks.model.calibrate import Judged, Row, band, efficiency, left_out
+from benchmarks.model.cost import (
     Estimate,
     estimate,
     milliseconds,
@@ -19,7 +20,6 @@ from benchmarks.model import (
     resident_simdgroups,
 )
 from benchmarks.shapes import Shape
-from benchmarks.work import Kernel, Work, installed
 from emulator.counts import NAMES
 
 M1_MAX = chips.chips()["M1 Max"]

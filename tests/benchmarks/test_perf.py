@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import call_overhead, measure
-from benchmarks.call_overhead import Timed
-from benchmarks.results import Case, prefill
+from benchmarks.report.results import Case, prefill
+from benchmarks.timing import call_overhead, measure
+from benchmarks.timing.call_overhead import Timed
 
 perf = pytest.importorskip("benchmarks.perf", reason="matplotlib is in the group perf")
 

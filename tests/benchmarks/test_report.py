@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import results
-from benchmarks.chips import chips
-from benchmarks.interior import Interior
-from benchmarks.ragged import ragged
-from benchmarks.results import Result, cases
+from benchmarks.counting.interior import Interior
+from benchmarks.counting.ragged import ragged
+from benchmarks.counting.work import Kernel, Work
+from benchmarks.model.chips import chips
+from benchmarks.report import results
+from benchmarks.report.results import Result, cases
+from benchmarks.report.targets import Target, blocks, counted, timed, worst
 from benchmarks.shapes import Shape, visible
-from benchmarks.targets import Target, blocks, counted, timed, worst
-from benchmarks.work import Kernel, Work
 from emulator.counts import NAMES
 
 KERNEL = Kernel("a kernel", 128, 8192, block_q=32, block_k=32)
@@ -111,7 +111,7 @@ def test_a_ragged_batch_has_few_empty_threadgroups_in_prefill() -> None:
 
 
 def test_the_page_keeps_measured_and_modelled_apart() -> None:
-    report = pytest.importorskip("benchmarks.report", reason="matplotlib is in the group perf")
+    report = pytest.importorskip("benchmarks.report.page", reason="matplotlib is in the group perf")
     page = report.Page()
     report.on_measured(page, [(result(full(1024), 10**6, 10**6), {"ours": 1.25, "eager": 9.5})])
     heading = page.text().split("</tr>")[0]
@@ -121,7 +121,7 @@ def test_the_page_keeps_measured_and_modelled_apart() -> None:
 
 
 def test_what_is_shown_is_escaped() -> None:
-    report = pytest.importorskip("benchmarks.report", reason="matplotlib is in the group perf")
+    report = pytest.importorskip("benchmarks.report.page", reason="matplotlib is in the group perf")
     page = report.Page()
     page.table(("a<b", "c"), [(True, "x&y")], left=(1,))
     assert "a&lt;b" in page.text()

@@ -11,8 +11,10 @@ import torch
 from metal_flash_sdpa import flash_attn_func, launchers
 from torch import Tensor
 
-from benchmarks import measure, tune, work
+from benchmarks import tune
+from benchmarks.counting import work
 from benchmarks.shapes import Shape
+from benchmarks.timing import measure
 from benchmarks.tune import Place, candidates, fastest, fits, places, replaced, rewritten, using
 from codegen import tiles
 from codegen.matrix import TILES, Variant

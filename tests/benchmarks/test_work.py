@@ -10,11 +10,9 @@ import pytest
 import torch
 
 from benchmarks import compare
-from benchmarks.chips import REPORTED
-from benchmarks.extrapolate import ExtrapolationError, extrapolate
-from benchmarks.interior import interior
-from benchmarks.shapes import Shape, ShapeError, visible
-from benchmarks.work import (
+from benchmarks.counting.extrapolate import ExtrapolationError, extrapolate
+from benchmarks.counting.interior import interior
+from benchmarks.counting.work import (
     ANY_GPU,
     AVAILABLE,
     PEERS,
@@ -25,6 +23,8 @@ from benchmarks.work import (
     peer,
     problem_for,
 )
+from benchmarks.model.chips import REPORTED
+from benchmarks.shapes import Shape, ShapeError, visible
 
 FULL = Shape(heads=1, kv_heads=1, head_dim=64, keys=32, queries=32)
 SHAPES = {

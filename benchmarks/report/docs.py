@@ -11,17 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks import report
-from benchmarks.call_overhead import Timed
-from benchmarks.chips import chips
-from benchmarks.ragged import Ragged
-from benchmarks.report import Page, plain
-from benchmarks.results import COMMON_HEAD_DIMS, Result, of
-from benchmarks.targets import JUDGED, Target, limit_share, long
+from benchmarks.counting.ragged import Ragged
+from benchmarks.model.chips import chips
+from benchmarks.report import page as report
+from benchmarks.report.page import Page, plain
+from benchmarks.report.results import COMMON_HEAD_DIMS, Result, of
+from benchmarks.report.targets import JUDGED, Target, limit_share, long
+from benchmarks.timing.call_overhead import Timed
 from codegen.matrix import TILES
 from codegen.tiles import MAX_REGISTERS, PrefillTile
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = Path("docs/performance.md")
 PICTURES = Path("docs/performance")
 WIDTH = 100

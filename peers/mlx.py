@@ -1,6 +1,6 @@
 """MLX's attention kernels: steel attention, and sdpa_vector in one and in two passes.
 
-The sources are what ``python -m benchmarks.peers.fetch`` unpacked; with which template arguments
+The sources are what ``python -m peers.fetch`` unpacked; with which template arguments
 MLX instantiates them is read from the kernel names of its compiled library.  Its causal diagonal
 is bottom-right: the last query sees the last key.
 """

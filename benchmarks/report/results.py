@@ -13,10 +13,10 @@ from typing import Any
 from metal_flash_sdpa.splits import Gpu
 
 from benchmarks.compare import derived, modelled
-from benchmarks.interior import Interior, interior
-from benchmarks.peers.call import UnsupportedError
+from benchmarks.counting.interior import Interior, interior
+from benchmarks.counting.work import FEW_QUERIES, Work, installed, ours, peer
 from benchmarks.shapes import UNBOUNDED, Shape
-from benchmarks.work import FEW_QUERIES, Work, installed, ours, peer
+from peers.call import UnsupportedError
 
 HEAD_DIMS = (64, 72, 96, 128, 256)  # a choice: those that the targets are stated for
 COMMON_HEAD_DIMS = (64, 128)  # for which alone the share of the matrix limit is a target

@@ -7,16 +7,18 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks import calibrate, machine, pictures
-from benchmarks.call_overhead import Timed
-from benchmarks.chips import REPORTED, chips
 from benchmarks.compare import modelled
-from benchmarks.model import estimate
-from benchmarks.ragged import Ragged
-from benchmarks.results import Result, of
+from benchmarks.counting.ragged import Ragged
+from benchmarks.counting.work import Work, family
+from benchmarks.model import calibrate
+from benchmarks.model.chips import REPORTED, chips
+from benchmarks.model.cost import estimate
+from benchmarks.report import pictures
+from benchmarks.report.results import Result, of
+from benchmarks.report.targets import JUDGED, Target, label
 from benchmarks.shapes import Shape
-from benchmarks.targets import JUDGED, Target, label
-from benchmarks.work import Work, family
+from benchmarks.timing import machine
+from benchmarks.timing.call_overhead import Timed
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
@@ -254,8 +256,8 @@ def on_model(page: Page) -> None:
         "Time is the largest of what the matrix units, the ALUs, threadgroup memory, the caches "
         "and device memory need for a core's share of the counts, and of latency that too few "
         "simdgroups leave uncovered; divided by one efficiency per chip family; and the launches. "
-        "benchmarks/chips.toml has every number with its source, benchmarks/timings.toml the "
-        "published timings."
+        "benchmarks/model/chips.toml has every number with its source, "
+        "benchmarks/model/timings.toml the published timings."
     )
     known = calibrate.judged()
     if not known:

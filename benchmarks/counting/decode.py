@@ -3,7 +3,7 @@
 One sequence, in one run: bytes read from device memory as the least that there are to read (Q, K
 and V once), 8x8 products as the least that the packed rows need, and launches; and whether that is
 within what is promised, LIMITS.  The peers' shaders come with their wheels (`python -m
-benchmarks.peers.fetch` gets MLX's).
+peers.fetch` gets MLX's).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 
 from metal_flash_sdpa.splits import SIMDGROUPS_PER_CORE, Gpu
 
-from benchmarks.peers import mlx
-from benchmarks.peers.call import UnsupportedError
+from benchmarks.counting.work import Work, counted, installed, ours, peer, peer_kernel, problem_for
 from benchmarks.shapes import Shape
-from benchmarks.work import Work, counted, installed, ours, peer, peer_kernel, problem_for
+from peers import mlx
+from peers.call import UnsupportedError
 
 GROUPED = "mlx, grouped"
 

@@ -18,9 +18,9 @@ import torch
 from metal_flash_sdpa import flash_attn_func, launchers
 from torch import Tensor
 
-from benchmarks.peers.call import Attention
+from benchmarks.counting.work import problem_for
 from benchmarks.shapes import Shape, draw, visible
-from benchmarks.work import problem_for
+from peers.call import Attention
 
 BATCH_SECONDS = 0.02  # between two waits for the GPU: a wait costs about 0.2 ms (phosphor)
 MOST_CALLS = 1000

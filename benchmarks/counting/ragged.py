@@ -10,10 +10,10 @@ from metal_flash_sdpa.launchers import run
 from metal_flash_sdpa.plan import DECODE_QUERIES, LaunchPlan, plan
 from torch import Tensor
 
-from benchmarks.peers.call import Attention
+from benchmarks.counting.work import ANY_GPU, PEERS, counted, installed, request, total, variants
 from benchmarks.shapes import Shape, draw
-from benchmarks.work import ANY_GPU, PEERS, counted, installed, request, total, variants
 from emulator.counts import Counts
+from peers.call import Attention
 
 LENGTHS = (700, 33, 5, 260, 129, 1, 512)
 BATCH = Shape(heads=2, kv_heads=2, head_dim=64, keys=sum(LENGTHS), queries=sum(LENGTHS))

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.calibrate import mean
-from benchmarks.chips import chips
 from benchmarks.compare import modelled
-from benchmarks.model import of_matrix_limit
-from benchmarks.ragged import Ragged
-from benchmarks.results import COMMON_HEAD_DIMS, RISING, Result, of
+from benchmarks.counting.ragged import Ragged
+from benchmarks.counting.work import Kernel, family
+from benchmarks.model.calibrate import mean
+from benchmarks.model.chips import chips
+from benchmarks.model.cost import of_matrix_limit
+from benchmarks.report.results import COMMON_HEAD_DIMS, RISING, Result, of
 from benchmarks.shapes import FRAGMENT, Shape
-from benchmarks.work import Kernel, family
 
 JUDGED = ("M1 Max", "M3 Max", "M4 Max")
 

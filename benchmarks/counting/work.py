@@ -2,7 +2,7 @@
 
 All heads and sequences of a padded batch do the same, so one key head with its group is run and
 multiplied; long sequences are extrapolated, exactly.  The peers' shaders come with their wheels
-(``python -m benchmarks.peers.fetch`` gets MLX's).  A peer without windows is given the mask that
+(``python -m peers.fetch`` gets MLX's).  A peer without windows is given the mask that
 it needs; one without sinks, a further key of zeros whose entry in the mask is the sink.
 """
 
@@ -23,14 +23,14 @@ from metal_flash_sdpa.plan import LaunchPlan, Plan, Request, plan
 from metal_flash_sdpa.splits import Gpu
 from torch import Tensor
 
-from benchmarks.extrapolate import extrapolate
-from benchmarks.peers import mlx, pytorch
-from benchmarks.peers.call import Attention, PeerCall
+from benchmarks.counting.extrapolate import extrapolate
 from benchmarks.shapes import FRAGMENT, Shape, draw, visible
 from emulator.counts import Counts
+from peers import mlx, pytorch
+from peers.call import Attention, PeerCall
 
 ANY_GPU = Gpu()  # that plans assume where nobody says
-MANIFEST = Path(__file__).resolve().parent.parent / "generated" / "manifest.json"
+MANIFEST = Path(__file__).resolve().parents[2] / "generated" / "manifest.json"
 
 # A sequence of no more query rows takes another kernel of somebody's, and is not extrapolated.
 FEW_QUERIES = 16

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from metal_flash_sdpa.splits import Gpu
 
-from benchmarks.decode_work import peers, verdicts
+from benchmarks.counting.decode import peers, verdicts
+from benchmarks.counting.work import Kernel, Work, installed, ours
 from benchmarks.shapes import Shape
-from benchmarks.work import Kernel, Work, installed, ours
 
 GPU = Gpu("M1", 32)
 SMALL = Shape(heads=16, kv_heads=4, head_dim=64, keys=2048)

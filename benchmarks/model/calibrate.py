@@ -1,7 +1,7 @@
 """One efficiency per chip family from published timings, and how wrong the model then is.
 
-``python -m benchmarks.calibrate`` prints every row: published, modelled with all rows, and modelled
-without the row itself.
+``python -m benchmarks.model.calibrate`` prints every row: published, modelled with all rows, and
+modelled without the row itself.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.chips import Chip, chips
-from benchmarks.model import milliseconds
+from benchmarks.counting.work import Work, installed, peer
+from benchmarks.model.chips import Chip, chips
+from benchmarks.model.cost import milliseconds
 from benchmarks.shapes import Shape
-from benchmarks.work import Work, installed, peer
 
 TIMINGS = Path(__file__).with_name("timings.toml")
 COVERED = 0.8  # of the rows lie in the band

@@ -9,12 +9,12 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.chips import REPORTED, chips
 from benchmarks.compare import modelled
-from benchmarks.model import of_matrix_limit
-from benchmarks.results import HEAD_DIMS, MASKS, RISING, Result, of
+from benchmarks.counting.work import Work, family
+from benchmarks.model.chips import REPORTED, chips
+from benchmarks.model.cost import of_matrix_limit
+from benchmarks.report.results import HEAD_DIMS, MASKS, RISING, Result, of
 from benchmarks.shapes import Shape
-from benchmarks.work import Work, family
 
 # Okabe and Ito's colours, which people who see colours otherwise tell apart, too.
 COLOURS = {"ours": "#0072b2", "mlx": "#e69f00", "pytorch": "#d55e00", "eager": "#777777"}

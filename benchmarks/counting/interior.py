@@ -11,8 +11,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from benchmarks.counting.work import (
+    Kernel,
+    Work,
+    family,
+    one_group,
+    ours,
+    ours_kernels,
+    peer,
+    peer_kernels,
+)
 from benchmarks.shapes import FRAGMENT, Shape
-from benchmarks.work import Kernel, Work, family, one_group, ours, ours_kernels, peer, peer_kernels
 
 # Scalar instructions that are neither memory access nor control: README.md of the emulator.
 ARITHMETIC = ("int", "float", "half", "bfloat", "compare", "select", "convert", "address")

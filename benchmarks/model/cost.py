@@ -20,9 +20,9 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.chips import Chip, resident_threads
+from benchmarks.counting.work import Work, family
+from benchmarks.model.chips import Chip, resident_threads
 from benchmarks.shapes import FRAGMENT, Shape
-from benchmarks.work import Work, family
 from codegen.matrix import matrix
 
 SIMD_WIDTH = 32
