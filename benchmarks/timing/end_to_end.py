@@ -158,7 +158,7 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[Row, Row]]:
     """Every row with the eager one beside it."""
     for tokens in options.tokens or TOKENS.get(options.model, TOKENS[FULL]):
         for compiled in (False, True):
-            found: list[Row] = []
+            measured: list[Row] = []
             for attention in (EAGER, KERNEL):
                 way = Way(
                     options.model,
@@ -169,8 +169,8 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[Row, Row]]:
                     options.runs,
                     options.backend,
                 )
-                found.append(measure_apart(way))
-                yield found[-1], found[0]
+                measured.append(measure_apart(way))
+                yield measured[-1], measured[0]
 
 
 def positive(text: str) -> int:

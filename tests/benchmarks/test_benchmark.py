@@ -68,7 +68,7 @@ def test_a_wrong_mask_would_be_noticed(
 
 
 class Unmasked:
-    """The kernel, deaf to what it is told of the mask."""
+    """The kernel, deaf to the arguments for the mask."""
 
     def __init__(self, kernel: Any) -> None:
         self.kernel = kernel

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.counting.work import Kernel, Work, installed
+from benchmarks.counting.theirs import installed
+from benchmarks.counting.work import Kernel, Work
 from benchmarks.model import calibrate, chips
 from benchmarks.model.calibrate import Judged, Row, band, efficiency, left_out
 from benchmarks.model.cost import (
@@ -143,7 +144,7 @@ def test_the_band_holds_four_rows_of_five() -> None:
 
 
 def test_published_rows_are_complete() -> None:
-    """facts: a timing or a share of the peak for each, and every known chip is in chips.toml."""
+    """A timing or a percentage of the peak for each; every known chip is in chips.toml."""
     rows = calibrate.rows()
     assert {r.chip for r in rows} - {""} <= set(chips.chips())
     assert all(r.ms > 0 for r in rows)
