@@ -40,8 +40,8 @@ def grouped(shape: Shape) -> Work:
     return Work(GROUPED, tuple(peer_kernel(call, problem) for call in calls), counted(calls))
 
 
-def peers(shape: Shape) -> list[Work]:
-    """What is installed of them, by the path that each takes.
+def theirs(shape: Shape) -> list[Work]:
+    """The work of every installed peer, by the path that it takes.
 
     And MLX's kernel for many heads per KV head, where it has one that it would not take.
     """
@@ -118,7 +118,7 @@ def main() -> None:
             dtype=chosen.dtype,
             queries=chosen.queries,
         )
-        own, others = ours(shape, gpu), peers(shape)
+        own, others = ours(shape, gpu), theirs(shape)
         rows += [(shape, work) for work in (own, *others)]
         judged += targets(shape, own, others)
     if chosen.json:

@@ -37,7 +37,7 @@ def extrapolate(
     """What `run(tokens)` would count; it is called for at most `SIZES` sizes.
 
     `step` is a multiple of the kernel's tiles, and from `least` tokens on a further tile is like
-    the last.  Raises ExtrapolationError naming the counter that has a mind of its own.
+    the last.  Raises ExtrapolationError naming a counter that is no such polynomial.
     """
     first = tokens % step + step * max(1, -(-least // step))
     sizes = [first + i * step for i in range(SIZES)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.shapes import Shape
 
-# A sequence of no more query rows takes another kernel of somebody's, and is not extrapolated.
+# For so few query rows an implementation may take another kernel, so they are not extrapolated.
 FEW_QUERIES = 16
 
 # Scalar instructions that are neither memory access nor control: README.md of the emulator.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from metal_flash_sdpa.splits import Gpu
 
-from benchmarks.counting.decode import peers, targets
+from benchmarks.counting.decode import targets, theirs
 from benchmarks.counting.ours import ours
 from benchmarks.counting.theirs import installed
 from benchmarks.counting.work import Kernel, Work
@@ -35,7 +35,7 @@ def test_keys_and_values_are_read_once() -> None:
 def test_no_more_is_read_than_by_the_peers(heads_per_kv_head: int) -> None:
     """They read a key once for each query head; PyTorch's shaders come with torch."""
     shape = replace(SMALL, kv_heads=SMALL.heads // heads_per_kv_head)
-    others = peers(shape)
+    others = theirs(shape)
     assert others
     assert not broken(shape, ours(shape, GPU), others)
 
@@ -70,13 +70,13 @@ def test_mlx_reads_less_where_one_kernel_takes_all_heads_of_a_kv_head(
     heads: int, changes: dict[str, Any], taken: bool
 ) -> None:
     shape = replace(Shape(heads, 1, head_dim=128, keys=8192), **changes)
-    theirs = peers(shape)
-    (path,) = (work for work in theirs if work.name == "mlx")
+    works = theirs(shape)
+    (path,) = (work for work in works if work.name == "mlx")
     assert (f"gqa_{heads}" in path.kernels[0].name) == taken
     assert (
         path.bytes_read < 3 * shape.least_bytes
     ) == taken  # the path for all reads once per head
-    assert not broken(shape, ours(shape, GPU), theirs)
+    assert not broken(shape, ours(shape, GPU), works)
 
 
 @pytest.mark.parametrize("keys", [512, 4096])
