@@ -85,7 +85,7 @@ def examples(session: nox.Session) -> None:
 def end_to_end(session: nox.Session) -> None:
     """openai_privacy_filter, eager and with this kernel: tokens per second and memory."""
     install(session, "emulator", "transformers", "torch")
-    session.run("python", "benchmarks/end_to_end.py", *session.posargs)
+    session.run("python", "benchmarks/timing/end_to_end.py", *session.posargs)
 
 
 @nox.session
@@ -139,7 +139,7 @@ def fuzz(session: nox.Session) -> None:
 def foreign(session: nox.Session) -> None:
     """PyTorch's and MLX's attention shaders, unmodified, on the emulator (`-- --sample 40`)."""
     install(session, "test", "torch")
-    session.run("python", "-m", "benchmarks.peers.fetch", env=SOURCES)
+    session.run("python", "-m", "peers.fetch", env=SOURCES)
     session.run("python", "-m", "tests.foreign", *session.posargs, env=SOURCES)
 
 
@@ -147,7 +147,7 @@ def foreign(session: nox.Session) -> None:
 def perf(session: nox.Session) -> None:
     """Count and model ours beside MLX and PyTorch: build/perf/report.html (`-- --quick`)."""
     install(session, "perf", "torch")
-    session.run("python", "-m", "benchmarks.peers.fetch", env=SOURCES)
+    session.run("python", "-m", "peers.fetch", env=SOURCES)
     session.run("python", "-m", "benchmarks.perf", *session.posargs, env=SOURCES)
 
 

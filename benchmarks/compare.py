@@ -1,7 +1,7 @@
 """One shape, three implementations: ours, MLX's and PyTorch's, counted and modelled.
 
 The counts are those of the shaders on the emulator, extrapolated (exactly) from fewer tokens where
-a shape is large; the times are what model.py makes of them for each GPU, not measurements.
+a shape is large; the times are what model/cost.py makes of them for each GPU, not measurements.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 
 from metal_flash_sdpa.splits import Gpu
 
-from benchmarks.chips import REPORTED, chips
-from benchmarks.interior import arithmetic, interior
-from benchmarks.model import estimate, milliseconds, registers
-from benchmarks.peers.call import UnsupportedError
+from benchmarks.counting.interior import interior
+from benchmarks.counting.ours import ours, variants
+from benchmarks.counting.theirs import AVAILABLE, installed, peer
+from benchmarks.counting.work import FEW_QUERIES, Work, derived
+from benchmarks.model.chips import REPORTED, chips
+from benchmarks.model.cost import estimate, modelled, registers
 from benchmarks.shapes import MASKS, UNBOUNDED, Shape, ShapeError
-from benchmarks.work import AVAILABLE, FEW_QUERIES, Work, family, installed, ours, peer, variants
+from peers.call import UnsupportedError
 
 
 def head_dims() -> list[int]:
@@ -32,7 +34,7 @@ def dtypes() -> list[str]:
 
 
 def parse(arguments: list[str] | None = None) -> tuple[Shape, argparse.Namespace]:
-    """The shape that a command line names.  Exits with a message if there is no such shape."""
+    """The shape that a command line names.  Exits with a message for one that cannot be."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
     parser.add_argument("--head-dim", type=int, default=128, choices=head_dims())
     parser.add_argument("--dtype", default="float16", choices=dtypes())
@@ -91,34 +93,13 @@ def compare(shape: Shape, cores: int) -> dict[str, Work | str]:
     results: dict[str, Work | str] = {"ours": ours(shape, Gpu(cores=cores))}
     for name in AVAILABLE:
         if name not in installed():
-            results[name] = "not installed; `python -m benchmarks.peers.fetch` gets MLX's shaders"
+            results[name] = "not installed; `python -m peers.fetch` gets MLX's shaders"
             continue
         try:
             results[name] = peer(name, shape)
         except UnsupportedError as error:
             results[name] = f"no kernel: {error}"
     return results
-
-
-def derived(work: Work, shape: Shape) -> dict[str, float]:
-    """What the table has: counts per product, or per useful operation, where that says more.
-
-    Decode kernels make dot products of their own; they count as the products that they replace.
-    """
-    counts, flops = work.counts, shape.flops
-    products = work.products or flops / 1024
-    return {
-        "products": work.products,
-        "useful / done": flops / (1024 * products),
-        "threadgroup B / product": family(counts, "threadgroup.bytes") / products,
-        "device B / product": family(counts, "device.bytes") / products,
-        "barriers per thread": counts["barriers.threadgroup"] / counts["threads"],
-        "arithmetic / product": arithmetic(counts) / products,
-        "special calls / product": family(counts, "calls.") / products,
-        "shuffles / product": counts["shuffles"] / products,
-        "launches": work.launches,
-        "MiB beyond in and out": work.extra_bytes / 2**20,
-    }
 
 
 def document(results: dict[str, Work | str], shape: Shape) -> dict[str, Any]:
@@ -139,11 +120,6 @@ def document(results: dict[str, Work | str], shape: Shape) -> dict[str, Any]:
     }
 
 
-def modelled(work: Work, shape: Shape) -> dict[str, float]:
-    """Milliseconds by chip."""
-    return {name: milliseconds(work, shape, chips()[name]) for name in REPORTED}
-
-
 def interior_of(name: str, shape: Shape) -> dict[str, float]:
     """Of the inner loop; {} for kernels for few queries, which have no blocks."""
     if shape.queries <= FEW_QUERIES:
@@ -153,14 +129,14 @@ def interior_of(name: str, shape: Shape) -> dict[str, float]:
 
 def table(results: dict[str, Work | str], shape: Shape) -> str:
     """What is printed without --json."""
-    found = {name: work for name, work in results.items() if isinstance(work, Work)}
+    counted = {name: work for name, work in results.items() if isinstance(work, Work)}
     columns = {
         name: derived(work, shape)
         | interior_of(name, shape)
         | {f"modelled ms, {chip}": ms for chip, ms in modelled(work, shape).items()}
-        for name, work in found.items()
+        for name, work in counted.items()
     }
-    lines = [f"{'':26}" + "".join(f"{name:>14}" for name in found)]
+    lines = [f"{'':26}" + "".join(f"{name:>14}" for name in counted)]
     for row in columns["ours"]:
         lines.append(f"{row:26}" + "".join(f"{cells[row]:14,.5g}" for cells in columns.values()))
     lines += [f"{name}: {work}" for name, work in results.items() if isinstance(work, str)]

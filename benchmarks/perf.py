@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import calibrate, call_overhead, docs, measure
-from benchmarks.chips import chips
-from benchmarks.ragged import ragged
-from benchmarks.report import page_of
-from benchmarks.results import Result, cases, of, run_all
-from benchmarks.targets import label, targets
+from benchmarks.counting.ragged import ragged
+from benchmarks.model import calibrate
+from benchmarks.model.chips import chips
+from benchmarks.report import docs
+from benchmarks.report.page import page_of
+from benchmarks.report.results import Result, cases, of, run_all
+from benchmarks.report.targets import label, targets
+from benchmarks.timing import call_overhead, measure
 
 OUTPUT = Path("build/perf")
-VERDICTS = {None: "", True: "met", False: "NOT MET"}
 MEASURED_TOKENS = (1024, 8192, 16384, 131072)
 
 
@@ -25,12 +26,12 @@ def measurements(results: Sequence[Result]) -> list[tuple[Result, dict[str, floa
     """On a Mac, the times of float16 shapes; elsewhere nothing."""
     if not measure.on_mac():
         return []
-    found = []
+    measured = []
     for result in of(results, "prefill", "seed", "gqa", "decode", dtype="float16"):
         if result.shape.keys in MEASURED_TOKENS:
-            found.append((result, measure.measured(result.shape)))
+            measured.append((result, measure.measured(result.shape)))
             print(f"measured: {label(result)}", flush=True)
-    return found
+    return measured
 
 
 def main() -> None:
@@ -49,17 +50,18 @@ def main() -> None:
     begin = time.monotonic()
     results = run_all(cases(chosen.quick))
     batch = ragged()
-    found = targets(results, batch)
+    judged = targets(results, batch)
     host = [*call_overhead.calls_timed(), call_overhead.import_timed()]
     measured = measurements(results)
     known = calibrate.judged()
     document = {
-        "targets": [asdict(target) | {"met": target.met} for target in found],
+        "targets": [asdict(target) | {"met": target.met} for target in judged],
         "results": [result.document() for result in results],
         "ragged": asdict(batch),
         "host": [
-            {"name": t.name, "unit": t.unit, "median": t.median, "target": t.target, "met": t.met}
-            for t in host
+            {"name": timed.name, "unit": timed.unit, "median": timed.median}
+            | {"limit": timed.limit, "met": timed.target.met}
+            for timed in host
         ],
         "measured_ms": [
             {"shape": asdict(result.shape), "mask": result.mask, "ms": times}
@@ -72,18 +74,11 @@ def main() -> None:
     }
     chosen.output.mkdir(parents=True, exist_ok=True)
     (chosen.output / "report.json").write_text(json.dumps(document, indent=1) + "\n")
-    (chosen.output / "report.html").write_text(page_of(results, found, batch, host, measured))
+    (chosen.output / "report.html").write_text(page_of(results, judged, batch, host, measured))
     if chosen.docs:
-        docs.write(docs.page_of(results, found, batch, host))
-    for target in found:
-        print(
-            f"{target.name:54} {target.figure:9.4g} {target.asked:>13}  "
-            f"{VERDICTS[target.met]:8} {target.where}"
-        )
-    for timed in host:
-        asked = "" if timed.target is None else f"at most {timed.target:g}"
-        figure = f"{timed.median:.1f} {timed.unit}"
-        print(f"{timed.name:54} {figure:>9} {asked:>13}  {VERDICTS[timed.met]}")
+        docs.write(docs.page_of(results, judged, batch, host))
+    for target in (*judged, *(timed.target for timed in host)):
+        print(target)
     seconds = time.monotonic() - begin
     print(f"{chosen.output}/report.html and .json, after {seconds:.0f} s")
 

@@ -15,7 +15,7 @@ UNBOUNDED = (-1, -1)
 
 
 class ShapeError(ValueError):
-    """A shape that there is not; says which argument, what it was and what it may be."""
+    """A shape that cannot be; says which argument, what it was and what it may be."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Shape:
             raise ShapeError(f"window is {self.window}: each side must be -1 (unbounded) or >= 0")
 
     @property
-    def group(self) -> int:
-        """Query heads per key head."""
+    def heads_per_kv_head(self) -> int:
+        """Query heads that share one KV head."""
         return self.heads // self.kv_heads
 
     @property
@@ -95,11 +95,11 @@ class Shape:
 
     @property
     def least_products(self) -> int:
-        """Q K^T and P V, with as many rows of a group in a fragment as it holds.
+        """Q K^T and P V, with the rows of all query heads of a KV head packed into fragments.
 
         Without a mask.
         """
-        rows = math.ceil(self.group * self.queries / FRAGMENT)
+        rows = math.ceil(self.heads_per_kv_head * self.queries / FRAGMENT)
         keys, columns = math.ceil(self.keys / FRAGMENT), math.ceil(self.head_dim / FRAGMENT)
         return 2 * self.batch * self.kv_heads * rows * keys * columns
 
@@ -109,8 +109,8 @@ def draw(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
 
     A kernel that rescales its sums only when a maximum has grown by much does so at random for some
     inputs, and then no count follows from another.  These here are uniform between -1 and 1, with
-    scores far from the 5.5 (a factor of 2^8) that matter: maxima are found once, as is usual.  Or
-    they are `rising`, by 1 from key to key: the worst case.
+    scores far from the 5.5 (a factor of 2^8) that matter: after the first block no maximum grows by
+    enough, as is usual.  Or they are `rising`, by 1 from key to key: the worst case.
     """
     generator = torch.Generator().manual_seed(0)
     rows = ((shape.heads, shape.queries), *[(shape.kv_heads, shape.keys)] * 2)

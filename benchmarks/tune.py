@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import product
 from pathlib import Path
+from statistics import geometric_mean
 from unittest import mock
 
 import torch
@@ -24,16 +25,17 @@ from metal_flash_sdpa import _variants, launchers, splits
 from metal_flash_sdpa import plan as planning
 from metal_flash_sdpa.launchers import emulator, jit
 
-from benchmarks import machine, measure, model, work
-from benchmarks.calibrate import mean
-from benchmarks.chips import chips
+from benchmarks.counting import ours
+from benchmarks.model import cost
+from benchmarks.model.chips import chips
 from benchmarks.shapes import Shape
+from benchmarks.timing import machine, measure
 from codegen import tiles
 from codegen.matrix import ATTENTION, ELEMENT_BYTES, TILES, Variant, head_dims
 from codegen.render import environment, shader
 from codegen.tiles import MAX_REGISTERS, MAX_THREADGROUP_BYTES, Tile, TileError
 
-# What is tried.  More simdgroups share a block of keys, but leave less room for other threadgroups.
+# What is tried.  More simdgroups use one block of keys, but leave less room for other threadgroups.
 SIMDGROUPS = (2, 4, 8)
 ROWS = (8, 16, 32)
 BLOCK_K = (8, 16, 32, 64)
@@ -64,7 +66,7 @@ class Place:
 
     @property
     def dtype(self) -> str:
-        """The first of its size: float16 and bfloat16 share tiles."""
+        """The first of its size: float16 and bfloat16 have the same tiles."""
         return next(dtype for dtype, size in ELEMENT_BYTES.items() if size == self.element_bytes)
 
     def __str__(self) -> str:
@@ -88,15 +90,15 @@ def fits(tile: Tile, place: Place) -> bool:
 def candidates(place: Place, current: Tile) -> list[Tile]:
     """All other tiles that fit.  Decode's rows stay: a plan picks a tile by them."""
     rows = (current.rows,) if place.family == "decode" else ROWS
-    found = []
+    fitting = []
     for sizes in product(SIMDGROUPS, rows, BLOCK_K):
         try:
             tile = type(current)(*sizes)
         except TileError:
             continue
         if tile != current and fits(tile, place):
-            found.append(tile)
-    return found
+            fitting.append(tile)
+    return fitting
 
 
 def shapes(place: Place, tile: Tile) -> list[Shape]:
@@ -126,9 +128,9 @@ def using(variant: Variant) -> Iterator[None]:
         stack.enter_context(mock.patch.object(launchers, "_SHADER_FOLDERS", folders))
         stack.enter_context(mock.patch.dict(_variants.VARIANTS, {key: (row,)}))
         of_name = {variant.name: variant.manifest_row()}
-        stack.enter_context(mock.patch.dict(work.variants(), of_name))
-        stack.enter_context(mock.patch.dict(model.tile_registers(), {variant.name: registers}))
-        # Two tiles may share a name: it does not say into how many simdgroups the rows are cut.
+        stack.enter_context(mock.patch.dict(ours.variants(), of_name))
+        stack.enter_context(mock.patch.dict(cost.tile_registers(), {variant.name: registers}))
+        # Two tiles may have one name: it does not say into how many simdgroups the rows are cut.
         forget()
         stack.callback(forget)
         yield
@@ -139,7 +141,7 @@ def forget() -> None:
     planning.plan.cache_clear()
     emulator._kernel.cache_clear()
     jit._libraries.clear()
-    work.ours_counted.cache_clear()
+    ours.ours_counted.cache_clear()
 
 
 def modelled(chip: str) -> Timer:
@@ -149,7 +151,7 @@ def modelled(chip: str) -> Timer:
 
     def time(variant: Variant, shape: Shape) -> float:
         with using(variant):
-            return model.milliseconds(work.ours(shape, planned_for), shape, gpu)
+            return cost.milliseconds(ours.ours(shape, planned_for), shape, gpu)
 
     return time
 
@@ -162,7 +164,7 @@ def measured(variant: Variant, shape: Shape) -> float:
 
 def judge(place: Place, tile: Tile, timer: Timer) -> float:
     """Milliseconds of a tile: the geometric mean over its shapes."""
-    return mean(
+    return geometric_mean(
         timer(Variant(place.family, place.head_dim, place.dtype, shape.mask, False, tile), shape)
         for shape in shapes(place, tile)
     )
@@ -208,14 +210,14 @@ def rewritten(source: str, table: Tiles, origin: str) -> str:
         (r'^TUNED = "[^"\n]*"$', f'TUNED = "{origin}"'),
         (r'^TABLE = """.*?^"""', f'TABLE = """{tiles.write(table)}"""'),
     ):
-        source, found = re.subn(pattern, text.replace("\\", r"\\"), source, flags=re.M | re.S)
-        if found != 1:
-            raise ValueError(f"tiles.py has {found} places for {text[:5]}: must have one")
+        source, count = re.subn(pattern, text.replace("\\", r"\\"), source, flags=re.M | re.S)
+        if count != 1:
+            raise ValueError(f"tiles.py has {count} places for {text[:5]}: must have one")
     return source
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line.  Exits with a message for what is not there."""
+    """The command line.  Exits with a message for what does not exist."""
     parser = argparse.ArgumentParser(prog="nox -s tune --", description=__doc__)
     parser.add_argument(
         "--modelled", metavar="GPU", choices=list(chips()), help=f"one of {', '.join(chips())}"

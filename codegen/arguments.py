@@ -47,7 +47,9 @@ K = Buffer("k", None, "const", "key rows")
 V = Buffer("v", None, "const", "value rows")
 OUT = Buffer("out", None, "", "output rows")
 LSE = Buffer("lse", "float", "", "natural log-sum-exp of each row", optional=True)
-CU_SEQLENS_Q = Buffer("cu_seqlens_q", "int", "const", "packed: batch + 1 row offsets", optional=True)
+CU_SEQLENS_Q = Buffer(
+    "cu_seqlens_q", "int", "const", "packed: batch + 1 row offsets", optional=True
+)
 K_BEGIN = Buffer("k_begin", "int", "const", "the row of each sequence's first key", optional=True)
 K_END = Buffer("k_end", "int", "const", "the row after each sequence's last key", optional=True)
 BLOCK_TABLE = Buffer("block_table", "int", "const", "the pages of each sequence", optional=True)
@@ -60,7 +62,9 @@ def partial(access: str) -> tuple[Buffer, ...]:
     """What the splits of the keys give for each row, before they are combined."""
     axes = "(split, sequence, slot, head"
     return (
-        Buffer("partial_out", "float", access, f"O of each split: {axes}, head_dim)", optional=True),
+        Buffer(
+            "partial_out", "float", access, f"O of each split: {axes}, head_dim)", optional=True
+        ),
         Buffer("partial_lse", "float", access, f"its base-2 log-sum-exp: {axes})", optional=True),
     )
 

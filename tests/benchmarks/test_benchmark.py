@@ -16,10 +16,10 @@ SHRINK = 64
 
 @pytest.fixture
 def classes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The script's classes, found as the runner finds them."""
-    found = runner.discover_benchmark_classes(SCRIPT, ROOT)
+    """The script's classes, as the runner finds them."""
+    listed = runner.discover_benchmark_classes(SCRIPT, ROOT)
     monkeypatch.setitem(runner.sys.modules["benchmark_module"].__dict__, "SHRINK", SHRINK)
-    return {cls.__name__: cls for cls in found}
+    return {cls.__name__: cls for cls in listed}
 
 
 def run(cls: Any, variant: Path) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def test_a_wrong_mask_would_be_noticed(
 
 
 class Unmasked:
-    """The kernel, deaf to what it is told of the mask."""
+    """The kernel, deaf to the arguments for the mask."""
 
     def __init__(self, kernel: Any) -> None:
         self.kernel = kernel

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ragged import Ragged
-from benchmarks.targets import Target, targets
+from benchmarks.counting.ragged import Ragged
+from benchmarks.report.targets import targets
+from benchmarks.target import Target, missed
 from tests.benchmarks.test_report import full, result
 
-docs = pytest.importorskip("benchmarks.docs", reason="matplotlib is in the group perf")
+docs = pytest.importorskip("benchmarks.report.docs", reason="matplotlib is in the group perf")
 
 RESULTS = [
     result(replace(full(tokens), head_dim=128, causal=True), 2 * 10**9, 10**9, "causal")
@@ -22,9 +23,8 @@ BATCH = Ragged((5, 40), 2, {"ours": {}}, {"prefill_x": 1, "decode_y": 70})
 
 
 def test_the_reasons_have_the_numbers_of_the_run() -> None:
-    found = [replace(t, figure=t.limit + 1) for t in targets(RESULTS, BATCH) if t.limit is not None]
-    missed = [target for target in found if target.met is False]
-    explained = [t for t in missed if any(words in t.name for words in docs.REASONS)]
+    over = [replace(t, figure=t.limit + 1) for t in targets(RESULTS, BATCH) if t.limit is not None]
+    explained = [t for t in missed(over) if any(words in t.name for words in docs.REASONS)]
     texts = docs.reasons(explained, docs.facts(RESULTS, BATCH))
     assert {text.split(".**")[0].strip("*").lower() for text in texts} >= {
         "worst shape",
@@ -62,6 +62,6 @@ def test_the_page_is_written_with_its_pictures_and_without_old_ones(tmp_path: Pa
 def test_the_page_of_this_repository_has_all_its_pictures() -> None:
     text = (docs.ROOT / docs.PAGE).read_text()
     linked = set(re.findall(r"\]\((performance/.*?\.svg)\)", text))
-    there = {f"{path.parent.name}/{path.name}" for path in (docs.ROOT / docs.PICTURES).iterdir()}
-    assert linked == there != set()
+    present = {f"{path.parent.name}/{path.name}" for path in (docs.ROOT / docs.PICTURES).iterdir()}
+    assert linked == present != set()
     assert "Nothing on this page was measured on a Mac" in " ".join(text.split())

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks import end_to_end
-from benchmarks.end_to_end import EAGER, KERNEL, ROOT, Row, Way, line
-from benchmarks.machine import describe
+from benchmarks.timing import end_to_end
+from benchmarks.timing.end_to_end import EAGER, KERNEL, ROOT, Row, Way, line
+from benchmarks.timing.machine import describe
 
-SCRIPT = ROOT / "benchmarks" / "end_to_end.py"
+SCRIPT = ROOT / "benchmarks" / "timing" / "end_to_end.py"
 TOKENS = 32
 
 

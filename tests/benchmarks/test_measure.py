@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import measure
 from benchmarks.shapes import Shape
+from benchmarks.timing import measure
 
 
 class Gpu:
@@ -56,7 +56,7 @@ def test_short_calls_share_a_wait() -> None:
     gpu = Gpu([10e-6], wait=200e-6)
     ms = measure.median_ms(gpu.call, gpu.wait, gpu.clock, repeats=5)
     assert gpu.calls > 50 * gpu.waits / 2
-    assert ms < 0.02  # of 10 us, and the share of a wait of 200
+    assert ms < 0.02  # of 10 us, and its part of a wait of 200
 
 
 @pytest.mark.parametrize(

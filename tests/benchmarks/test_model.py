@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import calibrate, chips
-from benchmarks.calibrate import Judged, Row, band, efficiency, left_out
-from benchmarks.model import (
+from benchmarks.counting.theirs import installed
+from benchmarks.counting.work import Kernel, Work
+from benchmarks.model import calibrate, chips
+from benchmarks.model.calibrate import Judged, Row, band, efficiency, left_out
+from benchmarks.model.cost import (
     Estimate,
     estimate,
     milliseconds,
@@ -19,7 +21,6 @@ from benchmarks.model import (
     resident_simdgroups,
 )
 from benchmarks.shapes import Shape
-from benchmarks.work import Kernel, Work, installed
 from emulator.counting.counts import NAMES
 
 M1_MAX = chips.chips()["M1 Max"]
@@ -28,8 +29,9 @@ SHAPE = Shape(heads=8, kv_heads=8, head_dim=64, keys=4096, queries=4096)
 
 def work(**counts: int) -> Work:
     """One that has done so much, in many threadgroups of four simdgroups."""
-    groups = 32 * 100
-    grid = {"threadgroups": groups, "simdgroups": 4 * groups, "threads": 128 * groups}
+    threadgroups = 32 * 100
+    grid = {"threadgroups": threadgroups, "simdgroups": 4 * threadgroups}
+    grid["threads"] = 32 * grid["simdgroups"]
     named = {name.replace("_of_", "."): n for name, n in counts.items()}
     kernel = Kernel("a kernel", 128, 8192, block_q=32, block_k=32)
     return Work("mlx", (kernel,), {**dict.fromkeys(NAMES, 0), **grid, **named})
@@ -69,9 +71,9 @@ def test_a_missing_number_is_named() -> None:
     ],
 )
 def test_the_largest_part_is_the_time(counts: dict[str, int], unit: str, cycles: float) -> None:
-    found = estimate(work(**counts), SHAPE, M1_MAX)
-    assert found.limit == unit
-    assert found.cycles == pytest.approx(cycles)
+    limits = estimate(work(**counts), SHAPE, M1_MAX)
+    assert limits.limit == unit
+    assert limits.cycles == pytest.approx(cycles)
 
 
 def test_time_is_cycles_and_launches() -> None:
@@ -143,7 +145,7 @@ def test_the_band_holds_four_rows_of_five() -> None:
 
 
 def test_published_rows_are_complete() -> None:
-    """facts: a timing or a share of the peak for each, and every known chip is in chips.toml."""
+    """A timing or a percentage of the peak for each; every known chip is in chips.toml."""
     rows = calibrate.rows()
     assert {r.chip for r in rows} - {""} <= set(chips.chips())
     assert all(r.ms > 0 for r in rows)
@@ -160,8 +162,8 @@ def test_the_stated_band_covers_the_published_rows() -> None:
     if not known:
         pytest.skip("MLX's shaders are not installed")
     for chip in chips.chips().values():
-        found = efficiency(chip.family, known)
-        assert chip.efficiency == pytest.approx(found, abs=5e-4), chip.family  # three digits
+        fitted = efficiency(chip.family, known)
+        assert chip.efficiency == pytest.approx(fitted, abs=5e-4), chip.family  # three digits
     ratios = left_out(known)
     stated = band(ratios)
     inside = sum(1 / stated <= ratio <= stated for ratio in ratios)

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import results
-from benchmarks.chips import chips
-from benchmarks.interior import Interior
-from benchmarks.ragged import ragged
-from benchmarks.results import Result, cases
+from benchmarks.counting.interior import Interior
+from benchmarks.counting.ragged import ragged
+from benchmarks.counting.work import Kernel, Work
+from benchmarks.model.chips import chips
+from benchmarks.report import results
+from benchmarks.report.results import Result, cases
+from benchmarks.report.targets import blocks, of_counts, of_model, worst
 from benchmarks.shapes import Shape, visible
-from benchmarks.targets import Target, blocks, counted, timed, worst
-from benchmarks.work import Kernel, Work
+from benchmarks.target import Target
 from emulator.counting.counts import NAMES
 
 KERNEL = Kernel("a kernel", 128, 8192, block_q=32, block_k=32)
@@ -58,20 +59,14 @@ def test_blocks_are_those_that_somebody_sees(shape: Shape) -> None:
 
 
 def test_the_worst_shape_decides() -> None:
-    found = [result(full(1024), 10, 10), result(full(4096), 30, 10)]
-    (target,) = worst("products / MLX's", 2, found, lambda r: r.work["ours"].products / 10)
+    rows = [result(full(1024), 10, 10), result(full(4096), 30, 10)]
+    (target,) = worst("products / MLX's", 2, rows, lambda r: r.work["ours"].products / 10)
     assert (target.figure, target.met) == (3, False)
     assert "4096 tokens" in target.where
 
 
-def test_a_target_without_a_limit_is_neither_met_nor_missed() -> None:
-    assert Target("a figure", 3).met is None
-    assert Target("at least", 0.91, 0.9, at_least=True).met
-    assert not Target("at most", 0.91, 0.9).met
-
-
-def of_name(found: list[Target], name: str) -> Target:
-    return next(target for target in found if target.name == name)
+def of_name(targets: list[Target], name: str) -> Target:
+    return next(target for target in targets if target.name == name)
 
 
 def test_products_beyond_the_blocks_are_noticed() -> None:
@@ -80,18 +75,18 @@ def test_products_beyond_the_blocks_are_noticed() -> None:
     half = replace(shape, queries=512, keys=512)
     both = [result(half, least // 2, 1, "window"), result(shape, least, 1, "window")]
     name = "products / those of the blocks that the band touches"
-    assert of_name(counted([both[1], both[0]]), name).where.endswith("512 tokens")
+    assert of_name(of_counts([both[1], both[0]]), name).where.endswith("512 tokens")
     more = [both[0], result(shape, 2 * least, 1, "window")]
-    assert of_name(counted(more), name).figure == pytest.approx(2)
+    assert of_name(of_counts(more), name).figure == pytest.approx(2)
 
 
 def test_time_is_compared_by_chip(monkeypatch: pytest.MonkeyPatch) -> None:
     ideal = {name: replace(chip, efficiency=1.0) for name, chip in chips().items()}
-    for module in ("compare", "targets"):
+    for module in ("model.cost", "report.targets"):
         monkeypatch.setattr(f"benchmarks.{module}.chips", lambda: ideal)
-    found = timed([result(full(8192), 10**11, 2 * 10**11), result(full(4096), 10**11, 10**11)])
-    assert of_name(found, "M1 Max: time / mlx's, mean").figure == pytest.approx(2**-0.5, rel=1e-3)
-    assert of_name(found, "M1 Max: time / mlx's, worst shape").figure == pytest.approx(1)
+    judged = of_model([result(full(8192), 10**11, 2 * 10**11), result(full(4096), 10**11, 10**11)])
+    assert of_name(judged, "M1 Max: time / mlx's, mean").figure == pytest.approx(2**-0.5, rel=1e-3)
+    assert of_name(judged, "M1 Max: time / mlx's, worst shape").figure == pytest.approx(1)
 
 
 def test_the_shapes_are_those_of_the_issue() -> None:
@@ -104,14 +99,14 @@ def test_the_shapes_are_those_of_the_issue() -> None:
 
 
 def test_a_ragged_batch_has_few_empty_threadgroups_in_prefill() -> None:
-    found = ragged(Shape(2, 2, 64, 120, queries=120), (70, 33, 17))
-    (prefill,) = (n for name, n in found.empty_groups.items() if name.startswith("prefill"))
-    assert 0 <= prefill <= found.allowed_empty == 6
-    assert found.counts["ours"]["threadgroups"] > prefill
+    batch = ragged(Shape(2, 2, 64, 120, queries=120), (70, 33, 17))
+    (prefill,) = (n for name, n in batch.empty_threadgroups.items() if name.startswith("prefill"))
+    assert 0 <= prefill <= batch.allowed_empty == 6
+    assert batch.counts["ours"]["threadgroups"] > prefill
 
 
 def test_the_page_keeps_measured_and_modelled_apart() -> None:
-    report = pytest.importorskip("benchmarks.report", reason="matplotlib is in the group perf")
+    report = pytest.importorskip("benchmarks.report.page", reason="matplotlib is in the group perf")
     page = report.Page()
     report.on_measured(page, [(result(full(1024), 10**6, 10**6), {"ours": 1.25, "eager": 9.5})])
     heading = page.text().split("</tr>")[0]
@@ -121,7 +116,7 @@ def test_the_page_keeps_measured_and_modelled_apart() -> None:
 
 
 def test_what_is_shown_is_escaped() -> None:
-    report = pytest.importorskip("benchmarks.report", reason="matplotlib is in the group perf")
+    report = pytest.importorskip("benchmarks.report.page", reason="matplotlib is in the group perf")
     page = report.Page()
     page.table(("a<b", "c"), [(True, "x&y")], left=(1,))
     assert "a&lt;b" in page.text()

@@ -11,8 +11,10 @@ import torch
 from metal_flash_sdpa import flash_attn_func, launchers
 from torch import Tensor
 
-from benchmarks import measure, tune, work
+from benchmarks import tune
+from benchmarks.counting import ours
 from benchmarks.shapes import Shape
+from benchmarks.timing import measure
 from benchmarks.tune import Place, candidates, fastest, fits, places, replaced, rewritten, using
 from codegen import tiles
 from codegen.matrix import TILES, Variant
@@ -33,20 +35,20 @@ def test_the_table_that_is_written_is_the_table_that_is_read() -> None:
 
 
 def test_every_place_of_the_table_is_searched() -> None:
-    found = list(places(TILES))
-    assert len(found) == sum(map(len, TILES.values()))
-    assert {place.cell for place in found} == set(TILES)
+    searched = list(places(TILES))
+    assert len(searched) == sum(map(len, TILES.values()))
+    assert {place.cell for place in searched} == set(TILES)
 
 
 @pytest.mark.parametrize("place", list(places(TILES)), ids=str)
 def test_all_other_tiles_that_fit_are_candidates(place: Place) -> None:
     current = TILES[place.cell][place.index]
-    found = candidates(place, current)
-    assert current not in found
-    assert len(found) == len(set(found)) >= 2
-    assert all(fits(tile, place) and type(tile) is type(current) for tile in found)
+    tried = candidates(place, current)
+    assert current not in tried
+    assert len(tried) == len(set(tried)) >= 2
+    assert all(fits(tile, place) and type(tile) is type(current) for tile in tried)
     if place.family == "decode":
-        assert {tile.rows for tile in found} == {current.rows}
+        assert {tile.rows for tile in tried} == {current.rows}
 
 
 def test_a_tile_that_would_spill_or_find_no_memory_does_not_fit() -> None:
@@ -91,17 +93,17 @@ def test_a_candidate_takes_the_tables_place_while_it_is_timed(tile: PrefillTile)
     variant = Variant("prefill", 64, "float16", "causal", False, tile)
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(1, 70, 2, 64, generator=generator).half() for _ in range(3))
-    before = work.plan_of(SHAPE, work.ANY_GPU)
+    before = ours.plan_of(SHAPE, ours.ANY_GPU)
     usual = run(q, k, v)
     with using(variant):
-        (step,) = work.plan_of(SHAPE, work.ANY_GPU).launches
+        (step,) = ours.plan_of(SHAPE, ours.ANY_GPU).launches
         assert (step.kernel, step.threads) == (variant.name, tile.threads)
         assert launchers.shader_path(variant.name).parent.name != "generated"
         # Other tiles round other partial sums: a few units in the last place of numbers near 1.
         torch.testing.assert_close(run(q, k, v), usual, atol=4e-3, rtol=0)
-        (kernel,) = work.ours_kernels(SHAPE)
+        (kernel,) = ours.ours_kernels(SHAPE)
         assert (kernel.threads, kernel.block_k) == (tile.threads, tile.block_k)
-    assert work.plan_of(SHAPE, work.ANY_GPU) == before
+    assert ours.plan_of(SHAPE, ours.ANY_GPU) == before
     assert torch.equal(run(q, k, v), usual)
 
 
@@ -164,11 +166,11 @@ def test_the_command_searches_and_writes(
         ([], "no Apple GPU"),
     ],
 )
-def test_what_is_not_there_is_refused(
+def test_what_does_not_exist_is_refused(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if not arguments and measure.on_mac():
-        pytest.skip("there is an Apple GPU")
+        pytest.skip("this machine has an Apple GPU")
     with pytest.raises(SystemExit):
         tune.options(arguments)
     assert message in capsys.readouterr().err

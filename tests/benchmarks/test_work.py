@@ -10,21 +10,12 @@ import pytest
 import torch
 
 from benchmarks import compare
-from benchmarks.chips import REPORTED
-from benchmarks.extrapolate import ExtrapolationError, extrapolate
-from benchmarks.interior import interior
+from benchmarks.counting.extrapolate import ExtrapolationError, extrapolate
+from benchmarks.counting.interior import interior
+from benchmarks.counting.ours import ANY_GPU, ours, ours_counted
+from benchmarks.counting.theirs import AVAILABLE, PEERS, counted, installed, peer, problem_for
+from benchmarks.model.chips import REPORTED
 from benchmarks.shapes import Shape, ShapeError, visible
-from benchmarks.work import (
-    ANY_GPU,
-    AVAILABLE,
-    PEERS,
-    counted,
-    installed,
-    ours,
-    ours_counted,
-    peer,
-    problem_for,
-)
 
 FULL = Shape(heads=1, kv_heads=1, head_dim=64, keys=32, queries=32)
 SHAPES = {
@@ -37,8 +28,10 @@ each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 each_peer = pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.skipif(not there(), reason="shaders not installed"))
-        for name, there in AVAILABLE.items()
+        pytest.param(
+            name, marks=pytest.mark.skipif(not available(), reason="shaders not installed")
+        )
+        for name, available in AVAILABLE.items()
     ],
 )
 
@@ -136,7 +129,7 @@ def test_useful_work_is_that_of_the_pairs_seen() -> None:
         assert longer.seen == int(visible(longer).sum())
 
 
-def test_a_shape_that_there_is_not_is_refused() -> None:
+def test_a_shape_that_cannot_be_is_refused() -> None:
     with pytest.raises(ShapeError, match="kv_heads is 3: must divide heads, 8"):
         replace(FULL, heads=8, kv_heads=3)
     with pytest.raises(ShapeError, match="window is"):

@@ -15,7 +15,7 @@ from functools import partial
 
 from rich.console import Console
 
-from benchmarks.peers import mlx, pytorch
+from peers import mlx, pytorch
 from tests.foreign import cases as table
 from tests.foreign import report
 from tests.foreign.cases import Case
@@ -56,7 +56,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     start = time.perf_counter()
     if not mlx.available():
-        console.print("MLX's sources are not here: python -m benchmarks.peers.fetch gets them")
+        console.print("MLX's sources are not here: python -m peers.fetch gets them")
     cases = select(chosen)
     if not cases:
         console.print(f"no case has {chosen.only!r} in its name")

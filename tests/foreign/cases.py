@@ -9,8 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.peers import mlx, pytorch
-from benchmarks.peers.call import DTYPES, Attention, PeerCall, dtype_name
+from peers import mlx, pytorch
+from peers.call import DTYPES, Attention, PeerCall, dtype_name
 
 Calls = Callable[[Attention, Tensor], list[PeerCall]]
 

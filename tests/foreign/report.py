@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from benchmarks.peers.call import dtype_name
+from peers.call import dtype_name
 from tests.foreign.cases import Case
 from tests.foreign.run import Finding, Outcome
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 import emulator
-from benchmarks.peers import mlx
-from benchmarks.peers.call import Attention, PeerCall
 from emulator.library import MAX_THREADGROUP_BYTES
+from peers import mlx
+from peers.call import Attention, PeerCall
 from tests import reference
 from tests.foreign.cases import BLOCKED, Case, Sizes
 

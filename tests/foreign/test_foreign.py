@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.peers import fetch, mlx, pytorch
-from benchmarks.peers.call import Attention, PeerCall, UnsupportedError
+from peers import fetch, mlx, pytorch
+from peers.call import Attention, PeerCall, UnsupportedError
 from tests.foreign import cases, report, run
 from tests.foreign.__main__ import missing
 from tests.foreign.cases import Case
@@ -21,7 +21,7 @@ NEEDS_PYTORCH = pytest.mark.skipif(
     reason="this torch has no attention headers for Metal",
 )
 NEEDS_MLX = pytest.mark.skipif(
-    not mlx.available(), reason="MLX's sources are not here: python -m benchmarks.peers.fetch"
+    not mlx.available(), reason="MLX's sources are not here: python -m peers.fetch"
 )
 
 

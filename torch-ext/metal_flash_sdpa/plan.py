@@ -216,9 +216,7 @@ def _longest(request: Request) -> int:
     return request.q_len
 
 
-def plan_prefill(
-    request: Request, least_queries: int = 0, catalogue: Catalogue = BUILT_IN
-) -> Plan:
+def plan_prefill(request: Request, least_queries: int = 0, catalogue: Catalogue = BUILT_IN) -> Plan:
     """The launch of the prefill kernel that computes `request`.
 
     Packed sequences of fewer than `least_queries` query rows are left to decode.

@@ -10,10 +10,12 @@ from metal_flash_sdpa.launchers import run
 from metal_flash_sdpa.plan import DECODE_QUERIES, LaunchPlan, plan
 from torch import Tensor
 
-from benchmarks.peers.call import Attention
+from benchmarks.counting.ours import ANY_GPU, request, variants
+from benchmarks.counting.theirs import PEERS, counted, installed
+from benchmarks.counting.work import total
 from benchmarks.shapes import Shape, draw
-from benchmarks.work import ANY_GPU, PEERS, counted, installed, request, total, variants
 from emulator.counting.counts import Counts
+from peers.call import Attention
 
 LENGTHS = (700, 33, 5, 260, 129, 1, 512)
 BATCH = Shape(heads=2, kv_heads=2, head_dim=64, keys=sum(LENGTHS), queries=sum(LENGTHS))
@@ -26,7 +28,7 @@ class Ragged:
     lengths: tuple[int, ...]
     heads: int
     counts: dict[str, dict[str, int]]
-    empty_groups: dict[str, int]  # by kernel
+    empty_threadgroups: dict[str, int]  # by kernel
 
     @property
     def allowed_empty(self) -> int:
@@ -34,7 +36,7 @@ class Ragged:
         return len(self.lengths) * self.heads
 
 
-def useful_groups(step: LaunchPlan, shape: Shape, lengths: tuple[int, ...]) -> int:
+def useful_threadgroups(step: LaunchPlan, shape: Shape, lengths: tuple[int, ...]) -> int:
     """Threadgroups of a launch that have rows to compute."""
     variant = variants()[step.kernel]
     few = [length for length in lengths if length <= DECODE_QUERIES]
@@ -43,7 +45,7 @@ def useful_groups(step: LaunchPlan, shape: Shape, lengths: tuple[int, ...]) -> i
         return shape.heads * sum(-(-length // int(variant["block_q"])) for length in many)
     if variant["family"] == "decode":
         splits, tiles = step.threadgroups[0], step.threadgroups[1] // shape.kv_heads
-        needed = (-(-length * shape.group // int(variant["block_q"])) for length in few)
+        needed = (-(-length * shape.heads_per_kv_head // int(variant["block_q"])) for length in few)
         return sum(min(n, tiles) for n in needed) * shape.kv_heads * splits
     return sum(min(length, step.threadgroups[1]) for length in few) * shape.heads  # combine
 
@@ -66,7 +68,7 @@ def ours_ragged(shape: Shape, lengths: tuple[int, ...]) -> tuple[dict[str, int],
 
     def count(step: LaunchPlan, tensors: dict[str, Tensor]) -> None:
         counts.append(launcher.launch(step, tensors, count=True, workers=1).counts)
-        empty[step.kernel] = counts[-1]["threadgroups"] - useful_groups(step, shape, lengths)
+        empty[step.kernel] = counts[-1]["threadgroups"] - useful_threadgroups(step, shape, lengths)
 
     run(plan(asked), tensors, count)
     return total(counts), empty

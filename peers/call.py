@@ -51,8 +51,8 @@ class Attention:
         return int(self.k.shape[1])
 
     @property
-    def group(self) -> int:
-        """Query heads per key head."""
+    def heads_per_kv_head(self) -> int:
+        """Query heads that share one KV head."""
         return self.heads // self.kv_heads
 
     @property

@@ -11,16 +11,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from benchmarks.counting.extrapolate import one_kv_head
+from benchmarks.counting.ours import ours, ours_kernels
+from benchmarks.counting.theirs import peer, peer_kernels
+from benchmarks.counting.work import Kernel, Work, arithmetic, family
 from benchmarks.shapes import FRAGMENT, Shape
-from benchmarks.work import Kernel, Work, family, one_group, ours, ours_kernels, peer, peer_kernels
-
-# Scalar instructions that are neither memory access nor control: README.md of the emulator.
-ARITHMETIC = ("int", "float", "half", "bfloat", "compare", "select", "convert", "address")
-
-
-def arithmetic(counts: Mapping[str, int]) -> int:
-    """Scalar instructions, of all threads."""
-    return sum(counts[f"instructions.{kind}"] for kind in ARITHMETIC)
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def minus(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
 
 def interior(name: str, shape: Shape) -> Interior:
     """The interior work of an implementation for a shape's kernel, whatever its sizes are."""
-    small = one_group(shape)
+    small = one_kv_head(shape)
     kernel = kernel_of(name, replace(small, queries=32, keys=32))
     step = math.lcm(kernel.block_q, kernel.block_k)
     if shape.mask == "window" and name == "ours":

@@ -71,7 +71,7 @@ def prefill(problem: Attention, out: Tensor) -> list[PeerCall]:
         f"prefill_attention_{dtype_name(a.dtype)}_bq{block_q}_bk{block_k}_bd{a.head_dim}"
         f"_wm{simdgroups}_wn1_hm{int(a.mask is not None)}_dc{int(a.causal)}_mask{mask}"
     )
-    sizes = pack("i", a.batch, a.heads, a.head_dim, a.q_len, a.k_len, a.group)
+    sizes = pack("i", a.batch, a.heads, a.head_dim, a.q_len, a.k_len, a.heads_per_kv_head)
     off = pack("f", 1.0)  # their way to say: no softcap
     strides = pack("i", *(s for x in (a.q, a.k, a.v, out) for s in x.stride()[:3]))
     params = sizes + pack("f", a.scale) + off + strides
@@ -110,7 +110,7 @@ def decode(problem: Attention, out: Tensor, passes: int) -> list[PeerCall]:
     dims = f"{name}_{a.head_dim}_{a.head_dim}{suffix}"
     tensors = (a.q, a.k, a.v)
     shape = [
-        a.group,
+        a.heads_per_kv_head,
         a.k_len,
         pack("I", *(x.stride(1) for x in tensors), 0),
         pack("I", *(x.stride(2) for x in tensors), 0),

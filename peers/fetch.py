@@ -1,4 +1,4 @@
-"""Gets MLX's shader sources out of its wheel for macOS: ``python -m benchmarks.peers.fetch``.
+"""Gets MLX's shader sources out of its wheel for macOS: ``python -m peers.fetch``.
 
 The wheel's headers go to build/peers/mlx, with a list of the kernels that its compiled library
 holds: the sources to instantiate are templates, and the list says with which arguments MLX does.
@@ -14,7 +14,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "build" / "peers" / "mlx"
 PLATFORM = "macosx_14_0_arm64"  # the oldest: what is newer differs in matrix instructions only
 HEADERS = "mlx/include/mlx/backend/metal/kernels/"

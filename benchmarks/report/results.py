@@ -12,14 +12,16 @@ from typing import Any
 
 from metal_flash_sdpa.splits import Gpu
 
-from benchmarks.compare import derived, modelled
-from benchmarks.interior import Interior, interior
-from benchmarks.peers.call import UnsupportedError
+from benchmarks.counting.interior import Interior, interior
+from benchmarks.counting.ours import ours
+from benchmarks.counting.theirs import installed, peer
+from benchmarks.counting.work import FEW_QUERIES, Work, derived
+from benchmarks.model.cost import modelled
 from benchmarks.shapes import UNBOUNDED, Shape
-from benchmarks.work import FEW_QUERIES, Work, installed, ours, peer
+from peers.call import UnsupportedError
 
 HEAD_DIMS = (64, 72, 96, 128, 256)  # a choice: those that the targets are stated for
-COMMON_HEAD_DIMS = (64, 128)  # for which alone the share of the matrix limit is a target
+COMMON_HEAD_DIMS = (64, 128)  # for which alone a fraction of the matrix limit is asked
 DTYPES = ("float16", "bfloat16")
 TOKENS = (1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 WINDOW = (64, 64)  # "window 128": 64 keys on either side
@@ -88,20 +90,20 @@ def prefill(heads: int, kv_heads: int, dim: int, dtype: str, mask: str, tokens: 
 def cases(quick: bool) -> list[Case]:
     """All of the report; `quick`: two head dims in float16."""
     dims, dtypes = (COMMON_HEAD_DIMS, DTYPES[:1]) if quick else (HEAD_DIMS, DTYPES)
-    found = [
+    chosen = [
         Case("prefill", mask, tuple(prefill(8, 8, dim, dtype, mask, n) for n in TOKENS))
         for dim, dtype, mask in product(dims, dtypes, MASKS)
     ]
     mask = "window 128 + sinks"
     seed = tuple(prefill(8, 8, 64, "float16", mask, n) for n in SEED_TOKENS)
-    found.append(Case("seed", mask, seed))
+    chosen.append(Case("seed", mask, seed))
     for (heads, kv_heads, dim), mask in product(((32, 8, 128), (14, 2, 64)), MASKS):
         shapes = tuple(prefill(heads, kv_heads, dim, "float16", mask, n) for n in (1024, 8192))
-        found.append(Case("gqa", mask, shapes))
+        chosen.append(Case("gqa", mask, shapes))
     for kv_heads in (32, 8, 4):
         steps = tuple(Shape(32, kv_heads, 128, keys) for keys in DECODE_KEYS)
-        found.append(Case("decode", "full", steps))
-    return found
+        chosen.append(Case("decode", "full", steps))
+    return chosen
 
 
 def run(case: Case) -> list[Result]:
@@ -130,15 +132,15 @@ def run(case: Case) -> list[Result]:
 def run_all(chosen: Sequence[Case], say: Any = print) -> list[Result]:
     """Counts all cases on all cores; says what is done as it is done."""
     begin = time.monotonic()
-    found: dict[int, list[Result]] = {}
+    finished: dict[int, list[Result]] = {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         waiting = {pool.submit(run, case): i for i, case in enumerate(chosen)}
         for done in as_completed(waiting):
             i = waiting[done]
-            found[i] = done.result()
+            finished[i] = done.result()
             seconds = time.monotonic() - begin
-            say(f"[{len(found)}/{len(chosen)}] {seconds:4.0f} s  {chosen[i].label}", flush=True)
-    return [result for i in range(len(chosen)) for result in found[i]]
+            say(f"[{len(finished)}/{len(chosen)}] {seconds:4.0f} s  {chosen[i].label}", flush=True)
+    return [result for i in range(len(chosen)) for result in finished[i]]
 
 
 def of(results: Iterable[Result], *sections: str, **wanted: Any) -> list[Result]:

@@ -1,10 +1,10 @@
 """From counts to time: what limits a launch on an Apple GPU, and how long it then takes.
 
-The work is spread over the cores.  Of a core's share the time is the largest of what each unit
-needs for it (matrix products, scalar instructions and special functions, threadgroup memory, device
-memory through the caches), of what the chip's memory needs for what must be read and written once,
-and of the latencies that too few resident simdgroups leave uncovered.  All of it divided by one
-efficiency per chip family, which calibrate.py finds for chips.toml, and then what a launch costs.
+The work is spread over the cores.  The time is the largest of what each unit of the busiest core
+needs for its part (matrix products, scalar instructions and special functions, threadgroup memory,
+device memory through the caches), of what the chip's memory needs for what must be read and written
+once, and of the latencies that too few resident simdgroups leave uncovered.  It is divided by one
+efficiency per chip family, which calibrate.py finds for chips.toml; the cost of launches is added.
 
 Matrix products and scalar instructions are taken to overlap.  Added up instead, they fit the
 published timings as well (a band of 1.24 for 1.27), but only with efficiencies of 1.1 on M2 and M3:
@@ -20,9 +20,9 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.chips import Chip, resident_threads
+from benchmarks.counting.work import Work, family
+from benchmarks.model.chips import REPORTED, Chip, chips, resident_threads
 from benchmarks.shapes import FRAGMENT, Shape
-from benchmarks.work import Work, family
 from codegen.matrix import matrix
 
 SIMD_WIDTH = 32
@@ -78,7 +78,7 @@ def registers(work: Work, shape: Shape) -> int:
         return estimated
     rows = max(1, kernel.block_q * SIMD_WIDTH // kernel.threads // FRAGMENT)
     columns, keys = -(-shape.head_dim // FRAGMENT), -(-kernel.block_k // FRAGMENT)
-    if not work.products:  # dot products: a share of the row in each thread
+    if not work.products:  # dot products: each thread has a part of the row
         return OTHER_REGISTERS + 3 * -(-shape.head_dim // SIMD_WIDTH)
     element = shape.element_bytes / 4
     kept = 2 * element * rows * (columns + keys) if work.name == "ours" else 2 * rows
@@ -103,26 +103,26 @@ def scalar_cycles(counts: Mapping[str, int], chip: Chip) -> float:
 
 
 def estimate(work: Work, shape: Shape, chip: Chip) -> Estimate:
-    """What each unit of a core needs for its share of the work."""
+    """What each unit of the busiest core needs for its part of the work."""
     counts = work.counts
-    groups = counts["threadgroups"]
+    threadgroups = counts["threadgroups"]
     # The busiest core has a whole number of threadgroups.
-    share = -(-groups // int(chip.cores)) / groups
-    matrix = work.products * chip.product_cycles / chip.schedulers * share
-    scalar = scalar_cycles(counts, chip) * share
+    part = -(-threadgroups // int(chip.cores)) / threadgroups
+    matrix = work.products * chip.product_cycles / chip.schedulers * part
+    scalar = scalar_cycles(counts, chip) * part
     once = shape.least_bytes + shape.output_bytes + 2 * work.extra_bytes
     return Estimate(
         matrix,
         scalar,
-        family(counts, "threadgroup.bytes") / chip.threadgroup_bytes_per_cc * share,
-        family(counts, "device.bytes") / chip.device_bytes_per_cc * share,
+        family(counts, "threadgroup.bytes") / chip.threadgroup_bytes_per_cc * part,
+        family(counts, "device.bytes") / chip.device_bytes_per_cc * part,
         once / chip.dram_gbs * chip.ghz,
-        latency(work, shape, chip, share),
+        latency(work, shape, chip, part),
     )
 
 
-def latency(work: Work, shape: Shape, chip: Chip, share: float) -> float:
-    """Cycles of a core for its share, if nothing but its own simdgroups kept it waiting.
+def latency(work: Work, shape: Shape, chip: Chip, part: float) -> float:
+    """Cycles of a core for its part of the work, if nothing but its own simdgroups kept it waiting.
 
     Along a simdgroup's path lie its products one after the other, instructions of which half wait
     for the one before, and at each pair of barriers a load from device memory and one from
@@ -133,8 +133,8 @@ def latency(work: Work, shape: Shape, chip: Chip, share: float) -> float:
     waits = counts["barriers.threadgroup"] / SIMD_WIDTH
     each = chip.barrier_cycles + (chip.threadgroup_latency + chip.device_latency) / 2
     path = work.products * chip.product_cycles + scalar + waits * each
-    available = counts["simdgroups"] * share
-    return path * share / max(1.0, min(resident_simdgroups(work, shape, chip), available))
+    available = counts["simdgroups"] * part
+    return path * part / max(1.0, min(resident_simdgroups(work, shape, chip), available))
 
 
 def milliseconds(work: Work, shape: Shape, chip: Chip) -> float:
@@ -143,8 +143,13 @@ def milliseconds(work: Work, shape: Shape, chip: Chip) -> float:
     return busy + work.launches * chip.launch_us / 1e3
 
 
+def modelled(work: Work, shape: Shape) -> dict[str, float]:
+    """Milliseconds by chip."""
+    return {name: milliseconds(work, shape, chips()[name]) for name in REPORTED}
+
+
 def of_matrix_limit(work: Work, shape: Shape, chip: Chip, ms: float) -> float:
-    """The share of a time in which the matrix units, all busy, would do the useful operations."""
+    """The fraction of `ms` that the useful operations would take on busy matrix units."""
     product_flops = 2 * FRAGMENT**3
     per_ms = chip.cores * chip.ghz * 1e6 * chip.schedulers / chip.product_cycles
     return shape.flops / product_flops / per_ms / ms

@@ -8,40 +8,43 @@ from typing import Any
 import pytest
 from metal_flash_sdpa.splits import Gpu
 
-from benchmarks.decode_work import peers, verdicts
+from benchmarks.counting.decode import targets, theirs
+from benchmarks.counting.ours import ours
+from benchmarks.counting.theirs import installed
+from benchmarks.counting.work import Kernel, Work
 from benchmarks.shapes import Shape
-from benchmarks.work import Kernel, Work, installed, ours
+from benchmarks.target import missed
 
 GPU = Gpu("M1", 32)
 SMALL = Shape(heads=16, kv_heads=4, head_dim=64, keys=2048)
 
 
 def broken(shape: Shape, own: Work, others: list[Work]) -> list[str]:
-    return [str(verdict) for verdict in verdicts(shape, own, others) if not verdict.kept]
+    return [str(target) for target in missed(targets(shape, own, others))]
 
 
 def test_keys_and_values_are_read_once() -> None:
-    """Beyond them, Q once more for each share of the keys, and the shares' results."""
+    """Beyond them, Q once more for each split of the keys, and the splits' partial results."""
     llama = Shape(heads=32, kv_heads=8, head_dim=128, keys=8192)
     own = ours(llama, GPU)
     assert own.bytes_read >= llama.least_bytes
     assert not broken(llama, own, [])
 
 
-@pytest.mark.parametrize("group", [1, 4, 8, 16])
-def test_no_more_is_read_than_by_the_peers(group: int) -> None:
+@pytest.mark.parametrize("heads_per_kv_head", [1, 4, 8, 16])
+def test_no_more_is_read_than_by_the_peers(heads_per_kv_head: int) -> None:
     """They read a key once for each query head; PyTorch's shaders come with torch."""
-    shape = replace(SMALL, kv_heads=SMALL.heads // group)
-    others = peers(shape)
+    shape = replace(SMALL, kv_heads=SMALL.heads // heads_per_kv_head)
+    others = theirs(shape)
     assert others
     assert not broken(shape, ours(shape, GPU), others)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
-@pytest.mark.parametrize(("group", "queries"), [(4, 4), (2, 8), (1, 16), (7, 2)])
-def test_several_queries_share_what_is_read(group: int, queries: int, dtype: str) -> None:
-    """As a speculative decoder asks for: 16 rows of a group fit one tile."""
-    shape = Shape(2 * group, 2, head_dim=64, keys=2048, dtype=dtype, queries=queries)
+@pytest.mark.parametrize(("heads", "queries"), [(4, 4), (2, 8), (1, 16), (7, 2)])
+def test_several_queries_share_what_is_read(heads: int, queries: int, dtype: str) -> None:
+    """As a speculative decoder asks for: 16 rows of one KV head fit one tile."""
+    shape = Shape(2 * heads, 2, head_dim=64, keys=2048, dtype=dtype, queries=queries)
     assert not broken(shape, ours(shape, GPU), [])
 
 
@@ -54,24 +57,26 @@ def test_what_does_not_fit_the_largest_tile_is_read_again() -> None:
 
 @pytest.mark.skipif("mlx" not in installed(), reason="MLX's shaders are not installed")
 @pytest.mark.parametrize(
-    ("group", "changes", "taken"),
+    ("heads", "changes", "taken"),
     [
         (8, {}, True),
-        (4, {}, False),  # it has none for this group
+        (4, {}, False),  # it has none for so few
         (8, {"keys": 8191}, False),
         (8, {"sinks": True}, False),
         (16, {"head_dim": 64}, False),
     ],
 )
-def test_mlx_reads_less_where_it_has_a_kernel_for_the_group(
-    group: int, changes: dict[str, Any], taken: bool
+def test_mlx_reads_less_where_one_kernel_takes_all_heads_of_a_kv_head(
+    heads: int, changes: dict[str, Any], taken: bool
 ) -> None:
-    shape = replace(Shape(group, 1, head_dim=128, keys=8192), **changes)
-    theirs = peers(shape)
-    (path,) = (work for work in theirs if work.name == "mlx")
-    assert (f"gqa_{group}" in path.kernels[0].name) == taken
-    assert (path.bytes_read < 3 * shape.least_bytes) == taken  # the path for all reads group times
-    assert not broken(shape, ours(shape, GPU), theirs)
+    shape = replace(Shape(heads, 1, head_dim=128, keys=8192), **changes)
+    works = theirs(shape)
+    (path,) = (work for work in works if work.name == "mlx")
+    assert (f"gqa_{heads}" in path.kernels[0].name) == taken
+    assert (
+        path.bytes_read < 3 * shape.least_bytes
+    ) == taken  # the path for all reads once per head
+    assert not broken(shape, ours(shape, GPU), works)
 
 
 @pytest.mark.parametrize("keys", [512, 4096])

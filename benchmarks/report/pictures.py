@@ -9,12 +9,12 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.chips import REPORTED, chips
-from benchmarks.compare import modelled
-from benchmarks.model import of_matrix_limit
-from benchmarks.results import HEAD_DIMS, MASKS, RISING, Result, of
+from benchmarks.counting.work import Work, family
+from benchmarks.model.chips import REPORTED, chips
+from benchmarks.model.cost import modelled, of_matrix_limit
+from benchmarks.report.results import HEAD_DIMS, MASKS, RISING, Result, of
+from benchmarks.report.targets import OF_MATRIX_LIMIT
 from benchmarks.shapes import Shape
-from benchmarks.work import Work, family
 
 # Okabe and Ito's colours, which people who see colours otherwise tell apart, too.
 COLOURS = {"ours": "#0072b2", "mlx": "#e69f00", "pytorch": "#d55e00", "eager": "#777777"}
@@ -97,19 +97,19 @@ def work_per_flop(results: Sequence[Result], mask: str, tokens: int) -> str:
         return finish(figure, axes[0])
 
 
-def limit_share(results: Sequence[Result], mask: str, tokens: int) -> str:
+def matrix_fraction(results: Sequence[Result], mask: str, tokens: int) -> str:
     """Modelled per cent of the matrix limit, a panel for each GPU."""
     rows = chosen(results, mask, tokens)
     with mpl.rc_context(SETTINGS):
         figure, axes = panels(2, 3, (3.3, 2.3))
         for panel, chip in zip(axes, REPORTED):
 
-            def share(work: Work, shape: Shape, chip: str = chip) -> float:
+            def per_cent(work: Work, shape: Shape, chip: str = chip) -> float:
                 ms = modelled(work, shape)[chip]
                 return 100 * of_matrix_limit(work, shape, chips()[chip], ms)
 
-            bars(panel, rows, share)
-            panel.axhline(90, color="#333333", linewidth=0.8, linestyle=":")
+            bars(panel, rows, per_cent)
+            panel.axhline(100 * OF_MATRIX_LIMIT, color="#333333", linewidth=0.8, linestyle=":")
             ceiling = 100 * chips()[chip].efficiency
             panel.axhline(ceiling, color="#333333", linewidth=0.8)
             panel.set_ylim(0, 100)

@@ -1,6 +1,6 @@
 """MLX's attention kernels: steel attention, and sdpa_vector in one and in two passes.
 
-The sources are what ``python -m benchmarks.peers.fetch`` unpacked; with which template arguments
+The sources are what ``python -m peers.fetch`` unpacked; with which template arguments
 MLX instantiates them is read from the kernel names of its compiled library.  Its causal diagonal
 is bottom-right: the last query sees the last key.
 """
@@ -39,7 +39,7 @@ Constants = Mapping[str, bool | int]
 
 
 def available() -> bool:
-    """Whether the sources are there."""
+    """Whether the sources have been fetched."""
     return (TARGET / "wheel.txt").exists()
 
 
@@ -100,8 +100,8 @@ class Steel:
             q, k, d, v, rows, columns = (int(n) for n in match.groups()[1:7])
             return q, k, d, v, rows, columns
 
-        found = ((name, pattern.fullmatch(name)) for name in kernel_names())
-        return tuple(cls(name, DTYPES[m[1]], *sizes(m), mask=m[8]) for name, m in found if m)
+        matches = ((name, pattern.fullmatch(name)) for name in kernel_names())
+        return tuple(cls(name, DTYPES[m[1]], *sizes(m), mask=m[8]) for name, m in matches if m)
 
 
 def steel(
@@ -124,7 +124,7 @@ def steel(
     s = instance or fitting[0]
     q_blocks, q_rest = divmod(a.q_len, s.block_q)
     k_blocks, k_rest = divmod(a.k_len, s.block_k)
-    q_groups = ceil_div(a.q_len, s.block_q)
+    q_threadgroups = ceil_div(a.q_len, s.block_q)
     constants = {
         "align_Q": q_rest == 0,
         "align_K": k_rest == 0,
@@ -133,9 +133,11 @@ def steel(
         "has_sinks": a.sinks is not None,
         "save_lse": lse is not None,
     }
-    params = pack("i", a.batch, a.heads, a.head_dim, a.q_len, a.k_len, a.group)
+    params = pack("i", a.batch, a.heads, a.head_dim, a.q_len, a.k_len, a.heads_per_kv_head)
     params += pack("f", a.scale)
-    params += pack("i", q_groups, ceil_div(a.k_len, s.block_k), q_blocks, k_blocks, q_rest, k_rest)
+    params += pack(
+        "i", q_threadgroups, ceil_div(a.k_len, s.block_k), q_blocks, k_blocks, q_rest, k_rest
+    )
     params += pack("i", a.k_len - a.q_len)
     params += pack("q", *(n for x in (a.q, a.k, a.v, out) for n in x.stride()[:3]))
     mask_params = None if a.mask is None else pack("q", *a.mask.stride()[:3])
@@ -148,7 +150,7 @@ def steel(
         PeerCall(
             kernel(STEEL, s.name, "attention", arguments, constants),
             [a.q, a.k, a.v, out, params, mask_params, a.mask, a.sinks, lse],
-            threadgroups=(q_groups, a.heads, a.batch),
+            threadgroups=(q_threadgroups, a.heads, a.batch),
             threads=(32, s.rows, s.columns),
             outputs=(3,) if lse is None else (3, 8),
         )
@@ -158,7 +160,7 @@ def steel(
 def attention(problem: Attention, out: Tensor, chip: str = "max") -> list[PeerCall]:
     """The launches that MLX makes on a chip of CHIPS: vector for few queries, else steel."""
     a = problem
-    few = a.q_len <= min(8, a.k_len) and a.q_len * a.group <= 32
+    few = a.q_len <= min(8, a.k_len) and a.q_len * a.heads_per_kv_head <= 32
     dims = {(dtype, dim, value) for dtype, dim, value, _ in vector_dims("sdpa_vector")}
     if not few or (a.dtype, a.head_dim, a.value_dim) not in dims:
         return steel(a, out)
@@ -170,23 +172,26 @@ def attention(problem: Attention, out: Tensor, chip: str = "max") -> list[PeerCa
 
 
 def takes_grouped(a: Attention) -> bool:
-    """Whether all heads of a group go through one kernel: one query, many keys, and no mask.
+    """Whether one kernel takes all heads of a KV head: one query, many keys, and no mask.
 
-    As MLX's scaled_dot_product_attention.cpp has it; its groups and head dims are those compiled.
+    As in MLX's scaled_dot_product_attention.cpp; its compiled library has this kernel for some
+    numbers of heads per KV head and some head dims.
     """
     plain = a.q_len == 1 and a.mask is None and a.sinks is None
-    name = f"sdpa_vector_2pass_1_gqa_{a.group}_{NAMES[a.dtype]}_{a.head_dim}_{a.value_dim}"
+    name = (
+        f"sdpa_vector_2pass_1_gqa_{a.heads_per_kv_head}_{NAMES[a.dtype]}_{a.head_dim}_{a.value_dim}"
+    )
     return plain and a.k_len >= GROUPED_KEYS and name in kernel_names()
 
 
 def two_passes(a: Attention, chip: str) -> bool:
     """Whether MLX splits the keys of a vector call."""
-    return (chip != "base" and a.k_len >= 1024) or (a.group > 1 and a.k_len >= 4096)
+    return (chip != "base" and a.k_len >= 1024) or (a.heads_per_kv_head > 1 and a.k_len >= 4096)
 
 
 def splits(a: Attention, chip: str) -> int:
     """Into how many parts."""
-    rows = a.group * a.q_len
+    rows = a.heads_per_kv_head * a.q_len
     if chip == "max":
         if rows <= 4 or a.k_len <= 1024:
             return 64
@@ -202,8 +207,8 @@ def splits(a: Attention, chip: str) -> int:
 def vector_dims(prefix: str) -> list[tuple[torch.dtype, int, int, str]]:
     """What MLX instantiates of a vector kernel: dtype, head dim, value dim, rest of the name."""
     pattern = re.compile(rf"{prefix}_(bfloat16_t|float16_t|float)_(\d+)_(\d+)(_tk1)?")
-    found = (pattern.fullmatch(name) for name in kernel_names())
-    return [(DTYPES[m[1]], int(m[2]), int(m[3]), m[4] or "") for m in found if m]
+    matches = (pattern.fullmatch(name) for name in kernel_names())
+    return [(DTYPES[m[1]], int(m[2]), int(m[3]), m[4] or "") for m in matches if m]
 
 
 def vector(
@@ -240,7 +245,7 @@ def vector(
         return [
             PeerCall(
                 kernel(VECTOR, name, prefix, arguments, constants),
-                [*tensors, out, a.group, a.k_len, *shape, a.sinks, heads],
+                [*tensors, out, a.heads_per_kv_head, a.k_len, *shape, a.sinks, heads],
                 threadgroups=(a.batch * a.heads, a.q_len, 1),
                 threads=(1024, 1, 1),
                 outputs=(3,),
@@ -253,35 +258,37 @@ def vector(
             kernel(VECTOR, name, prefix, arguments, constants | {"blocks": splits}),
             [*tensors, partials, sums, maxima, None, a.k_len, *shape, a.sinks],
             threadgroups=(a.kv_heads, a.batch, splits),
-            threads=(32, a.group, a.q_len),
+            threads=(32, a.heads_per_kv_head, a.q_len),
             outputs=(3, 4, 5),
         ),
         _merge(a, out, partials, sums, maxima),
     ]
 
 
-def heads_per_simdgroup(group: int, value_dim: int) -> int:
+def heads_per_simdgroup(heads: int, value_dim: int) -> int:
     """Query heads that a simdgroup of sdpa_vector_2pass_1_gqa takes.
 
-    As many as divide the group and leave room for all partial results in threadgroup memory; the
-    instantiations in MLX's compiled library are these.
+    As many as divide the heads of a KV head and leave room for all partial results in threadgroup
+    memory; the instantiations in MLX's compiled library are these.
     """
     room = MAX_THREADGROUP_BYTES // 4
     return max(
-        n for n in range(1, group + 1) if group % n == 0 and group * n * (value_dim + 2) <= room
+        n for n in range(1, heads + 1) if heads % n == 0 and heads * n * (value_dim + 2) <= room
     )
 
 
 def grouped(problem: Attention, out: Tensor, splits: int = 32) -> list[PeerCall]:
-    """The launches for one query per head and large groups of heads, without mask or sinks."""
+    """The launches for one query per head and many heads per KV head, without mask or sinks."""
     a = problem
-    prefix = f"sdpa_vector_2pass_1_gqa_{a.group}"
+    prefix = f"sdpa_vector_2pass_1_gqa_{a.heads_per_kv_head}"
     _require_vector(prefix, a, "")
     if a.q_len != 1 or a.mask is not None or a.sinks is not None:
         raise UnsupportedError(f"{a.q_len} queries, mask or sinks: {prefix} has one query only")
     name = f"{prefix}_{NAMES[a.dtype]}_{a.head_dim}_{a.value_dim}"
-    shared = heads_per_simdgroup(a.group, a.value_dim)
-    arguments = f"{METAL_NAMES[a.dtype]}, {a.head_dim}, {a.value_dim}, {a.group}, {shared}"
+    taken = heads_per_simdgroup(a.heads_per_kv_head, a.value_dim)
+    arguments = (
+        f"{METAL_NAMES[a.dtype]}, {a.head_dim}, {a.value_dim}, {a.heads_per_kv_head}, {taken}"
+    )
     partials, sums, maxima = _partials(a, splits)
     strides = [a.k.stride(1), a.k.stride(2), a.v.stride(1), a.v.stride(2)]
     return [
@@ -289,7 +296,7 @@ def grouped(problem: Attention, out: Tensor, splits: int = 32) -> list[PeerCall]
             kernel(VECTOR, name, "sdpa_vector_2pass_1_gqa", arguments, {}),
             [a.q, a.k, a.v, partials, sums, maxima, None, a.k_len, *strides, a.scale],
             threadgroups=(a.kv_heads, a.batch, splits),
-            threads=(32, a.group, 1),
+            threads=(32, a.heads_per_kv_head, 1),
             outputs=(3, 4, 5),
         ),
         _merge(a, out, partials, sums, maxima),

@@ -7,16 +7,18 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks import calibrate, machine, pictures
-from benchmarks.call_overhead import Timed
-from benchmarks.chips import REPORTED, chips
-from benchmarks.compare import modelled
-from benchmarks.model import estimate
-from benchmarks.ragged import Ragged
-from benchmarks.results import Result, of
+from benchmarks.counting.ragged import Ragged
+from benchmarks.counting.work import Work, family
+from benchmarks.model import calibrate
+from benchmarks.model.chips import REPORTED, chips
+from benchmarks.model.cost import estimate, modelled
+from benchmarks.report import pictures
+from benchmarks.report.results import Result, of
+from benchmarks.report.targets import JUDGED, OF_MATRIX_LIMIT, label
 from benchmarks.shapes import Shape
-from benchmarks.targets import JUDGED, Target, label
-from benchmarks.work import Work, family
+from benchmarks.target import VERDICTS, Target
+from benchmarks.timing import machine
+from benchmarks.timing.call_overhead import Timed
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
@@ -74,9 +76,9 @@ def cells(row: Sequence[object], tag: str, left: Sequence[int]) -> str:
 
 
 def plain(cell: object) -> str:
-    """A cell in words: numbers to four digits, bools as met or not."""
-    if isinstance(cell, bool):
-        return "met" if cell else "not met"
+    """A cell in words: numbers to four digits, whether a target is met as its verdict."""
+    if cell is None or isinstance(cell, bool):
+        return VERDICTS[cell]
     if isinstance(cell, float):
         return f"{cell:,.4g}" if abs(cell) < 1e4 else f"{cell:,.0f}"
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
@@ -90,18 +92,18 @@ def shown(cell: object) -> str:
     )
 
 
-def on_targets(page: Page, found: Sequence[Target]) -> None:
+def on_targets(page: Page, targets: Sequence[Target]) -> None:
     page.head("Targets")
     page.say(
         "Counts are exact, times are modelled. A figure is that of the worst shape, unless it is a "
         "geometric mean. The model gives a family one efficiency for every kernel: a time below a "
         "peer's comes from less work in the unit that limits both."
     )
-    rows = [(t.name, t.figure, t.asked, "" if t.met is None else t.met, t.where) for t in found]
+    rows = [(t.name, t.figure, t.asked, t.met, t.where) for t in targets]
     page.table(("target", "figure", "asked", "", "worst shape, or kernels"), rows, left=(4,))
     page.say(
         "A floor is what a mean could be at best: the matrix units doing the useful products and "
-        "nothing else, at the family's efficiency. The share of the matrix limit cannot exceed "
+        "nothing else, at the family's efficiency. The fraction of the matrix limit cannot exceed "
         "that efficiency: "
         + ", ".join(f"{chip} {chips()[chip].efficiency:.2f}" for chip in JUDGED)
         + ", from published timings of other kernels."
@@ -137,13 +139,13 @@ def on_work(page: Page, results: Sequence[Result], listed: Sequence[Result]) -> 
 
 def on_limits(page: Page, results: Sequence[Result], listed: Sequence[Result]) -> None:
     """A picture of all results, and what limits those that are listed."""
-    page.head("Share of the matrix limit, modelled")
+    page.head("Fraction of the matrix limit, modelled")
     page.say(
         "Useful operations, divided by what the matrix units could do in the modelled time. The "
-        "dotted line is the target of 90 %, the other the family's efficiency, which no kernel "
-        "exceeds in this model."
+        f"dotted line is the target of {100 * OF_MATRIX_LIMIT:g} %, the other the family's "
+        "efficiency, which no kernel exceeds in this model."
     )
-    picture = pictures.limit_share(results, "causal", 8192)
+    picture = pictures.matrix_fraction(results, "causal", 8192)
     page.picture(picture, "float16, causal, 8,192 tokens, 8 heads; higher is better")
     rows = []
     for r in of(listed, "prefill", dtype="float16", keys=8192):
@@ -240,8 +242,8 @@ def on_host(page: Page, host: Sequence[Timed]) -> None:
             timed.name,
             f"{timed.median:.1f} {timed.unit}",
             "{:.1f} to {:.1f}".format(*timed.spread),
-            "" if timed.target is None else f"at most {timed.target:g}",
-            "" if timed.met is None else timed.met,
+            timed.target.asked,
+            timed.target.met,
         )
         for timed in host
     ]
@@ -252,14 +254,14 @@ def on_model(page: Page) -> None:
     page.head("The model and its error")
     page.say(
         "Time is the largest of what the matrix units, the ALUs, threadgroup memory, the caches "
-        "and device memory need for a core's share of the counts, and of latency that too few "
+        "and device memory need for a core's part of the counts, and of latency that too few "
         "simdgroups leave uncovered; divided by one efficiency per chip family; and the launches. "
-        "benchmarks/chips.toml has every number with its source, benchmarks/timings.toml the "
-        "published timings."
+        "benchmarks/model/chips.toml has every number with its source, "
+        "benchmarks/model/timings.toml the published timings."
     )
     known = calibrate.judged()
     if not known:
-        page.say("MLX's shaders are not installed here, so its error was not found again.")
+        page.say("MLX's shaders are not installed here, so its error was not computed again.")
         return
     ratios = calibrate.left_out(known)
     band = calibrate.band(ratios)
@@ -300,7 +302,7 @@ def on_model(page: Page) -> None:
 
 def page_of(
     results: Sequence[Result],
-    found: Sequence[Target],
+    targets: Sequence[Target],
     batch: Ragged,
     host: Sequence[Timed],
     measured: Sequence[tuple[Result, dict[str, float]]],
@@ -316,7 +318,7 @@ def page_of(
             else "Nothing here was measured on a Mac."
         )
     )
-    on_targets(page, found)
+    on_targets(page, targets)
     on_work(page, results, results)
     on_limits(page, results, results)
     on_scaling(page, results)

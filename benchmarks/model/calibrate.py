@@ -1,7 +1,7 @@
 """One efficiency per chip family from published timings, and how wrong the model then is.
 
-``python -m benchmarks.calibrate`` prints every row: published, modelled with all rows, and modelled
-without the row itself.
+``python -m benchmarks.model.calibrate`` prints every row: published, modelled with all rows, and
+modelled without the row itself.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import functools
 import math
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import geometric_mean
 
-from benchmarks.chips import Chip, chips
-from benchmarks.model import milliseconds
+from benchmarks.counting.theirs import installed, peer
+from benchmarks.counting.work import Work
+from benchmarks.model.chips import Chip, chips
+from benchmarks.model.cost import milliseconds
 from benchmarks.shapes import Shape
-from benchmarks.work import Work, installed, peer
 
 TIMINGS = Path(__file__).with_name("timings.toml")
 COVERED = 0.8  # of the rows lie in the band
@@ -44,7 +46,7 @@ class Row:
 
 
 def at_percent(shape: Shape, chip: str, percent: float) -> float:
-    """The time of a share of the ALUs' peak, as MFA counts: 2 D + 5 instructions per pair."""
+    """The time at a percentage of the ALUs' peak, as MFA counts: 2 D + 5 instructions per pair."""
     instructions = shape.heads * shape.seen * (2 * shape.head_dim + 5)
     gpu = chips()[chip]
     return instructions / (gpu.alu_per_cc * gpu.cores * gpu.ghz * 1e6) / (percent / 100)
@@ -53,15 +55,15 @@ def at_percent(shape: Shape, chip: str, percent: float) -> float:
 @functools.cache
 def rows() -> tuple[Row, ...]:
     """All of timings.toml."""
-    found = []
+    timings = []
     for entry in tomllib.loads(TIMINGS.read_text())["rows"]:
         chip = entry["chip"]
         for tokens, value in (entry.get("ms") or entry["percent"]).items():
             shape = Shape(**entry["shape"], keys=int(tokens), queries=int(tokens))
             ms = float(value) if "ms" in entry else at_percent(shape, chip, value)
             stand_in = entry.get("stand_in", False)
-            found.append(Row(entry["source"], chip, entry["kernel"], stand_in, shape, ms))
-    return tuple(found)
+            timings.append(Row(entry["source"], chip, entry["kernel"], stand_in, shape, ms))
+    return tuple(timings)
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,10 @@ def judged() -> tuple[Judged, ...]:
     )
 
 
-def mean(values: Iterable[float]) -> float:
-    """Geometric."""
-    logs = [math.log(value) for value in values]
-    return math.exp(sum(logs) / len(logs))
-
-
 def efficiency(family: str, known: Sequence[Judged]) -> float:
     """Of a chip family; of one without timings that of the others together."""
     of_family = [j.efficiency for j in known if j.row.family == family]
-    return mean(of_family or [j.efficiency for j in known])
+    return geometric_mean(of_family or [j.efficiency for j in known])
 
 
 def left_out(known: Sequence[Judged]) -> list[float]:
@@ -143,8 +139,8 @@ def main() -> None:
             "no shader of a published timing is installed: nox -s foreign fetches MLX's"
         )
     for family in dict.fromkeys(chip.family for chip in chips().values()):
-        there = sum(j.row.family == family for j in known)
-        print(f"{family}: efficiency {efficiency(family, known):.3f} from {there} rows")
+        count = sum(j.row.family == family for j in known)
+        print(f"{family}: efficiency {efficiency(family, known):.3f} from {count} rows")
     print(f"{'published':>10}{'modelled':>10}{'left out':>10}   row (* another kernel was timed)")
     ratios = left_out(known)
     for j, ratio in zip(known, ratios, strict=True):

@@ -11,17 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks import report
-from benchmarks.call_overhead import Timed
-from benchmarks.chips import chips
-from benchmarks.ragged import Ragged
-from benchmarks.report import Page, plain
-from benchmarks.results import COMMON_HEAD_DIMS, Result, of
-from benchmarks.targets import JUDGED, Target, limit_share, long
+from benchmarks.counting.ragged import Ragged
+from benchmarks.model.chips import chips
+from benchmarks.report import page as report
+from benchmarks.report.page import Page, plain
+from benchmarks.report.results import COMMON_HEAD_DIMS, Result, of
+from benchmarks.report.targets import JUDGED, long, matrix_fraction
+from benchmarks.target import Target, missed
+from benchmarks.timing.call_overhead import Timed
 from codegen.matrix import TILES
 from codegen.tiles import MAX_REGISTERS, PrefillTile
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = Path("docs/performance.md")
 PICTURES = Path("docs/performance")
 WIDTH = 100
@@ -39,20 +40,20 @@ REASONS = {
         "read the offsets back would wait for the GPU. So prefill is launched for all rows, and "
         "decode and its second launch for all sequences, each over those of the other, whose "
         "threadgroups return after reading two offsets: {empty}. Each launch has at most one per "
-        "sequence and head, decode that for each share of the keys."
+        "sequence and head, decode that for each split of the keys."
     ),
     "worst shape": (
         "These are calls of 1,024 tokens. A tile of 64 rows, twice MLX's, has more pairs that the "
         "causal mask hides ({products:.3f} of MLX's products, {products_long:.3f} at 8,192 "
-        "tokens), and 8 heads have too few tiles to divide evenly: {groups} threadgroups take "
-        "{rounds} rounds of {cores} cores where {exact:.1f} would do. Tiles of 32 rows would come "
-        "closer and miss another target at head_dim 128: with 16 rows per simdgroup Q is read "
+        "tokens), and 8 heads have too few tiles to divide evenly: {threadgroups} threadgroups "
+        "take {rounds} rounds of {cores} cores where {exact:.1f} would do. Tiles of 32 rows would "
+        "come closer and miss another target at head_dim 128: with 16 rows per simdgroup Q is read "
         "again for each block of keys, for half as many rows (device bytes), and with 8 a fragment "
         "feeds one product (threadgroup bytes)."
     ),
     "matrix limit": (
-        "The model divides all times by the share of the peak that published kernels reach on a "
-        "family ({efficiencies}): no kernel can come above it. Of that our share is "
+        "The model divides all times by the fraction of the peak that published kernels reach on a "
+        "family ({efficiencies}): no kernel can come above it. Of that ours reach "
         "{of_ceiling:.0%} or more: the products of the diagonal's blocks that the mask hides are "
         "what is missing."
     ),
@@ -116,34 +117,34 @@ def facts(results: Sequence[Result], batch: Ragged) -> dict[str, object]:
         for r in of(results, "prefill", dtype="float16", head_dim=128, causal=True)
         if "mlx" in r.work
     }
-    groups = of_tokens[1024].work["ours"].counts["threadgroups"]
-    shares = [
-        limit_share(r, name) / chips()[name].efficiency for name in JUDGED for r in long(results)
+    threadgroups = of_tokens[1024].work["ours"].counts["threadgroups"]
+    fractions = [
+        matrix_fraction(r, name) / chips()[name].efficiency
+        for name in JUDGED
+        for r in long(results)
     ]
     return {
         "max_registers": MAX_REGISTERS,
         "registers_16": wide.registers(256, 2),
         "registers_8": narrow.registers(256, 2),
         "empty": ", ".join(
-            f"{n} of {name.split('_')[0]}" for name, n in batch.empty_groups.items()
+            f"{n} of {name.split('_')[0]}" for name, n in batch.empty_threadgroups.items()
         ),
         "products": products_to_mlx(of_tokens[1024]),
         "products_long": products_to_mlx(of_tokens[8192]),
-        "groups": groups,
+        "threadgroups": threadgroups,
         "cores": int(chip.cores),
-        "rounds": math.ceil(groups / chip.cores),
-        "exact": groups / chip.cores,
+        "rounds": math.ceil(threadgroups / chip.cores),
+        "exact": threadgroups / chip.cores,
         "efficiencies": ", ".join(f"{name} {chips()[name].efficiency}" for name in JUDGED),
-        "of_ceiling": min(shares, default=math.nan),
+        "of_ceiling": min(fractions, default=math.nan),
     }
 
 
-def reasons(found: Sequence[Target], known: Mapping[str, object]) -> list[str]:
+def reasons(targets: Sequence[Target], known: Mapping[str, object]) -> list[str]:
     """Why targets are not met.  Raises DocsError naming one that nobody has explained."""
     needed = {}
-    for target in found:
-        if target.met is not False:
-            continue
+    for target in missed(targets):
         words = next((words for words in REASONS if words in target.name), None)
         if words is None:
             raise DocsError(f"{target.name}: is not met, and REASONS does not say why")
@@ -152,7 +153,7 @@ def reasons(found: Sequence[Target], known: Mapping[str, object]) -> list[str]:
 
 
 def page_of(
-    results: Sequence[Result], found: Sequence[Target], batch: Ragged, host: Sequence[Timed]
+    results: Sequence[Result], targets: Sequence[Target], batch: Ragged, host: Sequence[Timed]
 ) -> Markdown:
     """The page."""
     page = Markdown(["# Performance", "<!-- Written by `nox -s perf -- --docs`; do not edit. -->"])
@@ -161,9 +162,9 @@ def page_of(
         "Mac compiles. Modelled: calculated from these counts for the GPU named. Nothing on this "
         "page was measured on a Mac."
     )
-    report.on_targets(page, found)
+    report.on_targets(page, targets)
     page.head("What stands in the way of those that are not met")
-    for reason in reasons(found, facts(results, batch)):
+    for reason in reasons(targets, facts(results, batch)):
         page.say(reason)
     # report.html lists all.
     listed = [

@@ -1,8 +1,8 @@
 """openai_privacy_filter from end to end: tokens per second and memory, eager and this kernel.
 
-    python benchmarks/end_to_end.py                       # on a Mac: full size, random weights
-    python benchmarks/end_to_end.py --model openai/privacy-filter --tokens 1024 8192
-    python benchmarks/end_to_end.py --model tiny          # anywhere, in a minute or two
+    python benchmarks/timing/end_to_end.py                # on a Mac: full size, random weights
+    python benchmarks/timing/end_to_end.py --model openai/privacy-filter --tokens 1024 8192
+    python benchmarks/timing/end_to_end.py --model tiny   # anywhere, in a minute or two
 
 Nothing is downloaded unless a checkpoint is named: time and memory do not depend on the weights.
 Every row is a process of its own, so that none inherits another's memory or compiled code.
@@ -25,7 +25,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]  # the builder, the tiny models and the emulator
 
 NAME = "openai_privacy_filter"
@@ -94,7 +94,7 @@ def measure(way: Way) -> Row:
     import torch
     from transformers.utils import logging
 
-    from benchmarks.machine import device
+    from benchmarks.timing.machine import device
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -158,7 +158,7 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[Row, Row]]:
     """Every row with the eager one beside it."""
     for tokens in options.tokens or TOKENS.get(options.model, TOKENS[FULL]):
         for compiled in (False, True):
-            found: list[Row] = []
+            measured: list[Row] = []
             for attention in (EAGER, KERNEL):
                 way = Way(
                     options.model,
@@ -169,8 +169,8 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[Row, Row]]:
                     options.runs,
                     options.backend,
                 )
-                found.append(measure_apart(way))
-                yield found[-1], found[0]
+                measured.append(measure_apart(way))
+                yield measured[-1], measured[0]
 
 
 def positive(text: str) -> int:
@@ -195,7 +195,7 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=ROOT / "build", metavar="DIRECTORY")
     options = parser.parse_args()
 
-    from benchmarks.machine import describe, device
+    from benchmarks.timing.machine import describe, device
     from ci.build import assemble, in_place_of_the_hub
 
     environment = in_place_of_the_hub(assemble(options.build))

@@ -1,4 +1,4 @@
-"""Time on a Mac's GPU: ours through the JIT launcher, torch's SDPA, eager, and MLX if it is there.
+"""Time on a Mac's GPU: ours through the JIT launcher, torch's SDPA, eager, and an installed MLX.
 
 Nothing of this has run on Apple hardware yet; its timing logic is tested with a fake clock, and
 what is called is tested on the CPU, where ours goes through the emulator.
@@ -18,9 +18,9 @@ import torch
 from metal_flash_sdpa import flash_attn_func, launchers
 from torch import Tensor
 
-from benchmarks.peers.call import Attention
+from benchmarks.counting.theirs import problem_for
 from benchmarks.shapes import Shape, draw, visible
-from benchmarks.work import problem_for
+from peers.call import Attention
 
 BATCH_SECONDS = 0.02  # between two waits for the GPU: a wait costs about 0.2 ms (phosphor)
 MOST_CALLS = 1000
@@ -30,7 +30,7 @@ Call = Callable[[], Any]
 
 
 def on_mac() -> bool:
-    """Whether there is a GPU to measure."""
+    """Whether this machine has a GPU to measure."""
     return bool(torch.backends.mps.is_available())
 
 
@@ -103,7 +103,7 @@ def eager(shape: Shape, device: str) -> Call:
     hidden = ~visible(shape).to(device) if a.mask is None and shape.mask != "full" else None
 
     def call() -> Tensor:
-        k, v = (x.repeat_interleave(a.group, 1) for x in (a.k, a.v))
+        k, v = (x.repeat_interleave(a.heads_per_kv_head, 1) for x in (a.k, a.v))
         scores = a.q @ k.mT * a.scale
         if hidden is not None:
             scores = scores.masked_fill(hidden, -math.inf)

@@ -4,43 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from functools import partial
+from statistics import geometric_mean
 
-from benchmarks.calibrate import mean
-from benchmarks.chips import chips
-from benchmarks.compare import modelled
-from benchmarks.model import of_matrix_limit
-from benchmarks.ragged import Ragged
-from benchmarks.results import COMMON_HEAD_DIMS, RISING, Result, of
+from benchmarks.counting.ragged import Ragged
+from benchmarks.counting.work import Kernel, family
+from benchmarks.model.chips import chips
+from benchmarks.model.cost import modelled, of_matrix_limit
+from benchmarks.report.results import COMMON_HEAD_DIMS, RISING, Result, of
 from benchmarks.shapes import FRAGMENT, Shape
-from benchmarks.work import Kernel, family
+from benchmarks.target import Target
 
 JUDGED = ("M1 Max", "M3 Max", "M4 Max")
-
-
-@dataclass(frozen=True)
-class Target:
-    """One of them.  `figure` is the worst that was found, `where` the shape.
-
-    Without a limit it is a figure that explains the one above.
-    """
-
-    name: str
-    figure: float
-    limit: float | None = None
-    at_least: bool = False
-    where: str = ""
-
-    @property
-    def met(self) -> bool | None:
-        if self.limit is None:
-            return None
-        return self.figure >= self.limit if self.at_least else self.figure <= self.limit
-
-    @property
-    def asked(self) -> str:
-        sign = "at least" if self.at_least else "at most"
-        return "" if self.limit is None else f"{sign} {self.limit:g}"
+OF_MATRIX_LIMIT = 0.9  # at least, modelled
+OF_PEER_TIME = 0.8  # at most, in the mean
 
 
 def label(result: Result) -> str:
@@ -52,16 +29,16 @@ def label(result: Result) -> str:
 
 def worst(
     name: str,
-    limit: float,
+    limit: float | None,
     results: Iterable[Result],
     figure: Callable[[Result], float],
     at_least: bool = False,
 ) -> list[Target]:
     """The target with the figure of the shape that is furthest from it; [] without shapes."""
-    found = [(figure(result), label(result)) for result in results]
-    if not found:
+    figures = [(figure(result), label(result)) for result in results]
+    if not figures:
         return []
-    value, where = min(found) if at_least else max(found)
+    value, where = min(figures) if at_least else max(figures)
     return [Target(name, value, limit, at_least, where)]
 
 
@@ -71,15 +48,15 @@ def blocks(shape: Shape, kernel: Kernel, aligned: bool) -> int:
     `aligned`: blocks begin at multiples of their length; else where a tile's first key is.
     """
     left, right = shape.sides if shape.mask != "full" else (math.inf, math.inf)
-    found = 0
+    touched = 0
     for row in range(0, shape.queries, kernel.block_q):
         first = row + shape.keys - shape.queries
         last = min(row + kernel.block_q, shape.queries) - 1 + shape.keys - shape.queries
         begin, end = max(first - left, 0), min(last + right + 1, shape.keys)
         if aligned:
             begin -= begin % kernel.block_k
-        found += math.ceil((end - begin) / kernel.block_k)
-    return found
+        touched += math.ceil((end - begin) / kernel.block_k)
+    return touched
 
 
 def products_of(shape: Shape, kernel: Kernel, visited: int) -> int:
@@ -102,48 +79,44 @@ def device_bytes(result: Result) -> float:
     return ours / theirs
 
 
-def ratios(results: Iterable[Result], peer: str, chip: str) -> list[tuple[float, Result]]:
+def time_ratio(result: Result, peer: str, chip: str) -> float:
     """Modelled time of ours / a peer's."""
-    return [
-        (modelled(r.work["ours"], r.shape)[chip] / modelled(r.work[peer], r.shape)[chip], r)
-        for r in results
-        if peer in r.work
-    ]
+    ours, theirs = (modelled(result.work[name], result.shape)[chip] for name in ("ours", peer))
+    return ours / theirs
 
 
-def limit_share(result: Result, chip: str) -> float:
+def matrix_fraction(result: Result, chip: str) -> float:
     """Of the matrix limit, ours, as modelled."""
     work, shape = result.work["ours"], result.shape
     return of_matrix_limit(work, shape, chips()[chip], modelled(work, shape)[chip])
 
 
-def counted(results: Sequence[Result]) -> list[Target]:
+def of_counts(results: Sequence[Result]) -> list[Target]:
     """What the counts alone decide, beside MLX's."""
     prefill = of(results, "prefill")
-    beside = [r for r in prefill if "mlx" in r.inner]
-    found = worst(
-        "threadgroup bytes per product / MLX's", 0.5, beside,
+    compared = [r for r in prefill if "mlx" in r.inner]
+    judged = worst(
+        "threadgroup bytes per product / MLX's", 0.5, compared,
         lambda r: r.inner["ours"].threadgroup_bytes / r.inner["mlx"].threadgroup_bytes,
     )  # fmt: skip
-    found += worst("barriers per block of keys", 2, prefill, lambda r: r.inner["ours"].barriers)
-    found += worst(
+    judged += worst("barriers per block of keys", 2, prefill, lambda r: r.inner["ours"].barriers)
+    judged += worst(
         "products / those of the blocks that the band touches", 1, prefill, to_touched
     )  # fmt: skip
-    found += worst(
-        "scalar instructions inside the band / MLX's", 0.8, beside,
+    judged += worst(
+        "scalar instructions inside the band / MLX's", 0.8, compared,
         lambda r: r.inner["ours"].arithmetic / r.inner["mlx"].arithmetic,
     )  # fmt: skip
-    rising = [
-        (r.inner[RISING].arithmetic / r.inner["mlx"].arithmetic, label(r))
-        for r in beside
-        if RISING in r.inner
-    ]
-    if rising:
-        found.append(Target("if every block's maxima rise", max(rising)[0], where=max(rising)[1]))
-    found += worst("device bytes / MLX's", 1, [r for r in prefill if "mlx" in r.work], device_bytes)
+    judged += worst(
+        "if every block's maxima rise", None, [r for r in compared if RISING in r.inner],
+        lambda r: r.inner[RISING].arithmetic / r.inner["mlx"].arithmetic,
+    )  # fmt: skip
+    judged += worst(
+        "device bytes / MLX's", 1, [r for r in prefill if "mlx" in r.work], device_bytes
+    )
     windowed = [r for r in prefill if r.shape.mask == "window"]
     longest = max(r.shape.keys for r in prefill)
-    found += worst(
+    judged += worst(
         f"window: visited / least blocks, {longest} tokens", 1.15,
         [r for r in windowed if r.shape.keys == longest], lambda r: to_touched(r, aligned=False),
     )  # fmt: skip
@@ -154,27 +127,26 @@ def counted(results: Sequence[Result]) -> list[Target]:
         return result.work["ours"].products / half.work["ours"].products
 
     twice = [r for r in windowed if r.shape.keys == longest]
-    found += worst("window: work / that of half the tokens", 2.01, twice, growth)
-    return found
+    judged += worst("window: work / that of half the tokens", 2.01, twice, growth)
+    return judged
 
 
 def least(result: Result, peer: str, chip: str) -> float:
     """The time of a kernel that did nothing but useful products, at our efficiency / a peer's."""
     work, shape = result.work[peer], result.shape
-    share = of_matrix_limit(work, shape, chips()[chip], modelled(work, shape)[chip])
-    return share / chips()[chip].efficiency
+    fraction = of_matrix_limit(work, shape, chips()[chip], modelled(work, shape)[chip])
+    return fraction / chips()[chip].efficiency
 
 
-def by_mask(compared: Sequence[tuple[float, Result]], peer: str, chip: str) -> list[Target]:
+def by_mask(compared: Sequence[Result], peer: str, chip: str) -> list[Target]:
     """What a mean is made of, and how low it could be: the matrix units are the floor."""
-    found = []
-    for mask in dict.fromkeys(r.mask for _, r in compared):
-        of_mask = [(ratio, r) for ratio, r in compared if r.mask == mask]
-        floor = mean(least(r, peer, chip) for _, r in of_mask)
-        found.append(
-            Target(f"of these, {mask}", mean(x for x, _ in of_mask), where=f"floor: {floor:.3g}")
-        )
-    return found
+    parts = []
+    for mask in dict.fromkeys(r.mask for r in compared):
+        of_mask = [r for r in compared if r.mask == mask]
+        ratio = geometric_mean(time_ratio(r, peer, chip) for r in of_mask)
+        floor = geometric_mean(least(r, peer, chip) for r in of_mask)
+        parts.append(Target(f"of these, {mask}", ratio, where=f"floor: {floor:.3g}"))
+    return parts
 
 
 def long(results: Sequence[Result]) -> list[Result]:
@@ -188,36 +160,41 @@ def long(results: Sequence[Result]) -> list[Result]:
     ]
 
 
-def timed(results: Sequence[Result]) -> list[Target]:
+def beside(results: Sequence[Result], peer: str, chip: str) -> list[Target]:
+    """Time beside a peer's, in the mean and of the worst shape; [] where it has no kernel."""
+    compared = [r for r in results if peer in r.work]
+    if not compared:
+        return []
+    name = f"{chip}: time / {peer}'s"
+    mean = geometric_mean(time_ratio(r, peer, chip) for r in compared)
+    return [
+        Target(f"{name}, mean", mean, OF_PEER_TIME),
+        *by_mask(compared, peer, chip),
+        *worst(f"{name}, worst shape", 1, compared, lambda r: time_ratio(r, peer, chip)),
+    ]
+
+
+def of_model(results: Sequence[Result]) -> list[Target]:
     """What the model decides."""
     prefill = of(results, "prefill", "gqa", "seed")
-    found = []
+    judged = []
     for chip in JUDGED:
         for peer in ("mlx", "pytorch"):
-            compared = ratios(prefill, peer, chip)
-            if not compared:
-                continue
-            found.append(
-                Target(f"{chip}: time / {peer}'s, mean", mean(x for x, _ in compared), 0.8)
-            )
-            found += by_mask(compared, peer, chip)
-            value, result = max(compared, key=lambda pair: pair[0])
-            found.append(
-                Target(f"{chip}: time / {peer}'s, worst shape", value, 1, where=label(result))
-            )
+            judged += beside(prefill, peer, chip)
+        judged += worst(
+            f"{chip}: fraction of the matrix limit", OF_MATRIX_LIMIT, long(results),
+            partial(matrix_fraction, chip=chip), at_least=True,
+        )  # fmt: skip
+    return judged
 
-        def share(result: Result, chip: str = chip) -> float:
-            return limit_share(result, chip)
 
-        found += worst(
-            f"{chip}: share of the matrix limit", 0.9, long(results), share, at_least=True
-        )
-    return found
+def of_batch(batch: Ragged) -> Target:
+    """Threadgroups of a packed call that have nothing to do."""
+    empty = sum(batch.empty_threadgroups.values())
+    kernels = ", ".join(f"{name}: {n}" for name, n in batch.empty_threadgroups.items())
+    return Target("ragged batch: empty threadgroups", empty, batch.allowed_empty, where=kernels)
 
 
 def targets(results: Sequence[Result], batch: Ragged) -> list[Target]:
     """All of them."""
-    empty, allowed = sum(batch.empty_groups.values()), batch.allowed_empty
-    kernels = ", ".join(f"{name}: {n}" for name, n in batch.empty_groups.items())
-    ragged = Target("ragged batch: empty threadgroups", empty, allowed, where=kernels)
-    return [*counted(results), ragged, *timed(results)]
+    return [*of_counts(results), of_batch(batch), *of_model(results)]

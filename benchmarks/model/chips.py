@@ -20,7 +20,7 @@ class ChipError(ValueError):
 class Chip:
     """A GPU.  Rates are per core and clock ("cc"), latencies in cycles.
 
-    efficiency: the share of these rates that kernels reach, by calibrate.py.
+    efficiency: the fraction of these rates that kernels reach, by calibrate.py.
     """
 
     name: str
