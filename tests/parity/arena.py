@@ -69,6 +69,16 @@ class Arena:
         )
 
 
+def moved(tensor: Tensor, device: str) -> Tensor:
+    """The tensor on a device as it lies here: its strides, its offset, what is in the gaps.
+
+    `Tensor.to` packs a tensor that has gaps, and a request that states the strides is then wrong.
+    """
+    count = tensor.untyped_storage().nbytes() // tensor.itemsize
+    storage = tensor.as_strided((count,), (1,), 0).to(device)
+    return storage.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
 def offsets(lengths: Sequence[int]) -> Tensor:
     """cu_seqlens of a packed batch: (batch + 1,) int32."""
     return torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)

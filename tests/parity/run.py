@@ -25,7 +25,7 @@ from metal_flash_sdpa.plan import (
 from torch import Tensor
 
 from tests.cases import Case, Variant
-from tests.parity.arena import MARGIN, Arena, offsets
+from tests.parity.arena import MARGIN, Arena, moved, offsets
 from tests.parity.cache import Cache, wrong_rows
 from tests.reference import (
     Error,
@@ -155,18 +155,18 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
     tensors = {name: arena.view for name, arena in arenas.items()}
     tensors["lse"] = lse.view.view(of_lse)
     if case.packed:
-        tensors["cu_seqlens_q"] = offsets(case.q_lens).to(device)
-        tensors["k_begin"] = offsets(case.k_lens).to(device)
+        tensors["cu_seqlens_q"] = moved(offsets(case.q_lens), device)
+        tensors["k_begin"] = moved(offsets(case.k_lens), device)
         tensors["k_end"] = tensors["k_begin"][1:]
     if cache is not None:
-        tensors |= {name: tensor.to(device) for name, tensor in cache.tensors().items()}
+        tensors |= {name: moved(tensor, device) for name, tensor in cache.tensors().items()}
     append = None
     if case.appended:
         append = Append(arenas["new_k"].strides, arenas["new_v"].strides)
         if case.rotary_dim:
             angles = torch.rand(request.k_len, case.rotary_dim // 2, generator=generator) * math.tau
-            tensors["rotary_cos"] = angles.cos().to(dtype).to(device)
-            tensors["rotary_sin"] = angles.sin().to(dtype).to(device)
+            tensors["rotary_cos"] = moved(angles.cos().to(dtype), device)
+            tensors["rotary_sin"] = moved(angles.sin().to(dtype), device)
             append = append._replace(
                 rotated_q_strides=arenas["rotated_q"].strides,
                 rotary_dim=case.rotary_dim,
@@ -175,7 +175,7 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: 
             )
     if sinks:
         repeats = -(-heads // len(case.sinks))
-        tensors["sinks"] = torch.tensor((case.sinks * repeats)[:heads]).to(device)
+        tensors["sinks"] = moved(torch.tensor((case.sinks * repeats)[:heads]), device)
     if slopes is not None:
         tensors["alibi_slopes"] = slopes
     options = Options(scale, case.causal, case.window_size, case.softcap)
@@ -204,7 +204,7 @@ def alibi_slopes(case: Case, device: str) -> Tensor | None:
     values = torch.tensor((case.alibi * count)[:count]).view(shape)
     step = 2 if case.layout == "sliced" else 1
     slopes = torch.full((*shape[:-1], case.heads * step), torch.nan)[..., ::step]
-    return slopes.copy_(values).to(device)
+    return moved(slopes.copy_(values), device)
 
 
 def alibi_strides(slopes: Tensor | None) -> tuple[int, int]:
