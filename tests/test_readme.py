@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from examples.tiny_models import make, tokens
+from verify.tiny_models import make, tokens
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 

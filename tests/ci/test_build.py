@@ -19,9 +19,9 @@ from kernels._rust import Digest, DigestAlgorithm, Metadata
 from ci.build import ROOT, VARIANT, BuildError, assemble, git, hub_name, package, unique_id
 from codegen.matrix import matrix
 from codegen.project import project
-from tests import cases as table
-from tests.cases import Case, manifest
-from tests.parity import run as parity
+from verify import cases as table
+from verify import run as parity
+from verify.cases import Case, manifest
 
 
 def contents(directory: Path) -> dict[str, bytes]:

@@ -15,10 +15,10 @@ from metal_flash_sdpa.plan import LaunchPlan
 
 import emulator
 from codegen import matrix, render
-from tests.cases import Case, Variant, cases, edges
-from tests.mutants import isolated
-from tests.mutants.verdict import Verdict
-from tests.parity.run import Launch, Outcome, instead, run, schedule_of
+from verify import isolated
+from verify.cases import Case, Variant, cases, edges
+from verify.mutants.verdict import Verdict
+from verify.run import Launch, Outcome, instead, run, schedule_of
 
 # Between them, and one mode each, they take every branch of the templates: both kinds of element,
 # one and two row fragments, a head_dim that CHAIN divides and one that it does not.  What is

@@ -24,10 +24,10 @@ from metal_flash_sdpa.plan import (
 )
 from torch import Tensor
 
-from tests.cases import Case, Variant
-from tests.parity.arena import MARGIN, Arena, moved, offsets
-from tests.parity.cache import Cache, wrong_rows
-from tests.reference import (
+from verify.arena import MARGIN, Arena, moved, offsets
+from verify.cache import Cache, wrong_rows
+from verify.cases import Case, Variant
+from verify.reference import (
     Error,
     Options,
     attention,

@@ -11,13 +11,14 @@ import pytest
 from rich.console import Console
 
 from codegen.render import RenderError
-from tests.mutants import isolated, trial
-from tests.mutants.__main__ import select, shard
-from tests.mutants.breeding import BY_HAND_OPERATOR, Mutant, breed, standing, templates
-from tests.mutants.by_hand import BY_HAND
-from tests.mutants.operators import OPERATORS
-from tests.mutants.report import Score, print_report
-from tests.mutants.verdict import Reason, Store, Verdict, flat, orphans, reasons
+from verify import isolated
+from verify.mutants import trial
+from verify.mutants.__main__ import select, shard
+from verify.mutants.breeding import BY_HAND_OPERATOR, Mutant, breed, standing, templates
+from verify.mutants.by_hand import BY_HAND
+from verify.mutants.operators import OPERATORS
+from verify.mutants.report import Score, print_report
+from verify.mutants.verdict import Reason, Store, Verdict, flat, orphans, reasons
 
 TEXTS = templates()
 MUTANTS = breed(TEXTS)

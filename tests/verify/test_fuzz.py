@@ -14,12 +14,12 @@ from metal_flash_sdpa.checks import LEAST_PAGE
 from rich.console import Console
 
 import emulator
-from tests.cases import GENERATED, Case, Variant, attention_variants, manifest
-from tests.fuzz import __main__ as session
-from tests.fuzz import search
-from tests.fuzz.calls import Call, calls, from_json
-from tests.parity.run import Launch, Outcome, prepare, whole_plan
-from tests.reference import Error
+from verify.cases import GENERATED, Case, Variant, attention_variants, manifest
+from verify.fuzz import __main__ as session
+from verify.fuzz import search
+from verify.fuzz.calls import Call, calls, from_json
+from verify.reference import Error
+from verify.run import Launch, Outcome, prepare, whole_plan
 
 VARIANTS = attention_variants()
 SMALL = [v for v in VARIANTS if (v.head_dim, v.dtype, v.mode) == (32, "float16", "causal")]

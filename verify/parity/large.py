@@ -13,9 +13,9 @@ import torch
 from metal_flash_sdpa.plan import plan_prefill
 from torch import Tensor
 
-from tests.cases import Case
-from tests.parity.run import Launch, prepare
-from tests.reference import attention, compare, plain_attention
+from verify.cases import Case
+from verify.reference import attention, compare, plain_attention
+from verify.run import Launch, prepare
 
 TOKENS = (8_192, 16_384, 131_072)
 WINDOW = (127, 0)

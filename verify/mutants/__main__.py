@@ -12,10 +12,10 @@ from functools import partial
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.mutants import report, trial
-from tests.mutants.breeding import Mutant, breed, standing, templates
-from tests.mutants.verdict import STORE, Store, Verdict, orphans, reasons
-from tests.parity import workers
+from verify import workers
+from verify.mutants import report, trial
+from verify.mutants.breeding import Mutant, breed, standing, templates
+from verify.mutants.verdict import STORE, Store, Verdict, orphans, reasons
 
 WIDTH = 120  # where the output is not a terminal
 

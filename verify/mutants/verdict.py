@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.mutants.breeding import Mutant
+from verify.mutants.breeding import Mutant
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STORE = ROOT / "build" / "mutants"
@@ -36,12 +36,8 @@ WITNESSES = (
     "emulator/**/*.py",
     "emulator/shim/*",
     "torch-ext/metal_flash_sdpa/**/*.py",
-    "tests/*.py",
-    "tests/parity/run.py",
-    "tests/parity/arena.py",
-    "tests/parity/cache.py",
-    "tests/mutants/isolated.py",
-    "tests/mutants/trial.py",
+    "verify/*.py",
+    "verify/mutants/trial.py",
 )
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codegen.render import TEMPLATES
-from tests.mutants.by_hand import BY_HAND, ByHand
-from tests.mutants.operators import OPERATORS
+from verify.mutants.by_hand import BY_HAND, ByHand
+from verify.mutants.operators import OPERATORS
 
 BY_HAND_OPERATOR = "by hand"
 ENOUGH = 2
@@ -118,6 +118,6 @@ def position(mistake: ByHand, texts: Mapping[str, str]) -> int:
     if text.count(mistake.old) != 1:
         raise ValueError(
             f"{mistake.old!r} stands {text.count(mistake.old)} times in {mistake.file}; "
-            "tests/mutants/by_hand.py wants it once"
+            "verify/mutants/by_hand.py wants it once"
         )
     return text.index(mistake.old)

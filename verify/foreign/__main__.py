@@ -16,11 +16,11 @@ from functools import partial
 from rich.console import Console
 
 from benchmarks.peers import mlx, pytorch
-from tests.foreign import cases as table
-from tests.foreign import report
-from tests.foreign.cases import Case
-from tests.foreign.run import run_and_check
-from tests.parity.__main__ import TABLE_WIDTH, execute
+from verify.foreign import cases as table
+from verify.foreign import report
+from verify.foreign.cases import Case
+from verify.foreign.run import run_and_check
+from verify.parity.__main__ import TABLE_WIDTH, execute
 
 
 def options() -> argparse.Namespace:

@@ -11,11 +11,11 @@ import hypothesis
 import torch
 from hypothesis import HealthCheck, Phase
 
-from tests.cases import Variant
-from tests.fuzz.calls import Call, calls
-from tests.mutants import isolated
-from tests.parity.run import Launch, Outcome, run
-from tests.reference import FLOOR
+from verify import isolated
+from verify.cases import Variant
+from verify.fuzz.calls import Call, calls
+from verify.reference import FLOOR
+from verify.run import Launch, Outcome, run
 
 Launcher = Callable[[Variant], Launch]
 

@@ -11,8 +11,8 @@ from metal_flash_sdpa import launchers
 from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.plan import DECODE_QUERIES, Plan, plan
 
-from tests.cases import Case
-from tests.parity.run import Inputs, judge, prepare
+from verify.cases import Case
+from verify.run import Inputs, judge, prepare
 
 LAUNCH = partial(launcher.launch, workers=1)
 MIXED = Case(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from tests.mutants.breeding import Mutant
-from tests.mutants.verdict import KILLED, Reason, Verdict
+from verify.mutants.breeding import Mutant
+from verify.mutants.verdict import KILLED, Reason, Verdict
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from tests.reference import (
+from verify.reference import (
     Options,
     attention,
     compare,

@@ -10,8 +10,8 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.peers.call import dtype_name
-from tests.foreign.cases import Case
-from tests.foreign.run import Finding, Outcome
+from verify.foreign.cases import Case
+from verify.foreign.run import Finding, Outcome
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.cases import LAYOUTS, Case, Variant, cases, manifest
-from tests.parity.arena import moved
-from tests.parity.run import Inputs, prepare
+from verify.arena import moved
+from verify.cases import LAYOUTS, Case, Variant, cases, manifest
+from verify.run import Inputs, prepare
 
 # Of each family and mode one variant: between them they have every case's name.
 VARIANTS = tuple({(v.family, v.mode): v for v in manifest()}.values())

@@ -15,10 +15,11 @@ from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.plan import LaunchPlan, plan_prefill
 
 import emulator
-from tests.cases import GENERATED, Case, Variant, cases, manifest
-from tests.parity import large, report, workers
-from tests.parity.arena import Arena
-from tests.parity.run import Launch, Outcome, instead, prepare, run
+from verify import workers
+from verify.arena import Arena
+from verify.cases import GENERATED, Case, Variant, cases, manifest
+from verify.parity import large, report
+from verify.run import Launch, Outcome, instead, prepare, run
 
 # One head_dim per dtype, so that every mask mode of every dtype runs, each on a different tile.
 SHOWN = {"float16": 72, "bfloat16": 128, "float32": 32}

@@ -13,8 +13,8 @@ import emulator
 from benchmarks.peers import mlx
 from benchmarks.peers.call import Attention, PeerCall
 from emulator.library import MAX_THREADGROUP_BYTES
-from tests import reference
-from tests.foreign.cases import BLOCKED, Case, Sizes
+from verify import reference
+from verify.foreign.cases import BLOCKED, Case, Sizes
 
 CHECK_ERRORS = (
     emulator.RaceError,

@@ -19,10 +19,11 @@ from codegen.matrix import matrix
 from codegen.render import compare as compare_generated
 from codegen.render import outputs
 from emulator import compile as compile_metal
-from tests import cases as table
-from tests.cases import GENERATED, Case, Variant, manifest
-from tests.parity import large, report, workers
-from tests.parity.run import Outcome, run, schedule_of
+from verify import cases as table
+from verify import workers
+from verify.cases import GENERATED, Case, Variant, manifest
+from verify.parity import large, report
+from verify.run import Outcome, run, schedule_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REPORT_FOLDER = ROOT / "build" / "parity"

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from emulator import Kernel
 from emulator import compile as compile_shader
-from tests.cases import Case, Variant, attention_variants, manifest
-from tests.fuzz import search
-from tests.fuzz.calls import Call, from_json
-from tests.parity import workers
-from tests.parity.run import Launch, run
+from verify import workers
+from verify.cases import Case, Variant, attention_variants, manifest
+from verify.fuzz import search
+from verify.fuzz.calls import Call, from_json
+from verify.run import Launch, run
 
 WIDTH = 120  # where the output is not a terminal
 # A search of its own for so many cases, so that a seed means the same on any number of cores.

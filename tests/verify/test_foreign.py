@@ -12,9 +12,9 @@ from torch import Tensor
 
 from benchmarks.peers import fetch, mlx, pytorch
 from benchmarks.peers.call import Attention, PeerCall, UnsupportedError
-from tests.foreign import cases, report, run
-from tests.foreign.__main__ import missing
-from tests.foreign.cases import Case
+from verify.foreign import cases, report, run
+from verify.foreign.__main__ import missing
+from verify.foreign.cases import Case
 
 NEEDS_PYTORCH = pytest.mark.skipif(
     not (pytorch.available(pytorch.PREFILL) and pytorch.available(pytorch.DECODE)),

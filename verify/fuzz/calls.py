@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, UNBOUNDED
 
-from tests.cases import Case, Variant
-from tests.parity.cache import starts
+from verify.cache import starts
+from verify.cases import Case, Variant
 
 # A case costs what its longest loops cost: together these keep it near 30 ms.
 MOST_QUERIES = 160  # per sequence; two tiles and a bit

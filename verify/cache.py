@@ -9,7 +9,7 @@ import torch
 from metal_flash_sdpa.plan import Request
 from torch import Tensor
 
-from tests.cases import Case
+from verify.cases import Case
 
 SPARE_ROWS = 5  # of a sequence's entry, beyond its keys
 SPARE_PAGES = 2
