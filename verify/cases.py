@@ -2,146 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import cycle
-from pathlib import Path
 
 from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 
-GENERATED = Path(__file__).resolve().parent.parent / "generated"
+from verify.case import OFFSETS, CacheUse, Case, Mask, Scores, Shape, Values
+from verify.variants import Variant, manifest
 
-
-@dataclass(frozen=True)
-class Variant:
-    """A row of generated/manifest.json."""
-
-    name: str
-    family: str
-    head_dim: int
-    dtype: str
-    mask: str
-    sinks: bool
-    file: str
-    block_q: int
-    block_k: int
-    threads: int
-    threadgroup_bytes: int
-
-    @property
-    def step_k(self) -> int:
-        """Keys per step of a threadgroup's loop; a decode kernel's simdgroups each take a block."""
-        return self.block_k * (self.threads // SIMD_WIDTH if self.family == "decode" else 1)
-
-    @property
-    def mode(self) -> str:
-        """Mask mode as reports name it."""
-        return f"{self.mask}+sinks" if self.sinks else self.mask
-
-
-def manifest() -> tuple[Variant, ...]:
-    """Every variant that exists."""
-    return tuple(Variant(**row) for row in json.loads((GENERATED / "manifest.json").read_text()))
-
-
-def attention_variants() -> tuple[Variant, ...]:
-    """Those that compute attention, rather than work before or after those that do."""
-    return tuple(v for v in manifest() if v.family in ("prefill", "decode"))
-
-
-@dataclass(frozen=True)
-class Case:
-    """One attention call.  Its seed is its name: a case is the same wherever it runs."""
-
-    name: str
-    q_lens: tuple[int, ...]
-    k_lens: tuple[int, ...]
-    heads: int = 1
-    kv_heads: int = 1
-    packed: bool = True  # False: a padded batch; all lengths are then equal
-    causal: bool = False
-    window_size: tuple[int, int] = (-1, -1)
-    softcap: float = 0.0
-    softmax_scale: float | None = None  # None: head_dim ** -0.5
-    score_std: float = 1.0  # standard deviation of the scores at the default scale
-    value_std: float = 1.0
-    value_mean: float = 0.0
-    sinks: tuple[float, ...] = (0.5, -1.5, 2.0)  # repeated over the heads
-    alibi: tuple[float, ...] = ()  # slopes, repeated over the heads; none: no ALiBi
-    alibi_per_sequence: bool = False  # slopes are repeated over sequences and heads
-    layout: str = "contiguous"  # of q, k, v and out: see LAYOUTS
-    mixed: bool = False  # each sequence by the family that suits it, not all by the variant's
-    splits: int = 1  # shares that decoding divides the keys into
-    cache: bool = False  # padded queries; the keys lie in a cache that has more room than they need
-    page_size: int = 0  # rows of a page of the cache; 0: no pages
-    leftpad: int = 0  # rows before the keys of the first sequence; each has one more than the last
-    appended: int = 0  # of each sequence's keys, those that the call itself adds
-    overfull: int = 0  # of these, rows that the cache has no room for in the last sequence
-    rotary_dim: int = 0  # elements of a row that are rotated; 0: none
-    interleaved: bool = True  # pairs are neighbours
-    lse: bool = True  # is the log-sum-exp wanted?
-    many_keys: bool = False  # have weight in every row: no partial result is a single value
-    nan_in: str = ""  # put one NaN into the last row of this tensor
-    nonsense: tuple[str, ...] = ()  # tensors that are full of it: nothing but memory is judged
-
-    def __post_init__(self) -> None:
-        if self.layout not in LAYOUTS:
-            raise ValueError(f"layout is {self.layout!r}: must be one of {sorted(LAYOUTS)}")
-        if len(self.q_lens) != len(self.k_lens):
-            raise ValueError(f"{len(self.q_lens)} q_lens, {len(self.k_lens)} k_lens: must agree")
-        if not self.packed and len({*self.q_lens}) != 1:
-            raise ValueError("a padded batch has queries of one length")
-        if not (self.packed or self.cache) and len({*self.k_lens}) != 1:
-            raise ValueError("a padded batch without a cache has keys of one length")
-        if self.packed and (self.cache or self.leftpad or self.appended):
-            raise ValueError("a cache's queries are padded; packed ones may have pages")
-        if self.overfull and not 0 < self.overfull < self.appended:
-            raise ValueError(f"overfull is {self.overfull}: must be less than what is appended")
-
-    def written(self, sequence: int) -> int:
-        """Rows of what is appended that the cache has room for."""
-        return self.appended - (self.overfull if sequence == len(self.k_lens) - 1 else 0)
-
-    def layout_of(self, tensor: str) -> str:
-        """How q, k, v or out lies in memory."""
-        return MIXED[tensor] if self.layout == "mixed" else self.layout
-
-
-OFFSETS = ("cu_seqlens_q", "k_begin", "k_end", "block_table")  # what may hold nonsense
-
-LAYOUTS = {
-    "contiguous": "(batch, row, head, dim)",
-    "transposed": "(batch, head, row, dim), seen as (batch, row, head, dim)",
-    "sliced": "heads and rows cut from wider ones, each at an odd offset",
-    "far": "the last head lies more than 2^31 elements after the first",
-    "mixed": "no two of q, k, v and out have a stride in common: see MIXED",
-}
-MIXED = {"q": "transposed", "k": "sliced", "v": "contiguous", "out": "sliced"}
-MIXED |= {"new_k": "transposed", "new_v": "sliced", "rotated_q": "contiguous"}
-
-MASK_OPTIONS = {
-    "full": {},
-    "causal": {"causal": True},
-    "window": {"window_size": (37, 11)},
+# What a case that says nothing of its mask runs under, by the variant's mask.
+MASKS = {
+    "full": Mask(),
+    "causal": Mask(causal=True),
+    "window": Mask(window_size=(37, 11)),
 }
 
 
 def cases(variant: Variant) -> Iterator[Case]:
     """The cases of one variant."""
     if variant.family == "append":
-        found = tuple(appending(variant))
+        table = tuple(appending(variant))
     else:
-        found = (*everywhere(variant), *cached(variant), *of_mask(variant), *of_sinks(variant))
+        table = (*everywhere(variant), *cached(variant), *of_mask(variant), *of_sinks(variant))
     if variant.family in ("decode", "combine"):
-        found = tuple(divided(variant, found))
-    for case in found:
-        if case.causal or case.window_size != (-1, -1):
-            yield case
-        else:
-            yield replace(case, **MASK_OPTIONS[variant.mask])  # type: ignore[arg-type]
+        table = tuple(divided(variant, table))
+    for case in table:
+        yield case if case.mask != Mask() else replace(case, mask=MASKS[variant.mask])
 
 
 # Cases whose values are what matters, by their names' beginnings: they touch memory as others do.
@@ -158,21 +47,22 @@ def edges(variant: Variant) -> Iterator[Case]:
             yield case
 
 
-def divided(variant: Variant, found: Iterable[Case]) -> Iterator[Case]:
-    """Decode's cases: each with its keys divided in another way, and edges of the shares."""
+def divided(variant: Variant, table: Iterable[Case]) -> Iterator[Case]:
+    """Decode's cases: each with its keys divided in another way, and edges of the splits."""
     several = (2, 1, 3, 5, 64) if variant.family == "decode" else (2, 64)
-    for case, splits in zip(found, cycle(several)):
-        if variant.family == "decode" or any(case.q_lens):
+    for case, splits in zip(table, cycle(several)):
+        if variant.family == "decode" or any(case.shape.q_lens):
             yield replace(case, splits=splits)
         if variant.family == "decode" and case.layout == "mixed" and splits > 1:
             yield replace(case, name=f"{case.name}, undivided")
     step = decode_step(variant)
     edges = (step - 1, step, step + 1, 2 * step, 2 * step + 1, 7 * step - 3)
     for splits in (2, 3, 7):
-        yield Case(f"{splits} shares", (2, 1, 3, 1, 16, 1), edges, 4, 2, splits=splits)
-    yield Case("more shares than lanes", (1, 2), (SIMD_WIDTH * step + 1, 40), splits=SIMD_WIDTH + 1)
+        yield Case(f"{splits} shares", Shape((2, 1, 3, 1, 16, 1), edges, 4, 2), splits=splits)
+    many = Shape((1, 2), (SIMD_WIDTH * step + 1, 40))
+    yield Case("more shares than lanes", many, splits=SIMD_WIDTH + 1)
     # More heads than rows of a tile, more queries than decode is meant for.
-    yield Case("GQA 16", (1, 17, 3), (3 * step + 1, 40, 9), heads=16, splits=3)
+    yield Case("GQA 16", Shape((1, 17, 3), (3 * step + 1, 40, 9), heads=16), splits=3)
 
 
 def decode_step(variant: Variant) -> int:
@@ -183,84 +73,118 @@ def decode_step(variant: Variant) -> int:
     return max(v.step_k for v in manifest() if (v.family, v.head_dim, v.dtype) == wanted)
 
 
-ROWS_TO_COMPARE = 128
-
-
 def everywhere(variant: Variant) -> Iterator[Case]:
     """Cases for all variants, under the mask that the variant computes."""
+    yield from of_lengths(variant)
+    yield from of_scores(variant)
+    yield from of_values(variant)
+    yield from of_layouts(variant)
+    yield from of_nonsense(variant)
+
+
+def of_lengths(variant: Variant) -> Iterator[Case]:
+    """Sequences that end around the edges of tiles, that are empty, whose heads share keys."""
     q, k = variant.block_q, variant.block_k
     edges = (1, k - 1, k, k + 1, q - 1, q, q + 1, 2 * q + k + 5)
-    yield Case("tile edges", edges, edges)
-    yield Case("padded", (q + 3, q + 3), (q + 3, q + 3), heads=2, kv_heads=2, packed=False)
-    rows, keys = (2 * q + 3,) * 2, (q + 2 * k + 5,) * 2
-    yield Case("padded, several tiles", rows, keys, 4, 2, packed=False, layout="mixed")
-    yield Case("padded, one row", (1, 1, 1), (k + 2,) * 3, heads=4, kv_heads=2, packed=False)
-    yield Case("several blocks", (3 * q + 17,), (5 * k + 3 * q + 7,), heads=2, kv_heads=1)
-    yield Case(
-        "fewer queries than keys", (1, 3, q, q + 1), (k + 1, 3 * k + 5, q + 2 * k + 7, q + k)
-    )
-    yield Case("more queries than keys", (k + 9, q + k + 1, 2 * q), (1, k - 1, q + 3))
-    yield Case("empty sequences", (0, 5, 0, q + 1, 7, 0), (4, 9, 0, 0, k, 0), heads=2)
+    yield Case("tile edges", Shape(edges, edges))
+    yield Case("padded", Shape((q + 3, q + 3), (q + 3, q + 3), 2, 2, packed=False))
+    several = Shape((2 * q + 3,) * 2, (q + 2 * k + 5,) * 2, 4, 2, packed=False)
+    yield Case("padded, several tiles", several, layout="mixed")
+    yield Case("padded, one row", Shape((1, 1, 1), (k + 2,) * 3, 4, 2, packed=False))
+    yield Case("several blocks", Shape((3 * q + 17,), (5 * k + 3 * q + 7,), 2, 1))
+    fewer = Shape((1, 3, q, q + 1), (k + 1, 3 * k + 5, q + 2 * k + 7, q + k))
+    yield Case("fewer queries than keys", fewer)
+    yield Case("more queries than keys", Shape((k + 9, q + k + 1, 2 * q), (1, k - 1, q + 3)))
+    yield Case("empty sequences", Shape((0, 5, 0, q + 1, 7, 0), (4, 9, 0, 0, k, 0), heads=2))
     few = DECODE_QUERIES
     q_lens, k_lens = (1, 40, 0, few, few + 1, 1, 9), (70, 40, 7, 60, 90, 3, 0)
     # Decode's tile is chosen for one query of each head that shares a KV head.
     group = q // 2 + 1 if variant.family == "decode" else 2
-    yield Case("prefill and decode", q_lens, k_lens, 2 * group, kv_heads=2, mixed=True)
-    yield Case("no keys at all", (3, 2), (0, 0), heads=2)
-    yield Case("no queries at all", (0, 0), (3, 2), heads=2)
+    yield Case("prefill and decode", Shape(q_lens, k_lens, 2 * group, kv_heads=2), mixed=True)
+    yield Case("no keys at all", Shape((3, 2), (0, 0), heads=2))
+    yield Case("no queries at all", Shape((0, 0), (3, 2), heads=2))
     for heads, kv_heads in ((2, 1), (8, 2), (14, 2), (8, 1)):
-        yield Case(f"GQA {heads}/{kv_heads}", (33, 5), (40, 47), heads=heads, kv_heads=kv_heads)
-    # Large scores magnify single roundings.  Plain attention's largest error, by which these cases
-    # are judged, needs some rows to be found.
-    heads = max(2, ROWS_TO_COMPARE // q)
+        yield Case(f"GQA {heads}/{kv_heads}", Shape((33, 5), (40, 47), heads, kv_heads))
+
+
+ROWS_TO_COMPARE = 128
+
+
+def heads_to_compare(variant: Variant) -> int:
+    """Heads of a case with large scores, which magnify single roundings.
+
+    Plain attention's largest error, by which these cases are judged, needs some rows to be found.
+    """
+    return max(2, ROWS_TO_COMPARE // variant.block_q)
+
+
+def of_scores(variant: Variant) -> Iterator[Case]:
+    """Softcap, ALiBi and scales."""
+    q, k, heads = variant.block_q, variant.block_k, heads_to_compare(variant)
+    wide = Values(score_std=25.0)
     for softcap in (30.0, 50.0):
-        name = f"softcap {softcap:.0f}"
-        yield Case(name, (q + 5,), (q + k + 9,), heads, score_std=25.0, softcap=softcap)
+        shape = Shape((q + 5,), (q + k + 9,), heads)
+        yield Case(f"softcap {softcap:.0f}", shape, scores=Scores(softcap), values=wide)
     # Of arguments beyond 44, fast::tanh is NaN.
-    yield Case("softcap 0.5", (q + 5,), (k + 9,), heads, score_std=25.0, softcap=0.5)
+    shape = Shape((q + 5,), (k + 9,), heads)
+    yield Case("softcap 0.5", shape, scores=Scores(softcap=0.5), values=wide)
     rows, keys = (q + 5, 9), (q + k + 9, k + 3)
     slopes = (0.5, -0.05, 0.03)
+    per_sequence = Scores(alibi=slopes, alibi_per_sequence=True)
     # In base 2 these are 1 and 0, which a careless test may take for "no slope".
-    yield Case("ALiBi", rows, keys, 4, 2, alibi=(math.log(2), 0.0, 0.0, math.log(2)))
-    yield Case("ALiBi, more queries than keys", keys, rows, 2, 2, alibi=slopes)
-    yield Case("ALiBi per sequence", rows, keys, 2, 2, alibi=slopes, alibi_per_sequence=True)
-    rows, keys = (q + 5,) * 2, (2 * k + 9,) * 2
-    yield Case(
-        "ALiBi per sequence, padded, sliced",
-        *(rows, keys, 2, 1),
-        packed=False,
-        alibi=slopes,
-        alibi_per_sequence=True,
-        layout="sliced",
-    )
-    yield Case("ALiBi and softcap", rows, keys, heads, score_std=25.0, softcap=5.0, alibi=slopes)
-    yield Case("scale 1", (41,), (50,), softmax_scale=1.0, score_std=0.3)
-    yield Case("scale negative", (41,), (50,), heads, softmax_scale=-0.2)
+    plain = Scores(alibi=(math.log(2), 0.0, 0.0, math.log(2)))
+    yield Case("ALiBi", Shape(rows, keys, 4, 2), scores=plain)
+    shape = Shape(keys, rows, 2, 2)
+    yield Case("ALiBi, more queries than keys", shape, scores=Scores(alibi=slopes))
+    yield Case("ALiBi per sequence", Shape(rows, keys, 2, 2), scores=per_sequence)
+    shape = Shape((q + 5,) * 2, (2 * k + 9,) * 2, 2, 1, packed=False)
+    name = "ALiBi per sequence, padded, sliced"
+    yield Case(name, shape, scores=per_sequence, layout="sliced")
+    shape = Shape((q + 5,) * 2, (2 * k + 9,) * 2, heads)
+    capped = Scores(softcap=5.0, alibi=slopes)
+    yield Case("ALiBi and softcap", shape, scores=capped, values=wide)
+    shape = Shape((41,), (50,))
+    yield Case("scale 1", shape, scores=Scores(softmax_scale=1.0), values=Values(score_std=0.3))
+    yield Case("scale negative", Shape((41,), (50,), heads), scores=Scores(softmax_scale=-0.2))
+
+
+def of_values(variant: Variant) -> Iterator[Case]:
+    """Elements that a kernel's arithmetic might not hold."""
+    q, k = variant.block_q, variant.block_k
     # Only rows whose two largest scores lie within a few units show any error at all.
-    yield Case("scores to 1e4", (q + 1,), (2 * k + 67,), 16 * heads, score_std=2500.0)
-    yield Case("scores all 0", (q + 1, 3), (k + 3, 2), score_std=0.0)
+    shape = Shape((q + 1,), (2 * k + 67,), 16 * heads_to_compare(variant))
+    yield Case("scores to 1e4", shape, values=Values(score_std=2500.0))
+    yield Case("scores all 0", Shape((q + 1, 3), (k + 3, 2)), values=Values(score_std=0.0))
     # Outputs near 1 after many blocks: what is rounded once per block would show.
-    yield Case("many blocks", (9,), (60 * k + 7,), value_mean=1.0, many_keys=True)
+    near_one = Values(value_mean=1.0, many_keys=True)
+    yield Case("many blocks", Shape((9,), (60 * k + 7,)), values=near_one)
     # Near float16's largest, so that a sum of them in float16 is infinite; rows raise their maximum
     # again and again.
-    yield Case(
-        "large values", (9,), (9 * k + 7,), 2, score_std=6.0, value_mean=6e4, value_std=500.0
-    )
-    yield Case("transposed", (q + 2,) * 2, (k + 3,) * 2, 4, 2, packed=False, layout="transposed")
-    yield Case("sliced", (q + 2, 7), (k + 3, 19), 4, 2, layout="sliced")
-    yield Case("mixed strides", (q + 2, 7), (k + 3, 2 * k), 4, 2, layout="mixed")
-    yield Case("no log-sum-exp", (q + 2, 3), (2 * k + 3, k), 2, 1, lse=False)
-    yield Case("past 2^31 elements", (9,), (k + 1,), 2, 2, layout="far")
-    offsets = Case(
-        "nonsense for offsets", (q + 3, 5, 2 * q), (k + 9, 3, 2 * k), 2, 1, nonsense=OFFSETS
-    )
-    yield offsets
-    yield replace(
-        offsets, name="nonsense for pages", page_size=LEAST_PAGE, nonsense=("block_table",)
-    )
+    large = Values(score_std=6.0, value_mean=6e4, value_std=500.0)
+    yield Case("large values", Shape((9,), (9 * k + 7,), 2), values=large)
+
+
+def of_layouts(variant: Variant) -> Iterator[Case]:
+    """Strides of every kind, and an output less."""
+    q, k = variant.block_q, variant.block_k
+    shape = Shape((q + 2,) * 2, (k + 3,) * 2, 4, 2, packed=False)
+    yield Case("transposed", shape, layout="transposed")
+    yield Case("sliced", Shape((q + 2, 7), (k + 3, 19), 4, 2), layout="sliced")
+    yield Case("mixed strides", Shape((q + 2, 7), (k + 3, 2 * k), 4, 2), layout="mixed")
+    yield Case("no log-sum-exp", Shape((q + 2, 3), (2 * k + 3, k), 2, 1), lse=False)
+    yield Case("past 2^31 elements", Shape((9,), (k + 1,), 2, 2), layout="far")
+
+
+def of_nonsense(variant: Variant) -> Iterator[Case]:
+    """Offsets and pages that lead nowhere, and NaN where there should be none."""
+    q, k = variant.block_q, variant.block_k
+    shape = Shape((q + 3, 5, 2 * q), (k + 9, 3, 2 * k), 2, 1)
+    yield Case("nonsense for offsets", shape, nonsense=OFFSETS)
+    pages = CacheUse(page_size=LEAST_PAGE)
+    yield Case("nonsense for pages", shape, cache=pages, nonsense=("block_table",))
     # The NaN is in the last sequence, whose one query sees every key; the first stays finite.
     for tensor in ("q", "k", "v"):
-        yield Case(f"NaN in {tensor}", (19, 1), (23, 30), 2, 2, nan_in=tensor)
+        yield Case(f"NaN in {tensor}", Shape((19, 1), (23, 30), 2, 2), values=Values(nan_in=tensor))
 
 
 def cached(variant: Variant) -> Iterator[Case]:
@@ -269,59 +193,53 @@ def cached(variant: Variant) -> Iterator[Case]:
     lengths = (2 * k + 3, 0, 1, 2 * k + q + 3)  # the last ends nearest to the end of what there is
     # With so few keys each rounding is a good part of the error: it takes many rows to find plain
     # attention's largest.
-    yield Case("cache", (3,) * 4, lengths, 16, 8, packed=False, cache=True, layout="sliced")
-    yield Case(
-        "cache, left padding", (q + 1,) * 4, lengths, 2, 1, packed=False, cache=True, leftpad=3
-    )
-    pages = replace(
-        Case("pages", (2,) * 4, lengths, 16, 8, packed=False, cache=True, layout="mixed"),
-        page_size=LEAST_PAGE,
-    )
-    yield replace(pages, leftpad=1)
-    yield replace(pages, name="appended to pages", k_lens=(2 * k + 3, 2, 3, q + k + 2), appended=2)
-    q_lens, k_lens = (q + 3, 1, 0, 7), (q + k + 5, 2 * LEAST_PAGE, 9, LEAST_PAGE - 1)
-    yield Case("packed queries, pages", q_lens, k_lens, 2, 1, page_size=LEAST_PAGE + 3)
-    yield Case("page wider than a block", q_lens, k_lens, page_size=q + k, layout="transposed")
+    shape = Shape((3,) * 4, lengths, 16, 8, packed=False)
+    yield Case("cache", shape, cache=CacheUse(), layout="sliced")
+    shape = Shape((q + 1,) * 4, lengths, 2, 1, packed=False)
+    yield Case("cache, left padding", shape, cache=CacheUse(leftpad=3))
+    shape = Shape((2,) * 4, lengths, 16, 8, packed=False)
+    yield Case("pages", shape, cache=CacheUse(LEAST_PAGE, leftpad=1), layout="mixed")
+    shape = replace(shape, k_lens=(2 * k + 3, 2, 3, q + k + 2))
+    appended = CacheUse(LEAST_PAGE, appended=2)
+    yield Case("appended to pages", shape, cache=appended, layout="mixed")
+    shape = Shape((q + 3, 1, 0, 7), (q + k + 5, 2 * LEAST_PAGE, 9, LEAST_PAGE - 1), 2, 1)
+    yield Case("packed queries, pages", shape, cache=CacheUse(LEAST_PAGE + 3))
+    one_head = replace(shape, heads=1)
+    yield Case("page wider than a block", one_head, cache=CacheUse(q + k), layout="transposed")
 
 
 def appending(variant: Variant) -> Iterator[Case]:
     """Rows that are added to a cache before it is attended to."""
+    causal = Mask(causal=True)
 
-    def grown(name: str, q_len: int, k_lens: tuple[int, ...], appended: int) -> Case:
-        q_lens = (q_len,) * len(k_lens)
-        return Case(name, q_lens, k_lens, 4, 2, packed=False, cache=True, appended=appended)
+    def grown(q_len: int, *k_lens: int) -> Shape:
+        return Shape((q_len,) * len(k_lens), k_lens, 4, 2, packed=False)
 
-    yield replace(grown("append", 1, (1, 30, 17), 1), causal=True)
-    yield replace(grown("append to pages", 5, (5, 37, 18), 5), page_size=LEAST_PAGE)
-    yield replace(grown("append more than queries", 2, (40, 9), 9), leftpad=2)
-    yield replace(grown("append to full pages", 5, (5, 2 * LEAST_PAGE), 5), page_size=LEAST_PAGE)
-    crowded = replace(grown("append to an overfull cache", 2, (7, 30), 4), overfull=3)
-    yield replace(crowded, layout="mixed")
-    rotated = replace(crowded, rotary_dim=ROTARY_STEP, causal=True)
-    yield replace(rotated, name="rotate more than queries", overfull=0)
-    yield replace(rotated, name="rotate in a full cache", overfull=3)
-    yield replace(grown("rotate fewer than queries", 6, (7, 30), 2), rotary_dim=ROTARY_STEP)
-    pages = replace(grown("append to nonsense", 3, (5, 40), 3), page_size=LEAST_PAGE)
-    yield replace(pages, rotary_dim=ROTARY_STEP, nonsense=OFFSETS)
+    yield Case("append", grown(1, 1, 30, 17), causal, cache=CacheUse(appended=1))
+    paged = CacheUse(LEAST_PAGE, appended=5)
+    yield Case("append to pages", grown(5, 5, 37, 18), cache=paged)
+    more = CacheUse(appended=9, leftpad=2)
+    yield Case("append more than queries", grown(2, 40, 9), cache=more)
+    yield Case("append to full pages", grown(5, 5, 2 * LEAST_PAGE), cache=paged)
+    overfull, crowded = grown(2, 7, 30), CacheUse(appended=4, overfull=3)
+    yield Case("append to an overfull cache", overfull, cache=crowded, layout="mixed")
+    rotated = replace(crowded, rotary_dim=ROTARY_STEP)
+    with_room = replace(rotated, overfull=0)
+    yield Case("rotate more than queries", overfull, causal, cache=with_room)
+    yield Case("rotate in a full cache", overfull, causal, cache=rotated)
+    fewer = CacheUse(appended=2, rotary_dim=ROTARY_STEP)
+    yield Case("rotate fewer than queries", grown(6, 7, 30), cache=fewer)
+    paged = CacheUse(LEAST_PAGE, appended=3, rotary_dim=ROTARY_STEP)
+    yield Case("append to nonsense", grown(3, 5, 40), cache=paged, nonsense=OFFSETS)
     whole = variant.head_dim // ROTARY_STEP * ROTARY_STEP
     for interleaved in (True, False):
-        pairs = "neighbours" if interleaved else "halves"
-        case = replace(
-            grown(f"rotate {pairs}", 3, (30, 9), 3),
-            rotary_dim=ROTARY_STEP,
-            interleaved=interleaved,
-            causal=True,
-        )
-        yield case
-        yield replace(case, name=f"rotate {pairs}, all", rotary_dim=whole, causal=False)
-        yield replace(
-            grown(f"rotate {pairs}, pages, window", 20, (35, 20), 20),
-            rotary_dim=whole,
-            interleaved=interleaved,
-            window_size=(9, 0),
-            page_size=LEAST_PAGE,
-            leftpad=4,
-        )
+        name = f"rotate {'neighbours' if interleaved else 'halves'}"
+        part = CacheUse(appended=3, rotary_dim=ROTARY_STEP, interleaved=interleaved)
+        yield Case(name, grown(3, 30, 9), causal, cache=part)
+        yield Case(f"{name}, all", grown(3, 30, 9), cache=replace(part, rotary_dim=whole))
+        paged = CacheUse(LEAST_PAGE, 4, 20, rotary_dim=whole, interleaved=interleaved)
+        windowed = Mask(window_size=(9, 0))
+        yield Case(f"{name}, pages, window", grown(20, 35, 20), windowed, cache=paged)
 
 
 def of_mask(variant: Variant) -> Iterator[Case]:
@@ -329,24 +247,29 @@ def of_mask(variant: Variant) -> Iterator[Case]:
     q, k = variant.block_q, variant.block_k
     if variant.mask == "causal":
         # Each tile's first row misses just the last key of a block.
-        yield Case("diagonal one short of a block", (2 * q,), (2 * q + k - 2,))
-        yield Case("window open on the left", (50,), (60,), window_size=(-1, 0))
+        yield Case("diagonal one short of a block", Shape((2 * q,), (2 * q + k - 2,)))
+        yield Case("window open on the left", Shape((50,), (60,)), Mask(window_size=(-1, 0)))
     if variant.mask != "window":
         return
     n = 2 * q + k + 13
+    square = Shape((n,), (n,))
     # In the first block the first tile's last row misses key 0 alone, or its first row the last
     # key alone: with a window one wider the block would need no mask.
-    yield Case("window misses a first key", (n,), (n,), window_size=(q - 2, -1))
-    yield Case("window misses a last key", (n,), (n,), window_size=(-1, k - 2))
+    yield Case("window misses a first key", square, Mask(window_size=(q - 2, -1)))
+    yield Case("window misses a last key", square, Mask(window_size=(-1, k - 2)))
     for left, right in ((0, 0), (1, 0), (64, 64), (0, 3), (k, k), (20, -1), (-1, 20), (9999, 9999)):
         window = (left, right)
-        yield Case(f"window {window}", (n,), (n,), window_size=window)
+        yield Case(f"window {window}", square, Mask(window_size=window))
     # Windows that leave some rows without a key, on either side.
-    yield Case("window wider than the keys", (n, 3), (k + 3, 5), window_size=(2 * k + 9,) * 2)
-    yield Case("window, keys run out", (n, 40), (k + 1, n), window_size=(5, 2))
-    yield Case("window, keys to spare", (k + 1, 1), (n, n), window_size=(5, 2))
-    yield Case("window and causal", (n, 9), (n, 70), 2, 1, causal=True, window_size=(33, 64))
-    yield Case("window and softcap", (n,), (n,), window_size=(64, 0), score_std=25.0, softcap=50.0)
+    wider = Mask(window_size=(2 * k + 9,) * 2)
+    yield Case("window wider than the keys", Shape((n, 3), (k + 3, 5)), wider)
+    narrow = Mask(window_size=(5, 2))
+    yield Case("window, keys run out", Shape((n, 40), (k + 1, n)), narrow)
+    yield Case("window, keys to spare", Shape((k + 1, 1), (n, n)), narrow)
+    both = Mask(causal=True, window_size=(33, 64))
+    yield Case("window and causal", Shape((n, 9), (n, 70), 2, 1), both)
+    one_sided, capped, wide = Mask(window_size=(64, 0)), Scores(softcap=50.0), Values(25.0)
+    yield Case("window and softcap", square, one_sided, capped, wide)
 
 
 def of_sinks(variant: Variant) -> Iterator[Case]:
@@ -354,9 +277,11 @@ def of_sinks(variant: Variant) -> Iterator[Case]:
     if not variant.sinks:
         return
     infinity = float("inf")
-    yield Case("sinks -inf", (40, 9), (45, 0), 2, 1, sinks=(-infinity,))
-    yield Case("sinks large", (40, 9), (45, 0), 3, 1, sinks=(4.0, 30.0, 1e4))
-    yield Case("sinks mixed", (40,), (45,), 4, 2, sinks=(-infinity, -1e4, 0.0, 8.0))
+    absent, large = Scores(sinks=(-infinity,)), Scores(sinks=(4.0, 30.0, 1e4))
+    yield Case("sinks -inf", Shape((40, 9), (45, 0), 2, 1), scores=absent)
+    yield Case("sinks large", Shape((40, 9), (45, 0), 3, 1), scores=large)
+    mixed = Scores(sinks=(-infinity, -1e4, 0.0, 8.0))
+    yield Case("sinks mixed", Shape((40,), (45,), 4, 2), scores=mixed)
 
 
 def seed_rows() -> tuple[tuple[Case, str], ...]:
@@ -366,10 +291,16 @@ def seed_rows() -> tuple[tuple[Case, str], ...]:
     values have a standard deviation of 0.1, which keeps outputs below 1/4: the rounding of the
     output alone then takes at most 61 % of the limit.
     """
-    full = Case("full", (1024,), (1024,), heads=8, kv_heads=8, value_std=0.1)
-    window = replace(full, name="window (64, 64)", window_size=(64, 64))
-    gqa = replace(window, name="+ GQA (H=8, Hkv=2)", kv_heads=2)
-    last = replace(gqa, name="H=14, Hkv=2, window 127, sink", heads=14, window_size=(127, 127))
+    full = Case("full", Shape((1024,), (1024,), 8, 8), values=Values(value_std=0.1))
+    window = replace(full, name="window (64, 64)", mask=Mask(window_size=(64, 64)))
+    fewer = replace(full.shape, kv_heads=2)
+    gqa = replace(window, name="+ GQA (H=8, Hkv=2)", shape=fewer)
+    last = Case(
+        "H=14, Hkv=2, window 127, sink",
+        replace(fewer, heads=14),
+        Mask(window_size=(127, 127)),
+        values=full.values,
+    )
     return (
         (full, "full"),
         (window, "window"),

@@ -20,8 +20,11 @@ from torch import Tensor
 import emulator
 from tests.native.extension import CXX, MAX_THREADS, Extension
 from verify.arena import BITS
-from verify.cases import SEED_VARIANT, Case, Variant, cases, manifest, seed_rows
-from verify.run import Inputs, Launch, flat, plan_for, prepare
+from verify.case import Case
+from verify.cases import SEED_VARIANT, cases, seed_rows
+from verify.inputs import Inputs, flat, prepare
+from verify.run import Launch, plan_for
+from verify.variants import Variant, manifest
 
 if sys.platform != "linux":
     pytest.skip("torch for macOS has the real classes", allow_module_level=True)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from verify.arena import moved
-from verify.cases import LAYOUTS, Case, Variant, cases, manifest
-from verify.run import Inputs, prepare
+from verify.case import LAYOUTS, Case
+from verify.cases import cases
+from verify.inputs import Inputs, prepare
+from verify.variants import Variant, manifest
 
 # Of each family and mode one variant: between them they have every case's name.
 VARIANTS = tuple({(v.family, v.mode): v for v in manifest()}.values())

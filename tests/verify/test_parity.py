@@ -17,9 +17,12 @@ from metal_flash_sdpa.plan import LaunchPlan, plan_prefill
 import emulator
 from verify import workers
 from verify.arena import Arena
-from verify.cases import GENERATED, Case, Variant, cases, manifest
+from verify.case import Case, Mask, Shape
+from verify.cases import cases
+from verify.inputs import prepare
 from verify.parity import large, report
-from verify.run import Launch, Outcome, instead, prepare, run
+from verify.run import Launch, Outcome, instead, run
+from verify.variants import GENERATED, Variant, manifest
 
 # One head_dim per dtype, so that every mask mode of every dtype runs, each on a different tile.
 SHOWN = {"float16": 72, "bfloat16": 128, "float32": 32}
@@ -94,13 +97,13 @@ def test_an_exception_is_an_outcome() -> None:
     def launch(*_: object) -> None:
         raise RuntimeError("no such device")
 
-    outcome = run(Case("one", (1,), (1,)), manifest()[0], launch)
+    outcome = run(Case("one", Shape((1,), (1,))), manifest()[0], launch)
     assert not outcome.ok
     assert outcome.explain() == "RuntimeError: no such device"
 
 
 def test_the_plan_must_pick_the_variant() -> None:
-    outcome = run(Case("one", (1,), (1,), causal=True), WINDOW, lambda *_: None)
+    outcome = run(Case("one", Shape((1,), (1,)), Mask(causal=True)), WINDOW, lambda *_: None)
     assert "the plan picked" in outcome.explain()
 
 
@@ -134,7 +137,7 @@ def test_blocks_outside_the_band_are_not_read(
     block_q, block_k, tiles = variant.block_q, variant.block_k, 4
     length = tiles * block_q
     left, right = window_size
-    case = Case("band", (length,), (length,), window_size=window_size)
+    case = Case("band", Shape((length,), (length,)), Mask(window_size=window_size))
     inputs = prepare(case, variant.head_dim, torch.float16, False, "cpu")
     first_row = (tiles - 1) * block_q if side == "left" else 0
     begin = max(first_row - left, 0) if left >= 0 else 0
@@ -175,7 +178,7 @@ def test_memory_that_grows_with_the_length_is_seen() -> None:
 
 def test_report_is_written(tmp_path: Path) -> None:
     variant = manifest()[0]
-    outcome = run(Case("one", (5,), (5,)), variant, partial(launcher.launch, workers=1))
+    outcome = run(Case("one", Shape((5,), (5,))), variant, partial(launcher.launch, workers=1))
     result = report.VariantResult(variant, (outcome,), 0.1)
     done = report.Report("emulator", (result,), (), (), 0.1)
     report.write(done, tmp_path)

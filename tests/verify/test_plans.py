@@ -11,17 +11,20 @@ from metal_flash_sdpa import launchers
 from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.plan import DECODE_QUERIES, Plan, plan
 
-from verify.cases import Case
-from verify.run import Inputs, judge, prepare
+from verify.case import Case, Mask, Shape
+from verify.inputs import Inputs, prepare
+from verify.run import judge
 
 LAUNCH = partial(launcher.launch, workers=1)
 MIXED = Case(
     "mixed",
-    q_lens=(1, 40, 0, DECODE_QUERIES, DECODE_QUERIES + 1, 1, 9),
-    k_lens=(500, 40, 7, 300, 290, 3, 0),
-    heads=8,
-    kv_heads=2,
-    causal=True,
+    Shape(
+        q_lens=(1, 40, 0, DECODE_QUERIES, DECODE_QUERIES + 1, 1, 9),
+        k_lens=(500, 40, 7, 300, 290, 3, 0),
+        heads=8,
+        kv_heads=2,
+    ),
+    Mask(causal=True),
     splits=3,
 )
 
@@ -58,7 +61,11 @@ def test_a_batch_may_mix_prefill_and_decode(max_q_len: int, expected: list[str])
 
 @pytest.mark.parametrize("q_len", [1, DECODE_QUERIES, DECODE_QUERIES + 1])
 def test_padded_batches(q_len: int) -> None:
-    case = Case("padded", (q_len,) * 2, (300,) * 2, 4, 2, packed=False, window_size=(99, 0))
+    case = Case(
+        "padded",
+        Shape((q_len,) * 2, (300,) * 2, 4, 2, packed=False),
+        Mask(window_size=(99, 0)),
+    )
     _, inputs = compute(case)
     assert all(error.ok for error in judge(case, inputs, torch.float16))
 
@@ -74,7 +81,7 @@ def test_divided_keys_give_the_same_bits_each_time() -> None:
 @pytest.mark.parametrize("splits", [1, 3])
 def test_a_windowed_step_does_not_look_beyond_its_window(splits: int) -> None:
     """A decode step reads the window: NaN before it, and in the step's tail, stays unseen."""
-    case = Case("step", (1,), (1000,), 4, 1, window_size=(127, 0), splits=splits)
+    case = Case("step", Shape((1,), (1000,), 4, 1), Mask(window_size=(127, 0)), splits=splits)
     inputs = prepare(case, 64, torch.float16, False, "cpu")
     for name in ("k", "v"):
         inputs.tensors[name][: 1000 - 128] = torch.nan

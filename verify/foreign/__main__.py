@@ -13,14 +13,15 @@ import sys
 import time
 from functools import partial
 
-from rich.console import Console
-
 from benchmarks.peers import mlx, pytorch
 from verify.foreign import cases as table
 from verify.foreign import report
 from verify.foreign.cases import Case
 from verify.foreign.run import run_and_check
-from verify.parity.__main__ import TABLE_WIDTH, execute
+from verify.progress import console as terminal
+from verify.progress import execute
+
+TABLE_WIDTH = 168  # where the output is not a terminal
 
 
 def options() -> argparse.Namespace:
@@ -53,7 +54,7 @@ def missing(results: list[report.Result]) -> list[str]:
 
 def main() -> int:
     chosen = options()
-    console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
+    console = terminal(TABLE_WIDTH)
     start = time.perf_counter()
     if not mlx.available():
         console.print("MLX's sources are not here: python -m benchmarks.peers.fetch gets them")
@@ -66,7 +67,7 @@ def main() -> int:
             pytorch.library(header)  # read once, for all processes that fork from this one
     console.print(f"{len(cases)} cases of other people's shaders", highlight=False)
     tasks = [partial(run_and_check, case, chosen.check) for case in cases]
-    done = execute(tasks, "emulator", console, "cases")
+    done = execute(tasks, "cases", console)
     results = [
         report.Result(case, None, f"{type(outcome).__name__}: {outcome}")
         if isinstance(outcome, Exception)

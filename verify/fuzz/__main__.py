@@ -17,16 +17,18 @@ import torch
 from metal_flash_sdpa.launchers import emulator, shader_path
 from metal_flash_sdpa.plan import LaunchPlan
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
 from emulator import Kernel
 from emulator import compile as compile_shader
 from verify import workers
-from verify.cases import Case, Variant, attention_variants, manifest
+from verify.case import Case, Shape
 from verify.fuzz import search
 from verify.fuzz.calls import Call, from_json
+from verify.progress import console as terminal
+from verify.progress import progress
 from verify.run import Launch, run
+from verify.variants import Variant, attention_variants, manifest
 
 WIDTH = 120  # where the output is not a terminal
 # A search of its own for so many cases, so that a seed means the same on any number of cores.
@@ -71,7 +73,7 @@ def helpers(variant: Variant) -> list[str]:
 def warm() -> None:
     """Let torch set itself up, which every forked process then inherits."""
     torch.set_num_threads(1)
-    run(Case("warm", (40,), (40,)), attention_variants()[0], lambda *_: None)
+    run(Case("warm", Shape((40,), (40,))), attention_variants()[0], lambda *_: None)
 
 
 def options() -> argparse.Namespace:
@@ -120,31 +122,28 @@ def pieces(cases: int, seed: int) -> list[Callable[[], search.Found]]:
 
 
 def run_pieces(
-    tasks: Sequence[Callable[[], search.Found]], processes: int, console: Console
+    tasks: Sequence[Callable[[], search.Found]], cases: int, processes: int, console: Console
 ) -> list[search.Found]:
-    """What each piece found, under a progress bar."""
+    """What each piece found."""
     done = []
-    columns = (TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("", total=len(tasks) * PIECE)
-        for _, found in workers.run(tasks, processes):
+    with progress("cases", cases, console) as advance:
+        for index, found in workers.run(tasks, processes):
             if isinstance(found, Exception):  # calls have processes of their own: our fault
                 raise found
             done.append(found)
-            progress.advance(bar, PIECE)
-            if not console.is_terminal:
-                console.print(f"cases: {sum(f.calls for f in done)}")
+            advance(min(PIECE, cases - index * PIECE))
     return done
 
 
 def main() -> int:
     chosen = options()
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console = terminal(WIDTH)
     warm()
     if chosen.replay:
         return replay(chosen.replay, console)
     begin = time.perf_counter()
-    found = run_pieces(pieces(chosen.cases, chosen.seed), chosen.processes, console)
+    tasks = pieces(chosen.cases, chosen.seed)
+    found = run_pieces(tasks, chosen.cases, chosen.processes, console)
     failures = [f.failure for f in found if f.failure]
     for failure in failures:
         console.print("[bold red]FAIL[/]", failure.call.variant.name)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, UNBOUNDED
 
-from verify.cache import starts
-from verify.cases import Case, Variant
+from verify.cache import first_rows
+from verify.case import CacheUse, Case, Mask, Scores, Shape, Values
+from verify.variants import Variant
 
 # A case costs what its longest loops cost: together these keep it near 30 ms.
 MOST_QUERIES = 160  # per sequence; two tiles and a bit
@@ -21,7 +22,7 @@ MOST_SEQUENCES = 4
 MOST_HEADS = 16
 GROUPS = (1, 2, 4, 7, 8, 16)  # query heads over one KV head
 MOST_SPLITS = 64
-MOST_THREADGROUPS = 256  # of a decode kernel whose keys are in more than 5 shares
+MOST_THREADGROUPS = 256  # of a decode kernel whose keys are in more than 5 splits
 MOST_SPARE = 5  # rows of a cache's entry beyond its longest sequence, where each has one entry
 
 # Between the heads of the layout "far" lie 2^31 elements; the parity cases have it.
@@ -49,14 +50,26 @@ def from_json(text: str, variants: Sequence[Variant]) -> Call:
     """The call that `to_json` wrote.  Raises ValueError if it is none, or its variant is gone."""
     try:
         found: dict[str, Any] = json.loads(text)
-        lists = {k: tuple(v) for k, v in found["case"].items() if isinstance(v, list)}
-        fields: dict[str, Any] = found["case"] | lists
         variant = next(v for v in variants if v.name == found["variant"])
-        return Call(variant, Case(**fields))
+        return Call(variant, rebuilt(Case, found["case"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a call: {error}") from None
     except StopIteration:
         raise ValueError(f"there is no variant {found['variant']!r}") from None
+
+
+PARTS = {"shape": Shape, "mask": Mask, "scores": Scores, "values": Values, "cache": CacheUse}
+
+
+def rebuilt(kind: Any, fields: dict[str, Any]) -> Any:
+    """A case, or a part of one, from what `asdict` and JSON made of it."""
+    whole = {}
+    for name, value in fields.items():
+        if name in PARTS and value is not None:
+            whole[name] = rebuilt(PARTS[name], value)
+        else:
+            whole[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**whole)
 
 
 def lengths(most: int, edges: Sequence[int]) -> st.SearchStrategy[int]:
@@ -80,52 +93,47 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
         q_lens = q_lens[:1] * len(pairs)
     if not (packed or in_cache):
         k_lens = k_lens[:1] * len(pairs)
-    causal, window = draw(masks(variant.mask))
+    mask = draw(masks(variant.mask))
     kv_heads = draw(st.sampled_from((1, 2, 3)))
     group = draw(st.sampled_from([g for g in GROUPS if g * kv_heads <= MOST_HEADS]))
     tiles = sum(-(-q * group // block_q) for q in q_lens) * kv_heads
     many = min(MOST_SPLITS, MOST_THREADGROUPS // max(1, tiles))
     splits = st.sampled_from((1, 2, 3, 5)) | st.integers(1, max(1, many))
-    case = Case(
-        name=f"values {draw(st.integers(0, 9999))}",  # the values are drawn from the name
-        q_lens=q_lens,
-        k_lens=k_lens,
-        heads=group * kv_heads,
-        kv_heads=kv_heads,
-        packed=packed,
-        cache=in_cache and not packed,
-        causal=causal,
-        window_size=window,
-        softcap=draw(st.sampled_from(SOFTCAPS)),
-        softmax_scale=draw(st.sampled_from(SCALES)),
-        score_std=draw(st.sampled_from(SPREADS)),
-        value_std=draw(st.sampled_from((1.0, 0.01, 100.0))),
+    name = f"values {draw(st.integers(0, 9999))}"  # the values are drawn from the name
+    softcap, scale = draw(st.sampled_from(SOFTCAPS)), draw(st.sampled_from(SCALES))
+    values = Values(draw(st.sampled_from(SPREADS)), draw(st.sampled_from((1.0, 0.01, 100.0))))
+    scores = Scores(
+        softcap,
+        scale,
         sinks=tuple(draw(st.lists(st.sampled_from(SINKS), min_size=1, max_size=3))),
         alibi=tuple(draw(st.lists(st.sampled_from(SLOPES), max_size=3))),
         alibi_per_sequence=draw(st.booleans()),
-        layout=draw(st.sampled_from(LAYOUTS)),
-        splits=draw(splits) if variant.family == "decode" else 1,
     )
-    return Call(variant, draw(in_caches(case, variant)) if in_cache else case)
+    layout = draw(st.sampled_from(LAYOUTS))
+    divided = draw(splits) if variant.family == "decode" else 1
+    shape = Shape(q_lens, k_lens, group * kv_heads, kv_heads, packed)
+    cache = draw(caches(shape, variant)) if in_cache else None
+    if cache is not None:  # what is appended counts among the keys
+        shape = replace(shape, k_lens=tuple(max(k_len, cache.appended) for k_len in k_lens))
+    return Call(variant, Case(name, shape, mask, scores, values, cache, layout, divided))
 
 
 @st.composite
-def in_caches(draw: st.DrawFn, case: Case, variant: Variant) -> Case:
-    """The same call with its keys in a cache: entries with room to spare, or pages.
+def caches(draw: st.DrawFn, shape: Shape, variant: Variant) -> CacheUse:
+    """A cache for the keys of a call: entries with room to spare, or pages.
 
-    Into entries of padded queries it may append, and then rotate.
+    Into entries of padded queries the call may append, and then rotate.
     """
     edge = st.sampled_from((variant.block_k - 1, variant.block_k, variant.block_k + 1))
-    if not case.packed:
-        appended = draw(st.just(0) | st.integers(1, DECODE_QUERIES) | st.just(case.q_lens[0]))
+    use = CacheUse()
+    if not shape.packed:
+        appended = draw(st.just(0) | st.integers(1, DECODE_QUERIES) | st.just(shape.q_lens[0]))
         rotary_dim = 0
         if appended:
             rotary_dim = ROTARY_STEP * draw(st.integers(0, variant.head_dim // ROTARY_STEP))
         if rotary_dim:  # there are angles for as many positions as the cache has rows
-            appended = max(appended, case.q_lens[0])
-        case = replace(
-            case,
-            k_lens=tuple(max(k_len, appended) for k_len in case.k_lens),
+            appended = max(appended, shape.q_lens[0])
+        use = CacheUse(
             leftpad=draw(st.just(0) | st.integers(1, 2 * variant.block_k) | edge),
             appended=appended,
             rotary_dim=rotary_dim,
@@ -133,21 +141,23 @@ def in_caches(draw: st.DrawFn, case: Case, variant: Variant) -> Case:
         )
     # An entry for each sequence, at any index, as with cache_batch_idx, is a page that holds it all
     # and may be smaller than others.
-    longest = max(k_len + start for k_len, start in zip(case.k_lens, starts(case)))
+    starts = first_rows(use, shape.batch)
+    longest = max(max(n, use.appended) + start for n, start in zip(shape.k_lens, starts))
     whole = st.integers(max(1, longest), longest + MOST_SPARE)
     paged = st.integers(LEAST_PAGE, MOST_KEYS) | edge.filter(LEAST_PAGE.__le__) | whole
-    return replace(case, page_size=draw(paged if case.packed else st.just(0) | paged))
+    return replace(use, page_size=draw(paged if shape.packed else st.just(0) | paged))
 
 
 @st.composite
-def masks(draw: st.DrawFn, mask: str) -> tuple[bool, tuple[int, int]]:
-    """(causal, window_size) as a caller may write a mask mode."""
+def masks(draw: st.DrawFn, mask: str) -> Mask:
+    """A mask mode as a caller may write it."""
     if mask == "full":
-        return False, (-1, -1)
+        return Mask()
     if mask == "causal":
-        return draw(st.sampled_from(((True, (-1, -1)), (False, (-1, 0)), (True, (-1, 9)))))
+        ways = (Mask(causal=True), Mask(window_size=(-1, 0)), Mask(True, (-1, 9)))
+        return draw(st.sampled_from(ways))
     side = st.integers(0, MOST_KEYS) | st.sampled_from((0, 1, 64, 127, UNBOUNDED - 1))
     left = draw(st.just(-1) | side)
     if left >= 0:
-        return draw(st.booleans()), (left, draw(st.sampled_from((-1, UNBOUNDED)) | side))
-    return False, (left, draw(side.filter(bool)))
+        return Mask(draw(st.booleans()), (left, draw(st.sampled_from((-1, UNBOUNDED)) | side)))
+    return Mask(window_size=(left, draw(side.filter(bool))))

@@ -12,10 +12,10 @@ import torch
 from hypothesis import HealthCheck, Phase
 
 from verify import isolated
-from verify.cases import Variant
 from verify.fuzz.calls import Call, calls
 from verify.reference import FLOOR
 from verify.run import Launch, Outcome, run
+from verify.variants import Variant
 
 Launcher = Callable[[Variant], Launch]
 
@@ -62,8 +62,8 @@ def widened(call: Call, outcome: Outcome) -> Outcome:
     a few elements plain attention's error is a matter of luck, so what a kernel may add is derived.
     """
     case, dtype = call.case, getattr(torch, call.variant.dtype)
-    value = 5.5 * case.value_std  # the largest of a few hundred thousand normal values
-    floor = FLOOR[dtype] * case.value_std
+    value = 5.5 * case.values.value_std  # the largest of a few hundred thousand normal values
+    floor = FLOOR[dtype] * case.values.value_std
     # On its way to base 2 a logit is rounded once more than in plain attention; an error e of the
     # logits moves a row of the output by at most e times the distance of two values.
     logits = 2.0**-24 * largest_score(call) * 2 * value
@@ -71,7 +71,7 @@ def widened(call: Call, outcome: Outcome) -> Outcome:
     # half of it, times a value, and so is the output.  That can turn all of it to 0, and then its
     # cosine says nothing.
     least_step = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
-    underflow = least_step / 2 * (1 + max(case.k_lens) * value)
+    underflow = least_step / 2 * (1 + max(case.shape.k_lens) * value)
     out = replace(
         outcome.out,
         tolerance=outcome.out.tolerance + floor + logits + underflow,
@@ -82,12 +82,12 @@ def widened(call: Call, outcome: Outcome) -> Outcome:
 
 def largest_score(call: Call) -> float:
     """About the largest score of a call: 5.5 standard deviations."""
-    case, root = call.case, math.sqrt(call.variant.head_dim)
-    scale = 1 / root if case.softmax_scale is None else abs(case.softmax_scale)
-    largest = 5.5 * case.score_std * scale * root
-    capped = min(largest, case.softcap) if case.softcap else largest
-    slope = max(map(abs, case.alibi), default=0.0)
-    return capped + slope * max(*case.q_lens, *case.k_lens)
+    shape, scores, root = call.case.shape, call.case.scores, math.sqrt(call.variant.head_dim)
+    scale = 1 / root if scores.softmax_scale is None else abs(scores.softmax_scale)
+    largest = 5.5 * call.case.values.score_std * scale * root
+    capped = min(largest, scores.softcap) if scores.softcap else largest
+    slope = max(map(abs, scores.alibi), default=0.0)
+    return capped + slope * max(*shape.q_lens, *shape.k_lens)
 
 
 def search(variants: Sequence[Variant], launcher: Launcher, cases: int, seed: int) -> Found:

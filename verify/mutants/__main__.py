@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from verify import workers
 from verify.mutants import report, trial
 from verify.mutants.breeding import Mutant, breed, standing, templates
 from verify.mutants.verdict import STORE, Store, Verdict, orphans, reasons
+from verify.progress import console as terminal
+from verify.progress import progress
 
 WIDTH = 120  # where the output is not a terminal
 
@@ -85,33 +86,18 @@ def judge(
 def try_all(
     mutants: Sequence[Mutant], texts: dict[str, str], chosen: argparse.Namespace, console: Console
 ) -> dict[Mutant, Verdict]:
-    """Verdicts of all mutants, under a progress bar."""
+    """Verdicts of all mutants."""
     verdicts: dict[Mutant, Verdict] = {}
-    columns = (
-        TextColumn("mutants"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("", total=len(mutants))
+    with progress("mutants", len(mutants), console) as advance:
         for mutant, verdict in judge(mutants, texts, Store(texts), chosen):
             verdicts[mutant] = verdict
-            alive = sum(not v.killed for v in verdicts.values())
-            progress.update(bar, advance=1, description=f"{alive} survive")
-            if not console.is_terminal and (
-                len(verdicts) % 25 == 0 or len(verdicts) == len(mutants)
-            ):
-                console.print(
-                    f"mutants: {len(verdicts)} of {len(mutants)}, {alive} survive", highlight=False
-                )
+            advance(note=f"{sum(not v.killed for v in verdicts.values())} survive")
     return verdicts
 
 
 def main() -> int:
     chosen = options()
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console = terminal(WIDTH)
     texts = templates()
     mutants = breed(texts)
     listed = reasons()

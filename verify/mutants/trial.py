@@ -16,9 +16,11 @@ from metal_flash_sdpa.plan import LaunchPlan
 import emulator
 from codegen import matrix, render
 from verify import isolated
-from verify.cases import Case, Variant, cases, edges
+from verify.case import Case
+from verify.cases import cases, edges
 from verify.mutants.verdict import Verdict
-from verify.run import Launch, Outcome, instead, run, schedule_of
+from verify.run import Launch, Outcome, instead, run
+from verify.variants import Variant
 
 # Between them, and one mode each, they take every branch of the templates: both kinds of element,
 # one and two row fragments, a head_dim that CHAIN divides and one that it does not.  What is
@@ -175,7 +177,7 @@ def passes(variant: Variant) -> Iterator[tuple[list[Case], dict[str, Any]]]:
 
 def try_cases(chosen: Sequence[Case], variant: Variant, launcher: Callable[..., Launch]) -> Verdict:
     """Run cases in one process, each in a schedule of its own, up to the first that fails."""
-    tasks = [partial(run, case, variant, launcher(schedule=schedule_of(case))) for case in chosen]
+    tasks = [partial(run, case, variant, launcher(schedule=case.seed)) for case in chosen]
     with closing(isolated.each(tasks, CASE_SECONDS)) as outcomes:
         for case in chosen:
             verdict = judge(partial(next, outcomes), Verdict("survived", variant.name, case.name))

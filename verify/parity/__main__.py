@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from codegen.matrix import matrix
 from codegen.render import compare as compare_generated
 from codegen.render import outputs
 from emulator import compile as compile_metal
 from verify import cases as table
-from verify import workers
-from verify.cases import GENERATED, Case, Variant, manifest
+from verify.case import Case
 from verify.parity import large, report
-from verify.run import Outcome, run, schedule_of
+from verify.progress import console as terminal
+from verify.progress import execute
+from verify.run import Outcome, run
+from verify.variants import GENERATED, Variant, manifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REPORT_FOLDER = ROOT / "build" / "parity"
@@ -54,7 +54,7 @@ def run_variant(
         run(
             case,
             variant,
-            partial(launch, check=True, schedule=schedule_of(case)) if check else launch,
+            partial(launch, check=True, schedule=case.seed) if check else launch,
             tensors_on,
         )
         for case in chosen
@@ -87,32 +87,6 @@ def run_large(tokens: int, device: str) -> large.LargeRun:
     """One length of the long run."""
     torch.set_num_threads(1)
     return large.run(tokens, launcher(device), "mps" if device == "mps" else "cpu")
-
-
-def execute(
-    tasks: Sequence[Callable[[], Any]], device: str, console: Console, what: str
-) -> list[Any]:
-    """Run all tasks under a progress bar; on the emulator each in a process of its own."""
-    results: list[Any] = [None] * len(tasks)
-    done: Iterator[tuple[int, Any]]
-    if device == "mps":
-        done = ((i, task()) for i, task in enumerate(tasks))
-    else:
-        done = workers.run(tasks, os.cpu_count() or 1)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(what, total=len(tasks))
-        for count, (index, result) in enumerate(done, 1):
-            results[index] = result
-            progress.advance(bar)
-            if not console.is_terminal and (count % 12 == 0 or count == len(tasks)):
-                console.print(f"{what}: {count} of {len(tasks)}", highlight=False)
-    return results
 
 
 def options() -> argparse.Namespace:
@@ -177,7 +151,7 @@ def run_matrix(
 ) -> tuple[report.VariantResult, ...]:
     """Every selected variant on its cases."""
     tasks = [partial(run_variant, variant, run_on, device, check) for variant, run_on in selected]
-    results = execute(tasks, device, console, "variants")
+    results = execute(tasks, "variants", console, forked=device != "mps")
     return tuple(
         report.VariantResult(variant, (), 0.0, repr(result))
         if isinstance(result, Exception)
@@ -193,7 +167,7 @@ def run_seed(device: str, console: Console) -> tuple[report.SeedRow, ...]:
     }
     rows = [(case, by_mode[mode]) for case, mode in table.seed_rows()]
     tasks = [partial(run_seed_row, case, variant, device) for case, variant in rows]
-    results = execute(tasks, device, console, "seed rows")
+    results = execute(tasks, "seed rows", console, forked=device != "mps")
     return tuple(
         report.SeedRow(f"{case.name}: {result!r}", 0.0, float("inf"), False)
         if isinstance(result, Exception)
@@ -205,7 +179,7 @@ def run_seed(device: str, console: Console) -> tuple[report.SeedRow, ...]:
 def run_long(device: str, console: Console) -> tuple[large.LargeRun, ...]:
     """The long run at each of its lengths."""
     tasks = [partial(run_large, tokens, device) for tokens in large.TOKENS]
-    results = execute(tasks, device, console, "long runs")
+    results = execute(tasks, "long runs", console, forked=device != "mps")
     return tuple(
         large.LargeRun.failed(tokens, repr(result)) if isinstance(result, Exception) else result
         for tokens, result in zip(large.TOKENS, results)
@@ -232,7 +206,7 @@ def print_failures(done: report.Report, check: bool, console: Console) -> None:
 
 def main() -> int:
     chosen = options()
-    console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
+    console = terminal(TABLE_WIDTH)
     start = time.perf_counter()
 
     stale = compare_generated(outputs(matrix()))

@@ -13,9 +13,10 @@ import torch
 from metal_flash_sdpa.plan import plan_prefill
 from torch import Tensor
 
-from verify.cases import Case
+from verify.case import Case, Mask, Shape
+from verify.inputs import prepare
 from verify.reference import attention, compare, plain_attention
-from verify.run import Launch, prepare
+from verify.run import Launch
 
 TOKENS = (8_192, 16_384, 131_072)
 WINDOW = (127, 0)
@@ -56,10 +57,10 @@ def resident_kib(field: str) -> int:
 
 def run(tokens: int, launch: Launch, device: str) -> LargeRun:
     """Run one length; compare sampled rows with the reference."""
-    case = Case("large", (tokens,), (tokens,), HEADS, HEADS, window_size=WINDOW)
-    warm = prepare(
-        Case("warm", (1,), (1,), HEADS, HEADS, window_size=WINDOW), HEAD_DIM, DTYPE, True, device
-    )
+    window = Mask(window_size=WINDOW)
+    case = Case("large", Shape((tokens,), (tokens,), HEADS, HEADS), window)
+    one = Case("warm", Shape((1,), (1,), HEADS, HEADS), window)
+    warm = prepare(one, HEAD_DIM, DTYPE, True, device)
     launch(plan_prefill(warm.request), warm.tensors)
 
     inputs = prepare(case, HEAD_DIM, DTYPE, True, device)

@@ -12,9 +12,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.table import Table
 
-from verify.cases import Variant
 from verify.parity.large import LargeRun, memory_is_flat
 from verify.run import Outcome
+from verify.variants import Variant
 
 
 @dataclass(frozen=True)
