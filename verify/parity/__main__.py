@@ -229,7 +229,7 @@ def main() -> int:
     done = report.Report(chosen.device, results, seed, long_runs, time.perf_counter() - start)
     report.write(done, REPORT_FOLDER)
 
-    console.print(report.matrix_table(done))
+    console.print(*report.matrix_tables(done), sep="\n")
     if everything:
         console.print(report.seed_table(done))
         console.print(report.large_table(done))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from verify.parity.large import LargeRun, memory_is_flat
 from verify.run import Outcome
-from verify.variants import Variant
+from verify.variants import Variant, manifest
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,13 @@ class VariantResult:
 
     @property
     def max_abs(self) -> float:
-        """The largest error of any case."""
+        """The largest error of any case.  Cases with large values decide it."""
         return max((o.out.max_abs for o in self.outcomes), default=math.nan)
+
+    @property
+    def ratio(self) -> float:
+        """The largest error of any case as a fraction of what that case is allowed."""
+        return max((o.out.ratio for o in self.outcomes), default=math.nan)
 
     @property
     def worst(self) -> Outcome | None:
@@ -93,40 +98,76 @@ class Report:
         )
 
 
-def grid(results: Iterable[VariantResult]) -> dict[tuple[str, int, str], dict[str, VariantResult]]:
-    """Results by (family, head_dim, dtype), then mask mode."""
-    rows: dict[tuple[str, int, str], dict[str, VariantResult]] = {}
+@dataclass(frozen=True)
+class Grid:
+    """Results as a table: a row per label, a cell per column in which a variant stands."""
+
+    title: str
+    labels: tuple[str, ...]  # headings of the rows' labels
+    columns: tuple[str, ...]
+    rows: dict[tuple[str, ...], dict[str, VariantResult]]
+
+
+def grids(report: Report) -> tuple[Grid, ...]:
+    """Attention by mask mode; then the families that have none, a column each."""
+    moded = {v.family for v in manifest() if v.mode != "full"}
+    attention = [r for r in report.results if r.variant.family in moded]
+    rest = [r for r in report.results if r.variant.family not in moded]
+    labels = ("head_dim", "dtype")
+    tiled = ("family", *labels, "tile")
+    found = (
+        Grid("attention", tiled, *table_of(attention, tile_label, lambda v: v.mode)),
+        Grid("before and after it", labels, *table_of(rest, shape_label, lambda v: v.family)),
+    )
+    return tuple(grid for grid in found if grid.rows)
+
+
+def shape_label(v: Variant) -> tuple[str, ...]:
+    return (str(v.head_dim), v.dtype)
+
+
+def tile_label(v: Variant) -> tuple[str, ...]:
+    """A family may have several tiles for a shape: each has a row, and none hides another."""
+    return (v.family, *shape_label(v), f"{v.block_q} x {v.block_k}")
+
+
+def table_of(
+    results: Iterable[VariantResult],
+    label: Callable[[Variant], tuple[str, ...]],
+    column: Callable[[Variant], str],
+) -> tuple[tuple[str, ...], dict[tuple[str, ...], dict[str, VariantResult]]]:
+    """The columns and the rows of results.  Raises ValueError if two are to share a cell."""
+    rows: dict[tuple[str, ...], dict[str, VariantResult]] = {}
+    columns: dict[str, None] = {}
     for result in results:
-        v = result.variant
-        rows.setdefault((v.family, v.head_dim, v.dtype), {})[v.mode] = result
-    return rows
+        row, name = rows.setdefault(label(result.variant), {}), column(result.variant)
+        if name in row:
+            raise ValueError(f"{row[name].variant.name} and {result.variant.name}: one cell")
+        row[name] = result
+        columns[name] = None
+    return tuple(columns), rows
 
 
-def modes(results: Iterable[VariantResult]) -> list[str]:
-    """The mask modes that occur, in manifest order."""
-    return list(dict.fromkeys(result.variant.mode for result in results))
+def matrix_tables(report: Report) -> Iterable[Table | str]:
+    """What a cell says of a variant, and the tables."""
+    yield "each variant over its cases: the lowest cos, the largest error / allowed"
+    for grid in grids(report):
+        table = Table(title=grid.title, title_justify="left")
+        for label in grid.labels:
+            table.add_column(label, justify="right" if label == "head_dim" else "left")
+        for column in grid.columns:
+            table.add_column(column)
+        for labels, row in grid.rows.items():
+            table.add_row(*labels, *(cell(row.get(column)) for column in grid.columns))
+        yield table
 
 
-def matrix_table(report: Report) -> Table:
-    """family, head_dim, dtype against mask mode: verdict, cos (lowest), max-abs (largest)."""
-    table = Table(title="cos (lowest) and max-abs (largest) over all cases", title_justify="left")
-    table.add_column("family")
-    table.add_column("head_dim", justify="right")
-    table.add_column("dtype")
-    columns = modes(report.results)
-    for mode in columns:
-        table.add_column(mode)
-    for (family, head_dim, dtype), row in grid(report.results).items():
-        cells = []
-        for mode in columns:
-            if mode not in row:
-                cells.append("")
-                continue
-            result = row[mode]
-            verdict = "[green]pass[/]" if result.ok else "[bold red]FAIL[/]"
-            cells.append(f"{verdict} {result.cosine:.6f} {result.max_abs:.0e}")
-        table.add_row(family, str(head_dim), dtype, *cells)
-    return table
+def cell(result: VariantResult | None) -> str:
+    """A variant in the table."""
+    if result is None:
+        return ""
+    verdict = "[green]pass[/]" if result.ok else "[bold red]FAIL[/]"
+    return f"{verdict} {result.cosine:.6f} {result.ratio:4.0%}"
 
 
 def seed_table(report: Report) -> Table:
@@ -173,6 +214,7 @@ def as_json(report: Report) -> dict[str, Any]:
                 "ok": r.ok,
                 "cosine": r.cosine,
                 "max_abs": r.max_abs,
+                "error_of_allowed": r.ratio,
                 "seconds": round(r.seconds, 3),
                 "problem": r.problem,
                 "cases": [{**asdict(o), "ok": o.ok} for o in r.outcomes],
@@ -198,7 +240,5 @@ def write(report: Report, folder: Path) -> None:
         lstrip_blocks=True,
         autoescape=True,
     )
-    page = jinja.get_template("report.html.j2").render(
-        report=report, rows=grid(report.results), modes=modes(report.results)
-    )
+    page = jinja.get_template("report.html.j2").render(report=report, grids=grids(report))
     (folder / "report.html").write_text(page)
