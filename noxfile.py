@@ -64,6 +64,7 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, on all cores (arguments go to pytest)."""
     install(session, "test", "torch")
+    session.run("python", "-m", "benchmarks.peers.fetch", "--optional", env=SOURCES)
     session.run("pytest", "-n", "auto", *session.posargs, env=SOURCES)
 
 

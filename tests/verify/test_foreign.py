@@ -215,6 +215,23 @@ def test_headers_and_kernel_names_come_out_of_a_wheel(tmp_path: Path) -> None:
     assert (tmp_path / "kernels.txt").read_text() == "b\nkernel_\n"
 
 
+@pytest.mark.parametrize(("arguments", "code"), [((), 1), (("--optional",), 0)])
+def test_no_registry_is_said_in_one_line(
+    arguments: tuple[str, ...],
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(fetch, "TARGET", tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert fetch.main(arguments) == code
+    said = capfd.readouterr().err
+    assert said.startswith(f"no {fetch.requirement()}: No matching distribution found")
+    assert said.count("\n") == 1
+    assert ("tests of MLX's shaders are skipped" in said) == (code == 0)
+
+
 def test_the_pinned_wheel_is_one_version() -> None:
     assert fetch.requirement().startswith("mlx-metal==")
 
