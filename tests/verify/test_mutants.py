@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -12,13 +14,16 @@ from rich.console import Console
 
 from codegen.render import RenderError
 from verify import isolated
-from verify.mutants import trial
+from verify.cases import cases
+from verify.mutants import by_case, trial
 from verify.mutants.__main__ import select, shard
 from verify.mutants.breeding import BY_HAND_OPERATOR, Mutant, breed, standing, templates
 from verify.mutants.by_hand import BY_HAND
 from verify.mutants.operators import OPERATORS
 from verify.mutants.report import Score, print_report
 from verify.mutants.verdict import Reason, Store, Verdict, flat, orphans, reasons
+from verify.run import Launch
+from verify.variants import Variant
 
 TEXTS = templates()
 MUTANTS = breed(TEXTS)
@@ -199,3 +204,35 @@ def score(how: str, *, listed: bool = False) -> Score:
 def test_the_verdict_of_a_run(run: Score, ok: bool) -> None:
     console = Console(record=True, width=120, quiet=True)
     assert print_report(run, console) == (0 if ok else 1)
+
+
+A, B, C = (trial.Killer("prefill", name) for name in "abc")
+KILLS = {"m1": frozenset({A, B}), "m2": frozenset({B}), "m3": frozenset({C}), "m4": frozenset()}
+
+
+def test_cases_are_counted_by_what_they_kill_and_what_they_kill_alone(tmp_path: Path) -> None:
+    assert by_case.enough(KILLS) == [B, C]
+    assert by_case.enough({}) == []
+    out = io.StringIO()
+    by_case.report(KILLS, (A, B, C), tmp_path / "by_case.json", Console(width=120, file=out))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.getvalue().split("\n")]
+    assert [row[1:] for row in rows if row and row[0] == "prefill"] == [
+        ["b", "2", "1", "yes"],
+        ["c", "1", "1", "yes"],
+        ["a", "1", "0", ""],
+    ]
+    assert "3 of 4 mutants killed by a case; 2 cases kill as many" in out.getvalue()
+    assert json.loads((tmp_path / "by_case.json").read_text())["m1"] == [[*A], [*B]]
+
+
+def test_every_case_is_tried_even_after_one_that_ends_its_process() -> None:
+    variant = Variant(**trial.representatives()[0].manifest_row())  # type: ignore[arg-type]
+    chosen = trial.in_order(cases(variant))[:4]
+
+    def launcher(schedule: int) -> Launch:
+        return lambda *_: os.abort() if schedule == chosen[1].seed else None
+
+    verdicts = list(trial.try_cases(chosen, variant, launcher))
+    assert [v.case for v in verdicts] == [case.name for case in chosen]
+    assert [v.how for v in verdicts].index("crash") == 1
+    assert all(v.killed for v in verdicts)  # nothing was computed

@@ -12,12 +12,13 @@ from functools import partial
 from rich.console import Console
 
 from verify import workers
-from verify.mutants import report, trial
+from verify.mutants import by_case, report, trial
 from verify.mutants.breeding import Mutant, breed, standing, templates
 from verify.mutants.verdict import STORE, Store, Verdict, orphans, reasons
 from verify.progress import console as terminal
 from verify.progress import progress
 
+BY_CASE = STORE / "by_case.json"
 WIDTH = 120  # where the output is not a terminal
 
 
@@ -41,6 +42,11 @@ def options() -> argparse.Namespace:
     parser.add_argument("--shard", type=shard, metavar="i/n", help="only the i-th of n parts")
     parser.add_argument(
         "--resume", action="store_true", help="keep verdicts that are known and still hold"
+    )
+    parser.add_argument(
+        "--by-case",
+        action="store_true",
+        help="run every case on each mutant, and print which cases kill how many",
     )
     parser.add_argument(
         "--processes", type=int, default=os.cpu_count() or 1, help="default: one per core"
@@ -95,6 +101,22 @@ def try_all(
     return verdicts
 
 
+def try_by_case(
+    mutants: Sequence[Mutant], texts: dict[str, str], processes: int, console: Console
+) -> dict[str, frozenset[trial.Killer]]:
+    """The cases that kill each mutant."""
+    originals = trial.shaders(texts)
+    tasks = [partial(trial.killers, {**texts, m.file: m.text}, originals) for m in mutants]
+    kills = {}
+    with progress("mutants", len(mutants), console) as advance:
+        for index, result in workers.run(tasks, processes):
+            if isinstance(result, Exception):
+                raise RuntimeError(f"{mutants[index].id} could not be tried") from result
+            kills[mutants[index].id] = result
+            advance()
+    return kills
+
+
 def main() -> int:
     chosen = options()
     console = terminal(WIDTH)
@@ -119,6 +141,10 @@ def main() -> int:
     if healthy.killed:
         console.print(f"the templates fail as they are: {healthy}", markup=False)
         return 1
+    if chosen.by_case:
+        kills = try_by_case(selected, texts, chosen.processes, console)
+        by_case.report(kills, trial.all_cases(), BY_CASE, console)
+        return 0
     verdicts = try_all(selected, texts, chosen, console)
     return report.print_report(report.Score(verdicts, listed), console)
 

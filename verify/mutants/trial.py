@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jinja2 import DictLoader, Environment
@@ -148,8 +148,8 @@ def work(variant: Variant, source: str, case: Case) -> dict[str, int]:
     return total
 
 
-def try_variant(variant: Variant, source: str) -> Verdict:
-    """Try one shader on its variant's cases."""
+def build(variant: Variant, source: str) -> emulator.Kernel | Verdict:
+    """The compiled shader, or how it dies before any case."""
     try:
         library = emulator.compile(source, finite_math=True)
         isolated.call(partial(library.prebuild, variant.name), COMPILE_SECONDS)
@@ -160,13 +160,56 @@ def try_variant(variant: Variant, source: str) -> Verdict:
     if kernel.threadgroup_bytes != variant.threadgroup_bytes:
         why = f"{kernel.threadgroup_bytes} bytes of threadgroup memory are not what the matrix says"
         return Verdict("memory", variant.name, "", why)
+    return kernel
+
+
+def try_variant(variant: Variant, source: str) -> Verdict:
+    """Try one shader on its variant's cases, up to the first that fails."""
+    with closing(verdicts(variant, source)) as each:
+        return next((verdict for verdict in each if verdict.killed), Verdict("survived"))
+
+
+def verdicts(variant: Variant, source: str) -> Generator[Verdict, None, None]:
+    """What each of the variant's cases says of a shader; one verdict if it cannot be built."""
+    kernel = build(variant, source)
+    if isinstance(kernel, Verdict):
+        yield kernel
+        return
     for chosen, options in passes(variant):
         if options.get("check"):
+            library = emulator.compile(source, finite_math=True)
             isolated.call(partial(library.prebuild, variant.name, checked=True), COMPILE_SECONDS)
-        verdict = try_cases(chosen, variant, partial(instead, variant.name, kernel, **options))
-        if verdict.killed:
-            return verdict
-    return Verdict("survived")
+        yield from try_cases(chosen, variant, partial(instead, variant.name, kernel, **options))
+
+
+class Killer(NamedTuple):
+    """A case of a family, in which some mutant fails."""
+
+    family: str
+    case: str
+
+
+def killers(texts: Mapping[str, str], originals: Mapping[str, str]) -> frozenset[Killer]:
+    """Every case in which the templates fail; none if they do not even render or compile."""
+    warm()
+    try:
+        sources = shaders(texts)
+    except render.RenderError:
+        return frozenset()
+    found = set()
+    for row in representatives():
+        if sources[row.name] != originals.get(row.name):
+            variant = Variant(**row.manifest_row())  # type: ignore[arg-type]
+            for verdict in verdicts(variant, sources[row.name]):
+                if verdict.killed and verdict.case:
+                    found.add(Killer(variant.family, verdict.case))
+    return frozenset(found)
+
+
+def all_cases() -> list[Killer]:
+    """Every case that mutants are tried in."""
+    rows = (Variant(**row.manifest_row()) for row in representatives())  # type: ignore[arg-type]
+    return list(dict.fromkeys(Killer(v.family, case.name) for v in rows for case in cases(v)))
 
 
 def passes(variant: Variant) -> Iterator[tuple[list[Case], dict[str, Any]]]:
@@ -175,15 +218,22 @@ def passes(variant: Variant) -> Iterator[tuple[list[Case], dict[str, Any]]]:
     yield in_order(edges(variant)), {"check": True}
 
 
-def try_cases(chosen: Sequence[Case], variant: Variant, launcher: Callable[..., Launch]) -> Verdict:
-    """Run cases in one process, each in a schedule of its own, up to the first that fails."""
-    tasks = [partial(run, case, variant, launcher(schedule=case.seed)) for case in chosen]
-    with closing(isolated.each(tasks, CASE_SECONDS)) as outcomes:
-        for case in chosen:
-            verdict = judge(partial(next, outcomes), Verdict("survived", variant.name, case.name))
-            if verdict.killed:
-                return verdict
-    return Verdict("survived")
+def try_cases(
+    chosen: Sequence[Case], variant: Variant, launcher: Callable[..., Launch]
+) -> Iterator[Verdict]:
+    """Run cases, each in a schedule of its own; one that ends its process starts another."""
+    rest = list(chosen)
+    while rest:
+        tasks = [partial(run, case, variant, launcher(schedule=case.seed)) for case in rest]
+        with closing(isolated.each(tasks, CASE_SECONDS)) as outcomes:
+            while rest:
+                case = rest.pop(0)
+                verdict = judge(
+                    partial(next, outcomes), Verdict("survived", variant.name, case.name)
+                )
+                yield verdict
+                if verdict.how in ("time limit", "crash"):
+                    break
 
 
 def judge(task: Callable[[], Outcome], verdict: Verdict) -> Verdict:

@@ -128,7 +128,7 @@ def shape_label(v: Variant) -> tuple[str, ...]:
 
 def tile_label(v: Variant) -> tuple[str, ...]:
     """A family may have several tiles for a shape: each has a row, and none hides another."""
-    return (v.family, *shape_label(v), f"{v.block_q} x {v.block_k}")
+    return (v.family, *shape_label(v), f"{v.block_q} x {v.step_k}")
 
 
 def table_of(
