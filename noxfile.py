@@ -64,6 +64,7 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, on all cores (arguments go to pytest)."""
     install(session, "test", "torch")
+    session.run("python", "-m", "peers.fetch", "--optional", env=SOURCES)
     session.run("pytest", "-n", "auto", *session.posargs, env=SOURCES)
 
 
@@ -71,7 +72,7 @@ def tests(session: nox.Session) -> None:
 def parity(session: nox.Session) -> None:
     """Run every kernel over its cases against float64 (`-- --help` lists what narrows it)."""
     install(session, "test", "torch")
-    session.run("python", "-m", "tests.parity", *session.posargs, env=SOURCES)
+    session.run("python", "-m", "verify.parity", *session.posargs, env=SOURCES)
 
 
 @nox.session(venv_params=WITH_TORCH)
@@ -125,14 +126,14 @@ def publish(session: nox.Session) -> None:
 def mutants(session: nox.Session) -> None:
     """Break the templates on purpose: do the tests notice?  (`-- --sample 30`, `--shard 1/4`)."""
     install(session, "test", "torch")
-    session.run("python", "-m", "tests.mutants", *session.posargs, env=SOURCES)
+    session.run("python", "-m", "verify.mutants", *session.posargs, env=SOURCES)
 
 
 @nox.session(venv_params=WITH_TORCH)
 def fuzz(session: nox.Session) -> None:
     """Random attention calls against float64 (`-- --cases 2000 --seed 1`)."""
     install(session, "test", "torch")
-    session.run("python", "-m", "tests.fuzz", *session.posargs, env=SOURCES)
+    session.run("python", "-m", "verify.fuzz", *session.posargs, env=SOURCES)
 
 
 @nox.session(venv_params=WITH_TORCH)
@@ -140,7 +141,7 @@ def foreign(session: nox.Session) -> None:
     """PyTorch's and MLX's attention shaders, unmodified, on the emulator (`-- --sample 40`)."""
     install(session, "test", "torch")
     session.run("python", "-m", "peers.fetch", env=SOURCES)
-    session.run("python", "-m", "tests.foreign", *session.posargs, env=SOURCES)
+    session.run("python", "-m", "verify.foreign", *session.posargs, env=SOURCES)
 
 
 @nox.session(venv_params=WITH_TORCH)

@@ -39,7 +39,7 @@ def main() -> int:
     import torch
     from transformers.utils import logging
 
-    from examples.tiny_models import MODELS, agreement, make, tokens
+    from verify.tiny_models import MODELS, agreement, make, tokens
 
     logging.set_verbosity_error()
     device = "mps" if torch.backends.mps.is_available() else "cpu"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from examples.tiny_models import MODELS
+from verify.tiny_models import MODELS
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 

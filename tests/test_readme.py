@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
-from examples.tiny_models import make, tokens
+from ci.build import ROOT, hub_name, in_place_of_the_hub
+from verify.tiny_models import make, tokens
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -27,3 +32,29 @@ def test_every_way_to_use_it(hub: str, tmp_path: Path) -> None:
     assert names["pages"].count_nonzero() == 2 * 2 * 2 * 64  # K and V of two rows and two heads
     assert names["lse"].shape == (2, 8, 100)
     assert torch.isfinite(names["out"]).all()
+
+
+@pytest.mark.parametrize(("path", "said"), [(ROOT, "finite: True"), (None, "No module named")])
+def test_on_a_cpu_a_build_needs_the_checkout_on_the_path(
+    variant: Path, tmp_path: Path, path: Path | None, said: str
+) -> None:
+    code = """
+import sys, torch
+from kernels import get_kernel
+
+q = torch.randn(1, 5, 2, 64, dtype=torch.float16)
+out = get_kernel(sys.argv[1], version=2).flash_attn_func(q, q, q)
+print("finite:", bool(out.isfinite().all()))
+"""
+    environment = {**os.environ, **in_place_of_the_hub(variant)}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code, hub_name()],
+        cwd=tmp_path,
+        env=environment if path is None else environment | {"PYTHONPATH": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said in done.stdout + done.stderr
+    assert "the emulator is in the project's repository" in done.stderr or path is not None

@@ -75,7 +75,7 @@ def make(way: Way) -> Any:
     from transformers import AutoConfig, AutoModelForTokenClassification
 
     from ci.build import hub_name
-    from examples import tiny_models
+    from verify import tiny_models
 
     attention = EAGER if way.attention == EAGER else hub_name()
     dtype = getattr(torch, way.dtype)

@@ -19,9 +19,11 @@ from kernels._rust import Digest, DigestAlgorithm, Metadata
 from ci.build import ROOT, VARIANT, BuildError, assemble, git, hub_name, package, unique_id
 from codegen.matrix import matrix
 from codegen.project import project
-from tests import cases as table
-from tests.cases import Case, manifest
-from tests.parity import run as parity
+from verify import cases as table
+from verify.case import Case
+from verify.inputs import prepare
+from verify.run import judge
+from verify.variants import manifest
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -150,19 +152,19 @@ def test_the_seed_rows_pass_through_the_loaded_build(
     loaded: ModuleType, case: Case, mode: str
 ) -> None:
     _, head_dim, dtype = table.SEED_VARIANT
-    inputs = parity.prepare(case, head_dim, getattr(torch, dtype), "sinks" in mode, "cpu")
+    inputs = prepare(case, head_dim, getattr(torch, dtype), "sinks" in mode, "cpu")
     tensors = inputs.tensors
     out, lse, *_ = loaded.flash_attn_varlen_func(
         *(tensors[name] for name in ("q", "k", "v", "cu_seqlens_q", "k_begin")),
-        max(case.q_lens),
-        max(case.k_lens),
-        window_size=case.window_size,
+        max(case.shape.q_lens),
+        max(case.shape.k_lens),
+        window_size=case.mask.window_size,
         s_aux=tensors.get("sinks"),
         return_attn_probs=True,
     )
     tensors["out"].copy_(out)
     tensors["lse"].copy_(lse)
-    error, lse_error = parity.judge(case, inputs, getattr(torch, dtype))
+    error, lse_error = judge(case, inputs, getattr(torch, dtype))
     assert error.ok
     assert lse_error.ok
     assert error.max_abs <= table.SEED_MAX_ABS

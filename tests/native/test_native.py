@@ -18,10 +18,13 @@ from metal_flash_sdpa.plan import LaunchPlan
 from torch import Tensor
 
 import emulator
-from tests.cases import SEED_VARIANT, Case, Variant, cases, manifest, seed_rows
 from tests.native.extension import CXX, MAX_THREADS, Extension
-from tests.parity.arena import BITS
-from tests.parity.run import Inputs, Launch, flat, plan_for, prepare
+from verify.arena import BITS
+from verify.case import Case
+from verify.cases import SEED_VARIANT, cases, seed_rows
+from verify.inputs import Inputs, flat, prepare
+from verify.run import Launch, plan_for
+from verify.variants import Variant, manifest
 
 if sys.platform != "linux":
     pytest.skip("torch for macOS has the real classes", allow_module_level=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from tests.parity.run import compare_lse
-from tests.reference import Options, attention, compare, lse_tolerance, plain_attention
+from verify.reference import Options, attention, compare, lse_tolerance, plain_attention
+from verify.run import compare_lse
 
 
 def rows(lengths: Sequence[int]) -> Iterator[slice]:

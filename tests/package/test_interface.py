@@ -24,8 +24,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import emulator
 from tests.package.judge import assert_attention, unpacked, unpadded
-from tests.parity.arena import Arena, offsets
-from tests.reference import Options
+from verify.arena import Arena, offsets
+from verify.reference import Options
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 HEAD_DIM = 32

@@ -21,8 +21,8 @@ from torch import Tensor
 
 import emulator
 from tests.package.judge import assert_attention
-from tests.parity.arena import offsets
-from tests.reference import Options
+from verify.arena import offsets
+from verify.reference import Options
 
 HEADS, KV_HEADS, HEAD_DIM = 4, 2, 32
 PAGE = 16

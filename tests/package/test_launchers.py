@@ -17,7 +17,7 @@ from metal_flash_sdpa.launchers import emulator, jit, native
 from torch import Tensor
 
 from tests.package import metal
-from tests.parity.arena import offsets
+from verify.arena import offsets
 
 
 @pytest.fixture(autouse=True)

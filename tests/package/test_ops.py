@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._dynamo import config, reset
 from torch.library import opcheck
 
-from tests.parity.arena import offsets
+from verify.arena import offsets
 
 SINKS = torch.tensor([0.5, -1.5, 2.0, 0.0])
 

@@ -21,7 +21,7 @@ from metal_flash_sdpa.plan import (
 )
 from metal_flash_sdpa.splits import MOST_SHARES, Gpu, choose
 
-from tests.cases import Variant, attention_variants
+from verify.variants import Variant, attention_variants
 
 BASE = Request(
     dtype="float16",

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
-from examples.tiny_models import EXPERTS, MODELS, PADDING, WINDOW, agreement, make, tokens
-from tests.cases import manifest
+from verify.tiny_models import EXPERTS, MODELS, PADDING, WINDOW, agreement, make, tokens
+from verify.variants import manifest
 
 LENGTH = 70  # more rows than a tile of queries, more keys than two
 SEQUENCES = (30, 1, 39)  # packed

@@ -1,0 +1,222 @@
+"""The fuzz run: it finds what is planted, shrinks it, and its command repeats it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given, settings
+from metal_flash_sdpa.checks import LEAST_PAGE
+from rich.console import Console
+
+import emulator
+from verify.case import CacheUse, Case, Mask, Scores, Shape, Values
+from verify.fuzz import __main__ as session
+from verify.fuzz import search
+from verify.fuzz.calls import Call, calls, from_json
+from verify.inputs import prepare
+from verify.reference import Error
+from verify.run import Launch, Outcome, whole_plan
+from verify.variants import GENERATED, Variant, attention_variants, manifest
+
+VARIANTS = attention_variants()
+SMALL = [v for v in VARIANTS if (v.head_dim, v.dtype, v.mode) == (32, "float16", "causal")]
+CAUSAL, DECODE = (next(v for v in SMALL if v.family == family) for family in ("prefill", "decode"))
+
+Least = Callable[[Case], bool]
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def warm() -> None:
+    session.warm()
+
+
+def broken(old: str, new: str, family: str = "prefill") -> search.Launcher:
+    """A launcher of a variant and its helpers, with a bug in the one of a family."""
+
+    @cache
+    def launcher(variant: Variant) -> Launch:
+        names = (variant.name, *session.helpers(variant))
+        kernels = {name: session.compiled(name) for name in names}
+        damaged = next(v for v in manifest() if v.name in names and v.family == family)
+        text = (GENERATED / damaged.file).read_text()
+        assert text.count(old) == 1
+        kernels[damaged.name] = emulator.compile(text.replace(old, new), finite_math=True).function(
+            damaged.name
+        )
+        return session.of_kernels(kernels, workers=1)
+
+    return launcher
+
+
+@given(calls(VARIANTS))
+@settings(max_examples=200, database=None, deadline=None, derandomize=True)
+def test_a_call_is_planned_for_its_variant_and_survives_json(call: Call) -> None:
+    assert from_json(call.to_json(), VARIANTS) == call
+    if sum(call.case.shape.q_lens) < 100:
+        variant, dtype = call.variant, getattr(torch, call.variant.dtype)
+        inputs = prepare(call.case, variant.head_dim, dtype, variant.sinks, "cpu")
+        planned = [step.kernel for step in whole_plan(variant, inputs, call.case).launches]
+        assert planned[1 if call.case.appended else 0] == variant.name
+        assert set(planned) <= {variant.name, *session.helpers(variant)}
+
+
+def cache_of(case: Case) -> CacheUse:
+    return case.cache or CacheUse()
+
+
+KINDS: dict[str, Least] = {
+    "a cache with room": lambda c: (
+        c.cache is not None and not c.cache.page_size and len({*c.shape.k_lens}) > 1
+    ),
+    "packed queries over pages": lambda c: (
+        c.shape.packed and 0 < cache_of(c).page_size < max(c.shape.k_lens)
+    ),
+    "padding and pages": lambda c: cache_of(c).leftpad > 0 and cache_of(c).page_size > 0,
+    "appended, other than the queries": lambda c: 0 < c.appended != c.shape.q_lens[0] > 0,
+    "rotated neighbours": lambda c: cache_of(c).rotary_dim > 0 and cache_of(c).interleaved,
+    "rotated halves": lambda c: cache_of(c).rotary_dim > 0 and not cache_of(c).interleaved,
+    "rotated in part": lambda c: 0 < cache_of(c).rotary_dim < DECODE.head_dim,
+    "many splits": lambda c: c.splits > 32,
+    "a group of 16": lambda c: c.shape.heads == 16 * c.shape.kv_heads,
+    # As with cache_batch_idx: a page for each sequence, smaller than a block table's may be.
+    "entries at any index": lambda c: max(c.shape.k_lens) <= cache_of(c).page_size < LEAST_PAGE,
+}
+
+
+def test_calls_of_each_kind_are_drawn() -> None:
+    left = dict(KINDS)
+
+    @given(calls([DECODE]))
+    @settings(max_examples=400, database=None, deadline=None, derandomize=True)
+    def draw(call: Call) -> None:
+        for name in [name for name, kind in left.items() if kind(call.case)]:
+            del left[name]
+
+    draw()
+    assert not left
+
+
+def test_the_kernels_as_they_are_pass() -> None:
+    found = search.search([CAUSAL], session.launcher, 20, seed=3)
+    assert found.failure is None
+    assert found.calls >= 20
+
+
+def test_a_seed_draws_the_same_calls() -> None:
+    bug = broken("row_sum[r] *= factor;", "")
+    first, second = (search.search([CAUSAL], bug, 25, seed=1) for _ in range(2))
+    assert first == second
+
+
+def any_rows(case: Case) -> bool:
+    return sum(case.shape.q_lens) > 0
+
+
+def several_blocks(case: Case) -> bool:
+    return max(case.shape.k_lens) > CAUSAL.block_k
+
+
+def paged(case: Case) -> bool:
+    use = cache_of(case)
+    return 0 < use.page_size < max(case.shape.k_lens) + use.leftpad
+
+
+def divided(case: Case) -> bool:
+    return case.splits > 1
+
+
+@pytest.mark.parametrize(
+    ("variant", "family", "old", "new", "least"),
+    [
+        # Two blocks of keys are needed before a rescale is missed.
+        (CAUSAL, "prefill", "row_sum[r] *= factor;", "", several_blocks),
+        (CAUSAL, "prefill", "= head / n.group", "= 0", lambda c: c.shape.kv_heads > 1),
+        (CAUSAL, "prefill", "if (row >= rows) {", "if (row > rows) {", any_rows),
+        # Pages misread: one starts later than it does, all are the first.
+        (CAUSAL, "prefill", "(existing - page_of_sequence * n.page_size)", "existing", paged),
+        (DECODE, "decode", "clamp(pages[page_of_sequence]", "clamp(pages[0]", paged),
+        # Appended rows: all to one place; left out; turned by a half too far.
+        (DECODE, "append", "= end + row;", "= end;", lambda c: c.appended > 1),
+        (DECODE, "decode", "+ n.appended, n.k_len)", ", n.k_len)", lambda c: c.appended > 0),
+        (
+            DECODE,
+            "append",
+            "first + 1 : pair + pairs;",
+            "first + 1 : pair + HEAD_DIM / 2;",
+            lambda c: 0 < cache_of(c).rotary_dim < DECODE.head_dim and not cache_of(c).interleaved,
+        ),
+        # Every share of the keys counts as the first.
+        (DECODE, "combine", "[(share * rows + row)", "[(row)", divided),
+    ],
+)  # fmt: skip
+def test_a_planted_bug_is_found_and_shrunk(
+    variant: Variant, family: str, old: str, new: str, least: Least
+) -> None:
+    bug = broken(old, new, family)
+    failure = search.search([variant], bug, 200, seed=0).failure
+    assert failure is not None
+    case = failure.call.case
+    assert least(case)
+    assert (case.layout, case.scores.softcap, case.values.value_std) == ("contiguous", 0.0, 1.0)
+    # The command carries all that was drawn: what it says fails in the same way, and is sound
+    # where the kernels are.
+    again = from_json(shlex.split(session.command(failure.call))[5], VARIANTS)
+    assert search.why_wrong(again, bug) == failure.why
+    assert not search.why_wrong(again, session.launcher)
+
+
+def test_a_crash_is_found_and_names_its_call() -> None:
+    def launcher(_: Variant) -> Launch:
+        return lambda plan, _tensors: os.abort() if plan.threadgroups[1] > 2 else None
+
+    call = Call(CAUSAL, Case("crash", Shape((3,), (3,), heads=4), Mask(causal=True)))
+    assert "SIGABRT" in search.why_wrong(call, launcher)
+
+
+def test_the_command_repeats_the_call() -> None:
+    call = Call(CAUSAL, Case("one", Shape((3, 4), (5, 6), heads=2), Mask(True, (-1, 3))))
+    words = shlex.split(session.command(call))
+    assert words[:4] == ["nox", "-s", "fuzz", "--"]
+    assert from_json(words[5], VARIANTS) == call
+    assert session.replay(words[5], Console(quiet=True)) == 0
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "{", '{"variant": "x", "case": {}}'])
+def test_what_is_no_call_is_refused(text: str) -> None:
+    assert session.replay(text, Console(quiet=True)) == 2
+
+
+def outcome(max_abs: float, cosine: float, damage: int = 0) -> Outcome:
+    out = Error(max_abs, 2e-4, cosine, 0.999999, (0,), 0.0, max_abs)
+    return Outcome("one", out, Error(0.0, 1.0, 1.0, 0.0, (), 0.0, 0.0), damage)
+
+
+def test_the_cosine_is_not_asked_of_what_the_dtype_cannot_hold() -> None:
+    call = Call(CAUSAL, Case("one", Shape((1,), (1,)), Mask(causal=True)))
+    assert search.widened(call, outcome(1e-13, 0.0)).ok
+    assert not search.widened(call, outcome(1e-13, 0.0, damage=1)).ok
+    assert not search.widened(call, outcome(1e-5, 0.9)).ok
+
+
+def test_the_tolerance_grows_with_the_values_and_scores_only() -> None:
+    def extra(values: Values, softcap: float = 0.0) -> float:
+        case = Case("one", Shape((1,), (1,)), Mask(causal=True), Scores(softcap), values)
+        return search.widened(Call(CAUSAL, case), outcome(0.0, 1.0)).out.tolerance - 2e-4
+
+    assert extra(Values()) == pytest.approx(2e-4, rel=0.05)  # once more the floor of float16
+    assert extra(Values(value_std=100.0)) == pytest.approx(2e-2, rel=0.05)
+    assert extra(Values(score_std=2500.0)) == pytest.approx(2e-4 + 2.0**-24 * 13750 * 11, rel=0.05)
+    assert extra(Values(score_std=2500.0), softcap=50.0) == pytest.approx(2e-4, rel=0.3)
+
+
+def test_pieces_share_out_the_variants() -> None:
+    parts = session.pieces(2000, 0)
+    assert {v for part in parts for v in part.args[0]} == set(VARIANTS)  # type: ignore[attr-defined]
+    assert sum(part.args[2] for part in parts) == 2000  # type: ignore[attr-defined]

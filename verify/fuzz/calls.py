@@ -1,0 +1,163 @@
+"""Random attention calls: a variant and a case of it, drawn by hypothesis; and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from hypothesis import strategies as st
+from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
+from metal_flash_sdpa.plan import DECODE_QUERIES, UNBOUNDED
+
+from verify.cache import first_rows
+from verify.case import CacheUse, Case, Mask, Scores, Shape, Values
+from verify.variants import Variant
+
+# A case costs what its longest loops cost: together these keep it near 30 ms.
+MOST_QUERIES = 160  # per sequence; two tiles and a bit
+MOST_KEYS = 200  # per sequence; more than six blocks
+MOST_SEQUENCES = 4
+MOST_HEADS = 16
+GROUPS = (1, 2, 4, 7, 8, 16)  # query heads over one KV head
+MOST_SPLITS = 64
+MOST_THREADGROUPS = 256  # of a decode kernel whose keys are in more than 5 splits
+MOST_SPARE = 5  # rows of a cache's entry beyond its longest sequence, where each has one entry
+
+# Between the heads of the layout "far" lie 2^31 elements; the parity cases have it.
+LAYOUTS = ("contiguous", "transposed", "sliced", "mixed")
+SCALES = (None, 1.0, 0.01, -0.2)  # None: head_dim ** -0.5
+SPREADS = (1.0, 0.0, 0.1, 25.0, 2500.0)  # standard deviations of the scores
+SOFTCAPS = (0.0, 30.0, 50.0, 1.0, 0.5)
+SLOPES = (0.0, 0.5, 0.004, -0.1)
+SINKS = (0.0, 0.5, -1.5, 4.0, 30.0, 1e4, -1e4, float("-inf"))
+
+
+@dataclass(frozen=True)
+class Call:
+    """One case on one variant."""
+
+    variant: Variant
+    case: Case
+
+    def to_json(self) -> str:
+        """The call as one line; `from_json` reads it back."""
+        return json.dumps({"variant": self.variant.name, "case": asdict(self.case)})
+
+
+def from_json(text: str, variants: Sequence[Variant]) -> Call:
+    """The call that `to_json` wrote.  Raises ValueError if it is none, or its variant is gone."""
+    try:
+        found: dict[str, Any] = json.loads(text)
+        variant = next(v for v in variants if v.name == found["variant"])
+        return Call(variant, rebuilt(Case, found["case"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a call: {error}") from None
+    except StopIteration:
+        raise ValueError(f"there is no variant {found['variant']!r}") from None
+
+
+PARTS = {"shape": Shape, "mask": Mask, "scores": Scores, "values": Values, "cache": CacheUse}
+
+
+def rebuilt(kind: Any, fields: dict[str, Any]) -> Any:
+    """A case, or a part of one, from what `asdict` and JSON made of it."""
+    whole = {}
+    for name, value in fields.items():
+        if name in PARTS and value is not None:
+            whole[name] = rebuilt(PARTS[name], value)
+        else:
+            whole[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**whole)
+
+
+def lengths(most: int, edges: Sequence[int]) -> st.SearchStrategy[int]:
+    """Sequence lengths: any, and often those next to a multiple of a tile."""
+    near = sorted({n for edge in edges for n in (edge - 1, edge, edge + 1) if 0 <= n <= most})
+    return st.integers(0, most) | st.sampled_from(near)
+
+
+@st.composite
+def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
+    """A call of one of the variants.  Shrinks towards one short sequence and plain options."""
+    variant = draw(st.sampled_from(variants))
+    block_q, block_k = variant.block_q, variant.block_k
+    few = st.integers(1, DECODE_QUERIES)
+    q_len = few | lengths(MOST_QUERIES, (block_q, 2 * block_q))
+    k_len = lengths(MOST_KEYS, (block_k, 2 * block_k, block_q))
+    pairs = draw(st.lists(st.tuples(q_len, k_len), min_size=1, max_size=MOST_SEQUENCES))
+    packed, in_cache = draw(st.booleans()), draw(st.booleans())
+    q_lens, k_lens = (tuple(side) for side in zip(*pairs))
+    if not packed:
+        q_lens = q_lens[:1] * len(pairs)
+    if not (packed or in_cache):
+        k_lens = k_lens[:1] * len(pairs)
+    mask = draw(masks(variant.mask))
+    kv_heads = draw(st.sampled_from((1, 2, 3)))
+    group = draw(st.sampled_from([g for g in GROUPS if g * kv_heads <= MOST_HEADS]))
+    tiles = sum(-(-q * group // block_q) for q in q_lens) * kv_heads
+    many = min(MOST_SPLITS, MOST_THREADGROUPS // max(1, tiles))
+    splits = st.sampled_from((1, 2, 3, 5)) | st.integers(1, max(1, many))
+    name = f"values {draw(st.integers(0, 9999))}"  # the values are drawn from the name
+    softcap, scale = draw(st.sampled_from(SOFTCAPS)), draw(st.sampled_from(SCALES))
+    values = Values(draw(st.sampled_from(SPREADS)), draw(st.sampled_from((1.0, 0.01, 100.0))))
+    scores = Scores(
+        softcap,
+        scale,
+        sinks=tuple(draw(st.lists(st.sampled_from(SINKS), min_size=1, max_size=3))),
+        alibi=tuple(draw(st.lists(st.sampled_from(SLOPES), max_size=3))),
+        alibi_per_sequence=draw(st.booleans()),
+    )
+    layout = draw(st.sampled_from(LAYOUTS))
+    divided = draw(splits) if variant.family == "decode" else 1
+    shape = Shape(q_lens, k_lens, group * kv_heads, kv_heads, packed)
+    cache = draw(caches(shape, variant)) if in_cache else None
+    if cache is not None:  # what is appended counts among the keys
+        shape = replace(shape, k_lens=tuple(max(k_len, cache.appended) for k_len in k_lens))
+    return Call(variant, Case(name, shape, mask, scores, values, cache, layout, divided))
+
+
+@st.composite
+def caches(draw: st.DrawFn, shape: Shape, variant: Variant) -> CacheUse:
+    """A cache for the keys of a call: entries with room to spare, or pages.
+
+    Into entries of padded queries the call may append, and then rotate.
+    """
+    edge = st.sampled_from((variant.block_k - 1, variant.block_k, variant.block_k + 1))
+    use = CacheUse()
+    if not shape.packed:
+        appended = draw(st.just(0) | st.integers(1, DECODE_QUERIES) | st.just(shape.q_lens[0]))
+        rotary_dim = 0
+        if appended:
+            rotary_dim = ROTARY_STEP * draw(st.integers(0, variant.head_dim // ROTARY_STEP))
+        if rotary_dim:  # there are angles for as many positions as the cache has rows
+            appended = max(appended, shape.q_lens[0])
+        use = CacheUse(
+            leftpad=draw(st.just(0) | st.integers(1, 2 * variant.block_k) | edge),
+            appended=appended,
+            rotary_dim=rotary_dim,
+            interleaved=draw(st.booleans()) if rotary_dim else True,
+        )
+    # An entry for each sequence, at any index, as with cache_batch_idx, is a page that holds it all
+    # and may be smaller than others.
+    starts = first_rows(use, shape.batch)
+    longest = max(max(n, use.appended) + start for n, start in zip(shape.k_lens, starts))
+    whole = st.integers(max(1, longest), longest + MOST_SPARE)
+    paged = st.integers(LEAST_PAGE, MOST_KEYS) | edge.filter(LEAST_PAGE.__le__) | whole
+    return replace(use, page_size=draw(paged if shape.packed else st.just(0) | paged))
+
+
+@st.composite
+def masks(draw: st.DrawFn, mask: str) -> Mask:
+    """A mask mode as a caller may write it."""
+    if mask == "full":
+        return Mask()
+    if mask == "causal":
+        ways = (Mask(causal=True), Mask(window_size=(-1, 0)), Mask(True, (-1, 9)))
+        return draw(st.sampled_from(ways))
+    side = st.integers(0, MOST_KEYS) | st.sampled_from((0, 1, 64, 127, UNBOUNDED - 1))
+    left = draw(st.just(-1) | side)
+    if left >= 0:
+        return Mask(draw(st.booleans()), (left, draw(st.sampled_from((-1, UNBOUNDED)) | side)))
+    return Mask(window_size=(left, draw(side.filter(bool))))

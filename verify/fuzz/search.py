@@ -1,0 +1,122 @@
+"""The search: draws calls, runs each in a process of its own, and shrinks the first that fails."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import hypothesis
+import torch
+from hypothesis import HealthCheck, Phase
+
+from verify import isolated
+from verify.fuzz.calls import Call, calls
+from verify.reference import FLOOR
+from verify.run import Launch, Outcome, run
+from verify.variants import Variant
+
+Launcher = Callable[[Variant], Launch]
+
+CASE_SECONDS = 20  # of CPU time; 0.03 are usual
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The smallest call found that fails, and in which words."""
+
+    call: Call
+    why: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search gave: how many calls ran, and the failure if there was one."""
+
+    calls: int
+    failure: Failure | None
+
+
+class WrongError(AssertionError):
+    """A call that fails: what hypothesis shrinks."""
+
+
+def why_wrong(call: Call, launcher: Launcher) -> str:
+    """Why a call fails, in words; '' if it does not."""
+    launch = launcher(call.variant)  # compiled here, for all calls to come
+    try:
+        outcome: Outcome = isolated.call(
+            partial(run, call.case, call.variant, launch), CASE_SECONDS
+        )
+    except (isolated.CrashError, isolated.TimeLimitError) as error:
+        return f"its process ended: {error}"
+    outcome = widened(call, outcome)
+    return "" if outcome.ok else outcome.explain()
+
+
+def widened(call: Call, outcome: Outcome) -> Outcome:
+    """The outcome under the tolerance of one small call with any values.
+
+    Parity's tolerance is twice the error of plain attention, plus a floor for values near 1.  Over
+    a few elements plain attention's error is a matter of luck, so what a kernel may add is derived.
+    """
+    case, dtype = call.case, getattr(torch, call.variant.dtype)
+    value = 5.5 * case.values.value_std  # the largest of a few hundred thousand normal values
+    floor = FLOOR[dtype] * case.values.value_std
+    # On its way to base 2 a logit is rounded once more than in plain attention; an error e of the
+    # logits moves a row of the output by at most e times the distance of two values.
+    logits = 2.0**-24 * largest_score(call) * 2 * value
+    # A large sink leaves the keys weights near the dtype's least step.  Each is rounded by up to
+    # half of it, times a value, and so is the output.  That can turn all of it to 0, and then its
+    # cosine says nothing.
+    least_step = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
+    underflow = least_step / 2 * (1 + max(case.shape.k_lens) * value)
+    out = replace(
+        outcome.out,
+        tolerance=outcome.out.tolerance + floor + logits + underflow,
+        least_cosine=-1.0 if outcome.out.max_abs <= underflow else outcome.out.least_cosine,
+    )
+    return replace(outcome, out=out)
+
+
+def largest_score(call: Call) -> float:
+    """About the largest score of a call: 5.5 standard deviations."""
+    shape, scores, root = call.case.shape, call.case.scores, math.sqrt(call.variant.head_dim)
+    scale = 1 / root if scores.softmax_scale is None else abs(scores.softmax_scale)
+    largest = 5.5 * call.case.values.score_std * scale * root
+    capped = min(largest, scores.softcap) if scores.softcap else largest
+    slope = max(map(abs, scores.alibi), default=0.0)
+    return capped + slope * max(*shape.q_lens, *shape.k_lens)
+
+
+def search(variants: Sequence[Variant], launcher: Launcher, cases: int, seed: int) -> Found:
+    """Run `cases` calls drawn by `seed`, the same each time; stop and shrink at a failure."""
+    torch.set_num_threads(1)
+    ran = 0
+    failures: list[Failure] = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=cases,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        verbosity=hypothesis.Verbosity.quiet,
+    )
+    @hypothesis.given(calls(variants))
+    def check(call: Call) -> None:
+        nonlocal ran
+        ran += 1
+        if why := why_wrong(call, launcher):
+            failures.append(Failure(call, why))
+            raise WrongError(why)
+
+    try:
+        check()
+    except WrongError:
+        # Hypothesis runs the smallest one last.
+        return Found(ran, failures[-1])
+    return Found(ran, None)

@@ -1,0 +1,153 @@
+"""Break the templates as operators.py and by_hand.py know how; do the tests notice?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from rich.console import Console
+
+from verify import workers
+from verify.mutants import by_case, report, trial
+from verify.mutants.breeding import Mutant, breed, standing, templates
+from verify.mutants.verdict import STORE, Store, Verdict, orphans, reasons
+from verify.progress import console as terminal
+from verify.progress import progress
+
+BY_CASE = STORE / "by_case.json"
+WIDTH = 120  # where the output is not a terminal
+
+
+def shard(text: str) -> tuple[int, int]:
+    """'i/n', i from 1 to n."""
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be i/n with i from 1 to n")
+    return int(index), int(count)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="nox -s mutants --", description=__doc__)
+    parser.add_argument("--list", action="store_true", help="print the mutants and try none")
+    parser.add_argument(
+        "--all", action="store_true", help="every mutant, not only those that stand for the others"
+    )
+    parser.add_argument("--only", metavar="ID", help="only this mutant, or all whose id begins so")
+    parser.add_argument("--sample", type=int, metavar="N", help="only N of them, drawn by the seed")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
+    parser.add_argument("--shard", type=shard, metavar="i/n", help="only the i-th of n parts")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep verdicts that are known and still hold"
+    )
+    parser.add_argument(
+        "--by-case",
+        action="store_true",
+        help="run every case on each mutant, and print which cases kill how many",
+    )
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="default: one per core"
+    )
+    return parser.parse_args()
+
+
+def select(mutants: Sequence[Mutant], chosen: argparse.Namespace) -> list[Mutant]:
+    """The mutants asked for."""
+    selected = list(mutants if chosen.all else standing(mutants))
+    if chosen.only is not None:
+        exactly = [m for m in mutants if m.id == chosen.only]
+        selected = exactly or [m for m in selected if m.id.startswith(chosen.only)]
+    if chosen.sample is not None:
+        size = min(chosen.sample, len(selected))
+        selected = random.Random(chosen.seed).sample(selected, size)
+    if chosen.shard:
+        index, count = chosen.shard
+        selected = selected[index - 1 :: count]
+    return selected
+
+
+def judge(
+    mutants: Sequence[Mutant], texts: dict[str, str], store: Store, chosen: argparse.Namespace
+) -> Iterator[tuple[Mutant, Verdict]]:
+    """Each mutant and its verdict: the known ones first, the others as their trials end."""
+    waiting = []
+    for mutant in mutants:
+        known = store.get(mutant) if chosen.resume else None
+        if known is None:
+            waiting.append(mutant)
+        else:
+            yield mutant, known
+    originals = trial.shaders(texts)
+    tasks = [partial(trial.attempt, {**texts, m.file: m.text}, originals) for m in waiting]
+    for index, result in workers.run(tasks, chosen.processes):
+        if isinstance(result, Exception):  # cases have processes of their own: this is our fault
+            raise RuntimeError(f"{waiting[index].id} could not be tried") from result
+        store.put(waiting[index], result)
+        yield waiting[index], result
+
+
+def try_all(
+    mutants: Sequence[Mutant], texts: dict[str, str], chosen: argparse.Namespace, console: Console
+) -> dict[Mutant, Verdict]:
+    """Verdicts of all mutants."""
+    verdicts: dict[Mutant, Verdict] = {}
+    with progress("mutants", len(mutants), console) as advance:
+        for mutant, verdict in judge(mutants, texts, Store(texts), chosen):
+            verdicts[mutant] = verdict
+            advance(note=f"{sum(not v.killed for v in verdicts.values())} survive")
+    return verdicts
+
+
+def try_by_case(
+    mutants: Sequence[Mutant], texts: dict[str, str], processes: int, console: Console
+) -> dict[str, frozenset[trial.Killer]]:
+    """The cases that kill each mutant."""
+    originals = trial.shaders(texts)
+    tasks = [partial(trial.killers, {**texts, m.file: m.text}, originals) for m in mutants]
+    kills = {}
+    with progress("mutants", len(mutants), console) as advance:
+        for index, result in workers.run(tasks, processes):
+            if isinstance(result, Exception):
+                raise RuntimeError(f"{mutants[index].id} could not be tried") from result
+            kills[mutants[index].id] = result
+            advance()
+    return kills
+
+
+def main() -> int:
+    chosen = options()
+    console = terminal(WIDTH)
+    texts = templates()
+    mutants = breed(texts)
+    listed = reasons()
+    selected = select(mutants, chosen)
+    if chosen.list:
+        report.print_list(selected, console)
+        return 0
+    if lost := orphans(mutants, listed):
+        console.print("survivors.toml lists what is no mutant:", *lost, sep="\n  ")
+        return 1
+    if not selected:
+        console.print(f"no mutant's id begins with {chosen.only}; --list prints them")
+        return 1
+
+    # Shaders that nobody needs again stay out of the emulator's own cache.
+    os.environ.setdefault("METAL_EMULATOR_CACHE", str(STORE / "cache"))
+    trial.warm()
+    healthy = trial.attempt(texts, {})
+    if healthy.killed:
+        console.print(f"the templates fail as they are: {healthy}", markup=False)
+        return 1
+    if chosen.by_case:
+        kills = try_by_case(selected, texts, chosen.processes, console)
+        by_case.report(kills, trial.all_cases(), BY_CASE, console)
+        return 0
+    verdicts = try_all(selected, texts, chosen, console)
+    return report.print_report(report.Score(verdicts, listed), console)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

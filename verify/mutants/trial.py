@@ -1,0 +1,250 @@
+"""Puts templates to the test: representative kernels are rendered, compiled and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import torch
+from jinja2 import DictLoader, Environment
+from metal_flash_sdpa.launchers import emulator as launcher
+from metal_flash_sdpa.plan import LaunchPlan
+
+import emulator
+from codegen import matrix, render
+from verify import isolated
+from verify.case import Case
+from verify.cases import cases, edges
+from verify.mutants.verdict import Verdict
+from verify.run import Launch, Outcome, instead, run
+from verify.variants import Variant
+
+# Between them, and one mode each, they take every branch of the templates: both kinds of element,
+# one and two row fragments, a head_dim that CHAIN divides and one that it does not.  What is
+# cheap to compile and knows most cases comes first, because most mutants die at once.
+SHAPES = (
+    (72, "float32"),
+    (32, "float16"),
+    (64, "bfloat16"),
+    (32, "float32"),
+    (72, "float16"),
+    (128, "bfloat16"),
+)
+MODES = tuple((mask, sinks) for mask in ("window", "causal", "full") for sinks in (True, False))
+
+# Case names, those that kill most first; the others follow in their own order.
+KILLERS = ("tile edges", "sliced", "GQA 8/2", "empty sequences", "softcap 30", "padded")
+
+# What a kernel is to do no more of than the original, by the beginnings of the counters' names; and
+# the cases that show it: among them are blocks that need no mask, and lengths that are just full.
+WORK = ("products.", "barriers.", "device.", "threadgroup.", "instructions.")
+WORK_CASES = ("several blocks", "tile edges", "append")
+WHIMS = 1.01  # times as much: for another constant the compiler may choose other instructions
+
+COMPILE_SECONDS = 60  # of CPU time; 1 to 2 are usual
+CASE_SECONDS = 10  # of CPU time; 0.05 are usual
+
+
+def representatives() -> tuple[matrix.Variant, ...]:
+    """The variants that mutants are tried on, in the order of trial: one per family and shape.
+
+    Modes take turns, and so do tiles where a shape has several.
+    """
+    variants = matrix.matrix()
+    chosen = []
+    for family in dict.fromkeys(v.family for v in variants):
+        for turn, ((head_dim, dtype), (mask, sinks)) in enumerate(zip(SHAPES, MODES)):
+            mode = {} if family in matrix.ROWWISE else {"mask": mask, "sinks": sinks}
+            wanted = {"family": family, "head_dim": head_dim, "dtype": dtype, **mode}
+            tiles = [v for v in variants if wanted.items() <= v.manifest_row().items()]
+            if tiles:
+                chosen.append(tiles[turn % len(tiles)])
+    return tuple(chosen)
+
+
+def rendered(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The representatives rendered from these templates: (kernel name, Metal source)."""
+    jinja: Environment = render.environment()
+    jinja.loader = DictLoader(dict(texts))
+    for v in representatives():
+        yield v.name, render.shader(v, jinja)
+
+
+def shaders(texts: Mapping[str, str]) -> dict[str, str]:
+    """All of them: kernel name -> Metal source."""
+    return dict(rendered(texts))
+
+
+def in_order(chosen: Iterable[Case]) -> list[Case]:
+    """Cases, likely killers first."""
+    rank = {name: i for i, name in enumerate(KILLERS)}
+    return sorted(chosen, key=lambda case: rank.get(case.name, len(rank)))
+
+
+@cache
+def warm() -> None:
+    """Let torch set itself up, which every forked process then inherits: half a second per case."""
+    torch.set_num_threads(1)
+    variant = Variant(**representatives()[0].manifest_row())  # type: ignore[arg-type]
+    run(in_order(cases(variant))[0], variant, lambda *_: None)
+
+
+def attempt(texts: Mapping[str, str], originals: Mapping[str, str]) -> Verdict:
+    """Try the templates on all representatives that they change, up to the first failure.
+
+    `originals` are the shaders of the templates without a mistake.
+    """
+    warm()
+    try:
+        sources = shaders(texts)
+    except render.RenderError as error:
+        return Verdict("template", "", "", str(error).splitlines()[0])
+    for row in representatives():
+        if sources[row.name] != originals.get(row.name):
+            variant = Variant(**row.manifest_row())  # type: ignore[arg-type]
+            verdict = try_variant(variant, sources[row.name])
+            if not verdict.killed and row.name in originals:
+                verdict = try_work(variant, sources[row.name], originals[row.name])
+            if verdict.killed:
+                return verdict
+    return Verdict("survived")
+
+
+def try_work(variant: Variant, source: str, original: str) -> Verdict:
+    """Count what a shader does in a few cases, beside the original."""
+    for case in cases(variant):
+        if case.name not in WORK_CASES:
+            continue
+        was, now = (
+            isolated.call(partial(work, variant, text, case), COMPILE_SECONDS)
+            for text in (original, source)
+        )
+        for family in WORK:
+            if now[family] > was[family] * WHIMS:
+                why = f"{family}: {now[family]} for {was[family]}"
+                return Verdict("more work", variant.name, case.name, why)
+    return Verdict("survived")
+
+
+def work(variant: Variant, source: str, case: Case) -> dict[str, int]:
+    """What the shader does in a case: counters by family.  RuntimeError if it fails."""
+    kernel = emulator.compile(source).function(variant.name)
+    total = dict.fromkeys(WORK, 0)
+
+    def launch(step: LaunchPlan, tensors: dict[str, torch.Tensor]) -> None:
+        if step.kernel == variant.name:
+            counts = launcher.launch_on(kernel, step, tensors, count=True, workers=1).counts
+            for family in WORK:
+                total[family] += counts.total(family)
+        else:
+            launcher.launch(step, tensors)
+
+    outcome = run(case, variant, launch)
+    if not outcome.ok:
+        raise RuntimeError(f"{variant.name}, {case.name}: {outcome.explain()}")
+    return total
+
+
+def build(variant: Variant, source: str) -> emulator.Kernel | Verdict:
+    """The compiled shader, or how it dies before any case."""
+    try:
+        library = emulator.compile(source, finite_math=True)
+        isolated.call(partial(library.prebuild, variant.name), COMPILE_SECONDS)
+        kernel = library.function(variant.name)
+    except (emulator.EmulatorError, isolated.CrashError, isolated.TimeLimitError) as error:
+        why = next((line for line in str(error).splitlines() if "error:" in line), str(error))
+        return Verdict("compiler", variant.name, "", why)
+    if kernel.threadgroup_bytes != variant.threadgroup_bytes:
+        why = f"{kernel.threadgroup_bytes} bytes of threadgroup memory are not what the matrix says"
+        return Verdict("memory", variant.name, "", why)
+    return kernel
+
+
+def try_variant(variant: Variant, source: str) -> Verdict:
+    """Try one shader on its variant's cases, up to the first that fails."""
+    with closing(verdicts(variant, source)) as each:
+        return next((verdict for verdict in each if verdict.killed), Verdict("survived"))
+
+
+def verdicts(variant: Variant, source: str) -> Generator[Verdict, None, None]:
+    """What each of the variant's cases says of a shader; one verdict if it cannot be built."""
+    kernel = build(variant, source)
+    if isinstance(kernel, Verdict):
+        yield kernel
+        return
+    for chosen, options in passes(variant):
+        if options.get("check"):
+            library = emulator.compile(source, finite_math=True)
+            isolated.call(partial(library.prebuild, variant.name, checked=True), COMPILE_SECONDS)
+        yield from try_cases(chosen, variant, partial(instead, variant.name, kernel, **options))
+
+
+class Killer(NamedTuple):
+    """A case of a family, in which some mutant fails."""
+
+    family: str
+    case: str
+
+
+def killers(texts: Mapping[str, str], originals: Mapping[str, str]) -> frozenset[Killer]:
+    """Every case in which the templates fail; none if they do not even render or compile."""
+    warm()
+    try:
+        sources = shaders(texts)
+    except render.RenderError:
+        return frozenset()
+    found = set()
+    for row in representatives():
+        if sources[row.name] != originals.get(row.name):
+            variant = Variant(**row.manifest_row())  # type: ignore[arg-type]
+            for verdict in verdicts(variant, sources[row.name]):
+                if verdict.killed and verdict.case:
+                    found.add(Killer(variant.family, verdict.case))
+    return frozenset(found)
+
+
+def all_cases() -> list[Killer]:
+    """Every case that mutants are tried in."""
+    rows = (Variant(**row.manifest_row()) for row in representatives())  # type: ignore[arg-type]
+    return list(dict.fromkeys(Killer(v.family, case.name) for v in rows for case in cases(v)))
+
+
+def passes(variant: Variant) -> Iterator[tuple[list[Case], dict[str, Any]]]:
+    """Its cases, and how they are launched: the fast way first, then under the checks."""
+    yield in_order(cases(variant)), {"workers": 1}
+    yield in_order(edges(variant)), {"check": True}
+
+
+def try_cases(
+    chosen: Sequence[Case], variant: Variant, launcher: Callable[..., Launch]
+) -> Iterator[Verdict]:
+    """Run cases, each in a schedule of its own; one that ends its process starts another."""
+    rest = list(chosen)
+    while rest:
+        tasks = [partial(run, case, variant, launcher(schedule=case.seed)) for case in rest]
+        with closing(isolated.each(tasks, CASE_SECONDS)) as outcomes:
+            while rest:
+                case = rest.pop(0)
+                verdict = judge(
+                    partial(next, outcomes), Verdict("survived", variant.name, case.name)
+                )
+                yield verdict
+                if verdict.how in ("time limit", "crash"):
+                    break
+
+
+def judge(task: Callable[[], Outcome], verdict: Verdict) -> Verdict:
+    """The verdict as it stands after one more case."""
+    try:
+        outcome = task()
+    except isolated.TimeLimitError as error:
+        return replace(verdict, how="time limit", why=str(error))
+    except isolated.CrashError as error:
+        return replace(verdict, how="crash", why=str(error))
+    if outcome.ok:
+        return verdict
+    how = "damage" if outcome.damage else "emulator" if outcome.problem else "wrong numbers"
+    return replace(verdict, how=how, why=outcome.explain())

@@ -1,0 +1,114 @@
+"""The long run: 131,072 tokens under a window with sinks, in memory that does not grow."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from metal_flash_sdpa.plan import plan_prefill
+from torch import Tensor
+
+from verify.case import Case, Mask, Shape
+from verify.inputs import prepare
+from verify.reference import attention, compare, plain_attention
+from verify.run import Launch
+
+TOKENS = (8_192, 16_384, 131_072)
+WINDOW = (127, 0)
+HEADS, HEAD_DIM, DTYPE = 8, 64, torch.float16
+SAMPLED_ROWS = 64
+
+# The memory that a run needs beyond its tensors may differ by this much from one length to
+# another: the resolution of the measurement (allocator and thread stacks), not of the kernel.
+MEMORY_SLACK_MIB = 8.0
+
+
+@dataclass(frozen=True)
+class LargeRun:
+    """One length of the long run."""
+
+    tokens: int
+    ok: bool
+    max_abs: float
+    cosine: float
+    tensors_mib: float
+    extra_mib: float  # peak beyond inputs and outputs
+    seconds: float
+    problem: str = ""
+
+    @classmethod
+    def failed(cls, tokens: int, problem: str) -> LargeRun:
+        """A run that did not get to its end."""
+        return cls(tokens, False, math.inf, 0.0, 0.0, 0.0, 0.0, problem)
+
+
+def resident_kib(field: str) -> int:
+    """VmRSS (now) or VmHWM (peak) of this process, from Linux's /proc."""
+    status = Path("/proc/self/status").read_text()
+    match = re.search(rf"{field}:\s+(\d+) kB", status)
+    assert match is not None, f"/proc/self/status has no {field}"
+    return int(match.group(1))
+
+
+def run(tokens: int, launch: Launch, device: str) -> LargeRun:
+    """Run one length; compare sampled rows with the reference."""
+    window = Mask(window_size=WINDOW)
+    case = Case("large", Shape((tokens,), (tokens,), HEADS, HEADS), window)
+    one = Case("warm", Shape((1,), (1,), HEADS, HEADS), window)
+    warm = prepare(one, HEAD_DIM, DTYPE, True, device)
+    launch(plan_prefill(warm.request), warm.tensors)
+
+    inputs = prepare(case, HEAD_DIM, DTYPE, True, device)
+    plan = plan_prefill(inputs.request)
+    if device == "mps":
+        torch.mps.synchronize()
+        before = torch.mps.driver_allocated_memory() // 1024
+    else:
+        Path("/proc/self/clear_refs").write_text("5")  # peak := now
+        before = resident_kib("VmRSS")
+    start = time.perf_counter()
+    launch(plan, inputs.tensors)
+    if device == "mps":
+        torch.mps.synchronize()
+        after = torch.mps.driver_allocated_memory() // 1024
+    else:
+        after = resident_kib("VmHWM")
+    seconds = time.perf_counter() - start
+
+    # A sampled row needs the keys of its window only: cut the sequence short below it.
+    rows = torch.linspace(0, tokens - 1, SAMPLED_ROWS).long()
+    got: list[Tensor] = []
+    want: list[Tensor] = []
+    plain: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for row in rows.tolist():
+        span = slice(max(0, row - WINDOW[0]), row + 1)
+        q, k, v, out = (inputs.tensors[name][span].cpu() for name in ("q", "k", "v", "out"))
+        last = torch.tensor([q.shape[0] - 1])
+        sinks = inputs.tensors["sinks"].cpu()
+        got.append(out[-1:])
+        options = inputs.options
+        want.append(attention(q, k, v, options, sinks, dtype=torch.float64, rows=last)[0])
+        for order, result in zip(plain, plain_attention(q, k, v, options, sinks, rows=last)):
+            order.append(result)
+    error = compare(torch.cat(got), torch.cat(want), [torch.cat(order) for order in plain], DTYPE)
+    everywhere = not inputs.tensors["out"].isnan().any().item()
+    return LargeRun(
+        tokens=tokens,
+        ok=error.ok and everywhere,
+        max_abs=error.max_abs,
+        cosine=error.cosine,
+        tensors_mib=sum(t.nbytes for t in inputs.tensors.values()) / 2**20,
+        extra_mib=(after - before) / 1024,
+        seconds=seconds,
+    )
+
+
+def memory_is_flat(runs: Sequence[LargeRun]) -> bool:
+    """Whether the memory beyond the tensors is the same at every length."""
+    extra = [run.extra_mib for run in runs]
+    return not extra or max(extra) - min(extra) <= MEMORY_SLACK_MIB

@@ -1,0 +1,229 @@
+"""Runs one case on one variant and compares it with the reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from metal_flash_sdpa import launchers
+from metal_flash_sdpa.launchers import emulator
+from metal_flash_sdpa.plan import (
+    LaunchPlan,
+    Plan,
+    Request,
+    plan,
+    plan_append,
+    plan_decode,
+    plan_prefill,
+)
+from torch import Tensor
+
+from verify.cache import Cache, wrong_rows
+from verify.case import Case
+from verify.inputs import Inputs, flat, garble, prepare
+from verify.reference import (
+    Error,
+    attention,
+    compare,
+    lse_tolerance,
+    plain_attention,
+    position_of_largest,
+)
+from verify.variants import Variant
+
+Launch = Callable[[LaunchPlan, dict[str, Tensor]], Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one case gave."""
+
+    case: str
+    out: Error
+    lse: Error
+    damage: int  # elements written outside the outputs
+    problem: str = ""  # an exception or a wrong plan, in words
+
+    @property
+    def ok(self) -> bool:
+        return self.out.ok and self.lse.ok and not self.damage and not self.problem
+
+    def explain(self) -> str:
+        """Why it failed, in one line."""
+        if self.problem:
+            return self.problem
+        if self.damage:
+            return f"{self.damage} elements outside the outputs were overwritten"
+        name, error = ("out", self.out) if not self.out.ok else ("lse", self.lse)
+        return (
+            f"{name}{list(error.worst)} is {error.got:.7g}, should be {error.want:.7g}; "
+            f"max-abs {error.max_abs:.3g} (allowed {error.tolerance:.3g}), cos {error.cosine:.7f}"
+        )
+
+
+NOTHING = Error(0.0, 1.0, 1.0, 0.0, (), 0.0, 0.0)
+
+
+def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Each sequence of a case on its own: q, k, v, out (len, heads, dim) and lse (heads, len).
+
+    And, if the case has any, slopes (heads,).
+    """
+    q_start = k_start = 0
+    cache, shape = Cache.of(case), case.shape
+    for b, (q_len, k_len) in enumerate(zip(shape.q_lens, shape.k_lens)):
+        if shape.packed:
+            q_rows, k_rows = slice(q_start, q_start + q_len), slice(k_start, k_start + k_len)
+            parts = {name: tensors[name][q_rows] for name in ("q", "out")}
+            parts |= {name: tensors[name][k_rows] for name in ("k", "v") if cache is None}
+            parts["lse"] = tensors["lse"][:, q_rows]
+            q_start, k_start = q_start + q_len, k_start + k_len
+        else:
+            parts = {name: tensors[name][b] for name in ("q", "out", "lse")}
+            parts |= {name: tensors[name][b] for name in ("k", "v") if cache is None}
+        if cache is not None:
+            parts |= {name: tensors[name][cache.rows(b)] for name in ("k", "v")}
+        if "alibi_slopes" in tensors:
+            parts["slopes"] = tensors["alibi_slopes"].broadcast_to(shape.batch, -1)[b]
+        yield {name: part.cpu() for name, part in parts.items()}
+
+
+def judge(case: Case, inputs: Inputs, dtype: torch.dtype) -> tuple[Error, Error]:
+    """Errors of out and lse over all sequences of a case that has run."""
+    sinks = inputs.tensors["sinks"].cpu() if "sinks" in inputs.tensors else None
+    names = ("got", "want", "lse", "want lse")
+    columns: dict[str, list[Tensor]] = {name: [] for name in names}
+    plain: list[tuple[Tensor, ...]] = []
+    tolerance = 0.0
+    attended = inputs.tensors | {"q": inputs.tensors.get("rotated_q", inputs.tensors["q"])}
+    for part in sequences(case, attended):
+        q, k, v, slopes = part["q"], part["k"], part["v"], part.get("slopes")
+        want, want_lse = attention(q, k, v, inputs.options, sinks, slopes, dtype=torch.float64)
+        plain.append(plain_attention(q, k, v, inputs.options, sinks, slopes))
+        tolerance = max(tolerance, lse_tolerance(q, k, inputs.options, want_lse, slopes))
+        for name, value in zip(names, (part["out"], want, part["lse"].T, want_lse.T)):
+            columns[name].append(value)
+    joined = {name: torch.cat(values) for name, values in columns.items()}
+    orders = [torch.cat(order) for order in zip(*plain)]
+    out = compare(joined["got"], joined["want"], orders, dtype)
+    lse = compare_lse(joined["lse"], joined["want lse"], tolerance) if case.lse else NOTHING
+    return out, lse
+
+
+def compare_lse(got: Tensor, want: Tensor, tolerance: float) -> Error:
+    """Error of a log-sum-exp; -inf and NaN must stand exactly where the reference has them."""
+    if got.numel() == 0:
+        return NOTHING
+    got = got.double()
+    difference = (got - want).abs()
+    difference[(got == want) | (got.isnan() & want.isnan())] = 0.0
+    difference = difference.nan_to_num(nan=torch.inf)
+    worst = position_of_largest(difference)
+    return Error(
+        max_abs=difference.max().item(),
+        tolerance=tolerance,
+        cosine=1.0,
+        least_cosine=0.0,
+        worst=worst,
+        got=got[worst].item(),
+        want=want[worst].item(),
+    )
+
+
+def plan_for(variant: Variant, request: Request, case: Case) -> Plan:
+    """The plan that computes a case on a variant, or with the kernels that suit it.
+
+    The variant's tile computes cases with fewer rows as well: a batch's sequences share one.
+    """
+    request = request._replace(splits=case.splits)
+    if case.mixed or variant.family == "append":
+        return plan(request)
+    if variant.family == "prefill":
+        return Plan((plan_prefill(request),))
+    return plan_decode(request, rows=variant.block_q)
+
+
+def absent(dtype: torch.dtype, device: str) -> dict[str, Tensor]:
+    """What is bound for tensors that a case does not have: nothing that a kernel may use.
+
+    The package binds zeros, with which a kernel that reads them might do no harm.
+    """
+    return {
+        name: torch.full((1,), math.nan, dtype=own or dtype, device=device)
+        if (own or dtype).is_floating_point
+        else torch.full((1,), -(2**31), dtype=own, device=device)
+        for name, own in launchers.OPTIONAL.items()
+    }
+
+
+def whole_plan(variant: Variant, inputs: Inputs, case: Case) -> Plan:
+    """The plan of a case with what it appends, whose first launch may rotate the queries."""
+    if inputs.append is None:
+        return plan_for(variant, inputs.request, case)
+    first = plan_append(inputs.request, inputs.append)
+    request = inputs.request
+    if inputs.append.rotary_dim:
+        request = request._replace(q_strides=inputs.append.rotated_q_strides)
+    rest = plan_for(variant, request, case)
+    return Plan((first, *rest.launches), rest.workspace)
+
+
+def wrong_besides(
+    case: Case, inputs: Inputs, between: dict[str, Tensor], dtype: torch.dtype
+) -> str:
+    """What is wrong with partial results, or with what was appended; "" if nothing is."""
+    if case.values.many_keys and "partial_out" in between and dtype != torch.float32:
+        # If they were rounded to the elements' dtype, that would drown in the final rounding.
+        partial_out = between["partial_out"]
+        written = partial_out[partial_out.isfinite() & (partial_out != 0)]
+        if written.numel() and torch.equal(written, written.to(dtype).float()):
+            return f"partial_out: all {written.numel()} values are of {dtype}, not float32"
+    return wrong_rows(case, inputs.tensors) if inputs.append else ""
+
+
+def instead(name: str, kernel: Any, **options: Any) -> Launch:
+    """A launcher with `kernel` in place of the one called `name`; options go to the emulator."""
+
+    def launch(step: LaunchPlan, tensors: dict[str, Tensor]) -> None:
+        if step.kernel == name:
+            emulator.launch_on(kernel, step, tensors, **options)
+        else:
+            emulator.launch(step, tensors, **options)
+
+    return launch
+
+
+def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Outcome:
+    """Run `case` on `variant`; anything that goes wrong is in the outcome."""
+    dtype = getattr(torch, variant.dtype)
+    try:
+        inputs = prepare(case, variant.head_dim, dtype, variant.sinks, device)
+        if case.nonsense:
+            garble(inputs.tensors, case.nonsense)
+        made = whole_plan(variant, inputs, case)
+        if variant.name not in (picked := [step.kernel for step in made.launches]):
+            return Outcome(case.name, NOTHING, NOTHING, 0, f"the plan picked {', '.join(picked)}")
+        workspace = {name: flat(shape, device) for name, shape in made.workspace}
+        between = {name: workspace[name].view.view(shape) for name, shape in made.workspace}
+        queries = inputs.tensors["q"]
+        for step in made.launches:
+            if min(step.threadgroups) > 0:
+                launch(step, absent(dtype, device) | inputs.tensors | between | {"q": queries})
+            queries = inputs.tensors.get("rotated_q", queries)
+        if case.nonsense:
+            out = lse = NOTHING
+        elif problem := wrong_besides(case, inputs, between, dtype):
+            return Outcome(case.name, NOTHING, NOTHING, 0, problem)
+        else:
+            out, lse = judge(case, inputs, dtype)
+        written = [inputs.arenas["out"], inputs.arenas["lse"], *workspace.values()]
+        damage = 0 if case.lse else int((~inputs.tensors["lse"].isnan()).sum())
+        damage += sum(arena.damage() for arena in written)
+        if (cache := Cache.of(case)) is not None and not case.nonsense:
+            damage += sum(cache.strays(inputs.tensors[name]) for name in ("k", "v"))
+    except Exception as error:  # a kernel under test may fail in any way
+        return Outcome(case.name, NOTHING, NOTHING, 0, f"{type(error).__name__}: {error}")
+    return Outcome(case.name, out, lse, damage)

@@ -1,0 +1,48 @@
+"""The kernels that exist: the rows of generated/manifest.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from metal_flash_sdpa.plan import SIMD_WIDTH
+
+GENERATED = Path(__file__).resolve().parent.parent / "generated"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One kernel."""
+
+    name: str
+    family: str
+    head_dim: int
+    dtype: str
+    mask: str
+    sinks: bool
+    file: str
+    block_q: int
+    block_k: int
+    threads: int
+    threadgroup_bytes: int
+
+    @property
+    def step_k(self) -> int:
+        """Keys per step of a threadgroup's loop; a decode kernel's simdgroups each take a block."""
+        return self.block_k * (self.threads // SIMD_WIDTH if self.family == "decode" else 1)
+
+    @property
+    def mode(self) -> str:
+        """Mask mode as reports name it."""
+        return f"{self.mask}+sinks" if self.sinks else self.mask
+
+
+def manifest() -> tuple[Variant, ...]:
+    """Every variant that exists."""
+    return tuple(Variant(**row) for row in json.loads((GENERATED / "manifest.json").read_text()))
+
+
+def attention_variants() -> tuple[Variant, ...]:
+    """Those that compute attention, rather than work before or after those that do."""
+    return tuple(v for v in manifest() if v.family in ("prefill", "decode"))
