@@ -11,10 +11,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from metal_flash_sdpa.catalogue import BUILT_IN
 from metal_flash_sdpa.splits import Gpu
 
 from benchmarks.counting.interior import interior
-from benchmarks.counting.ours import ours, variants
+from benchmarks.counting.ours import ours
 from benchmarks.counting.theirs import AVAILABLE, installed, peer
 from benchmarks.counting.work import FEW_QUERIES, Work, derived
 from benchmarks.model.chips import REPORTED, chips
@@ -25,12 +26,12 @@ from peers.call import UnsupportedError
 
 def head_dims() -> list[int]:
     """Those that we have kernels for."""
-    return sorted({int(row["head_dim"]) for row in variants().values()})
+    return list(BUILT_IN.head_dims)
 
 
 def dtypes() -> list[str]:
     """Those that we have kernels for."""
-    return list(dict.fromkeys(str(row["dtype"]) for row in variants().values()))
+    return list(BUILT_IN.dtypes)
 
 
 def parse(arguments: list[str] | None = None) -> tuple[Shape, argparse.Namespace]:

@@ -12,18 +12,16 @@ import argparse
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
 from pathlib import Path
 from statistics import geometric_mean
-from unittest import mock
 
 import torch
-from metal_flash_sdpa import _variants, launchers, splits
-from metal_flash_sdpa import plan as planning
-from metal_flash_sdpa.launchers import emulator, jit
+from metal_flash_sdpa import _variants, splits
+from metal_flash_sdpa.catalogue import BUILT_IN, Catalogue
 
 from benchmarks.counting import ours
 from benchmarks.model import cost
@@ -31,9 +29,9 @@ from benchmarks.model.chips import chips
 from benchmarks.shapes import Shape
 from benchmarks.timing import machine, measure
 from codegen import tiles
-from codegen.matrix import ATTENTION, ELEMENT_BYTES, TILES, Variant, head_dims
+from codegen.matrix import ELEMENT_BYTES, TILES, Variant, head_dims
 from codegen.render import environment, shader
-from codegen.tiles import MAX_REGISTERS, MAX_THREADGROUP_BYTES, Tile, TileError
+from codegen.tiles import KINDS, MAX_REGISTERS, MAX_THREADGROUP_BYTES, Tile, TileError
 
 # What is tried.  More simdgroups use one block of keys, but leave less room for other threadgroups.
 SIMDGROUPS = (2, 4, 8)
@@ -114,34 +112,17 @@ def shapes(place: Place, tile: Tile) -> list[Shape]:
 
 
 @contextmanager
-def using(variant: Variant) -> Iterator[None]:
-    """Within, the package plans with this kernel alone, launches it, and the model knows it."""
+def alone(variant: Variant) -> Iterator[ours.Build]:
+    """A build that has no kernel but this one; its source is gone afterwards."""
+    tile = variant.tile
+    row = _variants.Variant(variant.name, variant.file, tile.block_q, tile.threads, tile.step_k)
     key = (variant.family, variant.head_dim, variant.dtype, variant.mask, variant.sinks)
-    row = _variants.Variant(
-        variant.name, variant.tile.block_q, variant.tile.threads, variant.tile.step_k
-    )
-    registers = variant.tile.registers(variant.head_dim, variant.element_bytes)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (folder / variant.file).write_text(shader(variant, environment()))
-        folders = (folder, *launchers._SHADER_FOLDERS)
-        stack.enter_context(mock.patch.object(launchers, "_SHADER_FOLDERS", folders))
-        stack.enter_context(mock.patch.dict(_variants.VARIANTS, {key: (row,)}))
-        of_name = {variant.name: variant.manifest_row()}
-        stack.enter_context(mock.patch.dict(ours.variants(), of_name))
-        stack.enter_context(mock.patch.dict(cost.tile_registers(), {variant.name: registers}))
-        # Two tiles may have one name: it does not say into how many simdgroups the rows are cut.
-        forget()
-        stack.callback(forget)
-        yield
-
-
-def forget() -> None:
-    """What was planned and compiled for a kernel of the same name."""
-    planning.plan.cache_clear()
-    emulator._kernel.cache_clear()
-    jit._libraries.clear()
-    ours.ours_counted.cache_clear()
+    rest = {k: v for k, v in _variants.VARIANTS.items() if k[0] != variant.family}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / variant.file
+        path.write_text(shader([variant], environment()))
+        catalogue = Catalogue({**rest, key: (row,)}, (path.parent, *BUILT_IN.folders))
+        yield ours.Build(catalogue, {**ours.BUILT.variants, variant.name: variant})
 
 
 def modelled(chip: str) -> Timer:
@@ -150,23 +131,36 @@ def modelled(chip: str) -> Timer:
     planned_for = splits.Gpu(gpu.family, int(gpu.cores))
 
     def time(variant: Variant, shape: Shape) -> float:
-        with using(variant):
-            return cost.milliseconds(ours.ours(shape, planned_for), shape, gpu)
+        with alone(variant) as build:
+            return cost.milliseconds(ours.ours(shape, planned_for, build), shape, gpu)
 
     return time
 
 
 def measured(variant: Variant, shape: Shape) -> float:
     """This Mac's times."""
-    with using(variant):
-        return measure.median_ms(measure.ours(shape, "mps"), torch.mps.synchronize)
+    with alone(variant) as build:
+        call = measure.ours(shape, "mps", build.catalogue)
+        return measure.median_ms(call, torch.mps.synchronize)
+
+
+def variant_of(place: Place, shape: Shape, tile: Tile) -> Variant:
+    """The kernel for a place that computes a shape with a tile."""
+    with_modes = place.family == "prefill"
+    return Variant(
+        family=place.family,
+        head_dim=place.head_dim,
+        dtype=place.dtype,
+        mask=shape.mask if with_modes else None,
+        sinks=shape.sinks if with_modes else True,
+        tile=tile,
+    )
 
 
 def judge(place: Place, tile: Tile, timer: Timer) -> float:
     """Milliseconds of a tile: the geometric mean over its shapes."""
     return geometric_mean(
-        timer(Variant(place.family, place.head_dim, place.dtype, shape.mask, False, tile), shape)
-        for shape in shapes(place, tile)
+        timer(variant_of(place, shape, tile), shape) for shape in shapes(place, tile)
     )
 
 
@@ -222,7 +216,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--modelled", metavar="GPU", choices=list(chips()), help=f"one of {', '.join(chips())}"
     )
-    parser.add_argument("--family", choices=ATTENTION, help="default: all")
+    parser.add_argument("--family", choices=list(KINDS), help="default: all")
     parser.add_argument("--head-dim", type=int, choices=list(head_dims()), help="default: all")
     parser.add_argument(
         "--element-bytes", type=int, choices=sorted({*ELEMENT_BYTES.values()}), help="default: all"

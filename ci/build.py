@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 BACKEND = "metal"
 VARIANT = f"torch-{BACKEND}"
-SHADERS = "shaders"  # where launchers.shader_path looks
+SHADERS = "shaders"  # where catalogue.py looks
 PYTHON = (".py", ".pyi", ".typed")
 
 OPS_MODULE = Template('''\

@@ -18,15 +18,16 @@ TRIAL = """
 import json
 import metal_flash_sdpa
 from metal_flash_sdpa import plan
-from metal_flash_sdpa._variants import VARIANTS
-from metal_flash_sdpa.launchers import shader_path
+from metal_flash_sdpa.catalogue import BUILT_IN
 
 strides = [(0, 512, 64)] * 4
 request = plan.Request("float16", 64, 8, 8, 1, 100, 100, True, *strides, softmax_scale=0.125)
 print(json.dumps({
     "package": metal_flash_sdpa.__file__,
-    "kernel": plan.plan_prefill(request).kernel,
-    "shaders": [str(shader_path(tile.name)) for tiles in VARIANTS.values() for tile in tiles],
+    "kernel": plan.plan_prefill(request).launches[0].kernel,
+    "shaders": [
+        str(BUILT_IN.path(tile.file)) for tiles in BUILT_IN.variants.values() for tile in tiles
+    ],
 }))
 """
 

@@ -117,10 +117,11 @@ void append_bfloat16_d96(
     if (int(group.y) >= 2 * call.kv_heads) {
         const int head = group.y - 2 * call.kv_heads;
         if (row < call.q_len) {
-            write_row(
-                rotated_q + batch * call.rotated_q_batch_stride + row * call.rotated_q_row_stride + head * call.rotated_q_head_stride,
-                q + batch * call.q_batch_stride + row * call.q_row_stride + head * call.q_head_stride, call.rotary_pairs, rotary_cos,
-                rotary_sin, end + row * call.queries_advance, call, lane);
+            q += batch * call.q_batch_stride + row * call.q_row_stride + head * call.q_head_stride;
+            rotated_q += batch * call.rotated_q_batch_stride;
+            rotated_q += row * call.rotated_q_row_stride + head * call.rotated_q_head_stride;
+            const int position = end + row * call.queries_advance;
+            write_row(rotated_q, q, call.rotary_pairs, rotary_cos, rotary_sin, position, call, lane);
         }
         return;
     }
@@ -132,11 +133,13 @@ void append_bfloat16_d96(
     const int page = call.page_size == 0 ? batch : 0; // a padded batch has a page for each sequence
     device const int* pages = block_table + batch * call.table_stride;
     if (int(group.y) < call.kv_heads) {
-        k += page * call.k_batch_stride + row_offset(position, pages, call.k_batch_stride, call.k_row_stride, call) + head * call.k_head_stride;
+        k += page * call.k_batch_stride + head * call.k_head_stride;
+        k += row_offset(position, pages, call.k_batch_stride, call.k_row_stride, call);
         new_k += batch * call.new_k_batch_stride + row * call.new_k_row_stride + head * call.new_k_head_stride;
         write_row(k, new_k, call.rotary_pairs, rotary_cos, rotary_sin, position, call, lane);
     } else {
-        v += page * call.v_batch_stride + row_offset(position, pages, call.v_batch_stride, call.v_row_stride, call) + head * call.v_head_stride;
+        v += page * call.v_batch_stride + head * call.v_head_stride;
+        v += row_offset(position, pages, call.v_batch_stride, call.v_row_stride, call);
         new_v += batch * call.new_v_batch_stride + row * call.new_v_row_stride + head * call.new_v_head_stride;
         write_row(v, new_v, 0, rotary_cos, rotary_sin, position, call, lane);
     }

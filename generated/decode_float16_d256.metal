@@ -780,11 +780,12 @@ void decode(
             if (split) {
                 const long first_slot = (long(group.x) * call.batch + sequence.batch) * call.slots;
                 const long heads = call.kv_heads * call.heads_per_kv_head;
-                store_rows<Tile>(partial_out + first_slot * heads * HEAD_DIM, merged, own, heads * HEAD_DIM, HEAD_DIM, thread_index);
+                device float* first_out = partial_out + first_slot * heads * HEAD_DIM;
+                store_rows<Tile>(first_out, merged, own, heads * HEAD_DIM, HEAD_DIM, thread_index);
                 store_partial_lse(partial_lse + first_slot * heads, all, own, heads, simdgroup, place);
             } else {
-                const long first_out = sequence.batch * call.out_batch_stride + sequence.q_start * call.out_row_stride;
-                store_rows<Tile>(out + first_out, merged, own, call.out_row_stride, call.out_head_stride, thread_index);
+                const long first_row = sequence.batch * call.out_batch_stride + sequence.q_start * call.out_row_stride;
+                store_rows<Tile>(out + first_row, merged, own, call.out_row_stride, call.out_head_stride, thread_index);
                 if (call.wants_lse != 0) {
                     const long first_lse = sequence.batch * call.lse_batch_stride + sequence.q_start;
                     store_log_sum_exp(lse + first_lse, all, own, call.lse_head_stride, simdgroup, place);

@@ -66,8 +66,8 @@ class Cache:
         entries, rows = self.shape
         request = request._replace(
             k_len=rows,
-            begins=self.use.leftpad > 0,
-            ends=True,
+            has_k_begin=self.use.leftpad > 0,
+            has_k_end=True,
             appended=self.use.appended,
         )
         if self.pages is None:

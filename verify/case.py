@@ -54,7 +54,7 @@ class Scores:
 
     softcap: float = 0.0
     softmax_scale: float | None = None  # None: head_dim ** -0.5
-    sinks: tuple[float, ...] = (0.5, -1.5, 2.0)  # repeated over the heads
+    sinks: tuple[float, ...] = ()  # repeated over the heads; none: no sinks
     alibi: tuple[float, ...] = ()  # slopes, repeated over the heads; none: no ALiBi
     alibi_per_sequence: bool = False  # slopes are repeated over sequences and heads
 

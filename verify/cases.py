@@ -13,24 +13,55 @@ from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 from verify.case import OFFSETS, CacheUse, Case, Mask, Scores, Shape, Values
 from verify.variants import Variant, manifest
 
-# What a case that says nothing of its mask runs under, by the variant's mask.
+# What a case that says nothing of its mask runs under, by mask mode.
 MASKS = {
     "full": Mask(),
     "causal": Mask(causal=True),
     "window": Mask(window_size=(37, 11)),
 }
+SINKS = (0.5, -1.5, 2.0)  # of a case that says nothing of them, where there are any
+
+# The modes of a kernel that learns them when it runs: each of its cases takes the next two, and
+# two neighbours have different masks.
+TURNS = (
+    *(("full", False), ("window", True)),
+    *(("causal", False), ("full", True)),
+    *(("window", False), ("causal", True)),
+)
 
 
 def cases(variant: Variant) -> Iterator[Case]:
     """The cases of one variant."""
     if variant.family == "append":
-        table = tuple(appending(variant))
+        yield from appending(variant)
+    elif variant.family == "combine":
+        yield from divided(variant, (*everywhere(variant), *cached(variant)))
+    elif variant.family == "decode":
+        yield from of_turns(variant)
     else:
-        table = (*everywhere(variant), *cached(variant), *of_mask(variant), *of_sinks(variant))
-    if variant.family in ("decode", "combine"):
-        table = tuple(divided(variant, table))
-    for case in table:
-        yield case if case.mask != Mask() else replace(case, mask=MASKS[variant.mask])
+        assert variant.mask is not None
+        common = (*everywhere(variant), *cached(variant), *of_mask(variant, variant.mask))
+        for case in (*common, *(of_sinks() if variant.sinks else ())):
+            yield in_mode(case, variant.mask, variant.sinks)
+
+
+def in_mode(case: Case, mask: str, sinks: bool) -> Case:
+    """A case under a mask mode, and with sinks, unless it has its own."""
+    scores = case.scores
+    if sinks and not scores.sinks:
+        scores = replace(scores, sinks=SINKS)
+    return replace(case, mask=MASKS[mask] if case.mask == Mask() else case.mask, scores=scores)
+
+
+def of_turns(variant: Variant) -> Iterator[Case]:
+    """The cases of a kernel that learns its mode when it runs."""
+    turn = cycle(TURNS)
+    for case in divided(variant, (*everywhere(variant), *cached(variant))):
+        for mask, sinks in (next(turn), next(turn)):
+            name = f"{case.name}, {mask}{'+sinks' if sinks else ''}"
+            yield in_mode(replace(case, name=name), mask, sinks)
+    specific = (*of_mask(variant, "causal"), *of_mask(variant, "window"), *of_sinks())
+    yield from divided(variant, specific, edges=False)
 
 
 # Cases whose values are what matters, by their names' beginnings: they touch memory as others do.
@@ -47,20 +78,25 @@ def edges(variant: Variant) -> Iterator[Case]:
             yield case
 
 
-def divided(variant: Variant, table: Iterable[Case]) -> Iterator[Case]:
-    """Decode's cases: each with its keys divided in another way, and edges of the splits."""
+def divided(variant: Variant, table: Iterable[Case], edges: bool = True) -> Iterator[Case]:
+    """Decode's cases: each with its keys split in another way, and with edges of the splits."""
     several = (2, 1, 3, 5, 64) if variant.family == "decode" else (2, 64)
     for case, splits in zip(table, cycle(several)):
         if variant.family == "decode" or any(case.shape.q_lens):
             yield replace(case, splits=splits)
         if variant.family == "decode" and case.layout == "mixed" and splits > 1:
-            yield replace(case, name=f"{case.name}, undivided")
-    step = decode_step(variant)
-    edges = (step - 1, step, step + 1, 2 * step, 2 * step + 1, 7 * step - 3)
+            yield replace(case, name=f"{case.name}, not split")
+    if edges:
+        yield from edges_of_splits(decode_step(variant))
+
+
+def edges_of_splits(step: int) -> Iterator[Case]:
+    """Lengths around multiples of the keys that a threadgroup takes at a time, and many splits."""
+    lengths = (step - 1, step, step + 1, 2 * step, 2 * step + 1, 7 * step - 3)
     for splits in (2, 3, 7):
-        yield Case(f"{splits} shares", Shape((2, 1, 3, 1, 16, 1), edges, 4, 2), splits=splits)
+        yield Case(f"{splits} splits", Shape((2, 1, 3, 1, 16, 1), lengths, 4, 2), splits=splits)
     many = Shape((1, 2), (SIMD_WIDTH * step + 1, 40))
-    yield Case("more shares than lanes", many, splits=SIMD_WIDTH + 1)
+    yield Case("more splits than lanes", many, splits=SIMD_WIDTH + 1)
     # More heads than rows of a tile, more queries than decode is meant for.
     yield Case("GQA 16", Shape((1, 17, 3), (3 * step + 1, 40, 9), heads=16), splits=3)
 
@@ -242,14 +278,15 @@ def appending(variant: Variant) -> Iterator[Case]:
         yield Case(f"{name}, pages, window", grown(20, 35, 20), windowed, cache=paged)
 
 
-def of_mask(variant: Variant) -> Iterator[Case]:
-    """What only some masks can be asked."""
+def of_mask(variant: Variant, mask: str) -> Iterator[Case]:
+    """What only this mask can be asked."""
     q, k = variant.block_q, variant.block_k
-    if variant.mask == "causal":
+    if mask == "causal":
         # Each tile's first row misses just the last key of a block.
-        yield Case("diagonal one short of a block", Shape((2 * q,), (2 * q + k - 2,)))
+        shape = Shape((2 * q,), (2 * q + k - 2,))
+        yield Case("diagonal one short of a block", shape, Mask(causal=True))
         yield Case("window open on the left", Shape((50,), (60,)), Mask(window_size=(-1, 0)))
-    if variant.mask != "window":
+    if mask != "window":
         return
     n = 2 * q + k + 13
     square = Shape((n,), (n,))
@@ -272,10 +309,8 @@ def of_mask(variant: Variant) -> Iterator[Case]:
     yield Case("window and softcap", square, one_sided, capped, wide)
 
 
-def of_sinks(variant: Variant) -> Iterator[Case]:
-    """Extreme sinks, for the variants that have them."""
-    if not variant.sinks:
-        return
+def of_sinks() -> Iterator[Case]:
+    """Extreme sinks."""
     infinity = float("inf")
     absent, large = Scores(sinks=(-infinity,)), Scores(sinks=(4.0, 30.0, 1e4))
     yield Case("sinks -inf", Shape((40, 9), (45, 0), 2, 1), scores=absent)
@@ -301,7 +336,7 @@ def seed_rows() -> tuple[tuple[Case, str], ...]:
         Mask(window_size=(127, 127)),
         values=full.values,
     )
-    return (
+    rows = (
         (full, "full"),
         (window, "window"),
         (replace(full, name="sink only"), "full+sinks"),
@@ -309,6 +344,7 @@ def seed_rows() -> tuple[tuple[Case, str], ...]:
         (gqa, "window+sinks"),
         (last, "window+sinks"),
     )
+    return tuple((in_mode(case, "full", "sinks" in mode), mode) for case, mode in rows)
 
 
 SEED_VARIANT = ("prefill", 64, "float16")  # family, head_dim, dtype

@@ -27,19 +27,19 @@ class Inputs:
     append: Append | None = None
 
 
-def prepare(case: Case, head_dim: int, dtype: torch.dtype, sinks: bool, device: str) -> Inputs:
+def prepare(case: Case, head_dim: int, dtype: torch.dtype, device: str) -> Inputs:
     """Draw a case's values and lay its tensors out."""
     generator = torch.Generator().manual_seed(case.seed)
     cache = Cache.of(case)
     arenas = lay_out(case, cache, head_dim, dtype, device)
     draw(case, cache, arenas, generator)
     small = lengths(case, cache)
-    if sinks:
+    if case.scores.sinks:
         small["sinks"] = repeated(case.scores.sinks, (case.shape.heads,))
     if case.scores.alibi:
         small["alibi_slopes"] = alibi_slopes(case)
     options = options_of(case, head_dim)
-    request = request_of(case, options, arenas, sinks, small.get("alibi_slopes"))
+    request = request_of(case, options, arenas, small.get("alibi_slopes"))
     if cache is not None:
         request = cache.described(request)
     append = append_of(case, request, arenas)
@@ -131,7 +131,7 @@ def options_of(case: Case, head_dim: int) -> Options:
 
 
 def request_of(
-    case: Case, options: Options, arenas: dict[str, Arena], sinks: bool, slopes: Tensor | None
+    case: Case, options: Options, arenas: dict[str, Arena], slopes: Tensor | None
 ) -> Request:
     """The request of a call whose keys lie in no cache."""
     q, k = arenas["q"].view, arenas["k"].view
@@ -153,11 +153,11 @@ def request_of(
         window_size=options.window_size,
         softcap=options.softcap,
         lse=case.lse,
-        sinks=sinks,
+        sinks=bool(case.scores.sinks),
         alibi=slopes is not None,
         alibi_strides=alibi_strides(slopes),
-        begins=case.shape.packed,
-        ends=case.shape.packed,
+        has_k_begin=case.shape.packed,
+        has_k_end=case.shape.packed,
     )
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from metal_flash_sdpa import launchers
 from metal_flash_sdpa.launchers import emulator
 from metal_flash_sdpa.plan import (
     LaunchPlan,
@@ -142,21 +141,21 @@ def plan_for(variant: Variant, request: Request, case: Case) -> Plan:
     if case.mixed or variant.family == "append":
         return plan(request)
     if variant.family == "prefill":
-        return Plan((plan_prefill(request),))
+        return plan_prefill(request)
     return plan_decode(request, rows=variant.block_q)
 
 
-def absent(dtype: torch.dtype, device: str) -> dict[str, Tensor]:
+def absent(step: LaunchPlan, device: str) -> dict[str, Tensor]:
     """What is bound for tensors that a case does not have: nothing that a kernel may use.
 
     The package binds zeros, with which a kernel that reads them might do no harm.
     """
-    return {
-        name: torch.full((1,), math.nan, dtype=own or dtype, device=device)
-        if (own or dtype).is_floating_point
-        else torch.full((1,), -(2**31), dtype=own, device=device)
-        for name, own in launchers.OPTIONAL.items()
-    }
+
+    def useless(dtype: str) -> Tensor:
+        value = -(2**31) if dtype == "int32" else math.nan
+        return torch.full((1,), value, dtype=getattr(torch, dtype), device=device)
+
+    return {name: useless(dtype) for name, dtype in step.optional}
 
 
 def whole_plan(variant: Variant, inputs: Inputs, case: Case) -> Plan:
@@ -168,7 +167,7 @@ def whole_plan(variant: Variant, inputs: Inputs, case: Case) -> Plan:
     if inputs.append.rotary_dim:
         request = request._replace(q_strides=inputs.append.rotated_q_strides)
     rest = plan_for(variant, request, case)
-    return Plan((first, *rest.launches), rest.workspace)
+    return Plan(first.launches + rest.launches, rest.workspace)
 
 
 def wrong_besides(
@@ -200,7 +199,7 @@ def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Ou
     """Run `case` on `variant`; anything that goes wrong is in the outcome."""
     dtype = getattr(torch, variant.dtype)
     try:
-        inputs = prepare(case, variant.head_dim, dtype, variant.sinks, device)
+        inputs = prepare(case, variant.head_dim, dtype, device)
         if case.nonsense:
             garble(inputs.tensors, case.nonsense)
         made = whole_plan(variant, inputs, case)
@@ -211,7 +210,7 @@ def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Ou
         queries = inputs.tensors["q"]
         for step in made.launches:
             if min(step.threadgroups) > 0:
-                launch(step, absent(dtype, device) | inputs.tensors | between | {"q": queries})
+                launch(step, absent(step, device) | inputs.tensors | between | {"q": queries})
             queries = inputs.tensors.get("rotated_q", queries)
         if case.nonsense:
             out = lse = NOTHING

@@ -19,7 +19,7 @@ class Variant:
     family: str
     head_dim: int
     dtype: str
-    mask: str
+    mask: str | None
     sinks: bool
     file: str
     block_q: int
@@ -33,9 +33,14 @@ class Variant:
         return self.block_k * (self.threads // SIMD_WIDTH if self.family == "decode" else 1)
 
     @property
+    def path(self) -> Path:
+        """The file that holds it."""
+        return GENERATED / self.file
+
+    @property
     def mode(self) -> str:
-        """Mask mode as reports name it."""
-        return f"{self.mask}+sinks" if self.sinks else self.mask
+        """Mask mode as reports name it; "" for a family without modes."""
+        return f"{self.mask}+sinks" if self.mask and self.sinks else self.mask or ""
 
 
 def manifest() -> tuple[Variant, ...]:

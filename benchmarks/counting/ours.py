@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
+from metal_flash_sdpa.catalogue import BUILT_IN, Catalogue
 from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.launchers import run
 from metal_flash_sdpa.plan import LaunchPlan, Plan, Request, plan
@@ -18,10 +18,21 @@ from torch import Tensor
 from benchmarks.counting.extrapolate import scaled
 from benchmarks.counting.work import FEW_QUERIES, Kernel, Work, total
 from benchmarks.shapes import Shape, draw
+from codegen.matrix import Variant, matrix
 from emulator.counting.counts import Counts
 
 ANY_GPU = Gpu()  # that plans assume where nobody says
-MANIFEST = Path(__file__).resolve().parents[2] / "generated" / "manifest.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """Kernels to count: what plans pick from, and the matrix's row of each by name."""
+
+    catalogue: Catalogue
+    variants: Mapping[str, Variant]
+
+
+BUILT = Build(BUILT_IN, {variant.name: variant for variant in matrix()})
 
 
 def strides(x: Tensor) -> tuple[int, int, int]:
@@ -57,55 +68,57 @@ def request(
     )
 
 
-def plan_of(shape: Shape, gpu: Gpu) -> Plan:
+def plan_of(shape: Shape, gpu: Gpu, build: Build = BUILT) -> Plan:
     """This package's plan; no tensor is filled for it."""
     q, k = _empty(shape, shape.queries, shape.heads), _empty(shape, shape.keys, shape.kv_heads)
-    return plan(request(shape, q, k, k, q, gpu))
+    return plan(request(shape, q, k, k, q, gpu), build.catalogue)
 
 
 def _empty(shape: Shape, rows: int, heads: int) -> Tensor:
     return torch.empty(shape.batch, rows, heads, shape.head_dim, device="meta")
 
 
-@functools.cache
-def variants() -> dict[str, dict[str, Any]]:
-    """Our kernels by name, as the manifest has them."""
-    return {row["name"]: row for row in json.loads(MANIFEST.read_text())}
-
-
-def ours_kernels(shape: Shape, gpu: Gpu = ANY_GPU) -> tuple[Kernel, ...]:
+def ours_kernels(shape: Shape, gpu: Gpu = ANY_GPU, build: Build = BUILT) -> tuple[Kernel, ...]:
     """The kernels of this package's plan."""
-    rows = [variants()[step.kernel] for step in plan_of(shape, gpu).launches]
+    rows = [build.variants[step.kernel] for step in plan_of(shape, gpu, build).launches]
     return tuple(
-        Kernel(v["name"], v["threads"], v["threadgroup_bytes"], v["block_q"], v["block_k"])
+        Kernel(
+            name=v.name,
+            threads=v.tile.threads,
+            threadgroup_bytes=v.threadgroup_bytes,
+            block_q=v.tile.block_q,
+            block_k=v.tile.block_k,
+            registers=v.tile.registers(v.head_dim, v.element_bytes),
+        )
         for v in rows
     )
 
 
 @functools.cache
-def ours_counted(shape: Shape, gpu: Gpu, splits: int = 0) -> dict[str, int]:
+def ours_counted(shape: Shape, gpu: Gpu, splits: int = 0, build: Build = BUILT) -> dict[str, int]:
     """Our launches for a shape, run as it is."""
     q, k, v = (x.transpose(1, 2) for x in draw(shape))
     out, sinks = torch.empty_like(q), torch.zeros(shape.heads)
     tensors = {"q": q, "k": k, "v": v, "out": out, "sinks": sinks}
     counts: list[Counts] = []
 
-    def count(step: LaunchPlan, tensors: dict[str, Tensor]) -> None:
-        counts.append(launcher.launch(step, tensors, count=True, workers=1).counts)
+    def count(step: LaunchPlan, tensors: dict[str, Tensor], catalogue: Catalogue) -> None:
+        counts.append(launcher.launch(step, tensors, catalogue, count=True, workers=1).counts)
 
-    run(plan(request(shape, q, k, v, out, gpu, splits)), tensors, count)
+    made = plan(request(shape, q, k, v, out, gpu, splits), build.catalogue)
+    run(made, tensors, build.catalogue, count)
     return total(counts)
 
 
-def ours(shape: Shape, gpu: Gpu = ANY_GPU) -> Work:
+def ours(shape: Shape, gpu: Gpu = ANY_GPU, build: Build = BUILT) -> Work:
     """This package's work, as planned for a GPU."""
-    planned = plan_of(shape, gpu)
-    kernels = ours_kernels(shape, gpu)
+    planned = plan_of(shape, gpu, build)
+    kernels = ours_kernels(shape, gpu, build)
     few = shape.queries <= FEW_QUERIES
     splits = planned.launches[0].threadgroups[0] if few else 0  # of the whole, not of its part
 
     def count(part: Shape) -> dict[str, int]:
-        return ours_counted(part, gpu, splits)
+        return ours_counted(part, gpu, splits, build)
 
     workspace = sum(4 * math.prod(sizes) for _, sizes in planned.workspace)
     return Work("ours", kernels, scaled(shape, kernels[0], count), workspace)

@@ -10,7 +10,7 @@ from metal_flash_sdpa.launchers import run
 from metal_flash_sdpa.plan import DECODE_QUERIES, LaunchPlan, plan
 from torch import Tensor
 
-from benchmarks.counting.ours import ANY_GPU, request, variants
+from benchmarks.counting.ours import ANY_GPU, BUILT, request
 from benchmarks.counting.theirs import PEERS, counted, installed
 from benchmarks.counting.work import total
 from benchmarks.shapes import Shape, draw
@@ -38,14 +38,14 @@ class Ragged:
 
 def useful_threadgroups(step: LaunchPlan, shape: Shape, lengths: tuple[int, ...]) -> int:
     """Threadgroups of a launch that have rows to compute."""
-    variant = variants()[step.kernel]
+    variant = BUILT.variants[step.kernel]
     few = [length for length in lengths if length <= DECODE_QUERIES]
-    if variant["family"] == "prefill":
+    if variant.family == "prefill":
         many = [length for length in lengths if length > DECODE_QUERIES]
-        return shape.heads * sum(-(-length // int(variant["block_q"])) for length in many)
-    if variant["family"] == "decode":
+        return shape.heads * sum(-(-length // variant.tile.block_q) for length in many)
+    if variant.family == "decode":
         splits, tiles = step.threadgroups[0], step.threadgroups[1] // shape.kv_heads
-        needed = (-(-length * shape.heads_per_kv_head // int(variant["block_q"])) for length in few)
+        needed = (-(-length * shape.heads_per_kv_head // variant.tile.block_q) for length in few)
         return sum(min(n, tiles) for n in needed) * shape.kv_heads * splits
     return sum(min(length, step.threadgroups[1]) for length in few) * shape.heads  # combine
 
@@ -58,7 +58,7 @@ def ours_ragged(shape: Shape, lengths: tuple[int, ...]) -> tuple[dict[str, int],
     # One batch for all sequences: its stride is 0.
     in_batch = [x.as_strided((1, *x.shape), (0, *x.stride())) for x in (q, k, v, out)]
     asked = request(shape, in_batch[0], in_batch[1], in_batch[2], in_batch[3], ANY_GPU)
-    asked = asked._replace(batch=len(lengths), packed=True, begins=True, ends=True)
+    asked = asked._replace(batch=len(lengths), packed=True, has_k_begin=True, has_k_end=True)
     tensors = {
         "q": q, "k": k, "v": v, "out": out,
         "cu_seqlens_q": offsets, "k_begin": offsets[:-1], "k_end": offsets[1:],
@@ -66,11 +66,11 @@ def ours_ragged(shape: Shape, lengths: tuple[int, ...]) -> tuple[dict[str, int],
     counts: list[Counts] = []
     empty: dict[str, int] = {}
 
-    def count(step: LaunchPlan, tensors: dict[str, Tensor]) -> None:
+    def count(step: LaunchPlan, tensors: dict[str, Tensor], _: object) -> None:
         counts.append(launcher.launch(step, tensors, count=True, workers=1).counts)
         empty[step.kernel] = counts[-1]["threadgroups"] - useful_threadgroups(step, shape, lengths)
 
-    run(plan(asked), tensors, count)
+    run(plan(asked), tensors, launch=count)
     return total(counts), empty
 
 

@@ -23,6 +23,7 @@ class Kernel:
     threadgroup_bytes: int
     block_q: int  # rows and keys of a tile
     block_k: int
+    registers: int = 0  # 32-bit, per thread, as the tile table estimates them; 0: not estimated
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,12 @@ load, and the order in which threadgroups start.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.counting.work import Work, family
 from benchmarks.model.chips import REPORTED, Chip, chips, resident_threads
 from benchmarks.shapes import FRAGMENT, Shape
-from codegen.matrix import matrix
 
 SIMD_WIDTH = 32
 OTHER_REGISTERS = 24  # inferred: addresses, strides, loop counters, a fragment of K or V
@@ -56,26 +54,17 @@ class Estimate:
         return dict(vars(self))
 
 
-@functools.cache
-def tile_registers() -> dict[str, int]:
-    """What the tile table estimates for our kernels, by name; 0 where it does not."""
-    return {
-        v.name: int(getattr(v.tile, "registers", lambda *_: 0)(v.head_dim, v.element_bytes))
-        for v in matrix()
-    }
-
-
 def registers(work: Work, shape: Shape) -> int:
     """32-bit registers per thread of the first launch, from its tile; nothing says exactly.
 
-    Where the tile table has an estimate of its own, that is taken.
+    Where the kernel has an estimate of its own, that is taken.
 
     A thread has two elements of each fragment: outputs and scores in float32, and what is kept
     of queries and weights in the inputs' type.
     """
     kernel = work.kernels[0]
-    if estimated := tile_registers().get(kernel.name):
-        return estimated
+    if kernel.registers:
+        return kernel.registers
     rows = max(1, kernel.block_q * SIMD_WIDTH // kernel.threads // FRAGMENT)
     columns, keys = -(-shape.head_dim // FRAGMENT), -(-kernel.block_k // FRAGMENT)
     if not work.products:  # dot products: each thread has a part of the row

@@ -43,7 +43,7 @@ def measure(
         out_strides=strides,
         softmax_scale=head_dim**-0.5,
     )
-    plan = plan_prefill(request)
+    (plan,) = plan_prefill(request).launches
     emulator.launch(plan, tensors, workers=workers)
     gflop = 4 * heads * n * n * head_dim / 1e9
     per_core, together = [], []

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from metal_flash_sdpa import flash_attn_func, launchers
+from metal_flash_sdpa import launchers
+from metal_flash_sdpa.call import Options, attend
+from metal_flash_sdpa.catalogue import BUILT_IN, Catalogue
 from torch import Tensor
 
 from benchmarks.counting.theirs import problem_for
@@ -69,18 +71,19 @@ def moved(problem: Attention, device: str) -> Attention:
     return Attention(q, k, v, problem.scale, problem.causal, mask, sinks)
 
 
-def ours(shape: Shape, device: str) -> Call:
-    """Our public function; on a Mac through the JIT launcher."""
+def ours(shape: Shape, device: str, catalogue: Catalogue = BUILT_IN) -> Call:
+    """Our attention, with the kernels of a catalogue; on a Mac through the JIT launcher."""
     if device == "mps":
         os.environ[launchers.FORCE] = "jit"
     q, k, v = (x.to(device).transpose(1, 2) for x in draw(shape))
     sinks = torch.zeros(shape.heads, device=device) if shape.sinks else None
 
+    options = Options(sinks=sinks, causal=shape.causal, window_size=shape.window)
+
     def call() -> Tensor:
-        out: Any = flash_attn_func(
-            q, k, v, causal=shape.causal, window_size=shape.window, s_aux=sinks
-        )
-        return (out[0] if isinstance(out, tuple) else out).transpose(1, 2)
+        out = torch.empty_like(q)
+        attend(out, None, q, k, v, options, catalogue=catalogue)
+        return out.transpose(1, 2)
 
     return call
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from metal_flash_sdpa import flash_attn_func, launchers
-from torch import Tensor
+from metal_flash_sdpa.catalogue import BUILT_IN
 
 from benchmarks import tune
 from benchmarks.counting import ours
 from benchmarks.shapes import Shape
 from benchmarks.timing import measure
-from benchmarks.tune import Place, candidates, fastest, fits, places, replaced, rewritten, using
+from benchmarks.tune import (
+    Place,
+    alone,
+    candidates,
+    fastest,
+    fits,
+    places,
+    replaced,
+    rewritten,
+    variant_of,
+)
 from codegen import tiles
 from codegen.matrix import TILES, Variant
 from codegen.tiles import DecodeTile, PrefillTile, Tile
@@ -81,30 +91,25 @@ def test_a_candidate_that_fails_is_reported_and_passed_over() -> None:
     assert any("2 8 8" in line and "the driver says no" in line for line in lines)
 
 
-def run(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    out = flash_attn_func(q, k, v, causal=True)
-    assert isinstance(out, Tensor)
-    return out
-
-
 @pytest.mark.parametrize("tile", [PrefillTile(2, 8, 16), PrefillTile(8, 16, 64)])
-def test_a_candidate_takes_the_tables_place_while_it_is_timed(tile: PrefillTile) -> None:
-    """The public function launches it, its result is that of the table's, and then it is gone."""
+def test_a_candidate_is_planned_and_launched_while_it_is_timed(tile: PrefillTile) -> None:
+    """Its result is that of the table's tile, which others go on using meanwhile."""
     variant = Variant("prefill", 64, "float16", "causal", False, tile)
-    generator = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(1, 70, 2, 64, generator=generator).half() for _ in range(3))
-    before = ours.plan_of(SHAPE, ours.ANY_GPU)
-    usual = run(q, k, v)
-    with using(variant):
-        (step,) = ours.plan_of(SHAPE, ours.ANY_GPU).launches
+    shape = replace(SHAPE, queries=70, keys=70)
+    usual = measure.ours(shape, "cpu")()
+    with alone(variant) as build:
+        (step,) = ours.plan_of(SHAPE, ours.ANY_GPU, build).launches
         assert (step.kernel, step.threads) == (variant.name, tile.threads)
-        assert launchers.shader_path(variant.name).parent.name != "generated"
+        assert build.catalogue.path(variant.file).parent not in BUILT_IN.folders
         # Other tiles round other partial sums: a few units in the last place of numbers near 1.
-        torch.testing.assert_close(run(q, k, v), usual, atol=4e-3, rtol=0)
-        (kernel,) = ours.ours_kernels(SHAPE)
+        candidate = measure.ours(shape, "cpu", build.catalogue)()
+        torch.testing.assert_close(candidate, usual, atol=4e-3, rtol=0)
+        assert not torch.equal(candidate, usual)
+        (kernel,) = ours.ours_kernels(SHAPE, build=build)
         assert (kernel.threads, kernel.block_k) == (tile.threads, tile.block_k)
-    assert ours.plan_of(SHAPE, ours.ANY_GPU) == before
-    assert torch.equal(run(q, k, v), usual)
+        (table,) = ours.plan_of(SHAPE, ours.ANY_GPU).launches
+        assert table.kernel != step.kernel
+    assert torch.equal(measure.ours(shape, "cpu")(), usual)
 
 
 @pytest.mark.parametrize("tile", [PrefillTile(4, 16, 32), DecodeTile(4, 8, 32)])
@@ -112,10 +117,9 @@ def test_modelled_times_follow_the_tile(tile: Tile) -> None:
     """Longer blocks of keys reach further past the diagonal; more simdgroups hide more latency."""
     family = "decode" if isinstance(tile, DecodeTile) else "prefill"
     shape = SHAPE if family == "prefill" else Shape(8, 1, 64, keys=300)
-    timer = tune.modelled("M1 Max")
+    timer, place = tune.modelled("M1 Max"), Place(family, 64, 2)
     times = [
-        timer(Variant(family, 64, "float16", shape.mask, False, t), shape)
-        for t in (tile, type(tile)(8, tile.rows, 64))
+        timer(variant_of(place, shape, t), shape) for t in (tile, type(tile)(8, tile.rows, 64))
     ]
     assert all(0 < ms < 10 for ms in times)
     assert (times[0] > times[1]) == (family == "decode")

@@ -152,7 +152,7 @@ def test_the_seed_rows_pass_through_the_loaded_build(
     loaded: ModuleType, case: Case, mode: str
 ) -> None:
     _, head_dim, dtype = table.SEED_VARIANT
-    inputs = prepare(case, head_dim, getattr(torch, dtype), "sinks" in mode, "cpu")
+    inputs = prepare(case, head_dim, getattr(torch, dtype), "cpu")
     tensors = inputs.tensors
     out, lse, *_ = loaded.flash_attn_varlen_func(
         *(tensors[name] for name in ("q", "k", "v", "cu_seqlens_q", "k_begin")),
@@ -172,5 +172,5 @@ def test_the_seed_rows_pass_through_the_loaded_build(
 
 
 def test_its_shaders_are_its_own(loaded: ModuleType, variant: Path) -> None:
-    launchers = import_module(f"{loaded.__name__}.launchers")
-    assert all(launchers.shader_path(row.name).is_relative_to(variant) for row in manifest())
+    catalogue = import_module(f"{loaded.__name__}.catalogue").BUILT_IN
+    assert all(catalogue.path(row.file).is_relative_to(variant) for row in manifest())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from codegen import tiles
-from codegen.matrix import ELEMENT_BYTES, MASKS, MatrixError, Variant, checked, matrix
+from codegen.matrix import MASKS, MatrixError, Variant, checked, files, matrix
 from codegen.tiles import MAX_REGISTERS, OTHER_REGISTERS, PrefillTile, TileError, parse
 
 SMALL = PrefillTile(simdgroups=4, rows=8, block_k=16)
@@ -15,19 +16,30 @@ FIELDS = "simdgroups rows block_k"
 HEADING = f"head_dim | prefill 2 | decode 4\n | {FIELDS} | {FIELDS}\n---\n"
 
 
-@pytest.mark.parametrize(("family", "count"), [("prefill", 144), ("decode", 252)])
-def test_every_combination_is_there(family: str, count: int) -> None:
-    """144 = 8 head dims x 3 dtypes x 3 masks x with and without sinks.
-
-    Decode has a second tile for 6 of the head dims, that is 108 more.
-    """
+@pytest.mark.parametrize(
+    ("family", "axes", "kernels"),
+    [
+        ("prefill", 144, 144),  # 8 head dims x 3 dtypes x 3 masks x with and without sinks
+        ("decode", 24, 42),  # 8 head dims x 3 dtypes; 6 of the head dims have a second tile
+        ("combine", 24, 24),
+        ("append", 24, 24),
+    ],
+)
+def test_every_combination_is_there(family: str, axes: int, kernels: int) -> None:
     variants = [v for v in matrix() if v.family == family]
-    axes = {(v.head_dim, v.dtype, v.mask, v.sinks) for v in variants}
-    head_dims = {v.head_dim for v in variants}
-    assert len(axes) == 144
-    assert len(variants) == count
-    assert head_dims == {32, 64, 72, 80, 96, 128, 192, 256}
-    assert len(axes) == len(head_dims) * len(ELEMENT_BYTES) * len(MASKS) * 2
+    assert len({(v.head_dim, v.dtype, v.mask, v.sinks) for v in variants}) == axes
+    assert len(variants) == kernels
+    assert {v.head_dim for v in variants} == {32, 64, 72, 80, 96, 128, 192, 256}
+    modes = {(v.mask, v.sinks) for v in variants}
+    assert len(modes) == (len(MASKS) * 2 if family == "prefill" else 1)
+
+
+def test_variants_share_a_file_by_family_dtype_and_head_dim() -> None:
+    by_file = files(matrix())
+    assert len(by_file) == 4 * 24
+    for name, variants in by_file.items():
+        assert name == f"{variants[0].stem}.metal"
+        assert len({(v.family, v.dtype, v.head_dim) for v in variants}) == 1
 
 
 def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +48,7 @@ def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     added = [v for v in matrix() if v.head_dim == 112]
     assert Counter(v.family for v in added) == {
         "prefill": 18,
-        "decode": 30,  # two tiles in 16 bits, one in float32
+        "decode": 5,  # two tiles in 16 bits, one in float32
         "combine": 3,
         "append": 3,
     }
@@ -47,6 +59,8 @@ def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_names_carry_the_shape_and_are_unique() -> None:
     variant = Variant("prefill", 64, "float16", "window", True, SMALL)
     assert variant.name == "prefill_float16_d64_q32k16_window_sinks"
+    assert variant.template_arguments == "q32k16, WINDOW, true"
+    assert replace(variant, family="decode", mask=None).name == "decode_float16_d64_q32k16"
     with pytest.raises(MatrixError, match=f"{variant.name}: two rows"):
         checked([variant, variant])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen.matrix import Variant, matrix
+from codegen.matrix import Variant, files, matrix
 from codegen.render import (
     ROOT,
     TEMPLATES,
@@ -21,6 +21,7 @@ from codegen.render import (
     shader,
     write,
 )
+from codegen.tiles import PrefillTile
 
 FILES = outputs(matrix())
 ONE = f"generated/{matrix()[0].file}"
@@ -62,29 +63,62 @@ def test_unchanged_files_are_not_written_again(tree: Path) -> None:
     assert (tree / ONE).stat().st_mtime_ns == before
 
 
-def test_an_unknown_variable_stops_with_the_row_named(tmp_path: Path) -> None:
+def test_an_unknown_variable_stops_with_the_file_named(tmp_path: Path) -> None:
     shutil.copytree(TEMPLATES, tmp_path, dirs_exist_ok=True)
     part = tmp_path / "parts/band.metal.j2"
     part.write_text(part.read_text() + "{{ no_such_thing }}\n")
-    variant = matrix()[0]
-    with pytest.raises(RenderError, match=rf"{variant.name}: UndefinedError: 'no_such_thing'"):
-        shader(variant, environment(tmp_path))
+    variants = files(matrix())
+    name = next(iter(variants))
+    with pytest.raises(RenderError, match=rf"{name}: UndefinedError: 'no_such_thing'"):
+        shader(variants[name], environment(tmp_path))
 
 
 def test_text_that_is_not_ascii_is_refused(tmp_path: Path) -> None:
     shutil.copytree(TEMPLATES, tmp_path, dirs_exist_ok=True)
     part = tmp_path / "parts/band.metal.j2"
     part.write_text(part.read_text() + "// \N{GREEK SMALL LETTER ALPHA}\n")
-    with pytest.raises(RenderError, match=f"{matrix()[0].name}: UnicodeEncodeError"):
-        shader(matrix()[0], environment(tmp_path))
+    variant = matrix()[0]
+    with pytest.raises(RenderError, match=f"{variant.file}: UnicodeEncodeError"):
+        shader([variant], environment(tmp_path))
 
 
-@pytest.mark.parametrize("variant", matrix(), ids=lambda v: v.name)
-def test_shaders_are_plain_metal(variant: Variant) -> None:
-    """No template left over, no function constant, no Jinja, no blank-line litter."""
-    text = FILES[f"generated/{variant.file}"]
-    assert not re.search(r"\btemplate\b|function_constant|\{[{%#]|[ \t]+$|\n\n\n", text, re.M)
-    assert text.endswith("}\n")
+def test_tiles_of_one_file_agree_on_where_queries_are() -> None:
+    """What stands once in a file is right for each of its kernels."""
+    holds = PrefillTile(simdgroups=4, rows=8, block_k=8)
+    reads = PrefillTile(simdgroups=4, rows=16, block_k=32)
+    variants = [Variant("prefill", 192, "float16", "full", False, tile) for tile in (holds, reads)]
+    assert [v.holds_queries for v in variants] == [True, False]
+    with pytest.raises(RenderError, match=r"prefill_float16_d192\.metal: some of its tiles hold Q"):
+        shader(variants, environment())
+
+
+SHADERS = [path for path in FILES if path.endswith(".metal")]
+LINE_LENGTH = 130  # of the templates' output: a signature of six parameters
+
+
+@pytest.mark.parametrize("path", SHADERS)
+def test_shaders_are_plain_metal(path: str) -> None:
+    """No function constant, no include of ours, no Jinja, no blank-line litter, no long line."""
+    text = FILES[path]
+    assert not re.search(r"function_constant|\{[{%#]|[ \t]+$|\n\n\n", text, re.M)
+    assert set(re.findall(r"#include (\S+)", text)) <= {
+        "<metal_stdlib>", "<metal_simdgroup_matrix>",
+    }  # fmt: skip
+    assert text.endswith(("}\n", "#endif\n"))
+    long = [line for line in text.splitlines() if len(line) > LINE_LENGTH]
+    assert not long, long
+
+
+def test_a_file_holds_its_kernels_and_each_can_be_had_alone() -> None:
+    """With ONLY and ONLY_<kernel> defined the preprocessor leaves one kernel's line."""
+    for name, variants in files(matrix()).items():
+        text = FILES[f"generated/{name}"]
+        if len(variants) == 1:
+            assert f"void {variants[0].name}(" in text or f"ONLY_{variants[0].name})" in text
+            continue
+        guards = re.findall(r"#if !defined\(ONLY\) \|\| defined\(ONLY_(\w+)\)", text)
+        hosts = re.findall(r'\[\[host_name\("(\w+)"\)\]\]', text)
+        assert guards == hosts == [v.name for v in variants]
 
 
 def run_codegen(*arguments: str) -> subprocess.CompletedProcess[str]:

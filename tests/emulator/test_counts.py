@@ -388,7 +388,7 @@ def attention(n: int, mask: str, **options: Any) -> tuple[emulator.Report, dict[
         packed=False, q_strides=strides, k_strides=strides, v_strides=strides, out_strides=strides,
         softmax_scale=head_dim**-0.5, causal=mask == "causal",
     )  # fmt: skip
-    plan = plan_prefill(request)
+    (plan,) = plan_prefill(request).launches
     manifest = json.loads((ROOT / "generated" / "manifest.json").read_text())
     variant = next(row for row in manifest if row["name"] == plan.kernel)
     assert variant["mask"] == mask

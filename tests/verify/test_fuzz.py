@@ -21,7 +21,7 @@ from verify.fuzz.calls import Call, calls, from_json
 from verify.inputs import prepare
 from verify.reference import Error
 from verify.run import Launch, Outcome, whole_plan
-from verify.variants import GENERATED, Variant, attention_variants, manifest
+from verify.variants import Variant, attention_variants
 
 VARIANTS = attention_variants()
 SMALL = [v for v in VARIANTS if (v.head_dim, v.dtype, v.mode) == (32, "float16", "causal")]
@@ -42,10 +42,10 @@ def broken(old: str, new: str, family: str = "prefill") -> search.Launcher:
 
     @cache
     def launcher(variant: Variant) -> Launch:
-        names = (variant.name, *session.helpers(variant))
-        kernels = {name: session.compiled(name) for name in names}
-        damaged = next(v for v in manifest() if v.name in names and v.family == family)
-        text = (GENERATED / damaged.file).read_text()
+        variants = (variant, *session.helpers(variant))
+        kernels = {v.name: session.compiled(v) for v in variants}
+        damaged = next(v for v in variants if v.family == family)
+        text = damaged.path.read_text()
         assert text.count(old) == 1
         kernels[damaged.name] = emulator.compile(text.replace(old, new), finite_math=True).function(
             damaged.name
@@ -61,10 +61,10 @@ def test_a_call_is_planned_for_its_variant_and_survives_json(call: Call) -> None
     assert from_json(call.to_json(), VARIANTS) == call
     if sum(call.case.shape.q_lens) < 100:
         variant, dtype = call.variant, getattr(torch, call.variant.dtype)
-        inputs = prepare(call.case, variant.head_dim, dtype, variant.sinks, "cpu")
+        inputs = prepare(call.case, variant.head_dim, dtype, "cpu")
         planned = [step.kernel for step in whole_plan(variant, inputs, call.case).launches]
         assert planned[1 if call.case.appended else 0] == variant.name
-        assert set(planned) <= {variant.name, *session.helpers(variant)}
+        assert set(planned) <= {variant.name, *(v.name for v in session.helpers(variant))}
 
 
 def cache_of(case: Case) -> CacheUse:

@@ -21,7 +21,7 @@ ELSEWHERE = "meta"  # a device other than the CPU, without memory, that every ma
 
 def inputs_on(device: str, case: Case, variant: Variant) -> Inputs:
     dtype = getattr(torch, variant.dtype)
-    return prepare(case, variant.head_dim, dtype, variant.sinks, device)
+    return prepare(case, variant.head_dim, dtype, device)
 
 
 def places(inputs: Inputs) -> dict[str, Any]:

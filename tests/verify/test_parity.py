@@ -138,14 +138,14 @@ def test_blocks_outside_the_band_are_not_read(
     length = tiles * block_q
     left, right = window_size
     case = Case("band", Shape((length,), (length,)), Mask(window_size=window_size))
-    inputs = prepare(case, variant.head_dim, torch.float16, False, "cpu")
+    inputs = prepare(case, variant.head_dim, torch.float16, "cpu")
     first_row = (tiles - 1) * block_q if side == "left" else 0
     begin = max(first_row - left, 0) if left >= 0 else 0
     blocks = -(-(min(first_row + block_q + right, length) - begin) // block_k)
     for name in ("k", "v"):
         inputs.tensors[name][:begin] = torch.nan
         inputs.tensors[name][begin + blocks * block_k :] = torch.nan
-    launcher.launch(plan_prefill(inputs.request), inputs.tensors, workers=1)
+    launcher.launch(plan_prefill(inputs.request).launches[0], inputs.tensors, workers=1)
     assert inputs.tensors["out"][first_row : first_row + block_q].isfinite().all()
     assert inputs.tensors["out"].isnan().any()  # the other tiles do read the NaN
 

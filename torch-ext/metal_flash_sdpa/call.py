@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from . import gpu, launchers
+from .catalogue import BUILT_IN, Catalogue
 from .plan import DECODE_QUERIES, Append, Request, plan, plan_append
 
 _DTYPE_NAMES = {
@@ -51,6 +52,7 @@ def attend(
     keys: Keys = ALL_KEYS,
     max_q_len: int = 0,
     splits: int = 0,
+    catalogue: Catalogue = BUILT_IN,
 ) -> None:
     """Write attention to `out` and its log-sum-exp to `lse`, if there is one.
 
@@ -67,7 +69,7 @@ def attend(
     request, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys, known, splits, wanted)
     if lse is not None:
         tensors["lse"] = lse
-    launchers.run(plan(request), tensors)
+    launchers.run(plan(request, catalogue), tensors, catalogue)
 
 
 def append(

@@ -11,6 +11,8 @@ from torch import Tensor
 
 import emulator
 from emulator.library import MAX_THREADGROUP_BYTES
+from peers import mlx
+from peers.call import Attention, PeerCall
 from verify import reference
 from verify.foreign.cases import BLOCKED, Case, Sizes
 

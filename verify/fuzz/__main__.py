@@ -14,7 +14,7 @@ from itertools import cycle, islice
 from typing import Any
 
 import torch
-from metal_flash_sdpa.launchers import emulator, shader_path
+from metal_flash_sdpa.launchers import emulator
 from metal_flash_sdpa.plan import LaunchPlan
 from rich.console import Console
 from torch import Tensor
@@ -37,9 +37,9 @@ VARIANTS = 5  # of each piece: five cases make a kernel worth compiling
 
 
 @cache
-def compiled(name: str) -> Kernel:
+def compiled(variant: Variant) -> Kernel:
     """A kernel, compiled and loaded once: the processes that run calls inherit it."""
-    kernel = compile_shader(shader_path(name)).function(name)
+    kernel = compile_shader(variant.path, finite_math=True).function(variant.name)
     kernel.load(check=True)
     return kernel
 
@@ -47,9 +47,7 @@ def compiled(name: str) -> Kernel:
 @cache
 def launcher(variant: Variant) -> Launch:
     """The variant's kernel and its helpers, under the checks."""
-    return of_kernels(
-        {name: compiled(name) for name in (variant.name, *helpers(variant))}, check=True
-    )
+    return of_kernels({v.name: compiled(v) for v in (variant, *helpers(variant))}, check=True)
 
 
 def of_kernels(kernels: Mapping[str, Kernel], **options: Any) -> Launch:
@@ -61,13 +59,11 @@ def of_kernels(kernels: Mapping[str, Kernel], **options: Any) -> Launch:
     return launch
 
 
-def helpers(variant: Variant) -> list[str]:
+def helpers(variant: Variant) -> list[Variant]:
     """The kernels before and after attention that a plan with this variant may launch, too."""
-    attention = {v.name for v in attention_variants()}
+    attention = attention_variants()
     wanted = (variant.head_dim, variant.dtype)
-    return [
-        v.name for v in manifest() if (v.head_dim, v.dtype) == wanted and v.name not in attention
-    ]
+    return [v for v in manifest() if (v.head_dim, v.dtype) == wanted and v not in attention]
 
 
 def warm() -> None:

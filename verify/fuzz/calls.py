@@ -13,6 +13,7 @@ from metal_flash_sdpa.plan import DECODE_QUERIES, UNBOUNDED
 
 from verify.cache import first_rows
 from verify.case import CacheUse, Case, Mask, Scores, Shape, Values
+from verify.cases import MASKS
 from verify.variants import Variant
 
 # A case costs what its longest loops cost: together these keep it near 30 ms.
@@ -93,7 +94,10 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
         q_lens = q_lens[:1] * len(pairs)
     if not (packed or in_cache):
         k_lens = k_lens[:1] * len(pairs)
-    mask = draw(masks(variant.mask))
+    mask = draw(masks(variant.mask or draw(st.sampled_from(sorted(MASKS)))))
+    always = bool(variant.mask and variant.sinks)
+    most_sinks = 3 if variant.sinks else 0
+    sinks = st.lists(st.sampled_from(SINKS), min_size=int(always), max_size=most_sinks)
     kv_heads = draw(st.sampled_from((1, 2, 3)))
     group = draw(st.sampled_from([g for g in GROUPS if g * kv_heads <= MOST_HEADS]))
     tiles = sum(-(-q * group // block_q) for q in q_lens) * kv_heads
@@ -105,7 +109,9 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
     scores = Scores(
         softcap,
         scale,
-        sinks=tuple(draw(st.lists(st.sampled_from(SINKS), min_size=1, max_size=3))),
+        sinks=tuple(
+            draw(st.lists(st.sampled_from(SINKS), min_size=least_sinks, max_size=most_sinks))
+        ),
         alibi=tuple(draw(st.lists(st.sampled_from(SLOPES), max_size=3))),
         alibi_per_sequence=draw(st.booleans()),
     )

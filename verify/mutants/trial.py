@@ -57,7 +57,7 @@ def representatives() -> tuple[matrix.Variant, ...]:
     chosen = []
     for family in dict.fromkeys(v.family for v in variants):
         for turn, ((head_dim, dtype), (mask, sinks)) in enumerate(zip(SHAPES, MODES)):
-            mode = {} if family in matrix.ROWWISE else {"mask": mask, "sinks": sinks}
+            mode = {"mask": mask, "sinks": sinks} if family == "prefill" else {}
             wanted = {"family": family, "head_dim": head_dim, "dtype": dtype, **mode}
             tiles = [v for v in variants if wanted.items() <= v.manifest_row().items()]
             if tiles:
@@ -69,8 +69,9 @@ def rendered(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The representatives rendered from these templates: (kernel name, Metal source)."""
     jinja: Environment = render.environment()
     jinja.loader = DictLoader(dict(texts))
+    by_file = matrix.files(matrix.matrix())
     for v in representatives():
-        yield v.name, render.shader(v, jinja)
+        yield v.name, render.shader(by_file[v.file], jinja)
 
 
 def shaders(texts: Mapping[str, str]) -> dict[str, str]:
@@ -80,8 +81,13 @@ def shaders(texts: Mapping[str, str]) -> dict[str, str]:
 
 def in_order(chosen: Iterable[Case]) -> list[Case]:
     """Cases, likely killers first."""
-    rank = {name: i for i, name in enumerate(KILLERS)}
-    return sorted(chosen, key=lambda case: rank.get(case.name, len(rank)))
+
+    def rank(case: Case) -> int:
+        """By the beginning of its name: a case may run in several modes."""
+        ranks = (i for i, name in enumerate(KILLERS) if case.name.startswith(name))
+        return next(ranks, len(KILLERS))
+
+    return sorted(chosen, key=rank)
 
 
 @cache
@@ -116,7 +122,7 @@ def attempt(texts: Mapping[str, str], originals: Mapping[str, str]) -> Verdict:
 def try_work(variant: Variant, source: str, original: str) -> Verdict:
     """Count what a shader does in a few cases, beside the original."""
     for case in cases(variant):
-        if case.name not in WORK_CASES:
+        if not case.name.startswith(WORK_CASES):
             continue
         was, now = (
             isolated.call(partial(work, variant, text, case), COMPILE_SECONDS)

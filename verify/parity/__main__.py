@@ -95,9 +95,11 @@ def options() -> argparse.Namespace:
     parser.add_argument("--family", choices=dict.fromkeys(v.family for v in variants))
     parser.add_argument("--head-dim", type=int, choices=sorted({v.head_dim for v in variants}))
     parser.add_argument("--dtype", choices=sorted({v.dtype for v in variants}))
-    parser.add_argument("--mask", choices=sorted({v.mask for v in variants}))
+    parser.add_argument("--mask", choices=sorted({v.mask for v in variants if v.mask}))
     parser.add_argument(
-        "--sinks", action=argparse.BooleanOptionalAction, help="only with, only without sinks"
+        "--sinks",
+        action=argparse.BooleanOptionalAction,
+        help="only kernels that take sinks, only those that take none",
     )
     parser.add_argument("--case", help="only the case of this name")
     parser.add_argument(
@@ -119,12 +121,13 @@ def options() -> argparse.Namespace:
 
 def reproduce(variant: Variant, case: str, device: str, check: bool) -> str:
     """The command that runs one case of one variant alone."""
+    mask = f"--mask {variant.mask} " if variant.mask else ""
     sinks = "--sinks" if variant.sinks else "--no-sinks"
     options = " --check" if check else ""
     options += f' --case "{case}"' if case else ""
     return (
         f"nox -s parity -- --family {variant.family} --head-dim {variant.head_dim} "
-        f"--dtype {variant.dtype} --mask {variant.mask} {sinks} --device {device}{options}"
+        f"--dtype {variant.dtype} {mask}{sinks} --device {device}{options}"
     )
 
 

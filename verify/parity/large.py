@@ -13,7 +13,8 @@ import torch
 from metal_flash_sdpa.plan import plan_prefill
 from torch import Tensor
 
-from verify.case import Case, Mask, Shape
+from verify.case import Case, Mask, Scores, Shape
+from verify.cases import SINKS
 from verify.inputs import prepare
 from verify.reference import attention, compare, plain_attention
 from verify.run import Launch
@@ -58,13 +59,14 @@ def resident_kib(field: str) -> int:
 def run(tokens: int, launch: Launch, device: str) -> LargeRun:
     """Run one length; compare sampled rows with the reference."""
     window = Mask(window_size=WINDOW)
-    case = Case("large", Shape((tokens,), (tokens,), HEADS, HEADS), window)
-    one = Case("warm", Shape((1,), (1,), HEADS, HEADS), window)
-    warm = prepare(one, HEAD_DIM, DTYPE, True, device)
-    launch(plan_prefill(warm.request), warm.tensors)
+    scores = Scores(sinks=SINKS)
+    case = Case("large", Shape((tokens,), (tokens,), HEADS, HEADS), window, scores)
+    one = Case("warm", Shape((1,), (1,), HEADS, HEADS), window, scores)
+    warm = prepare(one, HEAD_DIM, DTYPE, device)
+    launch(plan_prefill(warm.request).launches[0], warm.tensors)
 
-    inputs = prepare(case, HEAD_DIM, DTYPE, True, device)
-    plan = plan_prefill(inputs.request)
+    inputs = prepare(case, HEAD_DIM, DTYPE, device)
+    plan = plan_prefill(inputs.request).launches[0]
     if device == "mps":
         torch.mps.synchronize()
         before = torch.mps.driver_allocated_memory() // 1024

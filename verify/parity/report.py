@@ -109,17 +109,16 @@ class Grid:
 
 
 def grids(report: Report) -> tuple[Grid, ...]:
-    """Attention by mask mode; then the families that have none, a column each."""
-    moded = {v.family for v in manifest() if v.mode != "full"}
-    attention = [r for r in report.results if r.variant.family in moded]
-    rest = [r for r in report.results if r.variant.family not in moded]
+    """The families with mask modes, a column each mode; then the others, a column each tile."""
+    with_modes = [r for r in report.results if r.variant.mode]
+    others = [r for r in report.results if not r.variant.mode]
     labels = ("head_dim", "dtype")
     tiled = ("family", *labels, "tile")
-    found = (
-        Grid("attention", tiled, *table_of(attention, tile_label, lambda v: v.mode)),
-        Grid("before and after it", labels, *table_of(rest, shape_label, lambda v: v.family)),
+    all_grids = (
+        Grid("by mask mode", tiled, *table_of(with_modes, tile_label, lambda v: v.mode)),
+        Grid("every mask mode", labels, *table_of(others, shape_label, tile_column)),
     )
-    return tuple(grid for grid in found if grid.rows)
+    return tuple(grid for grid in all_grids if grid.rows)
 
 
 def shape_label(v: Variant) -> tuple[str, ...]:
@@ -129,6 +128,12 @@ def shape_label(v: Variant) -> tuple[str, ...]:
 def tile_label(v: Variant) -> tuple[str, ...]:
     """A family may have several tiles for a shape: each has a row, and none hides another."""
     return (v.family, *shape_label(v), f"{v.block_q} x {v.step_k}")
+
+
+def tile_column(v: Variant) -> str:
+    """A family, and of several tiles for a shape which: by their rows, whatever the keys."""
+    rows = {o.block_q for o in manifest() if (o.family, o.dtype) == (v.family, v.dtype)}
+    return f"{v.family}, {v.block_q} rows" if len(rows) > 1 else v.family
 
 
 def table_of(

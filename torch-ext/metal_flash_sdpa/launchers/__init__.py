@@ -10,7 +10,7 @@ Every launcher module has
 import os
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import torch
 
@@ -24,24 +24,29 @@ FORCE = "METAL_FLASH_SDPA_LAUNCHER"  # environment variable: one of NAMES
 def launch(
     plan: LaunchPlan, tensors: Dict[str, torch.Tensor], catalogue: Catalogue = BUILT_IN
 ) -> None:
-    """Run `plan` with the launcher for these tensors; an empty grid is nothing to do.
+    """Run `plan` with the launcher for these tensors.
 
     Raises RuntimeError saying what is missing if there is none.
     """
-    if 0 not in plan.threadgroups:
-        launcher = choose(_device(tensors).type, os.environ.get(FORCE, ""))
-        launcher.launch(plan, tensors, catalogue)
+    launcher = choose(_device(tensors).type, os.environ.get(FORCE, ""))
+    launcher.launch(plan, tensors, catalogue)
 
 
-def run(plan: Plan, tensors: Dict[str, torch.Tensor], catalogue: Catalogue = BUILT_IN) -> None:
-    """Run all launches of a plan, one after the other."""
+def run(
+    plan: Plan,
+    tensors: Dict[str, torch.Tensor],
+    catalogue: Catalogue = BUILT_IN,
+    launch: Callable[..., Any] = launch,
+) -> None:
+    """Run all launches of a plan, one after the other, with `launch` or what does as it does."""
     if plan.workspace:
         device = _device(tensors)
         tensors = dict(tensors)
         for name, shape in plan.workspace:
             tensors[name] = torch.empty(shape, dtype=torch.float32, device=device)
     for step in plan.launches:
-        launch(step, tensors, catalogue)
+        if 0 not in step.threadgroups:
+            launch(step, tensors, catalogue)
 
 
 def _device(tensors: Dict[str, torch.Tensor]) -> torch.device:
