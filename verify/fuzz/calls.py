@@ -109,9 +109,7 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
     scores = Scores(
         softcap,
         scale,
-        sinks=tuple(
-            draw(st.lists(st.sampled_from(SINKS), min_size=least_sinks, max_size=most_sinks))
-        ),
+        sinks=tuple(draw(sinks)),
         alibi=tuple(draw(st.lists(st.sampled_from(SLOPES), max_size=3))),
         alibi_per_sequence=draw(st.booleans()),
     )
