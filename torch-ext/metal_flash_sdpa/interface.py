@@ -6,9 +6,10 @@ nothing waits for the GPU.
 
 from typing import Optional, Sequence, Tuple, Union
 
+import torch
 from torch import Tensor
 
-from . import checks, ops
+from . import checks, ops, transforms
 
 # What return_attn_probs=True gives: out, log-sum-exp, and no probabilities.
 WithLse = Tuple[Tensor, Tensor, None]
@@ -53,9 +54,11 @@ def flash_attn_func(
 
     Raises:
         TypeError, ValueError: an argument is wrong; the message names it and what it may be.
-        NotImplementedError: dropout; and the backward pass, when it is called.
+        NotImplementedError: dropout; the backward pass, when it is called; torch.vmap, and torch's
+            transforms that differentiate (torch.func.grad, jvp, jacfwd, hessian, dual tensors).
     """
     checks.check_qkv(checks.PADDED, checks.PADDED, q=q, k=k, v=v)
+    transforms.refuse(q, k, v, s_aux, alibi_slopes)
     checks.check_batch(k.shape[0], "k", q)
     checks.check_options(
         q, q.shape[0], dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
@@ -110,6 +113,7 @@ def flash_attn_varlen_func(
     """
     key_axes = checks.PACKED if block_table is None else checks.PAGED
     checks.check_qkv(checks.PACKED, key_axes, q=q, k=k, v=v)
+    transforms.refuse(q, k, v, cu_seqlens_q, cu_seqlens_k, s_aux, alibi_slopes)
     batch = checks.check_sequences(q, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
     checks.check_block_table(block_table, batch, q, k)
     checks.check_options(
@@ -178,6 +182,8 @@ def flash_attn_with_kvcache(
     Returns:
         out, like q and contiguous.  With return_softmax_lse (out, softmax_lse), float32 (batch,
         heads, q_len).
+
+    There is no backward pass: a cache is for inference.  It raises NotImplementedError.
     """
     checks.check_qkv(
         checks.PADDED,
@@ -185,6 +191,10 @@ def flash_attn_with_kvcache(
         q=q,
         k_cache=k_cache,
         v_cache=v_cache,
+    )
+    transforms.refuse(
+        *(q, k_cache, v_cache, k, v, rotary_cos, rotary_sin, s_aux, alibi_slopes),
+        *(cache_seqlens, cache_batch_idx, cache_leftpad, block_table),
     )
     rows = checks.check_cache(
         q, k_cache, cache_seqlens, cache_batch_idx, cache_leftpad, block_table
@@ -236,12 +246,14 @@ def flash_attention_varlen(
     """`flash_attn_varlen_func` into `out`, as earlier versions of this kernel on the Hub had it.
 
     Args:
-        out: shape, dtype and device of query; written in place, so no gradient flows through it.
+        out: shape, dtype and device of query; written in place, so no gradient flows through it:
+            the backward pass raises NotImplementedError.
         softcapping: as softcap, and 1.0, the default, is off, as 0.0 is.  To cap at 1.0 call
             `flash_attn_varlen_func` with softcap=1.0.
     """
     checks.check_qkv(checks.PACKED, checks.PACKED, query=query, key=key, value=value)
     checks.check_out(out, query)
+    transforms.refuse(out, query, key, value, cu_seqlens_q, cu_seqlens_k, s_aux)
     batch = checks.check_sequences(query, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
     names = {"softmax_scale": "scale", "causal": "do_causal", "softcap": "softcapping"}
     checks.check_options(
@@ -253,6 +265,9 @@ def flash_attention_varlen(
         *(out, query, key, value, cu_seqlens_q, cu_seqlens_k, s_aux),
         *(scale, do_causal, left, right, softcap, _known(max_seqlen_q)),
     )
+    inputs = [tensor for tensor in (query, key, value, s_aux) if tensor is not None]
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        out.add_(ops.nothing_of(query, key, value, s_aux))
 
 
 def _known(length: Union[int, Tensor]) -> int:
