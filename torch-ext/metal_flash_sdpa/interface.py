@@ -217,7 +217,7 @@ def flash_attn_with_kvcache(
     if k is not None and v is not None:
         rotated = ops.append(
             *(q, k_cache, v_cache, k, v, rotary_cos, rotary_sin, rotary_interleaved),
-            *(causal, left, right, used, length, block_table),
+            *(causal, left, right, used, length, block_table, num_splits),
         )
         q = q if rotary_cos is None else rotated
     out, lse = ops.forward_cached(

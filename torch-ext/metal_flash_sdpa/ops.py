@@ -1,7 +1,7 @@
 """The torch ops: what torch.compile and autograd see of a call.
 
 Each has a fake implementation, so that a compiled graph has no break, and is written for inputs
-that interface.py has checked.
+that interface.py has checked, but for the numbers that only a running graph knows.
 """
 
 from typing import Any, List, Optional, Tuple
@@ -9,7 +9,7 @@ from typing import Any, List, Optional, Tuple
 import torch
 from torch import Tensor
 
-from . import call
+from . import call, checks
 from ._ops import add_op_namespace_prefix
 from .call import Keys, Options
 from .plan import lse_shape
@@ -40,10 +40,9 @@ def forward(
     max_q_len: int,
     block_table: Optional[Tensor] = None,
 ) -> Tuple[Tensor, Tensor]:
-    """Out and its log-sum-exp, empty without return_lse; packed if there are cu_seqlens.
-
-    max_q_len is a symbol in a compiled graph: no branch on it may come before this point.
-    """
+    """Out and its log-sum-exp, empty without return_lse; packed if there are cu_seqlens."""
+    checks.check_window(window_left, window_right)
+    checks.check_longest("max_seqlen_q", max_q_len)
     out, lse = _outputs(q, return_lse)
     call.attend(
         *(out, lse if return_lse else None, q, k, v),
@@ -86,6 +85,8 @@ def forward_into(
     max_q_len: int,
 ) -> None:
     """A packed batch into `out`."""
+    checks.check_window(window_left, window_right)
+    checks.check_longest("max_seqlen_q", max_q_len)
     in_place = out.stride(-1) == 1
     target = out if in_place else torch.empty_like(out, memory_format=torch.contiguous_format)
     call.attend(
@@ -120,11 +121,14 @@ def append(
     cache_seqlens: Optional[Tensor],
     length: Optional[int],
     block_table: Optional[Tensor],
+    splits: int,
 ) -> Tensor:
     """New rows into a cache; returns the queries as rotated, empty if nothing is rotated.
 
-    `length` rows per sequence when it is done; None: as many more as cache_seqlens says.
+    `length` rows per sequence when it is done; None: as many more as cache_seqlens says.  `splits`
+    is what the attention over the cache is asked for: a refused call writes nothing.
     """
+    _check_cached(k_cache, length, block_table, k.shape[1], window_left, window_right, splits)
     rotated = _rotated(q, rotary_cos)
     call.append(
         *(None if rotary_cos is None else rotated, q, k_cache, v_cache, k, v),
@@ -133,6 +137,22 @@ def append(
         Keys(None, cache_seqlens, length, block_table, k.shape[1]),
     )
     return rotated
+
+
+def _check_cached(
+    k_cache: Tensor,
+    length: Optional[int],
+    block_table: Optional[Tensor],
+    appended: int,
+    window_left: int,
+    window_right: int,
+    splits: int,
+) -> None:
+    checks.check_window(window_left, window_right)
+    checks.check_splits(splits)
+    if length is not None:
+        pages = 1 if block_table is None else block_table.shape[1]
+        checks.check_room(length - appended, appended, pages * k_cache.shape[1])
 
 
 def _rotated(q: Tensor, rotary_cos: Optional[Tensor]) -> Tensor:
@@ -166,6 +186,7 @@ def forward_cached(
     splits: int,
 ) -> Tuple[Tensor, Tensor]:
     """As `forward`, of a padded batch of queries over a cache; `length` as in append."""
+    _check_cached(k_cache, length, block_table, appended, window_left, window_right, splits)
     out, lse = _outputs(q, return_lse)
     call.attend(
         *(out, lse if return_lse else None, q, k_cache, v_cache),
