@@ -3,7 +3,7 @@
 // Written by `python -m codegen` from templates/; do not edit.
 //
 // Appends rows of K and V to each sequence of a cache, and applies rotary position embeddings to
-// the new rows of K and to Q.  A row that the cache has no room for is not written.
+// the new rows of K and to Q.  A row that the cache has no room or no page for is not written.
 //   head_dim   96
 //   elements   bfloat16; rotated in float32
 //   tile       one row per simdgroup
@@ -102,6 +102,16 @@ inline void write_row(
     }
 }
 
+// Whether the cache has the page that a row belongs in.
+inline bool page_exists(int row, device const int* pages, constant Ints& n)
+{
+    if (n.page_size == 0) {
+        return true;
+    }
+    const int page = pages[row / n.page_size];
+    return page >= 0 && page < n.pages;
+}
+
 // A threadgroup has one row of one head: first the heads of K, then those of V, then those of Q.
 [[kernel, max_total_threads_per_threadgroup(THREADS)]]
 void append_bfloat16_d96(
@@ -133,12 +143,13 @@ void append_bfloat16_d96(
         return;
     }
     const int position = end + row;
-    if (row >= n.appended || position >= n.k_len) {
+    device const int* pages = block_table + batch * n.table_stride;
+    const bool in_use = n.ends == 0 || k_end[batch] >= 0;
+    if (!in_use || row >= n.appended || position >= n.k_len || !page_exists(position, pages, n)) {
         return;
     }
     const int head = group.y % n.kv_heads;
     const int page = n.page_size == 0 ? batch : 0; // a padded batch has a page for each sequence
-    device const int* pages = block_table + batch * n.table_stride;
     if (int(group.y) < n.kv_heads) {
         k += page * n.k_batch_stride + row_offset(position, pages, n.k_batch_stride, n.k_row_stride, n) + head * n.k_head_stride;
         new_k += batch * n.new_k_batch_stride + row * n.new_k_row_stride + head * n.new_k_head_stride;

@@ -145,9 +145,17 @@ inline int first_key(int sequence, constant Ints& n, device const int* k_begin)
     return n.begins == 0 ? 0 : clamp(k_begin[sequence], 0, n.k_len);
 }
 
-inline int end_of_keys(int sequence, constant Ints& n, device const int* k_end)
+// A slot that is not in use has no keys: its length is negative, or the page of its last key is.
+inline int end_of_keys(int sequence, constant Ints& n, device const int* k_end, device const int* block_table)
 {
-    return n.ends == 0 ? n.k_len : min(clamp(k_end[sequence], 0, n.k_len) + n.appended, n.k_len);
+    if (n.ends != 0 && k_end[sequence] < 0) {
+        return 0;
+    }
+    const int end = n.ends == 0 ? n.k_len : min(clamp(k_end[sequence], 0, n.k_len) + n.appended, n.k_len);
+    if (n.page_size != 0 && end > 0 && block_table[sequence * n.table_stride + (end - 1) / n.page_size] < 0) {
+        return 0;
+    }
+    return end;
 }
 
 // Elements from the start of K or V to a row.  A paged cache has a block table, of which `pages`
@@ -188,7 +196,7 @@ inline Sequence find_sequence(
     sequence.q_start = n.packed == 0 ? 0 : first_query(cu_seqlens_q, index, n);
     sequence.q_len = n.packed == 0 ? n.q_len : first_query(cu_seqlens_q, index + 1, n) - sequence.q_start;
     sequence.k_start = first_key(index, n, k_begin);
-    sequence.k_len = max(end_of_keys(index, n, k_end) - sequence.k_start, 0);
+    sequence.k_len = max(end_of_keys(index, n, k_end, block_table) - sequence.k_start, 0);
     sequence.pages = block_table + index * n.table_stride;
     return sequence;
 }

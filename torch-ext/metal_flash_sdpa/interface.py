@@ -105,7 +105,7 @@ def flash_attn_varlen_func(
             (pages, page_size, kv_heads, head_dim) with a page_size of at least 16, and key j of
             sequence b is in row j % page_size of page block_table[b, j // page_size].  Of
             cu_seqlens_k only the lengths count then.  Pages that do not exist count as the nearest
-            that does.
+            that does, but a sequence whose last key's page is negative has no keys.
 
     Returns:
         out (total_q, heads, head_dim); softmax_lse is (heads, total_q).  Rows that belong to no
@@ -176,8 +176,13 @@ def flash_attn_with_kvcache(
             the GPU busy.
         return_softmax_lse: also return the log-sum-exp.
 
-    Values in cache_seqlens, cache_leftpad, cache_batch_idx and block_table that point outside the
-    cache count as the nearest that do not.  Nothing is read back from the device.
+    A slot of the batch that is not in use: give it a negative length, or a negative cache_batch_idx
+    (-1), or a negative page where its last key would be.  Nothing is appended for it, and its
+    queries see no key: 0 and -inf.
+
+    Other values in cache_seqlens, cache_leftpad, cache_batch_idx and block_table that point outside
+    the cache count as the nearest that do not; only new rows are never written into a page or an
+    entry that does not exist.  Nothing is read back from the device.
 
     Returns:
         out, like q and contiguous.  With return_softmax_lse (out, softmax_lse), float32 (batch,
