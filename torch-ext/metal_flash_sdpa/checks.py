@@ -23,7 +23,18 @@ LEAST_PAGE = 16  # rows
 ROTARY_STEP = 16  # flash-attn's
 MOST_SPLITS = 128  # flash-attn's
 LONGEST = torch.iinfo(torch.int32).max  # kernels count rows in int32
-LARGEST = torch.finfo(torch.float32).max  # kernels take float32
+
+# What the float32 arithmetic of the kernels holds.  They compute logits in base 2, that is with
+# log2(e) = 1.4427, and keep their running maximum above -1e38: under this scale a score of 1, or
+# -1, is a logit within it.
+MOST_SCALE = 6.9e37
+# The kernels divide the scale by the softcap.  A GPU may take numbers below the least normal one
+# for 0: by at most MOST_SOFTCAP times as much the capped score is off, which is 2^-24.
+LEAST_SOFTCAP = torch.finfo(torch.float32).tiny
+MOST_SOFTCAP = 2.0**102
+LARGEST = torch.finfo(torch.float32).max
+SCALES = f"from -{MOST_SCALE} to {MOST_SCALE}, or None"
+SOFTCAPS = f"0 (off) or from {LEAST_SOFTCAP} to {MOST_SOFTCAP:.5g}"
 
 HEAD_DIMS = sorted({head_dim for _, head_dim, _, _, _ in VARIANTS})
 DTYPES = tuple(
@@ -256,11 +267,11 @@ def check_options(
     """
     names = names or {}
     _check_dropout(dropout_p)
-    if softmax_scale is not None:
-        _check_number(
-            names.get("softmax_scale", "softmax_scale"), softmax_scale, "finite, or None", -LARGEST
-        )
-    _check_number(names.get("softcap", "softcap"), softcap, "finite and at least 0 (off)", 0.0)
+    _check_scores(
+        *(names.get("softmax_scale", "softmax_scale"), softmax_scale),
+        *(names.get("softcap", "softcap"), softcap),
+        q.shape[-1],
+    )
     if not isinstance(causal, bool):
         raise TypeError(f"{names.get('causal', 'causal')} is {_name(causal)}: must be a bool")
     _check_window(window_size)
@@ -316,15 +327,35 @@ def _check_no_overlap(name: str, tensor: Tensor) -> None:
         )
 
 
-def _check_number(name: str, value: Any, allowed: str, least: float) -> None:
+def _check_scores(
+    scale_name: str, scale: Any, softcap_name: str, softcap: Any, head_dim: int
+) -> None:
+    """Check what becomes of the scores."""
+    if scale is not None:
+        _check_number(scale_name, scale, SCALES, -MOST_SCALE, MOST_SCALE)
+    _check_number(softcap_name, softcap, SOFTCAPS, 0.0, MOST_SOFTCAP)
+    if softcap == 0.0:
+        return
+    if softcap < LEAST_SOFTCAP:
+        raise ValueError(f"{softcap_name} is {softcap}: must be {SOFTCAPS}")
+    quotient = (head_dim**-0.5 if scale is None else scale) / softcap
+    if quotient != 0.0 and not LEAST_SOFTCAP <= abs(quotient) <= LARGEST:
+        raise ValueError(
+            f"{scale_name} is {scale} and {softcap_name} {softcap}: the first divided by the second"
+            f" is {quotient:.5g}: must be 0, or from {LEAST_SOFTCAP:.5g} to {LARGEST:.5g} in "
+            "magnitude, as float32 holds it"
+        )
+
+
+def _check_number(name: str, value: Any, allowed: str, least: float, most: float) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{name} is {_name(value)}: must be a number, {allowed}")
-    if not least <= value <= LARGEST:  # nor is NaN; isfinite would break a compiled graph
+    if not least <= value <= most:  # nor is NaN; isfinite would break a compiled graph
         raise ValueError(f"{name} is {value}: must be {allowed}")
 
 
 def _check_dropout(dropout_p: Any) -> None:
-    _check_number("dropout_p", dropout_p, "0", 0.0)
+    _check_number("dropout_p", dropout_p, "0", 0.0, 1.0)
     if dropout_p > 0:
         raise NotImplementedError(
             f"dropout_p is {dropout_p}: must be 0.  Dropout is for training, and there is no "

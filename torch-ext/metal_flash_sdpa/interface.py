@@ -35,12 +35,16 @@ def flash_attn_func(
         q: (batch, q_len, heads, head_dim), float16, bfloat16 or float32.
         k, v: (batch, k_len, kv_heads, head_dim); heads is a multiple of kv_heads.
         dropout_p: must be 0.
-        softmax_scale: multiplies the scores; None is head_dim ** -0.5.
+        softmax_scale: multiplies the scores; None is head_dim ** -0.5.  Up to 6.9e37 in magnitude,
+            which is what float32 holds of the scores when they are scaled: larger ones give NaN.
         causal: a query sees no key after its own, where the last query stands at the last key.
         window_size: (left, right) keys that a query sees on either side of its own; -1 is all.
-        softcap: scores become softcap * tanh(score / softcap); 0 is off.
+        softcap: scores become softcap * tanh(score / softcap); 0 is off.  From 1.2e-38 to 5e30, as
+            float32 holds it.
         alibi_slopes: float32, (heads,) or (batch, heads).  After the softcap,
-            slope * |i + k_len - q_len - j| is taken off the score of query i and key j.
+            slope * |i + k_len - q_len - j| is taken off the score of query i and key j.  What the
+            slopes are is not looked at: where such a product, or a slope, exceeds 6.9e37 in
+            magnitude, the rows of that head are NaN, or 0 as if they saw no key.
         deterministic: accepted; the result always is.
         return_attn_probs: also return the log-sum-exp.
         s_aux: (heads,), any float dtype: attention sinks, one logit per query head that joins the
