@@ -52,6 +52,11 @@ def flash_attn_func(
 
     Any strides are read in place as long as the last one is 1.
 
+    An inf or a NaN in q or k, -inf among them, makes the rows NaN that see it.  To hide a key, mask
+    it.  One in v also reaches rows that do not see it, if they are computed together with one that
+    does (at most 64 rows): their weight for it is 0, and 0 times inf is NaN.  A key or a value that
+    no row of its sequence sees does nothing, whatever it is.
+
     Returns:
         out, like q and contiguous.  With return_attn_probs (out, softmax_lse, None), where
         softmax_lse is float32 (batch, heads, q_len).  A query that sees no key gives 0 and -inf.
@@ -187,6 +192,9 @@ def flash_attn_with_kvcache(
     Other values in cache_seqlens, cache_leftpad, cache_batch_idx and block_table that point outside
     the cache count as the nearest that do not; only new rows are never written into a page or an
     entry that does not exist.  Nothing is read back from the device.
+
+    Rows of the cache that no query of the batch sees, and pages that no sequence uses, may hold
+    anything, inf and NaN as well.
 
     Returns:
         out, like q and contiguous.  With return_softmax_lse (out, softmax_lse), float32 (batch,
