@@ -202,7 +202,7 @@ UNUSED_SLOTS: dict[str, dict[str, Any]] = {
 def test_a_slot_that_is_not_in_use(
     name: str, new: bool, q_len: int, sinks: Tensor | None, num_splits: int
 ) -> None:
-    """Nothing is appended for it, it sees no key, and the other sequence is as it would be alone."""
+    """Nothing is appended for it, it sees no key, and the other sequence is as if alone."""
     call: dict[str, Any] = {"cache_seqlens": torch.tensor([LIVE, LIVE]), **UNUSED_SLOTS[name]}
     k, v = (draw(3, PAGE, KV_HEADS, HEAD_DIM) for _ in "kv")
     if "block_table" not in call:

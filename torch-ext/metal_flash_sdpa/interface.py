@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from . import checks, ops, transforms
+from .autocast import cast
 
 # What return_attn_probs=True gives: out, log-sum-exp, and no probabilities.
 WithLse = Tuple[Tensor, Tensor, None]
@@ -52,6 +53,9 @@ def flash_attn_func(
 
     Any strides are read in place as long as the last one is 1.
 
+    Under torch.autocast q, k and v go to its dtype, as those of torch's own attention do; without
+    it they must have the same.
+
     An inf or a NaN in q or k, -inf among them, makes the rows NaN that see it.  To hide a key, mask
     it.  One in v also reaches rows that do not see it, if they are computed together with one that
     does (at most 64 rows): their weight for it is 0, and 0 times inf is NaN.  A key or a value that
@@ -66,6 +70,7 @@ def flash_attn_func(
         NotImplementedError: dropout; the backward pass, when it is called; torch.vmap, and torch's
             transforms that differentiate (torch.func.grad, jvp, jacfwd, hessian, dual tensors).
     """
+    q, k, v = cast(q, k, v)
     checks.check_qkv(checks.PADDED, checks.PADDED, q=q, k=k, v=v)
     transforms.refuse(q, k, v, s_aux, alibi_slopes)
     checks.check_batch(k.shape[0], "k", q)
@@ -121,6 +126,7 @@ def flash_attn_varlen_func(
         sequence are not written.
     """
     key_axes = checks.PACKED if block_table is None else checks.PAGED
+    q, k, v = cast(q, k, v)
     checks.check_qkv(checks.PACKED, key_axes, q=q, k=k, v=v)
     transforms.refuse(q, k, v, cu_seqlens_q, cu_seqlens_k, s_aux, alibi_slopes)
     batch = checks.check_sequences(q, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
@@ -193,6 +199,9 @@ def flash_attn_with_kvcache(
     the cache count as the nearest that do not; only new rows are never written into a page or an
     entry that does not exist.  Nothing is read back from the device.
 
+    Under torch.autocast q, k, v and the angles go to the cache's dtype, not to autocast's: the
+    cache is written in place, and a copy of it would cost more than the call.
+
     Rows of the cache that no query of the batch sees, and pages that no sequence uses, may hold
     anything, inf and NaN as well.
 
@@ -202,6 +211,7 @@ def flash_attn_with_kvcache(
 
     There is no backward pass: a cache is for inference.  It raises NotImplementedError.
     """
+    q, k, v, rotary_cos, rotary_sin = cast(q, k, v, rotary_cos, rotary_sin, to_that_of=k_cache)
     checks.check_qkv(
         checks.PADDED,
         checks.CACHE if block_table is None else checks.PAGED,
@@ -264,10 +274,12 @@ def flash_attention_varlen(
 
     Args:
         out: shape, dtype and device of query; written in place, so no gradient flows through it:
-            the backward pass raises NotImplementedError.
+            the backward pass raises NotImplementedError.  Under torch.autocast query, key and value
+            go to its dtype.
         softcapping: as softcap, and 1.0, the default, is off, as 0.0 is.  To cap at 1.0 call
             `flash_attn_varlen_func` with softcap=1.0.
     """
+    query, key, value = cast(query, key, value, to_that_of=out)
     checks.check_qkv(checks.PACKED, checks.PACKED, query=query, key=key, value=value)
     checks.check_out(out, query)
     transforms.refuse(out, query, key, value, cu_seqlens_q, cu_seqlens_k, s_aux)
