@@ -3,7 +3,7 @@
 // Written by `python -m codegen` from templates/; do not edit.
 //
 // Appends rows of K and V to each sequence of a cache, and applies rotary position embeddings to
-// the new rows of K and to Q.  A row that the cache has no room for is not written.
+// the new rows of K and to Q.  A row that the cache has no room or no page for is not written.
 //   head_dim   128
 //   elements   float32; rotated in float32
 //   tile       one row per simdgroup
@@ -94,6 +94,16 @@ inline void write_row(
     }
 }
 
+// Whether the cache has the page that a row belongs in.
+inline bool page_exists(int row, device const int* pages, constant Call& call)
+{
+    if (call.page_size == 0) {
+        return true;
+    }
+    const int page = pages[row / call.page_size];
+    return page >= 0 && page < call.pages;
+}
+
 // A threadgroup has one row of one head: first the heads of K, then those of V, then those of Q.
 [[kernel, max_total_threads_per_threadgroup(THREADS)]]
 void append_float32_d128(
@@ -126,12 +136,13 @@ void append_float32_d128(
         return;
     }
     const int position = end + row;
-    if (row >= call.appended || position >= call.k_len) {
+    device const int* pages = block_table + batch * call.table_stride;
+    const bool in_use = call.has_k_end == 0 || k_end[batch] >= 0;
+    if (!in_use || row >= call.appended || position >= call.k_len || !page_exists(position, pages, call)) {
         return;
     }
     const int head = group.y % call.kv_heads;
     const int page = call.page_size == 0 ? batch : 0; // a padded batch has a page for each sequence
-    device const int* pages = block_table + batch * call.table_stride;
     if (int(group.y) < call.kv_heads) {
         k += page * call.k_batch_stride + head * call.k_head_stride;
         k += row_offset(position, pages, call.k_batch_stride, call.k_row_stride, call);

@@ -239,6 +239,20 @@ inline int first_query(device const int* cu_seqlens_q, int i, constant Call& cal
     return clamp(cu_seqlens_q[i], 0, call.q_len);
 }
 
+// The row after a sequence's last key.  A slot that is not in use has no keys: its length is negative,
+// or the page of its last key is.
+inline int end_of_keys(int batch, constant Call& call, device const int* k_end, device const int* pages)
+{
+    if (call.has_k_end != 0 && k_end[batch] < 0) {
+        return 0;
+    }
+    const int end = call.has_k_end == 0 ? call.k_len : min(min(k_end[batch], call.k_len) + call.appended, call.k_len);
+    if (call.page_size != 0 && end > 0 && pages[(end - 1) / call.page_size] < 0) {
+        return 0;
+    }
+    return end;
+}
+
 inline Sequence find_sequence(
     int batch, constant Call& call, device const int* cu_seqlens_q, device const int* k_begin, device const int* k_end,
     device const int* block_table)
@@ -248,12 +262,8 @@ inline Sequence find_sequence(
     sequence.q_start = call.packed == 0 ? 0 : first_query(cu_seqlens_q, batch, call);
     sequence.q_len = call.packed == 0 ? call.q_len : first_query(cu_seqlens_q, batch + 1, call) - sequence.q_start;
     sequence.k_start = call.has_k_begin == 0 ? 0 : clamp(k_begin[batch], 0, call.k_len);
-    int k_stop = call.k_len;
-    if (call.has_k_end != 0) {
-        k_stop = min(clamp(k_end[batch], 0, call.k_len) + call.appended, call.k_len);
-    }
-    sequence.k_len = max(k_stop - sequence.k_start, 0);
     sequence.pages = block_table + batch * call.table_stride;
+    sequence.k_len = max(end_of_keys(batch, call, k_end, sequence.pages) - sequence.k_start, 0);
     return sequence;
 }
 

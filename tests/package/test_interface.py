@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from functools import partialmethod
 from typing import Any
@@ -11,6 +12,7 @@ import metal_flash_sdpa as package
 import pytest
 import torch
 from metal_flash_sdpa import (
+    checks,
     flash_attention_varlen,
     flash_attn_func,
     flash_attn_varlen_func,
@@ -194,6 +196,44 @@ def test_alibi(slopes: tuple[float, ...]) -> None:
     )
     sequences = unpacked(lengths, lengths, out, lse, q[0], k[0], v[0])
     assert_attention(sequences, Options(SCALE), slopes=alibi)
+
+
+CAPS = (checks.LEAST_SOFTCAP, 1e-30, 1e-3, 1e6, checks.MOST_SOFTCAP)
+
+
+@pytest.mark.parametrize("q_len", [1, 20])
+@pytest.mark.parametrize("softcap", CAPS)
+def test_every_softcap_that_is_accepted_caps(softcap: float, q_len: int) -> None:
+    q, k, v = contiguous(torch.float32)
+    q = q[:, :q_len]
+    out, lse, _ = flash_attn_func(q, k, v, softcap=softcap, return_attn_probs=True)
+    assert_attention(unpadded(out, lse, q, k, v), Options(SCALE, softcap=softcap))
+
+
+@pytest.mark.parametrize("q_len", [1, 20])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("scale", [0.0, 1e-45, 1e-38, 1e20, checks.MOST_SCALE])
+def test_every_scale_that_is_accepted_scales(scale: float, sign: int, q_len: int) -> None:
+    """Queries and keys bring the scores back to where they usually are."""
+    q, k, v = contiguous(torch.float32)
+    q = q[:, :q_len] / max(scale, 1.0)
+    out, lse, _ = flash_attn_func(q, k, v, softmax_scale=sign * scale, return_attn_probs=True)
+    # The reference multiplies q and k by the scale's root, which is why q may be this small.
+    assert_attention(unpadded(out, lse, q, k, v), Options(sign * scale))
+
+
+def test_the_bounds_are_the_kernels() -> None:
+    """A score of 1 under the largest scale lies within what the kernels take for a logit."""
+    source = launchers.shader_path("prefill_float32_d32_q64k32_full").read_text()
+    log2_e, least_max, masked = (
+        float(re.search(rf"float {name} = (.*?)f?;", source)[1])  # type: ignore[index]
+        for name in ("LOG2_E", "LEAST_MAX", "MASKED")
+    )
+    largest = checks.MOST_SCALE * log2_e
+    assert largest <= -least_max
+    assert masked < 2 * least_max  # so that its weight is 0 whatever the maximum
+    # A capped score that a GPU takes for 0 changes its logit by less than float32 rounds one of 1.
+    assert checks.MOST_SOFTCAP * checks.LEAST_SOFTCAP <= 2.0**-24
 
 
 @pytest.mark.parametrize("contiguous_out", [True, False])

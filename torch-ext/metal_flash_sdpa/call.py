@@ -9,6 +9,7 @@ from . import gpu, launchers
 from .catalogue import BUILT_IN, Catalogue
 from .plan import DECODE_QUERIES, Append, Request, plan, plan_append
 
+_INT32 = torch.iinfo(torch.int32)
 _DTYPE_NAMES = {
     torch.float16: "float16",
     torch.bfloat16: "bfloat16",
@@ -118,16 +119,16 @@ def _prepare(
     tensors = {"q": q, "k": k, "v": v, "out": out}
     batch = q.shape[0]
     if cu_seqlens_q is not None:
-        tensors["cu_seqlens_q"] = _contiguous(cu_seqlens_q, torch.int32)
+        tensors["cu_seqlens_q"] = _int32(cu_seqlens_q).contiguous()
         batch = cu_seqlens_q.shape[0] - 1
     if keys.begin is not None:
-        tensors["k_begin"] = _contiguous(keys.begin, torch.int32)
+        tensors["k_begin"] = _int32(keys.begin).contiguous()
     if keys.end is not None:
-        tensors["k_end"] = _contiguous(keys.end, torch.int32)
+        tensors["k_end"] = _int32(keys.end).contiguous()
     k_len, kv_heads, _ = k.shape[-3:]
     page_size = pages = table_stride = 0
     if keys.block_table is not None:
-        table = tensors["block_table"] = _readable(keys.block_table.to(torch.int32))
+        table = tensors["block_table"] = _readable(_int32(keys.block_table))
         pages, page_size, table_stride = k.shape[0], k_len, table.stride(0)
         k_len = table.shape[1] * page_size
     if options.sinks is not None:
@@ -182,6 +183,16 @@ def _contiguous(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if tensor.dtype == dtype and tensor.is_contiguous():
         return tensor
     return tensor.to(dtype).contiguous()
+
+
+def _int32(tensor: Tensor) -> Tensor:
+    """A length or a place as the kernels read it; one that int32 does not hold becomes the nearest.
+
+    Kernels take the nearest that exists; a number that wrapped would be another one.
+    """
+    if tensor.dtype == torch.int32:
+        return tensor
+    return tensor.clamp(_INT32.min, _INT32.max).to(torch.int32)
 
 
 def _readable(tensor: Tensor) -> Tensor:
