@@ -11,7 +11,7 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from ._variants import VARIANTS
+from .catalogue import BUILT_IN
 
 PADDED = ("batch", "length", "heads", "head_dim")
 PACKED = ("total length", "heads", "head_dim")
@@ -36,10 +36,8 @@ LARGEST = torch.finfo(torch.float32).max
 SCALES = f"from -{MOST_SCALE} to {MOST_SCALE}, or None"
 SOFTCAPS = f"0 (off) or from {LEAST_SOFTCAP} to {MOST_SOFTCAP:.5g}"
 
-HEAD_DIMS = sorted({head_dim for _, head_dim, _, _, _ in VARIANTS})
-DTYPES = tuple(
-    getattr(torch, name) for name in dict.fromkeys(dtype for _, _, dtype, _, _ in VARIANTS)
-)
+HEAD_DIMS = list(BUILT_IN.head_dims)
+DTYPES = tuple(getattr(torch, name) for name in BUILT_IN.dtypes)
 
 
 def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> None:
@@ -238,7 +236,7 @@ def check_rotary(
 
 
 def check_splits(num_splits: Any) -> None:
-    """Check the number of shares of the keys."""
+    """Check the number of splits of the keys."""
     if not _is_integer(num_splits):
         raise TypeError(f"num_splits is {_name(num_splits)}: must be an int")
     _check_range("num_splits", num_splits, 0, MOST_SPLITS, ", where 0 is as many as suit the GPU")

@@ -44,8 +44,6 @@ def refuse(*tensors: object) -> None:
         raise NotImplementedError(f"metal-flash-sdpa does not support {what}: {way_out}")
 
 
-# While a graph is traced its transforms are active, and where others are, torch compiles anew.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _around_the_graph() -> Tuple[str, str]:
     innermost = _functorch.peek_interpreter_stack()
     if innermost is not None:
@@ -53,7 +51,12 @@ def _around_the_graph() -> Tuple[str, str]:
     return _FORWARD_MODE if forward_ad._current_level >= 0 else _NONE
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
+# While a graph is traced its transforms are active, and where others are, torch compiles anew: the
+# answer is a constant.  This is what torch.compiler.assume_constant_result does; to call it here
+# would import the compiler, two seconds for everybody who does not compile.
+_around_the_graph._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 def _at_work_on(tensors: List[Tensor]) -> Tuple[str, str]:
     stack = _functorch.get_interpreter_stack() or ()
     at_level = {interpreter.level(): interpreter.key() for interpreter in stack}
