@@ -11,11 +11,13 @@ from torch import Tensor
 
 from . import checks, ops, transforms
 from .autocast import cast
+from .hints import hinting
 
 # What return_attn_probs=True gives: out, log-sum-exp, and no probabilities.
 WithLse = Tuple[Tensor, Tensor, None]
 
 
+@hinting
 def flash_attn_func(
     q: Tensor,
     k: Tensor,
@@ -77,6 +79,7 @@ def flash_attn_func(
     checks.check_options(
         q, q.shape[0], dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
+    checks.check_bool("return_attn_probs", return_attn_probs)
     left, right = window_size
     out, lse = ops.forward(
         *(q, k, v, return_attn_probs, None, None, s_aux),
@@ -85,6 +88,7 @@ def flash_attn_func(
     return (out, lse, None) if return_attn_probs else out
 
 
+@hinting
 def flash_attn_varlen_func(
     q: Tensor,
     k: Tensor,
@@ -134,6 +138,7 @@ def flash_attn_varlen_func(
     checks.check_options(
         q, batch, dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
+    checks.check_bool("return_attn_probs", return_attn_probs)
     left, right = window_size
     out, lse = ops.forward(
         *(q, k, v, return_attn_probs, cu_seqlens_q, cu_seqlens_k, s_aux),
@@ -143,6 +148,7 @@ def flash_attn_varlen_func(
     return (out, lse, None) if return_attn_probs else out
 
 
+@hinting
 def flash_attn_with_kvcache(
     q: Tensor,
     k_cache: Tensor,
@@ -232,6 +238,7 @@ def flash_attn_with_kvcache(
         q, q.shape[0], 0.0, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
     checks.check_splits(num_splits)
+    checks.check_bool("return_softmax_lse", return_softmax_lse)
     if cache_batch_idx is not None:  # a cache of one page for each sequence
         block_table = cache_batch_idx.unsqueeze(1)
     used: Optional[Tensor] = None
@@ -255,6 +262,7 @@ def flash_attn_with_kvcache(
     return (out, lse) if return_softmax_lse else out
 
 
+@hinting
 def flash_attention_varlen(
     out: Tensor,
     query: Tensor,
