@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 import torch
 from metal_flash_sdpa import _ops, flash_attn_func, flash_attn_varlen_func, launchers
+from metal_flash_sdpa.catalogue import BUILT_IN
 from metal_flash_sdpa.launchers import emulator, jit, native
 from torch import Tensor
 
 from tests.package import metal
 from verify.arena import offsets
+from verify.variants import manifest
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +40,14 @@ def jit_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return metal.compile_shader(source)
 
     monkeypatch.setattr(jit, "DEVICE", "cpu")
-    monkeypatch.setattr(jit, "_libraries", {})
+    monkeypatch.setattr(jit, "_kernels", {})
     monkeypatch.setattr(torch.mps, "compile_shader", compile_shader, raising=False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setenv(launchers.FORCE, "jit")
     return compiled
+
+
+FILES = {v.name: v.file for v in manifest()}
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def native_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     ) -> None:
         ran.append(name)
         arguments = [*tensors, metal.bind(ints, "int32"), metal.bind(floats)]
-        kernel = emulator._kernel(name)
+        kernel = emulator._kernel(BUILT_IN, FILES[name], name)
         kernel.launch(arguments, threadgroups=threadgroups, threads=(threads, 1, 1), workers=1)
 
     library = torch.library.Library(_ops._OPS_NAME, "FRAGMENT")
@@ -241,7 +246,7 @@ def test_an_unknown_launcher_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_missing_shader_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"no_such\.metal is neither in .*shaders or "):
-        launchers.shader_path("no_such")
+        BUILT_IN.path("no_such.metal")
 
 
 def test_the_package_needs_neither_numpy_nor_the_emulator() -> None:

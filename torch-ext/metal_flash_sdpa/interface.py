@@ -11,11 +11,13 @@ from torch import Tensor
 
 from . import checks, ops, transforms
 from .autocast import cast
+from .hints import hinting
 
 # What return_attn_probs=True gives: out, log-sum-exp, and no probabilities.
 WithLse = Tuple[Tensor, Tensor, None]
 
 
+@hinting
 def flash_attn_func(
     q: Tensor,
     k: Tensor,
@@ -77,6 +79,7 @@ def flash_attn_func(
     checks.check_options(
         q, q.shape[0], dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
+    checks.check_bool("return_attn_probs", return_attn_probs)
     left, right = window_size
     out, lse = ops.forward(
         q=q,
@@ -98,6 +101,7 @@ def flash_attn_func(
     return (out, lse, None) if return_attn_probs else out
 
 
+@hinting
 def flash_attn_varlen_func(
     q: Tensor,
     k: Tensor,
@@ -147,6 +151,7 @@ def flash_attn_varlen_func(
     checks.check_options(
         q, batch, dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
+    checks.check_bool("return_attn_probs", return_attn_probs)
     left, right = window_size
     out, lse = ops.forward(
         q=q,
@@ -168,6 +173,7 @@ def flash_attn_varlen_func(
     return (out, lse, None) if return_attn_probs else out
 
 
+@hinting
 def flash_attn_with_kvcache(
     q: Tensor,
     k_cache: Tensor,
@@ -257,6 +263,7 @@ def flash_attn_with_kvcache(
         q, q.shape[0], 0.0, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
     checks.check_splits(num_splits)
+    checks.check_bool("return_softmax_lse", return_softmax_lse)
     per_sequence = isinstance(cache_seqlens, Tensor)
     cache = {
         "k_cache": k_cache,
@@ -297,6 +304,7 @@ def flash_attn_with_kvcache(
     return (out, lse) if return_softmax_lse else out
 
 
+@hinting
 def flash_attention_varlen(
     out: Tensor,
     query: Tensor,

@@ -7,6 +7,7 @@ from typing import List, Tuple
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 from torch.autograd import forward_ad
 
 _functorch = torch._C._functorch
@@ -51,12 +52,6 @@ def _around_the_graph() -> Tuple[str, str]:
     return _FORWARD_MODE if forward_ad._current_level >= 0 else _NONE
 
 
-# While a graph is traced its transforms are active, and where others are, torch compiles anew: the
-# answer is a constant.  This is what torch.compiler.assume_constant_result does; to call it here
-# would import the compiler, two seconds for everybody who does not compile.
-_around_the_graph._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
 def _at_work_on(tensors: List[Tensor]) -> Tuple[str, str]:
     stack = _functorch.get_interpreter_stack() or ()
     at_level = {interpreter.level(): interpreter.key() for interpreter in stack}
@@ -73,3 +68,10 @@ def _at_work_on(tensors: List[Tensor]) -> Tuple[str, str]:
         if tensor.requires_grad and _Transform.Grad in at_level.values():
             return _REVERSE_MODE
     return _NONE
+
+
+# What torch.compiler.assume_constant_result and disable do, without importing the compiler here,
+# which takes a second.  While a graph is traced its transforms are active, and where others are,
+# torch compiles anew; a tensor that stands for another one cannot be asked for its tangent.
+_around_the_graph._dynamo_marked_constant = True  # type: ignore[attr-defined]
+_at_work_on = _disable_dynamo(_at_work_on)
