@@ -355,11 +355,11 @@ def samples() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     cos, sin = (f(draw(40, 8)) for f in (torch.cos, torch.sin))
     used = torch.tensor([30, 20], dtype=torch.int32)
     mask = (True, -1, -1)
-    yield ops.append, (q, k, v, new, new, cos, sin, True, *mask, used, None, None, 0)
-    yield ops.append, (q, k, v, new, new, None, None, True, *mask, None, 31, None, 0)
+    yield ops.append, (q, k, v, new, new, cos, sin, True, *mask, used, None, None, None, 0)
+    yield ops.append, (q, k, v, new, new, None, None, True, *mask, None, 30, None, None, 0)
     rest = (SINKS, None, None, *mask, 0.0, 0)
-    yield ops.forward_cached, (q, k, v, True, used, None, None, None, 1, *rest)
-    yield ops.forward_cached, (q, k, v, False, None, 30, None, None, 0, *rest)
+    yield ops.forward_cached, (q, k, v, True, used, None, None, None, None, 1, *rest)
+    yield ops.forward_cached, (q, k, v, False, None, 30, None, None, None, 0, *rest)
 
 
 @pytest.mark.parametrize(("op", "arguments"), list(samples()))
