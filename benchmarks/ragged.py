@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmarks.peers.call import Attention
 from benchmarks.shapes import Shape, draw
 from benchmarks.work import ANY_GPU, PEERS, counted, installed, request, total, variants
-from emulator.counts import Counts
+from emulator.counting.counts import Counts
 
 LENGTHS = (700, 33, 5, 260, 129, 1, 512)
 BATCH = Shape(heads=2, kv_heads=2, head_dim=64, keys=sum(LENGTHS), queries=sum(LENGTHS))

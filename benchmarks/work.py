@@ -27,7 +27,7 @@ from benchmarks.extrapolate import extrapolate
 from benchmarks.peers import mlx, pytorch
 from benchmarks.peers.call import Attention, PeerCall
 from benchmarks.shapes import FRAGMENT, Shape, draw, visible
-from emulator.counts import Counts
+from emulator.counting.counts import Counts
 
 ANY_GPU = Gpu()  # that plans assume where nobody says
 MANIFEST = Path(__file__).resolve().parent.parent / "generated" / "manifest.json"

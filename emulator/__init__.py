@@ -15,7 +15,7 @@ from .errors import (
     UninitializedError,
 )
 from .library import Kernel, Library, Report, compile
-from .refusals import Finding, lint
+from .source.refusals import Finding, lint
 
 __all__ = [
     "BoundsError",

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import CompileError, EmulatorError
-from .library import MAX_THREADGROUP_BYTES, Library, compile
-from .refusals import lint
+from .launch.structs import MAX_THREADGROUP_BYTES
+from .library import Library, compile
+from .source.refusals import lint
 
 EXAMPLE = """\
 example: with this in scale.metal
@@ -113,7 +114,7 @@ def _add_source_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from .arrays import Array, parse_argument  # numpy is for this command alone
+    from .launch.arrays import Array, parse_argument  # numpy is for this command alone
 
     arrays = [parse_argument(text) for text in options.args]
     saves = [_save(text, len(arrays)) for text in options.save]
@@ -180,8 +181,9 @@ def _check(options: argparse.Namespace) -> int:
 
 def _describe(library: Library, name: str) -> tuple[str, list[str]]:
     """A line on a kernel, and what is wrong with it."""
+    kernel = library.function(name)
     try:
-        kernel = library.function(name)
+        kernel.load()
     except CompileError as error:
         return f"{name}: does not compile", [str(error)]
     size = kernel.threadgroup_bytes

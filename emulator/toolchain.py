@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import instructions, ir
+from .counting import instructions, ir
 from .errors import CompileError, EmulatorError
 
 HERE = Path(__file__).parent
@@ -243,7 +243,7 @@ def build_counted(source: str, extensions: bool = False) -> Path:
 
 
 def values_ir(source: str, extensions: bool = False) -> str:
-    """The optimised IR of C++ whose matrices are values; see registers.py."""
+    """The optimised IR of C++ whose matrices are values; see ``registers``."""
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         shim, text, optimised = (scratch / n for n in ("shim", "kernel.cpp", "optimised.ll"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..arguments import ParameterType
+from ..launch.structs import Parameter
 from ..errors import EmulatorError
 from . import compiler
 
@@ -48,7 +48,7 @@ class Function:
 
     handle: Any
     module: Any  # keeps the code there
-    types: list[ParameterType]
+    types: list[Parameter]
     threadgroup_bytes: int
     max_threads: int
 
@@ -64,7 +64,7 @@ def load(cubin: Path, name: str, parameters: int, index: int) -> Function:
         module = _checked(driver.cuModuleLoadData(cubin.read_bytes()))
         handle = _checked(driver.cuModuleGetFunction(module, name.encode()))
         address, size = _checked(driver.cuModuleGetGlobal(module, b"emulator_parameters"))
-        types = (ParameterType * (parameters + 1))()
+        types = (Parameter * (parameters + 1))()
         if size != ctypes.sizeof(types):
             raise EmulatorError(f"{name}: {cubin} is damaged; delete it")
         _checked(driver.cuMemcpyDtoH(ctypes.addressof(types), address, size))

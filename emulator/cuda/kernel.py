@@ -5,14 +5,15 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from ..arguments import MAX_BUFFERS, Memory, bind, triple
-from ..declarations import Parameter
+from ..launch.arguments import Memory, bind, is_tensor, triple
+from ..launch.structs import MAX_BUFFERS, MAX_THREADGROUP_BYTES, SIMDGROUP
+from ..source.declarations import Parameter
 from ..errors import EmulatorError
-from . import compiler, gpu, rewrites
+from . import gpu, rewrites
 
-SIMDGROUP = 32
 MAX_BLOCKS = (1 << 31) - 1
 
 
@@ -30,18 +31,22 @@ class CudaKernel:
     """One kernel on any number of GPUs, compiled for each kind of them when it first runs there."""
 
     def __init__(
-        self, name: str, parameters: Sequence[Parameter], by_value: set[int], text: Callable[[], str]
+        self,
+        name: str,
+        parameters: Sequence[Parameter],
+        by_value: set[int],
+        prebuild: Callable[[str, int], Path],
     ) -> None:
         self.name = name
         self._parameters = parameters
         self._by_value = by_value  # indices of buffers that are passed as bytes
-        self._text = text
+        self._prebuild = prebuild
         self._functions: dict[int, gpu.Function] = {}
 
     def function(self, index: int) -> gpu.Function:
         """The kernel in GPU `index`."""
         if index not in self._functions:
-            cubin = compiler.build(self._text(), gpu.architecture(index))
+            cubin = self._prebuild(self.name, gpu.architecture(index))
             name = rewrites.symbol(self.name)
             self._functions[index] = gpu.load(cubin, name, len(self._parameters), index)
         return self._functions[index]
@@ -52,7 +57,6 @@ class CudaKernel:
         threadgroups: Sequence[int] | int,
         threads: Sequence[int] | int,
         threadgroup_lengths: Sequence[int],
-        max_threadgroup_bytes: int,
     ) -> None:
         """Starts it on torch's current stream, as ``emulator.Kernel.launch`` says."""
         import torch
@@ -65,7 +69,7 @@ class CudaKernel:
             launch.threads[:] = triple(f"{self.name}: threads", threads)
             blocks, count = math.prod(launch.threadgroups), math.prod(launch.threads)
             dynamic = self._place(launch, threadgroup_lengths)
-            self._check_limits(function, blocks, count, dynamic, max_threadgroup_bytes)
+            self._check_limits(function, blocks, count, dynamic)
             bound = bind(self.name, self._parameters, function.types, args, device=device.type)
             values = [launch, *self._values(function, bound, device)]
             whole = -(-count // SIMDGROUP) * SIMDGROUP
@@ -86,16 +90,17 @@ class CudaKernel:
         return end
 
     def _check_limits(
-        self, function: gpu.Function, blocks: int, threads: int, dynamic: int, most: int
+        self, function: gpu.Function, blocks: int, threads: int, dynamic: int
     ) -> None:
         if threads > function.max_threads:
             raise EmulatorError(
                 f"{self.name}: {threads} threads per threadgroup; at most {function.max_threads}"
             )
-        if function.threadgroup_bytes + dynamic > most:
+        needed = function.threadgroup_bytes + dynamic
+        if needed > MAX_THREADGROUP_BYTES:
             raise EmulatorError(
-                f"{self.name}: {function.threadgroup_bytes + dynamic} bytes of threadgroup memory; "
-                f"Metal has {most}"
+                f"{self.name}: {needed} bytes of threadgroup memory; "
+                f"Metal has {MAX_THREADGROUP_BYTES}"
             )
         if blocks > MAX_BLOCKS:
             raise EmulatorError(f"{self.name}: {blocks} threadgroups; CUDA takes {MAX_BLOCKS}")
@@ -142,11 +147,6 @@ def _bytes(memory: Memory) -> bytes:
 
     flat = memory.owner.detach().reshape(-1).view(torch.uint8)
     return bytes(flat.cpu().numpy())
-
-
-def is_tensor(argument: object) -> bool:
-    """Whether it is torch's."""
-    return hasattr(argument, "data_ptr") and hasattr(argument, "untyped_storage")
 
 
 def on_gpu(args: Sequence[Any]) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..declarations import Declaration, HostKernel, Parameter
+from ..source.declarations import Declaration, HostKernel, Parameter
 from ..errors import CompileError
-from ..rewrites import ADDRESS_SPACES
-from ..tokens import Tokens
+from ..source.rewrites import ADDRESS_SPACES
+from ..source.scopes import Scopes, outer, statement_end
+from ..source.tokens import Tokens
 
 # A shader's global namespace: CUDA has names of its own outside of it, float4 and max among them.
 PROGRAM = "program"
@@ -69,6 +70,15 @@ def swizzle(tokens: Tokens) -> None:
             is_target = tokens.text(tokens.next(i)) in _ASSIGNMENTS
             call = "swizzle" if is_target else "swizzled"
             tokens.texts[i] = f"template {call}<{places}>()"
+
+
+def make_constants_constant(tokens: Tokens, scopes: Scopes) -> None:
+    """A ``constant`` at program scope is worked out by the compiler: CUDA has nobody else to do it."""
+    for i in list(tokens.words()):
+        if tokens.text(i) == "constant" and scopes.of(i) == "file":
+            declarator = set(outer(tokens, i, statement_end(tokens, i)))
+            if "=" in declarator and not declarator & {"*", "&", "("}:
+                tokens.texts[i] = "constexpr"
 
 
 def refuse_unset_constants(tokens: Tokens) -> None:
@@ -165,7 +175,7 @@ def entry(tokens: Tokens, chosen: HostKernel) -> str:
         space = _space(tokens, parameter)
         descriptions.append(
             f"{emulator}::Describe<{emulator}::{space.upper() if space else 'BY_VALUE'}, "
-            f"{emulator}::Parameter<{i}, Kernel>>::value()"
+            f"{emulator}::TypeOf<{i}, Kernel>>::value()"
         )
         if parameter.attribute == "threadgroup":
             arguments.append(f"{emulator}::threadgroup_parameter(launch, {parameter.index})")
@@ -175,7 +185,7 @@ def entry(tokens: Tokens, chosen: HostKernel) -> str:
             parameters.append(f"const __grid_constant__ {emulator}::Value<{i}, Kernel> p{i}")
             arguments.append(f"p{i}")
         else:
-            kind = "Reference" if parameter.is_reference else "Parameter"
+            kind = "Reference" if parameter.is_reference else "TypeOf"
             parameters.append(f"{emulator}::{kind}<{i}, Kernel> p{i}")
             arguments.append(f"*p{i}" if parameter.is_reference else f"p{i}")
     return (
@@ -183,7 +193,7 @@ def entry(tokens: Tokens, chosen: HostKernel) -> str:
         f'extern "C" __global__ void __launch_bounds__({_limit(chosen)}) {symbol(chosen.host_name)}'
         f"({', '.join(parameters)}) "
         f"{{ if (!{emulator}::is_surplus(launch)) {{ {chosen.expression}({', '.join(arguments)}); }} }} "
-        f'extern "C" {{ __device__ {emulator}::Description emulator_parameters[] = '
+        f'extern "C" {{ __device__ {emulator}::Parameter emulator_parameters[] = '
         f"{{ {', '.join([*descriptions, '{}'])} }}; }} }}"
     )
 

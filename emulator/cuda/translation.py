@@ -13,15 +13,14 @@ HERE = Path(__file__).parent
 SHIM = (HERE / "shim", HERE.parent / "shim")
 _INCLUDE = re.compile(r'#include "(\w+\.h)"')
 
-HEAD = """\
-// {name}: Metal, as CUDA C++.
-"""
+FINITE_MATH = "#define EMULATOR_FINITE_MATH\n"  # see finite() in ../shim/math.h
 
 
-def assemble(host_name: str, program: str) -> str:
+def assemble(host_name: str, program: str, finite_math: bool) -> str:
     """The whole text that NVRTC compiles, of a shader's rewritten source."""
     return (
-        f"{HEAD.format(name=host_name)}namespace {rewrites.PROGRAM} {{\n{shim()}{program}\n"
+        f"// {host_name}: Metal, as CUDA C++.\n{FINITE_MATH if finite_math else ''}"
+        f"namespace {rewrites.PROGRAM} {{\n{shim()}{program}\n"
         f"}} // namespace {rewrites.PROGRAM}\n"
     )
 

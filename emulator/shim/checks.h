@@ -19,9 +19,7 @@ namespace emulator {
 // Bits: writes, atomic, reads and writes.
 enum AccessKind : unsigned { READ = 0, WRITE = 1, ATOMIC_READ = 2, ATOMIC_WRITE = 3, ATOMIC_UPDATE = 7 };
 
-#ifdef EMULATOR_CHECKS
-
-// What was found.  checks.py mirrors the numbers and the layouts.
+// What was found.  ../checks/messages.py repeats the numbers, ../launch/structs.py the layouts.
 enum Problem : unsigned {
     NO_PROBLEM = 0,
     RACE = 1,
@@ -61,8 +59,6 @@ struct Finding {
     unsigned other_site;
     unsigned other_thread_index;
     unsigned other_group;
-    unsigned line; // of a barrier; 0: see site
-    unsigned other_line;
 };
 struct Checks {
     Finding finding;
@@ -71,6 +67,8 @@ struct Checks {
     Extent extents[MAX_BUFFERS + 1];
     Cell* arena_cells;
 };
+
+#ifdef EMULATOR_CHECKS
 
 extern "C" __attribute__((visibility("hidden"))) byte __ehdr_start[];
 extern "C" __attribute__((visibility("hidden"))) byte _end[];
@@ -288,42 +286,44 @@ EMULATOR_UNCHECKED inline void on_atomic(const volatile void* pointer, unsigned 
     check_access(lane, lane->thread_index, location, size, kind, site_of(__builtin_return_address(0)));
 }
 
-EMULATOR_UNCHECKED EMULATOR_COLD inline void report_divergence(
-    Lane* lane, unsigned site, unsigned line, unsigned other_site, unsigned other_line)
+// The lane is at `site`, or has returned if that is 0; someone else is elsewhere.
+EMULATOR_UNCHECKED EMULATOR_COLD inline void report_divergence(Lane* lane, unsigned site, Arrival other)
 {
     Finding& finding = lane->group->launch->checks->finding;
-    finding.line = line;
-    finding.other_site = other_site;
-    finding.other_line = other_line;
+    finding.other_site = other.site;
+    finding.other_thread_index = other.thread_index;
+    finding.other_group = lane->group->index;
     report(lane, DIVERGENT, READ, 0, 0, site, lane->thread_index);
 }
 
 // A lane has come to a barrier or to a simdgroup operation: all others must come to the same one.
-// The compiler must not make two of it.
-__attribute__((noduplicate)) EMULATOR_UNCHECKED inline void on_arrival(bool at_barrier, unsigned line)
+//
+// Two are the same if the same calls in the source lead there.  All functions are inlined, so each
+// such way is one call of on_arrival(), known by its address, as long as the compiler neither copies
+// a call (as in unrolled loops) nor makes one of two (as where two branches end alike).
+__attribute__((noduplicate, nomerge)) EMULATOR_UNCHECKED inline void on_arrival(bool at_barrier)
 {
     Lane* lane = this_lane();
     Simdgroup* simdgroup = lane->simdgroup;
     Threadgroup* group = lane->group;
     const unsigned site = site_of(__builtin_return_address(0));
+    const Arrival arrival = {site, lane->thread_index};
     if (simdgroup->someone_returned || (at_barrier && group->simdgroups_returned)) {
-        report_divergence(lane, site, line, 0, 0);
+        report_divergence(lane, site, Arrival{0, 0});
     }
-    if (simdgroup->site && (line ? line != simdgroup->line : site != simdgroup->site)) {
-        report_divergence(lane, site, line, simdgroup->site, simdgroup->line);
+    if (simdgroup->arrival.site && simdgroup->arrival.site != site) {
+        report_divergence(lane, site, simdgroup->arrival);
     }
-    simdgroup->site = site;
-    simdgroup->line = line;
+    simdgroup->arrival = arrival;
     if (lane != simdgroup->last) {
         return;
     }
-    simdgroup->site = 0; // all lanes are here
+    simdgroup->arrival.site = 0; // all lanes are here
     if (at_barrier) {
-        if (group->simdgroups_waiting && group->line != line) {
-            report_divergence(lane, site, line, group->site, group->line);
+        if (group->simdgroups_waiting && group->arrival.site != site) {
+            report_divergence(lane, site, group->arrival);
         }
-        group->site = site;
-        group->line = line;
+        group->arrival = arrival;
         group->simdgroups_waiting = (group->simdgroups_waiting + 1) % group->simdgroup_count;
     }
 }
@@ -344,13 +344,13 @@ EMULATOR_UNCHECKED inline void on_return(Lane* lane)
 {
     Simdgroup* simdgroup = lane->simdgroup;
     Threadgroup* group = lane->group;
-    if (simdgroup->site) {
-        report_divergence(lane, 0, 0, simdgroup->site, simdgroup->line);
+    if (simdgroup->arrival.site) {
+        report_divergence(lane, 0, simdgroup->arrival);
     }
     if (lane == lane->successor) { // the last of its simdgroup
         ++group->simdgroups_returned;
         if (group->simdgroups_waiting) {
-            report_divergence(lane, 0, 0, group->site, group->line);
+            report_divergence(lane, 0, group->arrival);
         }
     }
 }
@@ -371,7 +371,7 @@ inline void check_end(Threadgroup*) {}
 template <typename T>
 EMULATOR_INLINE void on_matrix_access(const T*, unsigned long, bool, AccessKind) {}
 EMULATOR_INLINE void on_atomic(const volatile void*, unsigned, AccessKind) {}
-EMULATOR_INLINE void on_arrival(bool, unsigned) {}
+EMULATOR_INLINE void on_arrival(bool) {}
 EMULATOR_INLINE void on_passed(unsigned, bool) {}
 inline void on_return(Lane*) {}
 #endif

@@ -1,7 +1,7 @@
 // What the counted build counts that no instruction stands for; other builds do without.
 //
 // An event is a comment in assembly, so nothing moves it to where it would happen more or less
-// often.  ../ir.py finds it in the compiler's output, counts it with its block, and takes it out.
+// often.  ../counting/ir.py finds it in the compiler's output, counts it with its block, and takes it out.
 #pragma once
 #include "types.h"
 

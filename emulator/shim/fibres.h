@@ -44,7 +44,7 @@ struct Checks; // see checks.h
 // Has any fibre been run?
 static bool fibres_run = false;
 
-// One launch, shared by all workers.  arguments.py mirrors this layout.
+// One launch, shared by all workers.  ../launch/structs.py repeats its layout.
 struct Launch {
     unsigned threadgroups[3];
     unsigned threads[3];
@@ -57,6 +57,12 @@ struct Launch {
 };
 
 struct Lane;
+
+// Who waits where for the others (see checks.h).
+struct Arrival {
+    unsigned site; // code address; 0: nobody waits
+    unsigned thread_index;
+};
 
 struct Simdgroup {
     Lane* first;
@@ -72,8 +78,7 @@ struct Simdgroup {
     unsigned waiting;       // lanes, by place, that wait for the executor (see settle())
     unsigned waiting_since; // the fewest operations that one of them had passed
     unsigned present[2];    // the lanes that take part in a shuffle, by its parity
-    unsigned site;          // where lanes wait for others: code, and line (see checks.h)
-    unsigned line;
+    Arrival arrival;        // of the lane that came last, while others are missing
     alignas(64) byte slots[2][SIMDGROUP][SLOT];
 };
 
@@ -89,8 +94,7 @@ struct Threadgroup {
     address stacks;
     address arena_bytes;
     unsigned index;
-    unsigned site; // where simdgroups wait for others
-    unsigned line;
+    Arrival arrival; // of the simdgroup that came last, at a barrier
     unsigned simdgroups_waiting;
     unsigned simdgroups_returned;
     Simdgroup simdgroups[MAX_SIMDGROUPS];

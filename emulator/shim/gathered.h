@@ -29,7 +29,7 @@ struct Gathered {
         before->parity ^= 1;
         slot<T>(before, parity, before->index) = x;
         before->simdgroup->present[parity] = before->simdgroup->active;
-        on_arrival(false, 0);
+        on_arrival(false);
         sync_simdgroup();
         lane = this_lane();
         self = lane->index;
@@ -76,16 +76,16 @@ EMULATOR_APART ulong votes(bool x)
     return result;
 }
 
-// A barrier, by the memory that its flags name and its line.
-METAL_FUNC void sync_threadgroup(uint flags, uint line)
+// Barriers, for the memory that their flags name.
+METAL_FUNC void sync_threadgroup(uint flags)
 {
-    on_arrival(true, line);
+    on_arrival(true);
     sync_threadgroup();
     on_passed(flags, true);
 }
-METAL_FUNC void sync_simdgroup(uint flags, uint line)
+METAL_FUNC void sync_simdgroup(uint flags)
 {
-    on_arrival(false, line);
+    on_arrival(false);
     sync_simdgroup();
     on_passed(flags, false);
 }

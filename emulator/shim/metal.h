@@ -4,7 +4,7 @@
 #pragma clang system_header // may use more of clang than shaders may
 #include "atomics.h"
 #include "containers.h"
-#include "entry.h"
 #include "internals.h"
-#include "matrix.h"
+#include "layouts.h"
+#include "matrix_common.h"
 #include "pack.h"

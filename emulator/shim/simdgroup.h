@@ -23,16 +23,15 @@ METAL_FUNC constexpr mem_flags operator&(mem_flags a, mem_flags b)
     return static_cast<mem_flags>(static_cast<uint>(a) & static_cast<uint>(b));
 }
 
-// The line says which barrier it is: where two branches end in one each, compilers make them one.
-METAL_FUNC void threadgroup_barrier(mem_flags flags, uint line = __builtin_LINE())
+METAL_FUNC void threadgroup_barrier(mem_flags flags)
 {
     EMULATOR_EVENT("barriers.threadgroup");
-    emulator::sync_threadgroup(static_cast<uint>(flags), line);
+    emulator::sync_threadgroup(static_cast<uint>(flags));
 }
-METAL_FUNC void simdgroup_barrier(mem_flags flags, uint line = __builtin_LINE())
+METAL_FUNC void simdgroup_barrier(mem_flags flags)
 {
     EMULATOR_EVENT("barriers.simdgroup");
-    emulator::sync_simdgroup(static_cast<uint>(flags), line);
+    emulator::sync_simdgroup(static_cast<uint>(flags));
 }
 
 struct simd_vote {

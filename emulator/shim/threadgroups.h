@@ -49,7 +49,7 @@ EMULATOR_UNCHECKED inline void enter_simdgroup(
     simdgroup->someone_returned = false;
     simdgroup->waiting = 0;
     simdgroup->waiting_since = ~0u;
-    simdgroup->site = 0;
+    simdgroup->arrival.site = 0;
     const unsigned* const threads = group->launch->threads;
     Lane* previous = nullptr;
     for (unsigned place = 0; place < count; ++place) {
@@ -144,7 +144,7 @@ EMULATOR_UNCHECKED inline void run_worker(
 } // namespace metal
 
 #ifdef EMULATOR_COUNTS
-// ../ir.py calls this where a kernel begins.
+// ../counting/ir.py calls this where a kernel begins.
 extern "C" __attribute__((used, visibility("hidden"))) inline unsigned long* emulator_counters()
 {
     return metal::emulator::this_lane()->group->counters;

@@ -20,7 +20,7 @@ from benchmarks.model import (
 )
 from benchmarks.shapes import Shape
 from benchmarks.work import Kernel, Work, installed
-from emulator.counts import NAMES
+from emulator.counting.counts import NAMES
 
 M1_MAX = chips.chips()["M1 Max"]
 SHAPE = Shape(heads=8, kv_heads=8, head_dim=64, keys=4096, queries=4096)

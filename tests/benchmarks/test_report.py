@@ -14,7 +14,7 @@ from benchmarks.results import Result, cases
 from benchmarks.shapes import Shape, visible
 from benchmarks.targets import Target, blocks, counted, timed, worst
 from benchmarks.work import Kernel, Work
-from emulator.counts import NAMES
+from emulator.counting.counts import NAMES
 
 KERNEL = Kernel("a kernel", 128, 8192, block_q=32, block_k=32)
 INNER = Interior(2, 80, 16, 60, 4.5, 1, 10)

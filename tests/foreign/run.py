@@ -12,7 +12,7 @@ from torch import Tensor
 import emulator
 from benchmarks.peers import mlx
 from benchmarks.peers.call import Attention, PeerCall
-from emulator.library import MAX_THREADGROUP_BYTES
+from emulator.launch.structs import MAX_THREADGROUP_BYTES
 from tests import reference
 from tests.foreign.cases import BLOCKED, Case, Sizes
 

@@ -4,6 +4,7 @@
 // here, so the compiler checks every type.
 #pragma once
 #include "gathered.h"
+#include "parameters.h"
 
 namespace metal {
 namespace emulator {
@@ -52,20 +53,20 @@ METAL_FUNC ThreadgroupParameter threadgroup_parameter(const Launch& launch, uint
 // The type of a kernel's parameter, and how it is passed: constant references by value, in CUDA's own
 // parameters; else as a pointer.
 template <uint index, typename F>
-struct ParameterOf;
+struct Nth;
 template <typename First, typename... Rest>
-struct ParameterOf<0, void (*)(First, Rest...)> {
+struct Nth<0, void (*)(First, Rest...)> {
     typedef First type;
 };
 template <uint index, typename First, typename... Rest>
-struct ParameterOf<index, void (*)(First, Rest...)> : ParameterOf<index - 1, void (*)(Rest...)> {
+struct Nth<index, void (*)(First, Rest...)> : Nth<index - 1, void (*)(Rest...)> {
 };
 template <uint index, typename F>
-using Parameter = typename ParameterOf<index, F>::type;
+using TypeOf = typename Nth<index, F>::type;
 template <uint index, typename F>
-using Value = remove_const_t<remove_reference_t<Parameter<index, F>>>;
+using Value = remove_const_t<remove_reference_t<TypeOf<index, F>>>;
 template <uint index, typename F>
-using Reference = remove_reference_t<Parameter<index, F>>*;
+using Reference = remove_reference_t<TypeOf<index, F>>*;
 
 // A position or size: becomes a scalar or a vector of 2 or 3, of uint or ushort.
 struct Triple {
@@ -117,32 +118,18 @@ METAL_FUNC uint quadgroups_per_threadgroup(const Launch&) { return blockDim.x / 
 
 } // namespace attribute
 
-// What Python is told of a parameter's type; ParameterType of arguments.py mirrors this layout.
-struct Description {
-    Space space;
-    bool is_const;
-    bool is_reference;
-    char scalar; // as in Python's struct module; 'E' is bfloat, 'S' a struct
-    uint width;  // elements of a vector
-    uint size;   // bytes
-};
+// What Python gets of a parameter: its address space is no part of its type here.
 template <Space space, typename T>
 struct Describe {
-    static constexpr Description value() { return {BY_VALUE, false, false, 'S', 1, 0}; }
+    static constexpr Parameter value() { return {BY_VALUE, false, false, 'S', 1, 0}; }
 };
-template <Space space, typename T, bool is_reference>
-constexpr Description describe()
-{
-    typedef Shape<remove_cv_t<T>> S;
-    return {space, is_const_v<T>, is_reference, ScalarCode<typename S::Scalar>::value, S::width, sizeof(T)};
-}
 template <Space space, typename T>
 struct Describe<space, T*> {
-    static constexpr Description value() { return describe<space, T, false>(); }
+    static constexpr Parameter value() { return describe<T>(space, is_const_v<T>, false); }
 };
 template <Space space, typename T>
 struct Describe<space, T&> {
-    static constexpr Description value() { return describe<space, T, true>(); }
+    static constexpr Parameter value() { return describe<T>(space, is_const_v<T>, true); }
 };
 
 } // namespace emulator

@@ -94,8 +94,8 @@ METAL_FUNC T fold(const Gathered<T>& all, uint first, uint count, Op op)
 // A bit for each active lane that says true.
 METAL_FUNC ulong votes(bool x) { return in_metal_order(__ballot_sync(ALL_LANES, x)); }
 
-METAL_FUNC void sync_threadgroup(uint, uint) { __syncthreads(); }
-METAL_FUNC void sync_simdgroup(uint, uint) { __syncwarp(); }
+METAL_FUNC void sync_threadgroup(uint) { __syncthreads(); }
+METAL_FUNC void sync_simdgroup(uint) { __syncwarp(); }
 
 } // namespace emulator
 } // namespace metal

@@ -20,16 +20,6 @@ private:
     storage_type elements;
 };
 
-typedef simdgroup_matrix<half, 8, 8> simdgroup_half8x8;
-typedef simdgroup_matrix<bfloat, 8, 8> simdgroup_bfloat8x8;
-typedef simdgroup_matrix<float, 8, 8> simdgroup_float8x8;
-
-template <typename T, int columns, int rows>
-METAL_FUNC simdgroup_matrix<T, columns, rows> make_filled_simdgroup_matrix(T x)
-{
-    return simdgroup_matrix<T, columns, rows>(x);
-}
-
 namespace emulator {
 
 METAL_FUNC uint matrix_row() { return hardware_lane() / 4; }
@@ -112,22 +102,6 @@ METAL_FUNC void simdgroup_multiply_accumulate(
 {
     const float2 sum = emulator::product(a.thread_elements(), b.thread_elements(), float2(c.thread_elements()));
     d.thread_elements() = vec<D, 2>(sum);
-}
-
-template <typename D, typename A, typename B>
-METAL_FUNC void simdgroup_multiply(
-    simdgroup_matrix<D, 8, 8>& d, const simdgroup_matrix<A, 8, 8>& a, const simdgroup_matrix<B, 8, 8>& b)
-{
-    simdgroup_multiply_accumulate(d, a, b, simdgroup_matrix<D, 8, 8>(D(0)));
-}
-
-template <typename T>
-METAL_FUNC simdgroup_matrix<T, 8, 8> operator*(
-    const simdgroup_matrix<T, 8, 8>& a, const simdgroup_matrix<T, 8, 8>& b)
-{
-    simdgroup_matrix<T, 8, 8> product;
-    simdgroup_multiply(product, a, b);
-    return product;
 }
 
 } // namespace metal

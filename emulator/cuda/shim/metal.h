@@ -6,5 +6,5 @@
 #include "containers.h"
 #include "entry.h"
 #include "internals.h"
-#include "matrix.h"
+#include "matrix_common.h"
 #include "pack.h"
