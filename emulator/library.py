@@ -203,8 +203,8 @@ class Kernel:
     ) -> Report:
         """Runs the kernel on a grid of threadgroups; returns when it is done.
 
-        Tensors on "cuda" are worked on by the GPU, on torch's current stream: then the launch returns
-        at once, as torch's own do.  All tensors must be on one device.
+        With tensors on "cuda" it runs on the GPU, on torch's current stream: then the launch
+        returns at once, as torch's own do.  All tensors must be on one device.
 
         ``args[i]`` is bound to [[buffer(i)]]: a torch tensor or numpy array is used in place, from
         its first element on; bytes and numbers are copied; None leaves an optional argument out.

@@ -58,7 +58,7 @@ def _compile(text: str, architecture: int) -> bytes:
             nvrtc.nvrtcGetProgramLog(program, log)
             raise CompileError(_readable(log.decode()))
         size = nvrtc.nvrtcGetCUBINSize(program)[1]
-        code = b" " * size
+        code: bytes = b" " * size
         _require(nvrtc, nvrtc.nvrtcGetCUBIN(program, code)[0])
         return code
     finally:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..launch.structs import Parameter
 from ..errors import EmulatorError
+from ..launch.structs import Parameter
 from . import compiler
 
 
@@ -33,7 +33,7 @@ def architecture(index: int) -> int:
     """XX of the GPU's sm_XX."""
     import torch
 
-    major, minor = torch.cuda.get_device_capability(index)
+    major, minor = map(int, torch.cuda.get_device_capability(index))
     if 10 * major + minor < compiler.OLDEST:
         raise EmulatorError(
             f"{torch.cuda.get_device_name(index)} is sm_{major}{minor}; "

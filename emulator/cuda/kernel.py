@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import EmulatorError
 from ..launch.arguments import Memory, bind, is_tensor, triple
 from ..launch.structs import MAX_BUFFERS, MAX_THREADGROUP_BYTES, SIMDGROUP
 from ..source.declarations import Parameter
-from ..errors import EmulatorError
 from . import gpu, rewrites
 
 MAX_BLOCKS = (1 << 31) - 1
@@ -127,8 +127,8 @@ class CudaKernel:
 class _Copy(ctypes.c_void_p):
     """The address of constants that the caller gave as bytes, copied to the GPU.
 
-    The tensor that holds them goes as soon as the launch is in the stream: torch gives its memory to
-    nobody ahead of that.
+    The tensor that holds them goes as soon as the launch is in the stream: what torch makes of its
+    memory then comes behind the launch.
     """
 
     def __init__(self, memory: Memory, device: Any) -> None:
@@ -145,7 +145,8 @@ def _bytes(memory: Memory) -> bytes:
         return memory.content()
     import torch
 
-    flat = memory.owner.detach().reshape(-1).view(torch.uint8)
+    owner: Any = memory.owner
+    flat = owner.detach().reshape(-1).view(torch.uint8)
     return bytes(flat.cpu().numpy())
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..source.declarations import Declaration, HostKernel, Parameter
 from ..errors import CompileError
+from ..source.declarations import Declaration, HostKernel, Parameter
 from ..source.rewrites import ADDRESS_SPACES
 from ..source.scopes import Scopes, outer, statement_end
 from ..source.tokens import Tokens
@@ -48,9 +48,8 @@ def name_the_program(tokens: Tokens) -> None:
         if text != "::" or tokens.kinds[i] != "mark":
             continue
         before = tokens.previous(i)
-        adjacent = before == i - 1
-        qualifies = adjacent and (tokens.kinds[before] == "word" or tokens.text(before) in (">", ")"))
-        if not qualifies:
+        is_name = tokens.kinds[before] == "word" or tokens.text(before) in (">", ")")
+        if before < i - 1 or not is_name:
             tokens.texts[i] = f"::{PROGRAM}::"
 
 
@@ -73,9 +72,11 @@ def swizzle(tokens: Tokens) -> None:
 
 
 def make_constants_constant(tokens: Tokens, scopes: Scopes) -> None:
-    """A ``constant`` at program scope is worked out by the compiler: CUDA has nobody else to do it."""
+    """A ``constant`` at program scope becomes constexpr: CUDA has nobody else to work it out."""
     for i in list(tokens.words()):
-        if tokens.text(i) == "constant" and scopes.of(i) == "file":
+        is_constexpr = tokens.text(tokens.previous(i)) == "constexpr"
+        is_constexpr = is_constexpr or tokens.text(tokens.next(i)) == "constexpr"
+        if tokens.text(i) == "constant" and scopes.of(i) == "file" and not is_constexpr:
             declarator = set(outer(tokens, i, statement_end(tokens, i)))
             if "=" in declarator and not declarator & {"*", "&", "("}:
                 tokens.texts[i] = "constexpr"
@@ -99,8 +100,8 @@ def drop_parameter_attributes(tokens: Tokens, declaration: Declaration) -> None:
 def drop_overloads_on_spaces(tokens: Tokens) -> None:
     """Of definitions that differ in address spaces alone, the first stays.
 
-    Here address spaces are no part of a type, so each would define the same again.  They must do the
-    same, too.
+    Here address spaces are no part of a type, so each would define the same again.  They must do
+    the same, too.
     """
     _drop_repeated(tokens, tokens.next(-1), len(tokens), "", {})
 
@@ -108,7 +109,7 @@ def drop_overloads_on_spaces(tokens: Tokens) -> None:
 def _drop_repeated(
     tokens: Tokens, first: int, last: int, scope: str, bodies: dict[str, str]
 ) -> None:
-    """Within [first, last), which lies in a namespace or class; ``bodies`` are those seen so far."""
+    """Within [first, last), in a namespace or class; ``bodies`` are those seen so far."""
     for start, brace, end in _definitions(tokens, first, last):
         words = {tokens.text(i) for i in range(start, brace)}
         key, body = scope + _generic(tokens, start, brace), _generic(tokens, brace, end)
@@ -116,8 +117,8 @@ def _drop_repeated(
         if not is_namespace and key in bodies:
             if bodies[key] != body:
                 raise CompileError(
-                    f"{tokens.where(start)}: error: on CUDA this overload is the same function as one "
-                    f"for another address space, but does something else: "
+                    f"{tokens.where(start)}: error: on CUDA this overload is the same function "
+                    f"as one for another address space, but does something else: "
                     f"{tokens.between(start, brace)}"
                 )
             tokens.blank(start, end)
@@ -153,9 +154,9 @@ def _generic(tokens: Tokens, first: int, last: int) -> str:
     words: list[str] = []
     for i in range(first, last):
         text = {"constant": "const"}.get(tokens.text(i), tokens.text(i))
-        if tokens.is_code(i) and text not in ("device", "threadgroup", "thread"):
-            if text != "const" or words[-1:] != ["const"]:
-                words.append(text)
+        vanishes = not tokens.is_code(i) or text in ("device", "threadgroup", "thread")
+        if not vanishes and not (text == "const" and words[-1:] == ["const"]):
+            words.append(text)
     return " ".join(words)
 
 
@@ -170,7 +171,11 @@ def entry(tokens: Tokens, chosen: HostKernel) -> str:
     It says, too, what Python asks about the parameters; on one line, as all lines stay.
     """
     emulator = "::metal::emulator"
-    parameters, arguments, descriptions = [f"const __grid_constant__ {emulator}::Launch launch"], [], []
+    parameters, arguments, descriptions = (
+        [f"const __grid_constant__ {emulator}::Launch launch"],
+        [],
+        [],
+    )
     for i, parameter in enumerate(chosen.declaration.parameters):
         space = _space(tokens, parameter)
         descriptions.append(
@@ -192,7 +197,8 @@ def entry(tokens: Tokens, chosen: HostKernel) -> str:
         f" namespace emulator_entry {{ typedef decltype(&{chosen.expression}) Kernel; "
         f'extern "C" __global__ void __launch_bounds__({_limit(chosen)}) {symbol(chosen.host_name)}'
         f"({', '.join(parameters)}) "
-        f"{{ if (!{emulator}::is_surplus(launch)) {{ {chosen.expression}({', '.join(arguments)}); }} }} "
+        f"{{ if (!{emulator}::is_surplus(launch)) {{ "
+        f"{chosen.expression}({', '.join(arguments)}); }} }} "
         f'extern "C" {{ __device__ {emulator}::Parameter emulator_parameters[] = '
         f"{{ {', '.join([*descriptions, '{}'])} }}; }} }}"
     )

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import cuda, toolchain
+from .. import cuda
 from ..errors import EmulatorError
 from . import rewrites
 from .declarations import HostKernel, Parameter, find_declarations, find_host_kernels
+from .preprocessor import preprocess
 from .scopes import Scopes
 from .tokens import Tokens
 
@@ -42,7 +43,7 @@ class Text:
         self, include: Sequence[str | os.PathLike[str]], defines: Mapping[str, object] | None
     ) -> str:
         """The source with its includes and macros expanded."""
-        return toolchain.preprocess(
+        return preprocess(
             self.text,
             self.name,
             self.directory,
