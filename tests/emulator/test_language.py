@@ -12,6 +12,8 @@ import torch
 
 import emulator
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 HEADER = "#include <metal_stdlib>\nusing namespace metal;\n"
 
 

@@ -7,6 +7,8 @@ import torch
 
 import emulator
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 HEADER = """
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>

@@ -11,6 +11,8 @@ import torch
 import emulator
 from tests.emulator.values import INTEGERS, SCALARS, run
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 HEADER = "#include <metal_stdlib>\nusing namespace metal;\n"
 
 

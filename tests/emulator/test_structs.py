@@ -22,7 +22,7 @@ CHANGES = [
         "Launch.failure is 152 in emulator/shim and 148 in emulator/launch/structs.py",
     ),
     (
-        "entry.h",
+        "parameters.h",
         "unsigned size;  // bytes",
         "unsigned long size;",
         "sizeof(Parameter) is 16 in emulator/shim and 12 in emulator/launch/structs.py",

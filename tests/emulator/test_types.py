@@ -16,6 +16,8 @@ import torch
 import emulator
 from tests.emulator.values import FLOATS, HEADER, SCALARS, SIZES, rounded, run, tensor
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 
 def test_sizes_and_alignments_of_all_vectors() -> None:
     expected, lines = [], []

@@ -1,4 +1,4 @@
-"""Runs a plan on CPU tensors through the project's Metal emulator (tests, Linux development)."""
+"""Runs a plan on CPU and CUDA tensors through the project's Metal emulator (tests, development)."""
 
 import struct
 from functools import lru_cache
@@ -9,7 +9,7 @@ import torch
 from ..plan import LaunchPlan
 from . import bind, shader_path
 
-DEVICE = "cpu"
+DEVICES = ("cpu", "cuda")
 
 
 def missing() -> str:

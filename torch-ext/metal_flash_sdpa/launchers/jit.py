@@ -8,7 +8,7 @@ import torch
 from ..plan import LaunchPlan
 from . import bind, shader_path
 
-DEVICE = "mps"
+DEVICES = ("mps",)
 
 _compiling = Lock()
 _libraries: Dict[str, Any] = {}  # by kernel: a shader's file holds one

@@ -12,7 +12,7 @@ from .._ops import ops
 from ..plan import LaunchPlan
 from . import bind
 
-DEVICE = "mps"
+DEVICES = ("mps",)
 
 
 def missing() -> str:
