@@ -1,7 +1,6 @@
 """Compiles the project's kernels for an NVIDIA GPU, on a machine that has none.
 
-One of each family, dtype and mask mode, with head dims in turn; `--all` for every kernel.  What runs
-on a GPU is then known to compile there.
+One of each family, dtype and mask mode, with head dims in turn; `--all` for every kernel.
 """
 
 from __future__ import annotations

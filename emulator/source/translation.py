@@ -105,12 +105,12 @@ class Source:
         cuda.rewrites.drop_parameter_attributes(tokens, chosen.declaration)
         rewrites.drop_threadgroup_attributes(tokens)
         cuda.rewrites.make_constants_constant(tokens, self._scopes)
-        cuda.rewrites.refuse_unset_constants(tokens)
         cuda.rewrites.swizzle(tokens)
         cuda.rewrites.drop_overloads_on_spaces(tokens)
         cuda.rewrites.state_thread_limit(tokens, chosen.declaration)
         self._keep(tokens, chosen, entry)
         tokens = Tokens(str(tokens))  # with what the rewrites wrote
+        cuda.rewrites.refuse_unset_constants(tokens)
         cuda.rewrites.name_the_program(tokens)
         cuda.rewrites.translate_markers(tokens)
         return cuda.translation.assemble(host_name, str(tokens), finite_math)
