@@ -9,15 +9,64 @@ import emulator
 from emulator import EmulatorError
 from emulator.cuda import gpu
 
-HEADER = "#include <metal_stdlib>\nusing namespace metal;\n"
-SCALE = """kernel void scale(device float* x [[buffer(0)]], constant float& by [[buffer(1)]],
-    uint i [[thread_position_in_grid]]) { x[i] *= by; }"""
+FLOATS = {torch.float16: "half", torch.bfloat16: "bfloat", torch.float32: "float"}
+SOURCE = """
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void scale(device float* x [[buffer(0)]], constant float& by [[buffer(1)]],
+                  uint i [[thread_position_in_grid]])
+{
+    x[i] *= by;
+}
+
+kernel void scale_by_one_elsewhere(device float* x [[buffer(0)]], device float* by [[buffer(1)]],
+                                   uint i [[thread_position_in_grid]])
+{
+    x[i] *= by[0];
+}
+
+kernel void add_table(device int* x [[buffer(0)]], constant int* table [[buffer(1)]],
+                      uint i [[thread_position_in_grid]])
+{
+    x[i] += table[i];
+}
+
+kernel void more_than_32_kib(device float* x [[buffer(0)]], uint i [[thread_position_in_grid]])
+{
+    threadgroup float all[8193];
+    all[i] = x[i];
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    x[i] = all[8192 - i];
+}
+
+template <typename T>
+kernel void product(device T* a [[buffer(0)]], device T* b [[buffer(1)]], device float* d [[buffer(2)]],
+                    uint group [[threadgroup_position_in_grid]])
+{
+    simdgroup_matrix<T, 8, 8> left, right;
+    simdgroup_load(left, a + 64 * group);
+    simdgroup_load(right, b + 64 * group);
+    simdgroup_float8x8 sum = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    simdgroup_multiply_accumulate(sum, left, right, sum);
+    simdgroup_store(sum, d + 64 * group);
+}
+template [[host_name("product_half")]] kernel decltype(product<half>) product<half>;
+template [[host_name("product_bfloat")]] kernel decltype(product<bfloat>) product<bfloat>;
+template [[host_name("product_float")]] kernel decltype(product<float>) product<float>;
+"""
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
 
 
-def kernel(source: str = SCALE, name: str = "scale") -> emulator.Kernel:
-    return emulator.compile(HEADER + source).function(name)
+def kernel(name: str = "scale") -> emulator.Kernel:
+    return emulator.compile(SOURCE).function(name)
+
+
+def test_the_kernels_here_become_cuda() -> None:
+    library = emulator.compile(SOURCE)
+    for name in library.kernels:
+        assert f"metal_{name}(" in library.cuda(name)
 
 
 def test_without_a_gpu_one_line_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,19 +111,18 @@ def test_constants_may_be_numbers_bytes_arrays_and_tensors() -> None:
 
 @needs_gpu
 def test_constant_pointers_take_bytes() -> None:
-    source = """kernel void add(device int* x [[buffer(0)]], constant int* table [[buffer(1)]],
-        uint i [[thread_position_in_grid]]) { x[i] += table[i]; }"""
     x = torch.zeros(32, dtype=torch.int32, device="cuda")
     table = torch.arange(32, dtype=torch.int32)
-    kernel(source, "add").launch([x, bytes(table.numpy())], 1, 32)
+    kernel("add_table").launch([x, bytes(table.numpy())], 1, 32)
     assert torch.equal(x.cpu(), table)
 
 
 @needs_gpu
 def test_tensors_on_several_devices_are_refused() -> None:
-    source = SCALE.replace("constant float& by", "device float* by").replace("= by", "= by[0]")
     with pytest.raises(EmulatorError, match="argument 1 is on cpu, but argument 0 on cuda:0"):
-        kernel(source).launch([torch.ones(32, device="cuda"), torch.ones(1)], 1, 32)
+        kernel("scale_by_one_elsewhere").launch(
+            [torch.ones(32, device="cuda"), torch.ones(1)], 1, 32
+        )
 
 
 @needs_gpu
@@ -89,11 +137,8 @@ def test_limits_are_refused() -> None:
     x = torch.ones(4096, device="cuda")
     with pytest.raises(EmulatorError, match="2048 threads per threadgroup; at most 1024"):
         kernel().launch([x, 1.0], 1, 2048)
-    large = """kernel void scale(device float* x [[buffer(0)]], uint i [[thread_position_in_grid]])
-        { threadgroup float all[8193]; all[i] = x[i]; threadgroup_barrier(mem_flags::mem_threadgroup);
-          x[i] = all[8192 - i]; }"""
     with pytest.raises(EmulatorError, match=r"3\d+ bytes of threadgroup memory; Metal has 32768"):
-        kernel(large).launch([x], 1, 32)
+        kernel("more_than_32_kib").launch([x], 1, 32)
     with pytest.raises(EmulatorError, match="dtype float16; it must have float32"):
         kernel().launch([x.half(), 1.0], 1, 32)
 
@@ -112,24 +157,13 @@ def test_a_launch_is_part_of_a_graph() -> None:
 
 
 @needs_gpu
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_how_far_a_matrix_product_is_from_the_exact_one(dtype: torch.dtype) -> None:
     """Products are exact; sums of eight are float, within 8 units of the largest term's last place."""
-    metal = {torch.float16: "half", torch.bfloat16: "bfloat", torch.float32: "float"}[dtype]
-    source = f"""kernel void product(device {metal}* a [[buffer(0)]], device {metal}* b [[buffer(1)]],
-        device float* d [[buffer(2)]], uint group [[threadgroup_position_in_grid]])
-    {{
-        simdgroup_matrix<{metal}, 8, 8> left, right;
-        simdgroup_load(left, a + 64 * group);
-        simdgroup_load(right, b + 64 * group);
-        simdgroup_float8x8 sum = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
-        simdgroup_multiply_accumulate(sum, left, right, sum);
-        simdgroup_store(sum, d + 64 * group);
-    }}"""
     generator = torch.Generator().manual_seed(1)
     a, b = (torch.randn(512, 8, 8, generator=generator).to(dtype).cuda() for _ in range(2))
     d = torch.empty(512, 8, 8, device="cuda")
-    kernel(source, "product").launch([a, b, d], 512, 32)
+    kernel(f"product_{FLOATS[dtype]}").launch([a, b, d], 512, 32)
     exact = a.double() @ b.double()
     largest = (a.double().abs() @ b.double().abs()).clamp_min(1e-30)
     assert ((d.double() - exact).abs() / largest).max() <= 8 * 2.0**-24
