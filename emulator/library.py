@@ -122,7 +122,7 @@ class Library:
             raise CompileError(f"{host_name}:\n{error}") from None
 
     def registers(self, host_name: str) -> int:
-        """The 32-bit registers that the kernel's values need, estimated: see ``registers``."""
+        """The 32-bit registers that the kernel's values need, estimated: see counting."""
         self._require(host_name)
         cpp = self._source.cpp(host_name)
         return registers.most_alive(toolchain.values_ir(cpp, self._extensions))

@@ -1,4 +1,4 @@
-// What simdgroup matrices have in both forms of matrix.h, this one and ../values/matrix.h.
+// What both forms of matrix.h have in common: the one here, and ../values/matrix.h.
 #pragma once
 #include "matrix.h"
 
