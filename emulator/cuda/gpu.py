@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,25 +60,19 @@ def load(cubin: Path, name: str, parameters: int, index: int) -> Function:
 
     driver = _driver()
     with torch.cuda.device(index):
-        torch.cuda.current_stream()  # makes the GPU's context this thread's
-        torch.zeros(1, device="cuda")
+        _enter(index)
         module = _checked(driver.cuModuleLoadData(cubin.read_bytes()))
         handle = _checked(driver.cuModuleGetFunction(module, name.encode()))
-        address, size = _checked(driver.cuModuleGetGlobal(module, b"emulator_parameters"))
         types = (Parameter * (parameters + 1))()
-        if size != ctypes.sizeof(types):
-            raise EmulatorError(f"{name}: {cubin} is damaged; delete it")
-        _checked(driver.cuMemcpyDtoH(ctypes.addressof(types), address, size))
-    attribute = driver.CUfunction_attribute
-    shared = attribute.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES
-    threads = attribute.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK
-    return Function(
-        handle,
-        module,
-        list(types)[:parameters],
-        _checked(driver.cuFuncGetAttribute(shared, handle)),
-        _checked(driver.cuFuncGetAttribute(threads, handle)),
-    )
+        max_threads = ctypes.c_uint()
+        for variable, value in (("parameters", types), ("max_threads", max_threads)):
+            place = _checked(driver.cuModuleGetGlobal(module, f"emulator_{variable}".encode()))
+            if place[1] != ctypes.sizeof(value):
+                raise EmulatorError(f"{name}: {cubin} is damaged; delete it")
+            _checked(driver.cuMemcpyDtoH(ctypes.addressof(value), *place))
+    shared = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES
+    threadgroup_bytes = _checked(driver.cuFuncGetAttribute(shared, handle))
+    return Function(handle, module, list(types)[:parameters], threadgroup_bytes, max_threads.value)
 
 
 def start(
@@ -90,6 +85,7 @@ def start(
     import torch
 
     driver = _driver()
+    _enter(torch.cuda.current_device())
     addresses = [v if isinstance(v, int) else ctypes.addressof(v) for v in values]
     pointers = (ctypes.c_void_p * len(addresses))(*addresses)
     stream = torch.cuda.current_stream().cuda_stream
@@ -99,6 +95,18 @@ def start(
             *(ctypes.addressof(pointers), 0),
         )
     )
+
+
+_entered = threading.local()
+
+
+def _enter(index: int) -> None:
+    """Makes torch's context of GPU `index` this thread's: the driver works in that."""
+    import torch
+
+    if not hasattr(_entered, f"gpu{index}"):
+        torch.zeros(1, device=f"cuda:{index}")
+        setattr(_entered, f"gpu{index}", True)
 
 
 @functools.cache

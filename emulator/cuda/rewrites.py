@@ -195,12 +195,13 @@ def entry(tokens: Tokens, chosen: HostKernel) -> str:
             arguments.append(f"*p{i}" if parameter.is_reference else f"p{i}")
     return (
         f" namespace emulator_entry {{ typedef decltype(&{chosen.expression}) Kernel; "
-        f'extern "C" __global__ void __launch_bounds__({_limit(chosen)}) {symbol(chosen.host_name)}'
+        f'extern "C" __global__ void __launch_bounds__({emulator}::whole_simdgroups({_limit(chosen)})) {symbol(chosen.host_name)}'
         f"({', '.join(parameters)}) "
         f"{{ if (!{emulator}::is_surplus(launch)) {{ "
         f"{chosen.expression}({', '.join(arguments)}); }} }} "
         f'extern "C" {{ __device__ {emulator}::Parameter emulator_parameters[] = '
-        f"{{ {', '.join([*descriptions, '{}'])} }}; }} }}"
+        f"{{ {', '.join([*descriptions, '{}'])} }}; "
+        f"__device__ unsigned emulator_max_threads = {_limit(chosen)}; }} }}"
     )
 
 

@@ -110,8 +110,8 @@ FLOAT_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def float_results() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+@pytest.fixture
+def float_results(executor: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Each function's values, as metal:: and as fast:: and precise::, and the inputs."""
     special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e-45, 1e-39, 3e38, 88.8, -150.5]
     rng = np.random.default_rng(0)

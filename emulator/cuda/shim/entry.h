@@ -15,6 +15,8 @@ struct Launch {
     uint threadgroup_offsets[31]; // of [[threadgroup(n)]]
 };
 
+constexpr uint whole_simdgroups(uint threads) { return (threads + SIMDGROUP - 1) / SIMDGROUP * SIMDGROUP; }
+
 METAL_FUNC uint thread_index() { return threadIdx.x / SIMDGROUP * SIMDGROUP + lane_index(); }
 // Whether this thread only fills up the last simdgroup.
 METAL_FUNC bool is_surplus(const Launch& launch)
