@@ -193,15 +193,16 @@ def entry(tokens: Tokens, chosen: HostKernel) -> str:
             kind = "Reference" if parameter.is_reference else "TypeOf"
             parameters.append(f"{emulator}::{kind}<{i}, Kernel> p{i}")
             arguments.append(f"*p{i}" if parameter.is_reference else f"p{i}")
+    limit = _limit(chosen)
     return (
         f" namespace emulator_entry {{ typedef decltype(&{chosen.expression}) Kernel; "
-        f'extern "C" __global__ void __launch_bounds__({emulator}::whole_simdgroups({_limit(chosen)})) {symbol(chosen.host_name)}'
-        f"({', '.join(parameters)}) "
+        f'extern "C" __global__ void __launch_bounds__({emulator}::whole_simdgroups({limit})) '
+        f"{symbol(chosen.host_name)}({', '.join(parameters)}) "
         f"{{ if (!{emulator}::is_surplus(launch)) {{ "
         f"{chosen.expression}({', '.join(arguments)}); }} }} "
         f'extern "C" {{ __device__ {emulator}::Parameter emulator_parameters[] = '
         f"{{ {', '.join([*descriptions, '{}'])} }}; "
-        f"__device__ unsigned emulator_max_threads = {_limit(chosen)}; }} }}"
+        f"__device__ unsigned emulator_max_threads = {limit}; }} }}"
     )
 
 
