@@ -69,7 +69,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def cuda(session: nox.Session) -> None:
-    """Compile a kernel of each kind for an NVIDIA GPU; none is needed (`-- --all`: every kernel)."""
+    """Compile a kernel of each kind for NVIDIA GPUs; needs none (`-- --all`: every kernel)."""
     install(session, "cuda", "emulator")
     session.run("python", "-m", "ci.cuda", *session.posargs)
 

@@ -43,7 +43,7 @@ struct Gathered {
         return (*this)[there ? index : self];
     }
     uint present; // lanes that had not returned
-    uint self;
+    ushort self;
 
 private:
     Lane* lane;

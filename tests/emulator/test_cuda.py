@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import emulator
 from emulator import CompileError, EmulatorError
 from emulator.__main__ import main
-from emulator.cuda import rewrites
+from emulator.cuda import compiler, rewrites
 from emulator.source import preprocessor
 from emulator.source.tokens import Tokens
 
@@ -140,6 +141,43 @@ def test_an_unset_function_constant_is_an_error_where_it_is_used() -> None:
     emulator.compile(HEADER + source).prebuild_cuda("scale")
     with pytest.raises(CompileError, match="function constant factor has no value"):
         emulator.compile(HEADER + source.replace("= by", "= factor")).prebuild_cuda("scale")
+
+
+@needs_nvrtc
+def test_lanes_are_numbered_so_that_elements_lie_where_metal_has_them() -> None:
+    """Lane b4 b3 b2 b1 b0 has row b4 b2 b1 and columns b3 b0 and the next, as MLX publishes it."""
+    checks = ""
+    for lane in range(32):
+        bits = [lane >> i & 1 for i in range(5)]
+        row, column = 4 * bits[4] + 2 * bits[2] + bits[1], 4 * bits[3] + 2 * bits[0]
+        hardware = 4 * row + column // 2  # of NVIDIA's fragments
+        checks += f"static_assert(metal::emulator::to_hardware({lane}) == {hardware});"
+        checks += f"static_assert(metal::emulator::to_metal({hardware}) == {lane});\n"
+    text = emulator.compile(HEADER + SCALE).cuda("scale")
+    compiler.build(text.replace('#line 1 "<source>"', checks + '#line 1 "<source>"'))
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("small", ["Half", "Bfloat"])
+def test_the_compilers_roundings_are_those_of_ieee(small: str) -> None:
+    """What is worked out at compile time: ties, denormals, overflow and NaN, against torch."""
+    dtype = {"Half": torch.float16, "Bfloat": torch.bfloat16}[small]
+    numbers = [1.0, -1.0, 65504.0, 65519.0, 65520.0, 3e38, 6e-8, 3e-8, 2.9e-8, 6.1e-5, -6.0e-5,
+               1 + 2**-11, 1 + 3 * 2**-11, 1 + 2**-8, 1 + 3 * 2**-8, 1e-40, 0.0, -0.0]  # fmt: skip
+    x = torch.tensor(numbers)
+    checks = ""
+    for bits, expected in zip(x.view(torch.int32).tolist(), x.to(dtype).view(torch.int16).tolist(),
+                              strict=True):  # fmt: skip
+        value = f"__builtin_bit_cast(float, {bits & 0xFFFFFFFF}u)"
+        rounded = f"metal::emulator::{small}Format::round({value})"
+        checks += f'static_assert({rounded} == {expected & 0xFFFF}, "{bits:#x}");\n'
+    for bits in (0x0001, 0x03FF, 0x0400, 0x3C01, 0x7C00, 0x8001, 0xBC00):
+        exact = torch.tensor([bits - (bits >> 15 << 16)], dtype=torch.int16).view(dtype).float()
+        wanted = int(exact.view(torch.int32)) & 0xFFFFFFFF
+        widened = f"metal::emulator::{small}Format::to_float({bits})"
+        checks += f'static_assert(__builtin_bit_cast(unsigned, {widened}) == {wanted}u, "");\n'
+    text = emulator.compile(HEADER + SCALE).cuda("scale")
+    compiler.build(text.replace('#line 1 "<source>"', checks + '#line 1 "<source>"'))
 
 
 @needs_nvrtc

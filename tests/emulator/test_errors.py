@@ -55,7 +55,7 @@ def test_good_arguments(scale: emulator.Kernel) -> None:
         (0, bytes(8), r"argument 0 (out) cannot be written, but it is a device half*"),
         (0, None, r"argument 0 (out) is None; it must be a device half*"),
         (1, "x", r"argument 1 (x) is a str; it may be a torch tensor, a numpy array, bytes or a number"),
-        (1, torch.zeros(4, device="meta"), r"argument 1 (x) is on meta; the emulator needs it on the CPU"),
+        (1, torch.zeros(4, device="meta"), r"argument 1 (x) is on meta; the emulator runs on the CPU and on CUDA"),
         (2, bytes(12), r"argument 2 (sizes) has 12 bytes; it must have 8, as it is a constant struct of 8 bytes&"),
         (2, 3, r"argument 2 (sizes) is the number 3; it must be a constant struct of 8 bytes&"),
         (3, np.int32(1), r"argument 3 (offset) has dtype int32; it must have uint32, as it is a constant uint&"),

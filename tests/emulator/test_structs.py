@@ -55,4 +55,4 @@ def test_a_shim_that_differs_is_refused(
     assert text.count(old) == 1
     (shim / header).write_text(text.replace(old, new))
     with pytest.raises(EmulatorError, match=re.escape(message)):
-        emulator.compile(SOURCE).function("f")
+        emulator.compile(SOURCE).function("f").load()
