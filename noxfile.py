@@ -68,6 +68,13 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-n", "auto", *session.posargs, env=SOURCES)
 
 
+@nox.session
+def cuda(session: nox.Session) -> None:
+    """Compile a kernel of each kind for NVIDIA GPUs; needs none (`-- --all`: every kernel)."""
+    install(session, "cuda", "emulator")
+    session.run("python", "-m", "ci.cuda", *session.posargs)
+
+
 @nox.session(venv_params=WITH_TORCH)
 def parity(session: nox.Session) -> None:
     """Run every kernel over its cases against float64 (`-- --help` lists what narrows it)."""

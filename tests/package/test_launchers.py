@@ -39,7 +39,7 @@ def jit_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         compiled.append(source)
         return metal.compile_shader(source)
 
-    monkeypatch.setattr(jit, "DEVICE", "cpu")
+    monkeypatch.setattr(jit, "DEVICES", ("cpu",))
     monkeypatch.setattr(jit, "_kernels", {})
     monkeypatch.setattr(torch.mps, "compile_shader", compile_shader, raising=False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
@@ -74,7 +74,7 @@ def native_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         "int[] threadgroups, int threads) -> ()"
     )
     library.impl("launch", launch, "CPU")
-    monkeypatch.setattr(native, "DEVICE", "cpu")
+    monkeypatch.setattr(native, "DEVICES", ("cpu",))
     yield ran
     library._destroy()
     if hasattr(_ops.ops, "launch"):
@@ -210,7 +210,7 @@ def test_the_emulator_runs_cpu_tensors() -> None:
         ("mps", "jit", ["jit: torch has no MPS on this machine"]),
         ("cpu", "jit", ["on cpu", "jit: takes tensors on mps"]),
         ("cpu", "native", ["native: takes tensors on mps"]),
-        ("cuda", "", ["no launcher for tensors on cuda", "emulator: takes tensors on cpu"]),
+        ("xpu", "", ["no launcher for tensors on xpu", "emulator: takes tensors on cpu and cuda"]),
     ],
 )
 def test_what_is_missing_is_said(
