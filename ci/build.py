@@ -145,7 +145,13 @@ def assemble(directory: Path, root: Path = ROOT) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s build --", description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, default=ROOT / "build", metavar="DIRECTORY")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=ROOT / "build",
+        metavar="DIRECTORY",
+        help="where torch-metal is put (default: build)",
+    )
     variant = assemble(parser.parse_args().output)
     metadata = json.loads((variant / "metadata.json").read_text())
     print(f"{variant}: {metadata['id']}, {len(metadata['digest']['files'])} files")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -77,6 +78,7 @@ def try_out(wheel: Path, directory: Path) -> dict[str, Any]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="nox -s wheel --", description=__doc__.split("\n")[0]).parse_args()
     wheel = build(ROOT / "build/wheel")
     with tempfile.TemporaryDirectory() as scratch:
         found = try_out(wheel, Path(scratch))
