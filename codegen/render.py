@@ -19,6 +19,7 @@ TEMPLATES = ROOT / "templates"
 BANNER = "Written by `python -m codegen` from templates/; do not edit."
 METAL_TYPES = {"float16": "half", "bfloat16": "bfloat", "float32": "float"}
 README = "README.md"
+BUILDING = "docs/building.md"
 CARD = "CARD.md"
 PACKAGE_MODULE = "torch-ext/metal_flash_sdpa/_variants.py"
 BUILD_TOML = "build.toml"
@@ -163,12 +164,15 @@ def with_table(path: str, text: str, name: str, table: str) -> str:
 
 def pages(variants: Iterable[Variant]) -> dict[str, str]:
     """The pages that people read and codegen writes tables into."""
-    readme, card = ((ROOT / path).read_text() for path in (README, CARD))
     serving = targets.table(project(ROOT).oldest_torch)
-    readme = with_table(README, readme, "support table", support_table(variants))
+    tables = {
+        README: ("support table", support_table(variants)),
+        BUILDING: ("targets table", serving),
+        CARD: ("targets table", serving),
+    }
     return {
-        README: with_table(README, readme, "targets table", serving),
-        CARD: with_table(CARD, card, "targets table", serving),
+        path: with_table(path, (ROOT / path).read_text(), name, table)
+        for path, (name, table) in tables.items()
     }
 
 
