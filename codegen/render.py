@@ -28,7 +28,7 @@ NATIVE_SUFFIXES = (".cpp", ".h", ".mm")
 
 
 class RenderError(RuntimeError):
-    """A file whose template fails; the message names the file and the template's words."""
+    """A file that cannot be rendered; the message names it and says why."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def environment(templates: Path = TEMPLATES) -> Environment:
 def shader(variants: Sequence[Variant], jinja: Environment) -> str:
     """The Metal source of the variants that share a file.
 
-    Raises RenderError naming the file if its template fails, if it is not ASCII, or if the variants
-    disagree on what stands once in it.
+    Raises RenderError naming the file if its template fails, if it is not ASCII, or if only some of
+    the variants hold Q in registers: the code for that stands once in the file.
     """
     first = variants[0]
     signature = arguments.SIGNATURES[first.family]
@@ -113,8 +113,8 @@ def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
 
 def native_sources(root: Path = ROOT) -> list[str]:
     """The native launcher's sources: what lies directly in torch-ext/."""
-    found = (path for path in (root / "torch-ext").iterdir() if path.suffix in NATIVE_SUFFIXES)
-    return sorted(path.relative_to(root).as_posix() for path in found)
+    paths = (path for path in (root / "torch-ext").iterdir() if path.suffix in NATIVE_SUFFIXES)
+    return sorted(path.relative_to(root).as_posix() for path in paths)
 
 
 def build_toml(variants: Iterable[Variant], jinja: Environment) -> str:
@@ -158,7 +158,9 @@ def with_table(path: str, text: str, name: str, table: str) -> str:
     """
     place = re.compile(rf"(<!-- {name}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
     if len(place.findall(text)) != 1:
-        raise RenderError(f"{path}: the markers around the {name} are not there")
+        raise RenderError(
+            f"{path}: the markers around the {name} are missing, or there are several"
+        )
     return place.sub(lambda m: m[1] + table + m[2], text)
 
 
