@@ -1,8 +1,8 @@
 """Assembles build/torch-metal: the package with its shader sources, as kernel-builder lays it out.
 
-The build needs no toolchain: each Mac compiles the kernels that it uses.  It consists of what git
-tracks, so one commit gives the same bytes on every machine.  (kernel-builder also writes a
-metal_flash_sdpa/__init__.py for `kernels` releases that do not know torch-metal; left out.)
+The build needs no compiler: each Mac compiles the kernels that it uses.  It has nothing but files
+that git tracks, so one commit gives the same bytes on every machine.  (kernel-builder also writes a
+metal_flash_sdpa/__init__.py for `kernels` releases that do not know torch-metal; we do not.)
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def add_op_namespace_prefix(op_name: str) -> str:
 
 
 class BuildError(RuntimeError):
-    """A tree that no build can be made from; the message says why."""
+    """No build can be made from this tree; the message says why."""
 
 
 def git(root: Path, *arguments: str) -> str:

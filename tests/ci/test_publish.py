@@ -140,7 +140,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(
 def test_a_dry_run_needs_no_hub(checkout: Path) -> None:
     done = publish(checkout, "http://127.0.0.1:9", "--dry-run", token="")
     assert done.returncode == 0, done.stderr
-    assert "compared with an empty repository, as the Hub is not to be had" in done.stdout
+    assert "compared with an empty repository, because the Hub cannot be reached" in done.stdout
     assert "dry run: nothing was changed" in done.stdout
 
 
