@@ -174,7 +174,7 @@ def check(version: str) -> Result:
 
 
 def describe(left: dict[str, list[str]]) -> str:
-    """What macOS must provide: names of libSystem, which ziglang knows, as a number; others listed."""
+    """What macOS must provide: how many names of libSystem, which ziglang knows, and the others."""
     known = len(left.pop("libSystem.B.dylib", ()))
     return ", ".join([f"libSystem: {known}", *(name for names in left.values() for name in names)])
 
