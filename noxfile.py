@@ -133,6 +133,13 @@ def foreign(session: nox.Session) -> None:
     session.run("python", "-m", "verify.foreign", *session.posargs, env=SOURCES)
 
 
+@nox.session
+def cuda(session: nox.Session) -> None:
+    """Compile a kernel of each kind for NVIDIA GPUs; needs none (`-- --all`: every kernel)."""
+    install(session, "cuda", "emulator")
+    session.run("python", "-m", "ci.cuda", *session.posargs)
+
+
 @nox.session(venv_params=WITH_TORCH)
 def examples(session: nox.Session) -> None:
     """Compare seven tiny models in transformers: this package against eager attention."""

@@ -1,10 +1,10 @@
 """The nox sessions that CI runs, each as the words that follow ``ci/nox -s``.
 
-python -m ci.sessions           one per line: all
-python -m ci.sessions --short   one per line: those of .ci/run, which is short and needs no account
+python -m ci.sessions           all, one per line
+python -m ci.sessions --short   those of .ci/run, one per line
 python -m ci.sessions --json    all, as a JSON list: the matrix of .github/workflows/linux.yaml
 
-This is the only list; it needs nothing but Python.  A session that fails cheaply stands early.
+This is the only list; it needs nothing but Python.  .ci/run keeps the order.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Job:
-    """One call of nox."""
+    """One session in CI."""
 
-    command: str  # a session's name; its arguments follow after " -- "
-    short: bool = False  # .ci/run has it, too
+    command: str  # the session's name; its arguments follow after " -- "
+    short: str | None = None  # what .ci/run calls; None: it leaves the session out
 
     @property
     def session(self) -> str:
@@ -27,15 +27,21 @@ class Job:
         return self.command.split()[0]
 
 
+def both(command: str) -> Job:
+    """A session that .ci/run calls as the workflow does."""
+    return Job(command, short=command)
+
+
 JOBS = (
-    Job("flake -- --allow-missing", short=True),
-    Job("lint", short=True),
-    Job("build", short=True),
-    Job("parity", short=True),
-    Job("foreign -- --sample 40", short=True),
-    Job("tests", short=True),
-    Job("fuzz -- --cases 100 --seed 1", short=True),
-    Job("mutants -- --sample 30", short=True),
+    both("flake -- --allow-missing"),
+    both("lint"),
+    both("build"),
+    both("parity"),
+    Job("cuda -- --all", short="cuda"),
+    both("foreign -- --sample 40"),
+    both("tests"),
+    both("fuzz -- --cases 100 --seed 1"),
+    both("mutants -- --sample 30"),
     Job("wheel"),
     Job("cross"),
     Job("publish -- --dry-run"),
@@ -52,10 +58,11 @@ def main() -> None:
         prog="python -m ci.sessions", description=__doc__.split("\n")[0]
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--short", action="store_true", help="only those of .ci/run")
+    form.add_argument("--short", action="store_true", help="those of .ci/run")
     form.add_argument("--json", action="store_true", help="as a JSON list")
     options = parser.parse_args()
-    commands = [job.command for job in JOBS if job.short or not options.short]
+    commands = [job.short if options.short else job.command for job in JOBS]
+    commands = [command for command in commands if command]
     print(json.dumps(commands) if options.json else "\n".join(commands))
 
 

@@ -24,7 +24,7 @@ FUNCTIONS = {
 }
 SESSIONS = {name for name, node in FUNCTIONS.items() if node.decorator_list}
 COMMANDS = [job.command for job in JOBS]
-SHORT = [job.command for job in JOBS if job.short]
+SHORT = [job.short for job in JOBS if job.short]
 
 # In place of ci/nox: writes down its arguments, and fails where it is told to.
 STAND_IN = """#!/bin/sh

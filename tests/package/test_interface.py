@@ -16,9 +16,9 @@ from metal_flash_sdpa import (
     flash_attention_varlen,
     flash_attn_func,
     flash_attn_varlen_func,
-    launchers,
     ops,
 )
+from metal_flash_sdpa.catalogue import BUILT_IN, Catalogue
 from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.plan import plan
 from torch import Tensor
@@ -224,7 +224,7 @@ def test_every_scale_that_is_accepted_scales(scale: float, sign: int, q_len: int
 
 def test_the_bounds_are_the_kernels() -> None:
     """A score of 1 under the largest scale lies within what the kernels take for a logit."""
-    source = launchers.shader_path("prefill_float32_d32_q64k32_full").read_text()
+    source = BUILT_IN.path("prefill_float32_d32.metal").read_text()
     log2_e, least_max, masked = (
         float(re.search(rf"float {name} = (.*?)f?;", source)[1])  # type: ignore[index]
         for name in ("LOG2_E", "LEAST_MAX", "MASKED")
@@ -423,12 +423,12 @@ def test_wrong_offsets_lead_to_no_stray_access(
 def test_without_the_clamp_stray_accesses_are_found(
     checked: None, monkeypatch: pytest.MonkeyPatch, of_queries: str, of_keys: str
 ) -> None:
-    def without_clamp(name: str) -> emulator.Kernel:
-        source = launchers.shader_path(name).read_text()
-        believed = source.replace("clamp(cu_seqlens_q[i], 0, n.q_len)", "cu_seqlens_q[i]")
-        believed = believed.replace("clamp(k_begin[sequence], 0, n.k_len)", "k_begin[sequence]")
-        believed = believed.replace("n.appended, n.k_len)", "n.appended, 1 << 30)")
-        believed = believed.replace("clamp(k_end[sequence], 0, n.k_len)", "k_end[sequence]")
+    def without_clamp(catalogue: Catalogue, file: str, name: str) -> emulator.Kernel:
+        source = catalogue.path(file).read_text()
+        believed = source.replace("clamp(cu_seqlens_q[i], 0, call.q_len)", "cu_seqlens_q[i]")
+        believed = believed.replace("clamp(k_begin[batch], 0, call.k_len)", "k_begin[batch]")
+        believed = believed.replace("min(k_end[batch], call.k_len)", "k_end[batch]")
+        believed = believed.replace("call.appended, call.k_len)", "call.appended, 1 << 30)")
         assert believed != source
         return emulator.compile(believed).function(name)
 

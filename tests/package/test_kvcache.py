@@ -13,9 +13,9 @@ from metal_flash_sdpa import (
     flash_attn_func,
     flash_attn_varlen_func,
     flash_attn_with_kvcache,
-    launchers,
     ops,
 )
+from metal_flash_sdpa.catalogue import Catalogue
 from metal_flash_sdpa.launchers import emulator as launcher
 from torch import Tensor
 
@@ -319,9 +319,12 @@ def assert_overlap(call: Callable[[], Tensor]) -> None:
 
 
 CLAMPS = {
-    "lengths": ("clamp(k_end[sequence], 0, n.k_len) + n.appended, n.k_len", "k_end[sequence], BIG"),
-    "padding": ("clamp(k_begin[sequence], 0, n.k_len)", "k_begin[sequence]"),
-    "pages": ("clamp(pages[page_of_sequence], 0, n.pages - 1)", "pages[page_of_sequence]"),
+    "lengths": (
+        "min(k_end[batch], call.k_len) + call.appended, call.k_len",
+        "k_end[batch], BIG",
+    ),
+    "padding": ("clamp(k_begin[batch], 0, call.k_len)", "k_begin[batch]"),
+    "pages": ("clamp(pages[page_of_sequence], 0, call.pages - 1)", "pages[page_of_sequence]"),
 }
 
 
@@ -330,8 +333,8 @@ CLAMPS = {
 def test_without_a_clamp_stray_accesses_are_found(
     checked: None, monkeypatch: pytest.MonkeyPatch, name: str, q_len: int
 ) -> None:
-    def without_clamp(kernel: str) -> emulator.Kernel:
-        source = launchers.shader_path(kernel).read_text()
+    def without_clamp(catalogue: Catalogue, file: str, kernel: str) -> emulator.Kernel:
+        source = catalogue.path(file).read_text()
         clamped, bare = CLAMPS[name]
         if "combine" not in kernel:
             assert clamped in source
@@ -352,11 +355,11 @@ def samples() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     cos, sin = (f(draw(40, 8)) for f in (torch.cos, torch.sin))
     used = torch.tensor([30, 20], dtype=torch.int32)
     mask = (True, -1, -1)
-    yield ops.append, (q, k, v, new, new, cos, sin, True, *mask, used, None, None, 0)
-    yield ops.append, (q, k, v, new, new, None, None, True, *mask, None, 31, None, 0)
+    yield ops.append, (q, k, v, new, new, cos, sin, True, *mask, used, None, None, None, 0)
+    yield ops.append, (q, k, v, new, new, None, None, True, *mask, None, 30, None, None, 0)
     rest = (SINKS, None, None, *mask, 0.0, 0)
-    yield ops.forward_cached, (q, k, v, True, used, None, None, None, 1, *rest)
-    yield ops.forward_cached, (q, k, v, False, None, 30, None, None, 0, *rest)
+    yield ops.forward_cached, (q, k, v, True, used, None, None, None, None, 1, *rest)
+    yield ops.forward_cached, (q, k, v, False, None, 30, None, None, None, 0, *rest)
 
 
 @pytest.mark.parametrize(("op", "arguments"), list(samples()))

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, linearize, vjp, vmap
 
-from tests.parity.arena import offsets
+from verify.arena import offsets
 
 Function = Callable[[Tensor], Any]
 

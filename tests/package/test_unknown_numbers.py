@@ -17,7 +17,7 @@ from metal_flash_sdpa import (
 from torch import Tensor
 from torch._dynamo import config
 
-from tests.parity.arena import offsets
+from verify.arena import offsets
 
 Q, K, V = torch.randn(3, 20, 4, 32, generator=torch.Generator().manual_seed(1))
 CU = offsets((12, 8))

@@ -11,7 +11,7 @@ from metal_flash_sdpa import flash_attn_func, flash_attn_varlen_func, flash_attn
 from metal_flash_sdpa._variants import VARIANTS
 from torch import Tensor
 
-from tests.parity.arena import offsets
+from verify.arena import offsets
 
 HEADS, KV_HEADS, HEAD_DIM, PAGE = 4, 2, 32, 16
 KEYS = 200  # more than a step of decode, and several blocks of prefill

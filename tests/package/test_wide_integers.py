@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from metal_flash_sdpa import call, flash_attn_varlen_func, flash_attn_with_kvcache
+from metal_flash_sdpa.keys import Keys
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -85,7 +86,7 @@ def test_int32_costs_nothing_and_int64_does_not_wait() -> None:
         table = PAGES.to(dtype)
         k, v = (cache.reshape(-1, PAGE, 2, 32) for cache in (K, V))
         with Ops() as seen:
-            call.attend(out, None, Q, k, v, keys=call.Keys(end=ends, block_table=table))
+            call.attend(out, None, Q, k, v, keys=Keys(end=ends, block_table=table))
         names = [name for name in seen.names if "aten" in name and "empty" not in name]
         assert len(names) == most, names
         assert not any("local_scalar" in name for name in seen.names)

@@ -26,4 +26,4 @@ def cast(*tensors: Any, to_that_of: Any = None) -> Tuple[Any, ...]:
 
 
 def _takes_part(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.dtype != torch.float64  # torch's own rule
+    return bool(tensor.is_floating_point() and tensor.dtype != torch.float64)  # torch's own rule

@@ -11,7 +11,7 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from ._variants import VARIANTS
+from .catalogue import BUILT_IN
 
 PADDED = ("batch", "length", "heads", "head_dim")
 PACKED = ("total length", "heads", "head_dim")
@@ -36,10 +36,8 @@ LARGEST = torch.finfo(torch.float32).max
 SCALES = f"from -{MOST_SCALE} to {MOST_SCALE}, or None"
 SOFTCAPS = f"0 (off) or from {LEAST_SOFTCAP} to {MOST_SOFTCAP:.5g}"
 
-HEAD_DIMS = sorted({head_dim for _, head_dim, _, _, _ in VARIANTS})
-DTYPES = tuple(
-    getattr(torch, name) for name in dict.fromkeys(dtype for _, _, dtype, _, _ in VARIANTS)
-)
+HEAD_DIMS = list(BUILT_IN.head_dims)
+DTYPES = tuple(getattr(torch, name) for name in BUILT_IN.dtypes)
 
 
 def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> None:
@@ -59,7 +57,10 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
         )
     head_dim, heads, kv_heads = q.shape[-1], q.shape[-2], k.shape[-2]
     if head_dim not in HEAD_DIMS:
-        raise ValueError(f"{q_name} has head_dim {head_dim}: must be one of {HEAD_DIMS}")
+        raise ValueError(
+            f"{q_name} has head_dim {head_dim}: must be one of {HEAD_DIMS}"
+            + _padding(head_dim, q_name, k_name, v_name)
+        )
     if k.shape[-1] != head_dim:
         raise ValueError(
             f"{k_name} has head_dim {k.shape[-1]} and {q_name} {head_dim}: must be the same"
@@ -67,9 +68,35 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
     if heads < 1 or kv_heads < 1 or heads % kv_heads:
         raise ValueError(
             f"{q_name} has {heads} heads and {k_name} {kv_heads}: must be a multiple of them"
+            + _transposing(q, k, q_name, k_name, v_name)
         )
     if len(q_axes) == len(PADDED) and q.shape[0] < 1:
         raise ValueError(f"{q_name} has shape {_shape(q)}: an empty batch, must be at least 1")
+
+
+def _padding(head_dim: int, *names: str) -> str:
+    """The way out where a head_dim lies between supported ones."""
+    larger = [supported for supported in HEAD_DIMS if supported > head_dim]
+    if not larger or head_dim < 1:
+        return ""
+    scale = "scale" if names[0] == "query" else "softmax_scale"
+    return (
+        f".  Pad {', '.join(names[:-1])} and {names[-1]} with zeros to {larger[0]}, as "
+        f"torch.nn.functional.pad(x, (0, {larger[0] - head_dim})) does, give "
+        f"{scale}={head_dim} ** -0.5, and take the first {head_dim} columns of the result"
+    )
+
+
+def _transposing(q: Tensor, k: Tensor, *names: str) -> str:
+    """The way out where heads and length seem to have each other's place."""
+    heads, kv_heads = q.shape[-3], k.shape[-3]
+    if heads < 1 or kv_heads < 1 or heads % kv_heads or k.dim() != q.dim():
+        return ""
+    axis = q.dim() - 3
+    return (
+        f".  If heads come before length, as in torch's own attention, give "
+        f"x.transpose({axis}, {axis + 1}) of {', '.join(names[:-1])} and {names[-1]}"
+    )
 
 
 def check_batch(batch: int, name: str, q: Tensor) -> None:
@@ -103,7 +130,7 @@ def check_sequences(
             if length.numel() != 1:
                 raise ValueError(f"{name} has shape {_shape(length)}: must be of one element")
         elif not _is_integer(length):
-            raise TypeError(f"{name} is {_name(length)}: must be an int or a tensor of one element")
+            raise _no_scalar(name, length, "an int or a tensor of one element")
         else:
             check_longest(name, length)
     batch: int = cu_seqlens_q.shape[0] - 1
@@ -150,8 +177,10 @@ def check_cache(
     elif k_cache.shape[0] < 1:
         raise ValueError(f"k_cache has shape {_shape(k_cache)}: must have at least 1 entry")
     per_sequence = {"cache_batch_idx": cache_batch_idx, "cache_leftpad": cache_leftpad}
-    if not _is_integer(cache_seqlens):
+    if cache_seqlens is None or isinstance(cache_seqlens, Tensor):
         per_sequence["cache_seqlens"] = cache_seqlens
+    elif not _is_integer(cache_seqlens):
+        raise _no_scalar("cache_seqlens", cache_seqlens, "an int or a torch.Tensor")
     else:
         _check_range("cache_seqlens", cache_seqlens, 0, rows, ", the rows of the cache")
     for name, value in per_sequence.items():
@@ -207,8 +236,7 @@ def check_rotary(
     q: Tensor, rows: int, k: Any, rotary_cos: Any, rotary_sin: Any, rotary_interleaved: Any
 ) -> None:
     """Check the angles of rotary position embeddings, if there are any."""
-    if not isinstance(rotary_interleaved, bool):
-        raise TypeError(f"rotary_interleaved is {_name(rotary_interleaved)}: must be a bool")
+    check_bool("rotary_interleaved", rotary_interleaved)
     if rotary_cos is None and rotary_sin is None:
         return
     if k is None:
@@ -237,10 +265,16 @@ def check_rotary(
         )
 
 
+def check_bool(name: str, value: Any) -> None:
+    """Check what is on or off."""
+    if not isinstance(value, bool):
+        raise _no_scalar(name, value, "a bool")
+
+
 def check_splits(num_splits: Any) -> None:
-    """Check the number of shares of the keys."""
+    """Check the number of splits of the keys."""
     if not _is_integer(num_splits):
-        raise TypeError(f"num_splits is {_name(num_splits)}: must be an int")
+        raise _no_scalar("num_splits", num_splits, "an int")
     _check_range("num_splits", num_splits, 0, MOST_SPLITS, ", where 0 is as many as suit the GPU")
 
 
@@ -272,8 +306,7 @@ def check_options(
         *(names.get("softcap", "softcap"), softcap),
         q.shape[-1],
     )
-    if not isinstance(causal, bool):
-        raise TypeError(f"{names.get('causal', 'causal')} is {_name(causal)}: must be a bool")
+    check_bool(names.get("causal", "causal"), causal)
     _check_window(window_size)
     heads = q.shape[-2]
     if s_aux is not None:
@@ -349,9 +382,9 @@ def _check_scores(
 
 def _check_number(name: str, value: Any, allowed: str, least: float, most: float) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} is {_name(value)}: must be a number, {allowed}")
+        raise _no_scalar(name, value, f"a number, {allowed}")
     if not least <= value <= most:  # nor is NaN; isfinite would break a compiled graph
-        raise ValueError(f"{name} is {value}: must be {allowed}")
+        raise ValueError(f"{name} is {_name(value)}: must be {allowed}")
 
 
 def _check_dropout(dropout_p: Any) -> None:
@@ -364,10 +397,13 @@ def _check_dropout(dropout_p: Any) -> None:
 
 
 def _check_window(window_size: Any) -> None:
-    if not isinstance(window_size, (tuple, list)) or not all(map(_is_integer, window_size)):
+    if not isinstance(window_size, (tuple, list)):
         raise TypeError(f"window_size is {_name(window_size)}: must be two ints, (left, right)")
     if len(window_size) != 2:
-        raise ValueError(f"window_size has {len(window_size)} numbers: must be (left, right)")
+        raise ValueError(f"window_size has length {len(window_size)}: must be (left, right)")
+    for i, keys in enumerate(window_size):
+        if not _is_integer(keys):
+            raise _no_scalar(f"window_size[{i}]", keys, "an int")
     check_window(*window_size)
 
 
@@ -381,7 +417,7 @@ def check_window(left: int, right: int) -> None:
 
 def _check_range(name: str, value: Any, least: int, most: int, meaning: str = "") -> None:
     if not torch.compiler.is_compiling() and not least <= value <= most:
-        raise ValueError(f"{name} is {value}: must be from {least} to {most}{meaning}")
+        raise ValueError(f"{name} is {_name(value)}: must be from {least} to {most}{meaning}")
 
 
 def _fails(holds: Any, otherwise: str) -> bool:
@@ -404,8 +440,19 @@ def _shape(tensor: Tensor) -> Tuple[int, ...]:
     return tuple(tensor.shape)
 
 
+def _no_scalar(name: str, value: Any, wanted: str) -> TypeError:
+    """The error of an argument that is no number, or no bool, of Python's own."""
+    # numpy's scalars have it, and tensors of one element, where the GPU is waited for
+    way_out = f".  {name}.item() is one of Python's own" if hasattr(type(value), "item") else ""
+    return TypeError(f"{name} is {_name(value)}: must be {wanted}{way_out}")
+
+
 def _name(value: Any) -> str:
-    """A value in a message: short ones as they are, others, tensors above all, by their type."""
-    if value is None or isinstance(value, (bool, int, float, str, tuple, list)):
+    """A value in a message: short ones as they are, others by their type, as Python names it."""
+    kind = type(value)
+    if value is None or kind in (bool, float):
         return repr(value)
-    return f"a {type(value).__name__}"
+    if (kind is int and value.bit_length() <= 64) or (kind is str and len(value) <= 20):
+        return repr(value)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"a {module}{kind.__qualname__}"

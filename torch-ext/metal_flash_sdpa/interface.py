@@ -11,11 +11,13 @@ from torch import Tensor
 
 from . import checks, ops, transforms
 from .autocast import cast
+from .hints import hinting
 
 # What return_attn_probs=True gives: out, log-sum-exp, and no probabilities.
 WithLse = Tuple[Tensor, Tensor, None]
 
 
+@hinting
 def flash_attn_func(
     q: Tensor,
     k: Tensor,
@@ -77,14 +79,29 @@ def flash_attn_func(
     checks.check_options(
         q, q.shape[0], dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
+    checks.check_bool("return_attn_probs", return_attn_probs)
     left, right = window_size
     out, lse = ops.forward(
-        *(q, k, v, return_attn_probs, None, None, s_aux),
-        *(alibi_slopes, softmax_scale, causal, left, right, softcap, 0),
+        q=q,
+        k=k,
+        v=v,
+        return_lse=return_attn_probs,
+        cu_seqlens_q=None,
+        cu_seqlens_k=None,
+        sinks=s_aux,
+        alibi_slopes=alibi_slopes,
+        softmax_scale=softmax_scale,
+        causal=causal,
+        window_left=left,
+        window_right=right,
+        softcap=softcap,
+        max_q_len=0,
+        block_table=None,
     )
     return (out, lse, None) if return_attn_probs else out
 
 
+@hinting
 def flash_attn_varlen_func(
     q: Tensor,
     k: Tensor,
@@ -134,15 +151,29 @@ def flash_attn_varlen_func(
     checks.check_options(
         q, batch, dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
+    checks.check_bool("return_attn_probs", return_attn_probs)
     left, right = window_size
     out, lse = ops.forward(
-        *(q, k, v, return_attn_probs, cu_seqlens_q, cu_seqlens_k, s_aux),
-        *(alibi_slopes, softmax_scale, causal, left, right, softcap),
-        *(_known(max_seqlen_q), block_table),
+        q=q,
+        k=k,
+        v=v,
+        return_lse=return_attn_probs,
+        cu_seqlens_q=cu_seqlens_q,
+        cu_seqlens_k=cu_seqlens_k,
+        sinks=s_aux,
+        alibi_slopes=alibi_slopes,
+        softmax_scale=softmax_scale,
+        causal=causal,
+        window_left=left,
+        window_right=right,
+        softcap=softcap,
+        max_q_len=_known(max_seqlen_q),
+        block_table=block_table,
     )
     return (out, lse, None) if return_attn_probs else out
 
 
+@hinting
 def flash_attn_with_kvcache(
     q: Tensor,
     k_cache: Tensor,
@@ -187,8 +218,8 @@ def flash_attn_with_kvcache(
             j % page_size of page block_table[b, j // page_size].
         rotary_interleaved: the elements 2i and 2i + 1 of a row turn together; else i and
             i + rotary_dim / 2.
-        num_splits: shares that the keys are divided into where q_len is small; 0: as many as keep
-            the GPU busy.
+        num_splits: parts that the keys are split into where q_len is small; 0: as many as keep the
+            GPU busy.
         return_softmax_lse: also return the log-sum-exp.
 
     A slot of the batch that is not in use: give it a negative length, or a negative cache_batch_idx
@@ -232,29 +263,48 @@ def flash_attn_with_kvcache(
         q, q.shape[0], 0.0, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
     checks.check_splits(num_splits)
-    if cache_batch_idx is not None:  # a cache of one page for each sequence
-        block_table = cache_batch_idx.unsqueeze(1)
-    used: Optional[Tensor] = None
-    length: Optional[int] = rows
-    if isinstance(cache_seqlens, Tensor):
-        used, length = cache_seqlens, None
-    elif cache_seqlens is not None:
-        length = cache_seqlens + new_len
+    checks.check_bool("return_softmax_lse", return_softmax_lse)
+    per_sequence = isinstance(cache_seqlens, Tensor)
+    cache = {
+        "k_cache": k_cache,
+        "v_cache": v_cache,
+        "cache_seqlens": cache_seqlens if per_sequence else None,
+        "cache_len": None if per_sequence else cache_seqlens,
+        "cache_batch_idx": cache_batch_idx,
+        "block_table": block_table,
+    }
     left, right = window_size
+    mask = {"causal": causal, "window_left": left, "window_right": right}
     if k is not None and v is not None:
         rotated = ops.append(
-            *(q, k_cache, v_cache, k, v, rotary_cos, rotary_sin, rotary_interleaved),
-            *(causal, left, right, used, length, block_table, num_splits),
+            q=q,
+            k=k,
+            v=v,
+            rotary_cos=rotary_cos,
+            rotary_sin=rotary_sin,
+            interleaved=rotary_interleaved,
+            splits=num_splits,
+            **cache,
+            **mask,
         )
         q = q if rotary_cos is None else rotated
     out, lse = ops.forward_cached(
-        *(q, k_cache, v_cache, return_softmax_lse),
-        *(used, length, cache_leftpad, block_table, new_len),
-        *(s_aux, alibi_slopes, softmax_scale, causal, left, right, softcap, num_splits),
+        q=q,
+        return_lse=return_softmax_lse,
+        cache_leftpad=cache_leftpad,
+        appended=new_len,
+        sinks=s_aux,
+        alibi_slopes=alibi_slopes,
+        softmax_scale=softmax_scale,
+        softcap=softcap,
+        splits=num_splits,
+        **cache,
+        **mask,
     )
     return (out, lse) if return_softmax_lse else out
 
 
+@hinting
 def flash_attention_varlen(
     out: Tensor,
     query: Tensor,
@@ -291,8 +341,19 @@ def flash_attention_varlen(
     softcap = 0.0 if softcapping == 1.0 else softcapping
     left, right = window_size
     ops.forward_into(
-        *(out, query, key, value, cu_seqlens_q, cu_seqlens_k, s_aux),
-        *(scale, do_causal, left, right, softcap, _known(max_seqlen_q)),
+        out=out,
+        q=query,
+        k=key,
+        v=value,
+        cu_seqlens_q=cu_seqlens_q,
+        cu_seqlens_k=cu_seqlens_k,
+        sinks=s_aux,
+        softmax_scale=scale,
+        causal=do_causal,
+        window_left=left,
+        window_right=right,
+        softcap=softcap,
+        max_q_len=_known(max_seqlen_q),
     )
     inputs = [tensor for tensor in (query, key, value, s_aux) if tensor is not None]
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):

@@ -9,9 +9,10 @@ from typing import Any, List, Optional, Tuple
 import torch
 from torch import Tensor
 
-from . import call, checks
+from . import call, checks, keys
 from ._ops import add_op_namespace_prefix
-from .call import Keys, Options
+from .call import Options
+from .keys import Keys
 from .plan import lse_shape
 
 
@@ -38,7 +39,7 @@ def forward(
     window_right: int,
     softcap: float,
     max_q_len: int,
-    block_table: Optional[Tensor] = None,
+    block_table: Optional[Tensor],
 ) -> Tuple[Tensor, Tensor]:
     """Out and its log-sum-exp, empty without return_lse; packed if there are cu_seqlens."""
     checks.check_window(window_left, window_right)
@@ -46,25 +47,20 @@ def forward(
     out, lse = _outputs(q, return_lse)
     call.attend(
         *(out, lse if return_lse else None, q, k, v),
-        Options(sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap),
-        cu_seqlens_q,
-        _packed_keys(cu_seqlens_k, block_table),
-        max_q_len,
+        options=Options(
+            sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap
+        ),
+        cu_seqlens_q=cu_seqlens_q,
+        keys=keys.packed(cu_seqlens_k, block_table),
+        max_q_len=max_q_len,
     )
     return out, lse
 
 
-def _packed_keys(cu_seqlens_k: Optional[Tensor], block_table: Optional[Tensor] = None) -> Keys:
-    """Where the keys of a packed batch lie; in pages, each sequence's begin at row 0."""
-    if cu_seqlens_k is None:
-        return call.ALL_KEYS
-    if block_table is None:
-        return Keys(cu_seqlens_k, cu_seqlens_k[1:])
-    return Keys(end=cu_seqlens_k[1:] - cu_seqlens_k[:-1], block_table=block_table)
-
-
 @forward.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor, return_lse: bool, *_: Any) -> Tuple[Tensor, Tensor]:
+def _(
+    q: Tensor, k: Tensor, v: Tensor, return_lse: bool, *_: Any, **__: Any
+) -> Tuple[Tensor, Tensor]:
     return _outputs(q, return_lse)
 
 
@@ -91,17 +87,17 @@ def forward_into(
     target = out if in_place else torch.empty_like(out, memory_format=torch.contiguous_format)
     call.attend(
         *(target, None, q, k, v),
-        Options(sinks, None, softmax_scale, causal, (window_left, window_right), softcap),
-        cu_seqlens_q,
-        _packed_keys(cu_seqlens_k),
-        max_q_len,
+        options=Options(sinks, None, softmax_scale, causal, (window_left, window_right), softcap),
+        cu_seqlens_q=cu_seqlens_q,
+        keys=keys.packed(cu_seqlens_k),
+        max_q_len=max_q_len,
     )
     if not in_place:
         out.copy_(target)
 
 
 @forward_into.register_fake
-def _(*_: Any) -> None:
+def _(*_: Any, **__: Any) -> None:
     return None
 
 
@@ -119,40 +115,48 @@ def append(
     window_left: int,
     window_right: int,
     cache_seqlens: Optional[Tensor],
-    length: Optional[int],
+    cache_len: Optional[int],
+    cache_batch_idx: Optional[Tensor],
     block_table: Optional[Tensor],
     splits: int,
 ) -> Tensor:
     """New rows into a cache; returns the queries as rotated, empty if nothing is rotated.
 
-    `length` rows per sequence when it is done; None: as many more as cache_seqlens says.  `splits`
-    is what the attention over the cache is asked for: a refused call writes nothing.
+    How many rows there are already is said as in `keys.cached`.  `splits` is what the attention
+    over the cache is asked for: a refused call writes nothing.
     """
-    _check_cached(k_cache, length, block_table, k.shape[1], window_left, window_right, splits)
+    new_len = k.shape[1]
+    where = keys.cached(cache_seqlens, cache_len, None, cache_batch_idx, block_table, new_len)
+    _check_cached(where, cache_len, k_cache, window_left, window_right, splits)
     rotated = _rotated(q, rotary_cos)
     call.append(
-        *(None if rotary_cos is None else rotated, q, k_cache, v_cache, k, v),
-        *(rotary_cos, rotary_sin, interleaved),
-        Options(causal=causal, window_size=(window_left, window_right)),
-        Keys(None, cache_seqlens, length, block_table, k.shape[1]),
+        rotated_q=None if rotary_cos is None else rotated,
+        q=q,
+        k=k_cache,
+        v=v_cache,
+        new_k=k,
+        new_v=v,
+        rotary_cos=rotary_cos,
+        rotary_sin=rotary_sin,
+        interleaved=interleaved,
+        options=Options(causal=causal, window_size=(window_left, window_right)),
+        keys=where,
     )
     return rotated
 
 
 def _check_cached(
+    where: Keys,
+    cache_len: Optional[int],
     k_cache: Tensor,
-    length: Optional[int],
-    block_table: Optional[Tensor],
-    appended: int,
     window_left: int,
     window_right: int,
     splits: int,
 ) -> None:
     checks.check_window(window_left, window_right)
     checks.check_splits(splits)
-    if length is not None:
-        pages = 1 if block_table is None else block_table.shape[1]
-        checks.check_room(length - appended, appended, pages * k_cache.shape[1])
+    if cache_len is not None:
+        checks.check_room(cache_len, where.appended, where.room(k_cache.shape[1]))
 
 
 def _rotated(q: Tensor, rotary_cos: Optional[Tensor]) -> Tensor:
@@ -161,8 +165,17 @@ def _rotated(q: Tensor, rotary_cos: Optional[Tensor]) -> Tensor:
 
 
 @append.register_fake
-def _(q: Tensor, k_cache: Tensor, v_cache: Tensor, k: Tensor, v: Tensor, *rest: Any) -> Tensor:
-    return _rotated(q, rest[0])
+def _(
+    q: Tensor,
+    k_cache: Tensor,
+    v_cache: Tensor,
+    k: Tensor,
+    v: Tensor,
+    rotary_cos: Optional[Tensor],
+    *_: Any,
+    **__: Any,
+) -> Tensor:
+    return _rotated(q, rotary_cos)
 
 
 @torch.library.custom_op(add_op_namespace_prefix("forward_cached"), mutates_args=())
@@ -172,8 +185,9 @@ def forward_cached(
     v_cache: Tensor,
     return_lse: bool,
     cache_seqlens: Optional[Tensor],
-    length: Optional[int],
+    cache_len: Optional[int],
     cache_leftpad: Optional[Tensor],
+    cache_batch_idx: Optional[Tensor],
     block_table: Optional[Tensor],
     appended: int,
     sinks: Optional[Tensor],
@@ -185,13 +199,18 @@ def forward_cached(
     softcap: float,
     splits: int,
 ) -> Tuple[Tensor, Tensor]:
-    """As `forward`, of a padded batch of queries over a cache; `length` as in append."""
-    _check_cached(k_cache, length, block_table, appended, window_left, window_right, splits)
+    """As `forward`, of a padded batch of queries over a cache, to which `append` has appended."""
+    where = keys.cached(
+        cache_seqlens, cache_len, cache_leftpad, cache_batch_idx, block_table, appended
+    )
+    _check_cached(where, cache_len, k_cache, window_left, window_right, splits)
     out, lse = _outputs(q, return_lse)
     call.attend(
         *(out, lse if return_lse else None, q, k_cache, v_cache),
-        Options(sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap),
-        keys=Keys(cache_leftpad, cache_seqlens, length, block_table, appended),
+        options=Options(
+            sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap
+        ),
+        keys=where,
         splits=splits,
     )
     return out, lse
@@ -199,7 +218,7 @@ def forward_cached(
 
 @forward_cached.register_fake
 def _(
-    q: Tensor, k_cache: Tensor, v_cache: Tensor, return_lse: bool, *_: Any
+    q: Tensor, k_cache: Tensor, v_cache: Tensor, return_lse: bool, *_: Any, **__: Any
 ) -> Tuple[Tensor, Tensor]:
     return _outputs(q, return_lse)
 

@@ -7,6 +7,7 @@ from typing import List, Tuple
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 from torch.autograd import forward_ad
 
 _functorch = torch._C._functorch
@@ -44,8 +45,6 @@ def refuse(*tensors: object) -> None:
         raise NotImplementedError(f"metal-flash-sdpa does not support {what}: {way_out}")
 
 
-# While a graph is traced its transforms are active, and where others are, torch compiles anew.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _around_the_graph() -> Tuple[str, str]:
     innermost = _functorch.peek_interpreter_stack()
     if innermost is not None:
@@ -53,7 +52,6 @@ def _around_the_graph() -> Tuple[str, str]:
     return _FORWARD_MODE if forward_ad._current_level >= 0 else _NONE
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _at_work_on(tensors: List[Tensor]) -> Tuple[str, str]:
     stack = _functorch.get_interpreter_stack() or ()
     at_level = {interpreter.level(): interpreter.key() for interpreter in stack}
@@ -70,3 +68,10 @@ def _at_work_on(tensors: List[Tensor]) -> Tuple[str, str]:
         if tensor.requires_grad and _Transform.Grad in at_level.values():
             return _REVERSE_MODE
     return _NONE
+
+
+# What torch.compiler.assume_constant_result and disable do, without importing the compiler here,
+# which takes a second.  While a graph is traced its transforms are active, and where others are,
+# torch compiles anew; a tensor that stands for another one cannot be asked for its tangent.
+_around_the_graph._dynamo_marked_constant = True  # type: ignore[attr-defined]
+_at_work_on = _disable_dynamo(_at_work_on)
