@@ -61,8 +61,8 @@ def main() -> None:
     form.add_argument("--short", action="store_true", help="those of .ci/run")
     form.add_argument("--json", action="store_true", help="as a JSON list")
     options = parser.parse_args()
-    commands = [job.short if options.short else job.command for job in JOBS]
-    commands = [command for command in commands if command]
+    chosen = (job.short if options.short else job.command for job in JOBS)
+    commands = [command for command in chosen if command]
     print(json.dumps(commands) if options.json else "\n".join(commands))
 
 
