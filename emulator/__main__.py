@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .errors import CompileError, EmulatorError
-from .library import MAX_THREADGROUP_BYTES, Library, compile
+from .launch.structs import MAX_THREADGROUP_BYTES
+from .library import Library, compile
 from .source.refusals import lint
 
 EXAMPLE = """\
@@ -96,6 +99,28 @@ def _parser() -> argparse.ArgumentParser:
                          metavar="NAME=VALUE")  # fmt: skip
     command.set_defaults(run=_check)
 
+    command = commands.add_parser("cuda", help="print a kernel as CUDA C++")
+    command.add_argument("file", metavar="kernel.metal")
+    command.add_argument("kernel", nargs="?", help="its name for the host, if there are several")
+    _add_source_options(command)
+    command.add_argument("--constant", dest="constants", action="append", default=[],
+                         metavar="NAME=VALUE")  # fmt: skip
+    command.set_defaults(run=_cuda)
+
+    command = commands.add_parser(
+        "prepare",
+        help="fill a cache with preprocessed files, for a GPU machine without ziglang",
+        description="On the other machine, set METAL_EMULATOR_CACHE to the directory.",
+    )
+    command.add_argument("directory")
+    command.add_argument("files", nargs="+", metavar="kernel.metal")
+    command.add_argument("--cubin", type=int, metavar="XX",
+                         help="compile all kernels for GPUs of kind sm_XX, too")  # fmt: skip
+    _add_source_options(command)
+    command.add_argument("--constant", dest="constants", action="append", default=[],
+                         metavar="NAME=VALUE")  # fmt: skip
+    command.set_defaults(run=_prepare)
+
     command = commands.add_parser("lint", help="find what Apple's compiler refuses")
     command.add_argument("paths", nargs="+", metavar="kernel.metal",
                          help="a file, or a directory: all .metal files below it")  # fmt: skip
@@ -180,14 +205,42 @@ def _check(options: argparse.Namespace) -> int:
 
 def _describe(library: Library, name: str) -> tuple[str, list[str]]:
     """A line on a kernel, and what is wrong with it."""
+    kernel = library.function(name)
     try:
-        kernel = library.function(name)
+        kernel.load()
     except CompileError as error:
         return f"{name}: does not compile", [str(error)]
     size = kernel.threadgroup_bytes
     line = f"{name}: {size} bytes of threadgroup memory, at most {kernel.max_threads} threads"
     limit = f"{name}: {size} bytes of threadgroup memory; Metal has {MAX_THREADGROUP_BYTES}"
     return line, [limit] if size > MAX_THREADGROUP_BYTES else []
+
+
+def _cuda(options: argparse.Namespace) -> int:
+    library = _library(options)
+    if options.kernel is None and len(library.kernels) != 1:
+        names = ", ".join(library.kernels) or "none"
+        raise EmulatorError(f"{options.file} has {len(library.kernels)} kernels; name one: {names}")
+    print(library.cuda(options.kernel or library.kernels[0]), end="")
+    return 0
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    os.environ["METAL_EMULATOR_CACHE"] = options.directory
+    kernels = 0
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for file in options.files:
+            options.file = file
+            library = _library(options)
+            if options.cubin:
+                compiled = pool.map(
+                    partial(library.prebuild_cuda, architecture=options.cubin), library.kernels
+                )
+                kernels += len(list(compiled))
+    compiled_too = f", {_plural(kernels, 'kernel')} compiled for sm_{options.cubin}"
+    print(f"{options.directory}: {_plural(len(options.files), 'file')} prepared"
+          f"{compiled_too if options.cubin else ''}")  # fmt: skip
+    return 0
 
 
 def _lint(options: argparse.Namespace) -> int:

@@ -15,14 +15,15 @@ from .checks.checked import Checked
 from .checks.lines import Lines
 from .checks.messages import Buffer, Grid, Setting, by_name, error
 from .counting import counts, ir, registers
+from .cuda.compiler import DEFAULT
+from .cuda.compiler import build as cuda_build
+from .cuda.kernel import CudaKernel, on_gpu
 from .errors import CompileError, DivergentBarrierError, EmulatorError
 from .launch.arguments import ZERO_PAGE, Memory, bind, triple
 from .launch.build import Build, Ran
-from .launch.structs import SIMDGROUP, Launch
+from .launch.structs import MAX_THREADGROUP_BYTES, SIMDGROUP, Launch
 from .source.rewrites import Constant
 from .source.translation import Source, Text
-
-MAX_THREADGROUP_BYTES = 32 * 1024
 
 # enum Failure of shim/fibres.h
 FAILURES = {
@@ -34,14 +35,23 @@ FOUND = 2
 class Report:
     """What a launch did.
 
-    ``seconds`` is the time between the first threadgroup and the last.  The rest is there after
-    ``launch(..., count=True)``; README.md explains the counters.
+    ``seconds`` is the time between the first threadgroup and the last, on a CPU.  The rest is there
+    after ``launch(..., count=True)``; README.md explains the counters.
     """
 
-    def __init__(self, seconds: float, source: Source, counted: counts.Counts | None) -> None:
-        self.seconds = seconds
+    def __init__(
+        self, seconds: float | None, source: Source, counted: counts.Counts | None
+    ) -> None:
+        self._seconds = seconds
         self._source = source
         self._counts = counted
+
+    @property
+    def seconds(self) -> float:
+        """Raises EmulatorError for a launch on a GPU, which may not be over yet."""
+        if self._seconds is None:
+            raise EmulatorError("a launch on a GPU is timed with torch.cuda.Event")
+        return self._seconds
 
     @property
     def counts(self) -> counts.Counts:
@@ -95,6 +105,22 @@ class Library:
         except CompileError as error:
             raise CompileError(f"{host_name}:\n{error}") from None
 
+    def cuda(self, host_name: str) -> str:
+        """The kernel as one text of CUDA C++ for NVRTC; needs neither a GPU nor NVRTC."""
+        self._require(host_name)
+        try:
+            return self._source.cuda(host_name, self._finite_math)
+        except CompileError as error:
+            raise CompileError(f"{host_name}:\n{error}") from None
+
+    def prebuild_cuda(self, host_name: str, architecture: int = DEFAULT) -> Path:
+        """Compiles the kernel for GPUs of kind sm_XX into the cache; needs NVRTC, but no GPU."""
+        text = self.cuda(host_name)
+        try:
+            return cuda_build(text, architecture)
+        except CompileError as error:
+            raise CompileError(f"{host_name}:\n{error}") from None
+
     def registers(self, host_name: str) -> int:
         """The 32-bit registers that the kernel's values need, estimated: see counting."""
         self._require(host_name)
@@ -108,29 +134,46 @@ class Library:
             )
 
     def function(self, host_name: str) -> Kernel:
-        """The kernel of that name; compiled when it is asked for the first time."""
+        """The kernel of that name; compiled when it is launched or asked for the first time."""
         if host_name not in self._functions:
             self._require(host_name)
-            kernel = Kernel(host_name, self._source, self.prebuild)
+            kernel = Kernel(host_name, self._source, self.prebuild, self.prebuild_cuda)
             self._functions.setdefault(host_name, kernel)  # another thread may have been faster
         return self._functions[host_name]
 
 
 class Kernel:
-    """A compiled kernel; made by ``Library.function``."""
+    """A kernel on both executors, compiled for each when it needs it; see ``Library.function``."""
 
-    def __init__(self, name: str, source: Source, prebuild: Callable[..., Path]) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        prebuild: Callable[..., Path],
+        prebuild_cuda: Callable[[str, int], Path],
+    ) -> None:
         self.name = name
         self._source = source
         #: As the source has them.
         self.parameters = source.parameters(name)
         self._variables = source.variables
         self._prebuild = prebuild
-        self._fast = Build(prebuild(name))
-        #: Bytes of threadgroup memory that the kernel declares.
-        self.threadgroup_bytes = self._fast.threadgroup_bytes
-        #: [[max_total_threads_per_threadgroup]], or Metal's own limit.
-        self.max_threads: int = self._fast.code.emulator_max_threads()
+        by_value = source.passed_by_value(name)
+        self._cuda = CudaKernel(name, self.parameters, by_value, prebuild_cuda)
+
+    @property
+    def threadgroup_bytes(self) -> int:
+        """Bytes of threadgroup memory that the kernel declares."""
+        return self._fast.threadgroup_bytes
+
+    @property
+    def max_threads(self) -> int:
+        """[[max_total_threads_per_threadgroup]], or Metal's own limit."""
+        return int(self._fast.code.emulator_max_threads())
+
+    @cached_property
+    def _fast(self) -> Build:
+        return Build(self._prebuild(self.name))
 
     @cached_property
     def _checked(self) -> Build:
@@ -142,8 +185,8 @@ class Kernel:
         return build, ir.load(build.path)
 
     def load(self, check: bool = False, count: bool = False) -> None:
-        """Loads what such launches need, and else load when they do: for processes that fork."""
-        _ = self._checked if check else None, self._counted if count else None
+        """Compiles and loads what such launches need on the CPU; else the first of them does."""
+        _ = self._fast, self._checked if check else None, self._counted if count else None
 
     def launch(
         self,
@@ -159,6 +202,9 @@ class Kernel:
         workers: int | None = None,
     ) -> Report:
         """Runs the kernel on a grid of threadgroups; returns when it is done.
+
+        With tensors on "cuda" it runs on the GPU, on torch's current stream: then the launch
+        returns at once, as torch's own do.  All tensors must be on one device.
 
         ``args[i]`` is bound to [[buffer(i)]]: a torch tensor or numpy array is used in place, from
         its first element on; bytes and numbers are copied; None leaves an optional argument out.
@@ -179,6 +225,10 @@ class Kernel:
         with ``check``, RaceError, BoundsError, MisalignedError, UninitializedError or
         DivergentBarrierError, naming lines, threads and bytes.
         """
+        if on_gpu(args):
+            self._refuse_on_gpu(check=check, count=count, outputs=outputs, schedule=schedule)
+            self._cuda.launch(args, threadgroups, threads, threadgroup_lengths)
+            return Report(None, self._source, None)
         launch = Launch()
         launch.threadgroups[:] = triple(f"{self.name}: threadgroups", threadgroups)
         launch.threads[:] = triple(f"{self.name}: threads", threads)
@@ -186,7 +236,11 @@ class Kernel:
             raise EmulatorError(f"{self.name}: schedule is {schedule}; it may be 0 to 2^32 - 1")
         launch.schedule = schedule
         self._check_limits(launch, threadgroup_lengths)
-        bound = bind(self.name, self.parameters, self._fast.types, args, launch)
+        bound = bind(self.name, self.parameters, self._fast.types, args)
+        for parameter in self.parameters:
+            if parameter.attribute == "buffer":
+                memory = bound.get(parameter.index)
+                launch.buffers[parameter.index] = (memory and memory.address) or ZERO_PAGE[0]
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         wanted = workers or available or os.cpu_count() or 1
         if check:
@@ -203,6 +257,15 @@ class Kernel:
         counted = counts.evaluate(blocks, ran.executions, _sizes(launch)) if count else None
         del bound
         return Report(ran.seconds, self._source, counted)
+
+    def _refuse_on_gpu(self, **options: object) -> None:
+        """What only the CPU executor can."""
+        for name, value in options.items():
+            if value:
+                raise EmulatorError(
+                    f"{self.name}: {name} is {value}, which needs tensors on the CPU; for a kernel "
+                    "on a GPU there are NVIDIA's compute-sanitizer and Nsight Compute"
+                )
 
     def _run_checked(
         self, launch: Launch, checked: Checked, outputs: Sequence[int], lengths: Sequence[int]

@@ -137,7 +137,7 @@ def plan_for(variant: Variant, request: Request, case: Case) -> Plan:
 
     The variant's tile computes cases with fewer rows as well: a batch's sequences share one.
     """
-    request = request._replace(splits=case.splits)
+    request = request._replace(num_splits=case.splits)
     if case.mixed or variant.family == "append":
         return plan(request)
     if variant.family == "prefill":

@@ -61,9 +61,9 @@ def request(
         softmax_scale=shape.head_dim**-0.5,
         causal=shape.causal,
         window_size=shape.window,
-        lse=False,  # the peers do not write it
-        sinks=shape.sinks,
-        splits=splits,
+        wants_lse=False,  # the peers do not write it
+        has_sinks=shape.sinks,
+        num_splits=splits,
         gpu=gpu,
     )
 

@@ -110,7 +110,7 @@ def calls_timed(batches: int = 200, calls: int = 200) -> list[Timed]:
         attend(one_out, None, one, part, part, asked)
 
     def op() -> None:
-        ops.forward(q, k, v, False, None, None, sinks, None, None, True, 127, 127, 0.0, 0)
+        ops.forward(q, k, v, False, None, None, sinks, None, None, True, 127, 127, 0.0, 0, None)
 
     def public() -> None:
         flash_attn_func(q, k, v, causal=True, window_size=(127, 127), s_aux=sinks)

@@ -13,7 +13,7 @@ from ..errors import EmulatorError
 from ..scalars import SCALARS
 from ..source.declarations import Parameter
 from . import structs
-from .structs import MAX_BUFFERS, Launch
+from .structs import MAX_BUFFERS
 
 MAX_INLINE_BYTES = 4096  # of setBytes, Apple's reference; more must lie in a buffer
 
@@ -62,9 +62,9 @@ def bind(
     parameters: Sequence[Parameter],
     types: Sequence[structs.Parameter],
     arguments: Sequence[Any],
-    launch: Launch,
+    device: str = "cpu",
 ) -> dict[int, Memory]:
-    """Fills in ``launch.buffers``: argument i becomes [[buffer(i)]].
+    """Argument i becomes [[buffer(i)]]; tensors must be on ``device``.
 
     Returns the memory of each by its index; it must stay alive during the launch.  Raises
     EmulatorError with the kernel and the argument named if one does not fit its parameter.
@@ -93,16 +93,18 @@ def bind(
         if argument is None:
             if not parameter.optional:
                 raise EmulatorError(f"{where} is None; it must be a {kind}")
-            launch.buffers[index] = ZERO_PAGE[0]
             continue
-        memory = _memory(where, argument, kind)
-        _check(where, memory, kind)
-        launch.buffers[index] = memory.address or ZERO_PAGE[0]
-        bound[index] = memory
+        bound[index] = _memory(where, argument, kind, device)
+        _check(where, bound[index], kind)
     return bound
 
 
-def _memory(where: str, argument: Any, kind: structs.Parameter) -> Memory:
+def is_tensor(argument: object) -> bool:
+    """Whether it is torch's; torch itself need not be there."""
+    return hasattr(argument, "data_ptr") and hasattr(argument, "untyped_storage")
+
+
+def _memory(where: str, argument: Any, kind: structs.Parameter, device: str) -> Memory:
     """Finds an argument's bytes, whatever it is."""
     if isinstance(argument, (bool, int, float)):
         argument = _packed(where, argument, kind)
@@ -114,10 +116,10 @@ def _memory(where: str, argument: Any, kind: structs.Parameter) -> Memory:
             )
         copy = ctypes.create_string_buffer(bytes(argument), max(len(argument), 1))
         return Memory(ctypes.addressof(copy), len(argument), copy, None, False)
-    if hasattr(argument, "data_ptr") and hasattr(argument, "untyped_storage"):  # a torch tensor
-        if argument.device.type != "cpu":
+    if is_tensor(argument):
+        if argument.device.type != device:
             raise EmulatorError(
-                f"{where} is on {argument.device}; the emulator needs it on the CPU"
+                f"{where} is on {argument.device}; the emulator runs on the CPU and on CUDA"
             )
         element_bytes = argument.element_size()
         strides = tuple(stride * element_bytes for stride in argument.stride())
@@ -127,6 +129,8 @@ def _memory(where: str, argument: Any, kind: structs.Parameter) -> Memory:
         start = argument.data_ptr()
         return Memory(start, size, argument, scalar, True, shape, strides, element_bytes)
     if hasattr(argument, "__array_interface__"):  # a numpy array or scalar
+        if device != "cpu" and kind.is_device:
+            raise EmulatorError(f"{where} is a numpy array, on the CPU; it must be on {device}")
         interface = argument.__array_interface__
         address, read_only = interface["data"]
         # A numpy scalar's interface points to a copy that only the interface keeps alive.

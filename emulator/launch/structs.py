@@ -15,6 +15,7 @@ STACK = 256 * 1024  # bytes, of a fibre
 SIMDGROUP = 32  # threads
 MAX_THREADS = 1024
 MAX_BUFFERS = 31
+MAX_THREADGROUP_BYTES = 32 * 1024  # Metal's limit
 GRANULE = 2  # bytes of a cell
 
 

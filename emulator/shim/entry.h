@@ -3,6 +3,7 @@
 // The source pass turns a kernel parameter's attribute into a default argument made here, so a
 // kernel is started by calling it without arguments, and the compiler checks every type.
 #pragma once
+#include "parameters.h"
 #include "threadgroups.h"
 #include "type_traits.h"
 
@@ -99,22 +100,7 @@ METAL_FUNC uint quadgroups_per_threadgroup() { return (this_lane()->group->simdg
 
 } // namespace attribute
 
-// What Python gets of a parameter's type.  ../launch/structs.py repeats its layout.
-struct Parameter {
-    Space space;
-    bool is_const;
-    bool is_reference;
-    char scalar; // as in Python's struct module; 'E' is bfloat, 'S' a struct
-    unsigned width; // elements of a vector
-    unsigned size;  // bytes
-};
-
-template <typename T>
-constexpr Parameter describe(Space space, bool is_const, bool is_reference)
-{
-    typedef Shape<remove_cv_t<T>> S;
-    return {space, is_const, is_reference, ScalarCode<typename S::Scalar>::value, S::width, sizeof(T)};
-}
+// Of each kind of parameter.
 template <typename T>
 struct Describe {
     static constexpr Parameter value() { return {BY_VALUE, false, false, 'S', 1, 0}; }

@@ -81,22 +81,6 @@ template <typename T>
 using remove_reference_t = typename remove_reference<T>::type;
 
 template <typename T>
-struct remove_addrspace {
-    typedef T type;
-};
-template <typename T>
-struct remove_addrspace<device T> {
-    typedef T type;
-};
-template <typename T>
-struct remove_addrspace<constant T> {
-    typedef T type;
-};
-template <typename T>
-struct remove_addrspace<threadgroup T> {
-    typedef T type;
-};
-template <typename T>
 using remove_addrspace_t = typename remove_addrspace<T>::type;
 
 // half and bfloat count as floating point, and a vector as what its elements are, as in Metal.

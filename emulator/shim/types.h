@@ -269,6 +269,24 @@ METAL_FUNC constexpr V make(A a, B b, Rest... rest)
 }
 
 } // namespace emulator
+
+template <typename T>
+struct remove_addrspace {
+    typedef T type;
+};
+template <typename T>
+struct remove_addrspace<device T> {
+    typedef T type;
+};
+template <typename T>
+struct remove_addrspace<constant T> {
+    typedef T type;
+};
+template <typename T>
+struct remove_addrspace<threadgroup T> {
+    typedef T type;
+};
+
 } // namespace metal
 
 #if __cplusplus > 202002L

@@ -78,6 +78,7 @@ def keep_one_kernel(
     kernels: Iterable[HostKernel],
     declarations: Iterable[Declaration],
     chosen: HostKernel,
+    entry: str,
 ) -> None:
     """Only the chosen kernel is compiled; an entry point for Python follows it.
 
@@ -85,9 +86,6 @@ def keep_one_kernel(
     others out saves nearly all of the compile time.  Other templates lose their bodies, as these
     may use function constants that have no value.
     """
-    # Written out, as clang says nothing about the frames of functions that come from a macro.
-    lane = f"static void emulator_lane() {{ ({chosen.expression})(); ::metal::emulator::leave(); }}"
-    entry = f" {lane} EMULATOR_ENTRY(({chosen.expression}))"
     for declaration in declarations:
         if declaration.name != chosen.declaration.name:
             tokens.blank(declaration.body[0] + 1, declaration.body[1])
@@ -98,14 +96,25 @@ def keep_one_kernel(
         elif kernel is not chosen:
             tokens.blank(declaration.head[0], declaration.body[1] + 1)
         tokens.blank(*declaration.head)
-    if chosen.declaration.max_threads:
-        limit = f"::metal::emulator::ThreadLimit<({chosen.declaration.max_threads})>::limit"
-        tokens.texts[chosen.declaration.body[0]] += f" (void)&{limit};"
     if chosen.statement is None:
         tokens.texts[chosen.declaration.head[0]] += "static "
         tokens.texts[chosen.declaration.body[1]] += entry
     else:
         tokens.texts[chosen.statement[1] - 1] += entry
+
+
+def entry(chosen: HostKernel) -> str:
+    """What a fibre runs, and what Python calls."""
+    # Written out, as clang says nothing about the frames of functions that come from a macro.
+    lane = f"static void emulator_lane() {{ ({chosen.expression})(); ::metal::emulator::leave(); }}"
+    return f" {lane} EMULATOR_ENTRY(({chosen.expression}))"
+
+
+def state_thread_limit(tokens: Tokens, declaration: Declaration) -> None:
+    """The limit of a template's threads may depend on its parameters: its body says it."""
+    if declaration.max_threads:
+        limit = f"::metal::emulator::ThreadLimit<({declaration.max_threads})>::limit"
+        tokens.texts[declaration.body[0]] += f" (void)&{limit};"
 
 
 def place_threadgroup_variables(tokens: Tokens, scopes: Scopes) -> dict[int, str]:
@@ -299,7 +308,7 @@ def substitute_function_constants(tokens: Tokens, values: Mapping[int | str, Con
         else:
             tokens.texts[opening] = f" = {_literal(value)}"
         start = statement_start(tokens, i)
-        tokens.texts[start] = "static const " + tokens.texts[start]
+        tokens.texts[start] = "static constexpr " + tokens.texts[start]
     for i in list(tokens.words()):
         if tokens.text(i) == "is_function_constant_defined":
             opening = tokens.next(i)

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import toolchain
+from .. import cuda
 from ..errors import EmulatorError
 from . import rewrites
-from .declarations import Parameter, find_declarations, find_host_kernels
+from .declarations import HostKernel, Parameter, find_declarations, find_host_kernels
+from .preprocessor import preprocess
 from .scopes import Scopes
 from .tokens import Tokens
 
@@ -42,7 +43,7 @@ class Text:
         self, include: Sequence[str | os.PathLike[str]], defines: Mapping[str, object] | None
     ) -> str:
         """The source with its includes and macros expanded."""
-        return toolchain.preprocess(
+        return preprocess(
             self.text,
             self.name,
             self.directory,
@@ -81,14 +82,47 @@ class Source:
         """C++ in which this one kernel can be started; the others are left out."""
         tokens, scopes = self._tokens.copy(), self._scopes
         chosen = self._kernels[host_name]
-        rewrites.substitute_function_constants(tokens, self._constants)
-        rewrites.drop_members_for_other_spaces(tokens, scopes)
-        rewrites.drop_member_address_spaces(tokens, scopes)
-        rewrites.place_threadgroup_variables(tokens, scopes)
+        self._rewrite(tokens)
         rewrites.turn_array_parameters_into_pointers(tokens, scopes)
         rewrites.make_vectors(tokens)
-        rewrites.suffix_literals(tokens)
         rewrites.give_arguments(tokens, chosen.declaration)
         rewrites.drop_threadgroup_attributes(tokens)
-        rewrites.keep_one_kernel(tokens, self._kernels.values(), self._declarations, chosen)
+        rewrites.state_thread_limit(tokens, chosen.declaration)
+        self._keep(tokens, chosen, rewrites.entry(chosen))
         return f"{PROLOGUE}{tokens}{EPILOGUE}"
+
+    def passed_by_value(self, host_name: str) -> set[int]:
+        """Of which [[buffer(n)]] CUDA C++ gets the bytes, not an address."""
+        parameters = self.parameters(host_name)
+        return {p.index for p in parameters if cuda.rewrites.is_by_value(self._tokens, p)}
+
+    def cuda(self, host_name: str, finite_math: bool = False) -> str:
+        """The same as CUDA C++."""
+        tokens = self._tokens.copy()
+        chosen = self._kernels[host_name]
+        entry = cuda.rewrites.entry(tokens, chosen)
+        self._rewrite(tokens)
+        cuda.rewrites.drop_parameter_attributes(tokens, chosen.declaration)
+        rewrites.drop_threadgroup_attributes(tokens)
+        cuda.rewrites.make_constants_constant(tokens, self._scopes)
+        cuda.rewrites.swizzle(tokens)
+        cuda.rewrites.drop_overloads_on_spaces(tokens)
+        cuda.rewrites.state_thread_limit(tokens, chosen.declaration)
+        self._keep(tokens, chosen, entry)
+        tokens = Tokens(str(tokens))  # with what the rewrites wrote
+        cuda.rewrites.refuse_unset_constants(tokens)
+        cuda.rewrites.name_the_program(tokens)
+        cuda.rewrites.translate_markers(tokens)
+        return cuda.translation.assemble(host_name, str(tokens), finite_math)
+
+    def _rewrite(self, tokens: Tokens) -> None:
+        """What both executors need."""
+        rewrites.substitute_function_constants(tokens, self._constants)
+        rewrites.drop_members_for_other_spaces(tokens, self._scopes)
+        rewrites.drop_member_address_spaces(tokens, self._scopes)
+        rewrites.place_threadgroup_variables(tokens, self._scopes)
+        rewrites.suffix_literals(tokens)
+
+    def _keep(self, tokens: Tokens, chosen: HostKernel, entry: str) -> None:
+        kernels = self._kernels.values()
+        rewrites.keep_one_kernel(tokens, kernels, self._declarations, chosen, entry)

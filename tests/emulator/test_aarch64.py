@@ -21,7 +21,6 @@ from metal_flash_sdpa import flash_attn_func
 import emulator
 from emulator import toolchain
 from emulator.launch.arguments import bind, triple
-from emulator.launch.structs import Launch
 
 QEMU = next((found for name in ("qemu-aarch64", "qemu-aarch64-static") if (found := shutil.which(name))), "")  # fmt: skip
 DRIVER = Path(__file__).with_name("aarch64.cpp")
@@ -45,7 +44,7 @@ def both(tmp_path: Path) -> Callable[..., emulator.Report]:
         kernel: emulator.Kernel, args: Sequence[Any], threadgroups: Any, threads: Any
     ) -> emulator.Report:
         types = kernel._fast.types
-        buffers = bind(kernel.name, kernel.parameters, types, args, Launch())
+        buffers = bind(kernel.name, kernel.parameters, types, args)
         assert list(buffers) == list(range(len(buffers)))
         grid = (*triple("threadgroups", threadgroups), *triple("threads", threads))
         stdin = struct.pack("<8I", *grid, kernel.threadgroup_bytes, len(buffers))

@@ -90,7 +90,7 @@ def test_constants_of_other_kernels_need_no_value() -> None:
     {KERNEL} {{ x[i] = 1; }}"""
     assert (run(source, torch.zeros(32)) == 1).all()
     with pytest.raises(emulator.CompileError, match="missing has no value"):
-        emulator.compile(HEADER + source).function("other")
+        emulator.compile(HEADER + source).function("other").load()
 
 
 def test_class_templates_with_conditions_in_their_heads() -> None:

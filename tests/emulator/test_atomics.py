@@ -9,6 +9,8 @@ import pytest
 
 from tests.emulator.values import run, tensor, wrapped
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 ATOMICS: dict[str, tuple[str, Any]] = {
     "add": ("T(i + 1)", lambda n: sum(range(1, n + 1))),
     "sub": ("T(i + 1)", lambda n: -sum(range(1, n + 1))),

@@ -55,7 +55,7 @@ def test_good_arguments(scale: emulator.Kernel) -> None:
         (0, bytes(8), r"argument 0 (out) cannot be written, but it is a device half*"),
         (0, None, r"argument 0 (out) is None; it must be a device half*"),
         (1, "x", r"argument 1 (x) is a str; it may be a torch tensor, a numpy array, bytes or a number"),
-        (1, torch.zeros(4, device="meta"), r"argument 1 (x) is on meta; the emulator needs it on the CPU"),
+        (1, torch.zeros(4, device="meta"), r"argument 1 (x) is on meta; the emulator runs on the CPU and on CUDA"),
         (2, bytes(12), r"argument 2 (sizes) has 12 bytes; it must have 8, as it is a constant struct of 8 bytes&"),
         (2, 3, r"argument 2 (sizes) is the number 3; it must be a constant struct of 8 bytes&"),
         (3, np.int32(1), r"argument 3 (offset) has dtype int32; it must have uint32, as it is a constant uint&"),
@@ -180,7 +180,7 @@ def test_what_does_not_compile_is_reported_with_its_own_line(name: str, tmp_path
     path.write_text(HEADER + source)
     with pytest.raises(CompileError) as caught:
         library = emulator.compile(path)
-        library.function(library.kernels[0])
+        library.function(library.kernels[0]).load()
     assert f"{path}:{line}" in str(caught.value)
     assert message in str(caught.value)
 
@@ -190,11 +190,11 @@ def test_errors_in_included_files_name_those(tmp_path: Path) -> None:
     source = '#include "part.h"\n' + HEADER + f"{KERNEL} x[i] = half_of(x[i]); }}"
     (tmp_path / "shader.metal").write_text(source)
     with pytest.raises(CompileError, match=r"part\.h:2:.*'two'"):
-        emulator.compile(tmp_path / "shader.metal").function("k")
+        emulator.compile(tmp_path / "shader.metal").function("k").load()
     with pytest.raises(CompileError, match="'part.h' file not found"):
         emulator.compile(source)
     with pytest.raises(CompileError, match=r"part\.h:2:.*'two'"):
-        emulator.compile(source, include=[tmp_path]).function("k")
+        emulator.compile(source, include=[tmp_path]).function("k").load()
 
 
 def test_matrix_operations_that_not_all_lanes_reach() -> None:
@@ -220,4 +220,4 @@ def test_thread_memory_must_fit_a_fibre() -> None:
     source = HEADER + KERNEL + "float big[65536]; for (uint k = 0; k < 65536; ++k) big[k] = x[k];"
     source += "threadgroup_barrier(mem_flags::mem_none); x[i] = big[int(x[0])]; }"
     with pytest.raises(CompileError, match=r"stack frame size \(\d+\) exceeds limit \(196608\)"):
-        emulator.compile(source).function("k")
+        emulator.compile(source).function("k").load()

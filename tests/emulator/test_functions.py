@@ -15,6 +15,8 @@ import torch
 
 from tests.emulator.values import DIGITS, FLOATS, INTEGERS, SIZES, rounded, run, wrapped
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 
 def saturated(value: int, kind: str) -> int:
     info = np.iinfo(INTEGERS[kind])

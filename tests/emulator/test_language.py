@@ -12,6 +12,8 @@ import torch
 
 import emulator
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 HEADER = "#include <metal_stdlib>\nusing namespace metal;\n"
 
 
@@ -108,8 +110,8 @@ FLOAT_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def float_results() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+@pytest.fixture
+def float_results(executor: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Each function's values, as metal:: and as fast:: and precise::, and the inputs."""
     special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e-45, 1e-39, 3e38, 88.8, -150.5]
     rng = np.random.default_rng(0)
@@ -331,7 +333,7 @@ def test_function_constants_specialise() -> None:
     both.function("test").launch([x, torch.tensor([1.0, 2.0])], 1, 2)
     assert x.tolist() == [7, 8]
     with pytest.raises(emulator.CompileError, match="function constant factor has no value"):
-        emulator.compile(source, function_constants={1: False}).function("test")
+        emulator.compile(source, function_constants={1: False}).function("test").load()
 
 
 def test_atomics() -> None:

@@ -105,7 +105,10 @@ def test_processes_share_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(list((tmp_path / "kernels").iterdir())) == 1
 
 
-def test_a_system_compiler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_compiler_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("METAL_EMULATOR_CACHE", str(tmp_path))
     monkeypatch.setenv("METAL_EMULATOR_CXX", "no-such-clang++ -v")
     with pytest.raises(emulator.EmulatorError, match="cannot run the compiler no-such-clang"):
         emulator.compile(SOURCE)

@@ -22,7 +22,7 @@ CHANGES = [
         "Launch.failure is 152 in emulator/shim and 148 in emulator/launch/structs.py",
     ),
     (
-        "entry.h",
+        "parameters.h",
         "unsigned size;  // bytes",
         "unsigned long size;",
         "sizeof(Parameter) is 16 in emulator/shim and 12 in emulator/launch/structs.py",
@@ -55,4 +55,4 @@ def test_a_shim_that_differs_is_refused(
     assert text.count(old) == 1
     (shim / header).write_text(text.replace(old, new))
     with pytest.raises(EmulatorError, match=re.escape(message)):
-        emulator.compile(SOURCE).function("f")
+        emulator.compile(SOURCE).function("f").load()

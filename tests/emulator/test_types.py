@@ -16,6 +16,8 @@ import torch
 import emulator
 from tests.emulator.values import FLOATS, HEADER, SCALARS, SIZES, rounded, run, tensor
 
+pytestmark = pytest.mark.usefixtures("executor")
+
 
 def test_sizes_and_alignments_of_all_vectors() -> None:
     expected, lines = [], []
@@ -248,7 +250,7 @@ def test_packed_vectors_of_3_bring_no_newer_cpp() -> None:
     kernel void test(device packed_float3* x [[buffer(0)]]) { x[0] = x[0] * twice(2.0f); }"""
     )
     with pytest.raises(emulator.CompileError, match="constexpr if"):
-        emulator.compile(source).function("test")
+        emulator.compile(source).function("test").load()
     x = np.array([1, 2, 3], np.float32)
     kernel = emulator.compile(source, extensions=True).function("test")
     kernel.launch([x], threadgroups=1, threads=1)

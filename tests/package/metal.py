@@ -26,6 +26,11 @@ class Library:
         source.encode("ascii")
         self._library = emulator.compile(source)
 
+    @property
+    def kernels(self) -> Sequence[str]:
+        """The host names in it."""
+        return self._library.kernels
+
     def __getattr__(self, name: str) -> Function:
         if name not in self._library.kernels:
             raise RuntimeError(f"no function {name}")

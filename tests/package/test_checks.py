@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
 import metal_flash_sdpa as package
+import numpy
 import pytest
 import torch
 from torch import Tensor
@@ -85,7 +87,7 @@ HEAD_DIMS = "[32, 64, 72, 80, 96, 128, 192, 256]"
 WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     # query, key and value
     (padded, {"q": None}, TypeError, "q is None: must be a torch.Tensor"),
-    (padded, {"k": [[1.0]]}, TypeError, "k is [[1.0]]: must be a torch.Tensor"),
+    (padded, {"k": [[1.0]]}, TypeError, "k is a list: must be a torch.Tensor"),
     (padded, {"v": object()}, TypeError, "v is a object: must be a torch.Tensor"),
     (padded, {"q": zeros(2, 5, 4, 32).to_sparse()}, TypeError, "q is torch.sparse_coo: must be"),
     (padded, {"q": zeros(5, 4, 32)}, ValueError, "q has shape (5, 4, 32): must be (batch, length"),
@@ -154,8 +156,50 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         ValueError,
         "q has shape (0, 5, 4, 32): an empty batch",
     ),
+    # with a way out
+    (
+        padded,
+        {"q": zeros(2, 8, 100, 32), "k": zeros(2, 2, 120, 32), "v": zeros(2, 2, 120, 32)},
+        ValueError,
+        "q has 100 heads and k 120: must be a multiple of them.  If heads come before length, as "
+        "in torch's own attention, give x.transpose(1, 2) of q, k and v",
+    ),
+    (
+        packed,
+        {"q": zeros(8, 100, 32), "k": zeros(2, 120, 32), "v": zeros(2, 120, 32)},
+        ValueError,
+        "If heads come before length, as in torch's own attention, give x.transpose(0, 1) of q, k",
+    ),
+    (
+        padded,
+        {"q": zeros(2, 5, 4, 40)},
+        ValueError,
+        "Pad q, k and v with zeros to 64, as torch.nn.functional.pad(x, (0, 24)) does, give "
+        "softmax_scale=40 ** -0.5, and take the first 40 columns of the result",
+    ),
+    (into, {"query": zeros(5, 4, 200)}, ValueError, "zeros to 256, as torch.nn.functional.pad(x"),
+    (into, {"query": zeros(5, 4, 200)}, ValueError, "(0, 56)) does, give scale=200 ** -0.5, and"),
+    (
+        padded,
+        {"causal": numpy.bool_(True)},
+        TypeError,
+        f"causal is a numpy.{numpy.bool_.__name__}: must be a bool.  causal.item() is one of",
+    ),
+    (packed, {"max_seqlen_q": numpy.int64(3)}, TypeError, "max_seqlen_q is a numpy.int64: must be"),
+    (cached, {"cache_seqlens": numpy.int32(3)}, TypeError, "cache_seqlens.item() is one of Python"),
+    (cached, {"cache_seqlens": [1, 2]}, TypeError, "cache_seqlens is a list: must be an int or a"),
+    (cached, {"num_splits": numpy.int64(2)}, TypeError, "num_splits is a numpy.int64: must be an"),
+    (padded, {"softcap": numpy.float32(2)}, TypeError, "softcap is a numpy.float32: must be a num"),
+    (
+        padded,
+        {"window_size": (numpy.int64(3), 0)},
+        TypeError,
+        "window_size[0] is a numpy.int64: must be an int.  window_size[0].item() is one of",
+    ),
+    (padded, {"window_size": "a long string of text"}, TypeError, "window_size is a str: must be"),
+    (packed, {"max_seqlen_k": 10**5000}, ValueError, "max_seqlen_k is a int: must be from 0 to"),
     # what describes a packed batch
-    (packed, {"cu_seqlens_q": [0, 3, 5]}, TypeError, "cu_seqlens_q is [0, 3, 5]: must be a torch"),
+    (packed, {"cu_seqlens_q": [0, 3, 5]}, TypeError, "cu_seqlens_q is a list: must be a torch"),
     (packed, {"cu_seqlens_k": None}, TypeError, "cu_seqlens_k is None: must be a torch.Tensor"),
     (
         packed,
@@ -209,7 +253,7 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (cached, {"k_cache": zeros(40, 2, 32)}, ValueError, "k_cache has shape (40, 2, 32): must be"),
     (cached, {"cache_seqlens": 41}, ValueError, "cache_seqlens is 41: must be from 0 to 40"),
     (cached, {"cache_seqlens": -1}, ValueError, "cache_seqlens is -1: must be from 0 to 40"),
-    (cached, {"cache_seqlens": 2.5}, TypeError, "cache_seqlens is 2.5: must be a torch.Tensor"),
+    (cached, {"cache_seqlens": 2.5}, TypeError, "cache_seqlens is 2.5: must be an int or a"),
     (cached, {"cache_seqlens": zeros(2)}, TypeError, "cache_seqlens is torch.float32: must be"),
     (cached, {"cache_seqlens": offsets(1)}, ValueError, "cache_seqlens has shape (1,): must be"),
     (
@@ -265,7 +309,7 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         ValueError,
         "and v is None: must both be given, or neither",
     ),
-    (cached, {"v": zeros(2, 1, 2, 32)}, ValueError, "k is None and v is a Tensor: must both"),
+    (cached, {"v": zeros(2, 1, 2, 32)}, ValueError, "k is None and v is a torch.Tensor: must"),
     (grown, {"cache_seqlens": None}, ValueError, "cache_seqlens is None: must be given with k"),
     (grown, {"cache_seqlens": 40}, ValueError, "k has 1 rows: the cache has room for at most 0"),
     (
@@ -326,33 +370,81 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     ),
     (cached, {"rotary_interleaved": 1}, TypeError, "rotary_interleaved is 1: must be a bool"),
     (cached, {"num_splits": 1.0}, TypeError, "num_splits is 1.0: must be an int"),
-    (cached, {"num_splits": -1}, ValueError, "num_splits is -1: must be from 0 (choose) to 128"),
-    (cached, {"num_splits": 129}, ValueError, "num_splits is 129: must be from 0 (choose) to 128"),
+    (cached, {"num_splits": -1}, ValueError, "num_splits is -1: must be from 0 to 128"),
+    (cached, {"num_splits": 129}, ValueError, "num_splits is 129: must be from 0 to 128"),
     (cached, {"window_size": (-2, 0)}, ValueError, "window_size is (-2, 0): must be (left, right)"),
     # options
     (padded, {"dropout_p": 0.1}, NotImplementedError, "dropout_p is 0.1: must be 0.  Dropout is"),
     (packed, {"dropout_p": -0.1}, ValueError, "dropout_p is -0.1: must be 0"),
     (padded, {"dropout_p": None}, TypeError, "dropout_p is None: must be a number, 0"),
     (padded, {"softmax_scale": "auto"}, TypeError, "softmax_scale is 'auto': must be a number"),
-    (padded, {"softmax_scale": zeros(1)}, TypeError, "softmax_scale is a Tensor: must be a number"),
-    (padded, {"softmax_scale": float("nan")}, ValueError, "softmax_scale is nan: must be finite"),
-    (packed, {"softmax_scale": float("inf")}, ValueError, "softmax_scale is inf: must be finite"),
-    (padded, {"softcap": -1.0}, ValueError, "softcap is -1.0: must be finite and at least 0 (off)"),
+    (padded, {"softmax_scale": zeros(1)}, TypeError, "softmax_scale is a torch.Tensor: must be"),
+    (
+        padded,
+        {"softmax_scale": float("nan")},
+        ValueError,
+        "softmax_scale is nan: must be from -6.9e+37",
+    ),
+    (
+        packed,
+        {"softmax_scale": float("inf")},
+        ValueError,
+        "softmax_scale is inf: must be from -6.9e+37",
+    ),
+    (padded, {"softcap": -1.0}, ValueError, "softcap is -1.0: must be 0 (off) or from 1.17549"),
     (
         padded,
         {"softcap": None},
         TypeError,
-        "softcap is None: must be a number, finite and at least",
+        "softcap is None: must be a number, 0 (off) or from 1.17549",
     ),
-    (padded, {"softcap": float("inf")}, ValueError, "softcap is inf: must be finite"),
+    (padded, {"softcap": float("inf")}, ValueError, "softcap is inf: must be 0 (off) or from"),
+    (padded, {"softcap": 3e38}, ValueError, "softcap is 3e+38: must be 0 (off) or from 1.17549"),
+    (
+        padded,
+        {"softcap": 2.0**103},
+        ValueError,
+        "must be 0 (off) or from 1.1754943508222875e-38 to",
+    ),
+    (packed, {"softcap": 1e-39}, ValueError, "softcap is 1e-39: must be 0 (off) or from 1.17549"),
+    (cached, {"softcap": 5e-324}, ValueError, "softcap is 5e-324: must be 0 (off) or from 1.17549"),
+    (into, {"softcapping": 1e31}, ValueError, "softcapping is 1e+31: must be 0 (off) or from"),
+    (
+        padded,
+        {"softmax_scale": 7e37},
+        ValueError,
+        "softmax_scale is 7e+37: must be from -6.9e+37 to",
+    ),
+    (
+        cached,
+        {"softmax_scale": -3e38},
+        ValueError,
+        "softmax_scale is -3e+38: must be from -6.9e+37",
+    ),
+    (into, {"scale": 10**400}, ValueError, "must be from -6.9e+37 to 6.9e+37, or None"),
+    (
+        padded,
+        {"softmax_scale": 1e10, "softcap": 1e-30},
+        ValueError,
+        "is 10000000000.0 and softcap 1e-30: the first divided by the second is 1e+40: must be 0",
+    ),
+    (
+        into,
+        {"scale": 1e-20, "softcapping": 1e20},
+        ValueError,
+        "scale is 1e-20 and softcapping 1e+20: the first divided by the second is 1e-40: must be 0",
+    ),
     (padded, {"causal": None}, TypeError, "causal is None: must be a bool"),
-    (packed, {"causal": zeros(1)}, TypeError, "causal is a Tensor: must be a bool"),
+    (padded, {"return_attn_probs": 1}, TypeError, "return_attn_probs is 1: must be a bool"),
+    (packed, {"return_attn_probs": [1]}, TypeError, "return_attn_probs is a list: must be a bool"),
+    (cached, {"return_softmax_lse": None}, TypeError, "return_softmax_lse is None: must be a bool"),
+    (packed, {"causal": zeros(1)}, TypeError, "causal is a torch.Tensor: must be a bool"),
     (padded, {"window_size": (-2, 0)}, ValueError, "window_size is (-2, 0): must be (left, right)"),
-    (padded, {"window_size": (4,)}, ValueError, "window_size is (4,): must be (left, right)"),
+    (padded, {"window_size": (4,)}, ValueError, "window_size has length 1: must be (left, right)"),
     (padded, {"window_size": 4}, TypeError, "window_size is 4: must be two ints"),
-    (packed, {"window_size": (4.0, 4)}, TypeError, "window_size is (4.0, 4): must be two ints"),
+    (packed, {"window_size": (4.0, 4)}, TypeError, "window_size[0] is 4.0: must be an int"),
     (packed, {"window_size": None}, TypeError, "window_size is None: must be two ints"),
-    (padded, {"s_aux": [0.0]}, TypeError, "s_aux is [0.0]: must be a torch.Tensor"),
+    (padded, {"s_aux": [0.0]}, TypeError, "s_aux is a list: must be a torch.Tensor"),
     (padded, {"s_aux": zeros(2)}, ValueError, "s_aux has shape (2,): must be (heads,), here (4,)"),
     (packed, {"s_aux": zeros(1, 4)}, ValueError, "s_aux has shape (1, 4): must be (heads,)"),
     (padded, {"s_aux": offsets(1, 2, 3, 4)}, TypeError, "s_aux is torch.int32: must be a float"),
@@ -397,7 +489,7 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (into, {"query": zeros(5, 4, 48)}, ValueError, "query has head_dim 48: must be one of"),
     (into, {"do_causal": 0}, TypeError, "do_causal is 0: must be a bool"),
     (into, {"scale": "1"}, TypeError, "scale is '1': must be a number"),
-    (into, {"softcapping": -5.0}, ValueError, "softcapping is -5.0: must be finite and at least 0"),
+    (into, {"softcapping": -5.0}, ValueError, "softcapping is -5.0: must be 0 (off) or from"),
     (into, {"window_size": (0, -7)}, ValueError, "window_size is (0, -7): must be (left, right)"),
 ]
 
@@ -423,6 +515,72 @@ def test_the_call_is_right_but_for_the_change(call: Any) -> None:
 def test_the_appending_call_is_right_but_for_the_change(call: Any) -> None:
     with pytest.raises(AssertionError):  # the cache did change
         call()
+
+
+@pytest.mark.parametrize("call", [padded, packed, into, cached])
+def test_no_message_prints_what_is_in_a_container(call: Any) -> None:
+    contents = 123456789
+    wrong: list[Any] = [
+        [contents] * 100,
+        {contents: contents},
+        torch.full((2, 2), contents).double(),
+    ]
+    names = set(inspect.signature(getattr(package, FUNCTIONS[call])).parameters)
+    # one is accepted and has no effect; the other two are looked at by `cached` itself
+    names -= {"deterministic", "k_cache", "v_cache"}
+    for name in names:
+        for value in wrong:
+            with pytest.raises((TypeError, ValueError)) as caught:
+                call(**{name: value})
+            assert str(contents) not in str(caught.value), name
+            assert len(str(caught.value)) < 300
+
+
+FUNCTIONS = {
+    padded: "flash_attn_func",
+    packed: "flash_attn_varlen_func",
+    cached: "flash_attn_with_kvcache",
+    into: "flash_attention_varlen",
+}
+HINTS = [
+    (padded, "is_causal", "use causal"),
+    (padded, "attn_mask", "it takes no mask tensor; causal and window_size mask by position"),
+    (cached, "attention_mask", "it takes no mask tensor"),
+    (padded, "enable_gqa", "leave it out; fewer KV heads than query heads are always taken"),
+    (padded, "dropout", "use dropout_p"),
+    (packed, "scale", "use softmax_scale"),
+    (packed, "sinks", "use s_aux"),
+    (packed, "page_table", "use block_table"),
+    (cached, "softcapping", "use softcap"),
+    (cached, "return_attn_probs", "use return_softmax_lse"),
+    (padded, "return_softmax_lse", "use return_attn_probs"),
+    (into, "causal", "use do_causal"),
+    (into, "softmax_scale", "use scale"),
+    (into, "softcap", "use softcapping"),
+    (into, "q", "use query"),
+]
+
+
+@pytest.mark.parametrize(("call", "name", "hint"), HINTS)
+def test_an_argument_of_other_functions_gets_a_hint(call: Any, name: str, hint: str) -> None:
+    message = f"{FUNCTIONS[call]}() has no argument {name!r}: {hint}"
+    with pytest.raises(TypeError, match=re.escape(message)):
+        call(**{name: None})
+
+
+def test_of_any_other_argument_python_speaks() -> None:
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'nonsense'"):
+        padded(nonsense=1)
+
+
+def test_padding_the_head_dim_as_the_message_says() -> None:
+    q, k, v = (torch.randn(2, 9, heads, 40) for heads in (4, 2, 2))
+    wide_q, wide_k, wide_v = (torch.nn.functional.pad(x, (0, 24)) for x in (q, k, v))
+    out: Any = package.flash_attn_func(wide_q, wide_k, wide_v, softmax_scale=40**-0.5)
+    want = torch.nn.functional.scaled_dot_product_attention(
+        *(x.transpose(1, 2) for x in (q, k, v)), enable_gqa=True
+    )
+    torch.testing.assert_close(out[..., :40], want.transpose(1, 2), rtol=1e-5, atol=1e-5)
 
 
 def test_there_are_enough() -> None:

@@ -44,9 +44,9 @@ def test_an_older_torch_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_call_is_planned_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     q, k = torch.randn(1, 1, 2, 64), torch.randn(1, 4096, 2, 64)
     plans: list[Plan] = []
-    monkeypatch.setattr(launchers, "run", lambda plan, tensors: plans.append(plan))
+    monkeypatch.setattr(launchers, "run", lambda plan, *_: plans.append(plan))
     for found in (Gpu("M1", 1), Gpu("M1", 5), Gpu("M4", 5)):
         monkeypatch.setattr(gpu, "describe", lambda device_type, found=found: found)
         flash_attn_func(q, k, k)
-    shares = [plan.launches[0].threadgroups[0] for plan in plans]
-    assert shares == sorted({*shares})
+    splits = [plan.launches[0].threadgroups[0] for plan in plans]
+    assert splits == sorted({*splits})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from functools import partialmethod
 from typing import Any
@@ -11,12 +12,13 @@ import metal_flash_sdpa as package
 import pytest
 import torch
 from metal_flash_sdpa import (
+    checks,
     flash_attention_varlen,
     flash_attn_func,
     flash_attn_varlen_func,
-    launchers,
     ops,
 )
+from metal_flash_sdpa.catalogue import BUILT_IN, Catalogue
 from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.plan import plan
 from torch import Tensor
@@ -194,6 +196,44 @@ def test_alibi(slopes: tuple[float, ...]) -> None:
     )
     sequences = unpacked(lengths, lengths, out, lse, q[0], k[0], v[0])
     assert_attention(sequences, Options(SCALE), slopes=alibi)
+
+
+CAPS = (checks.LEAST_SOFTCAP, 1e-30, 1e-3, 1e6, checks.MOST_SOFTCAP)
+
+
+@pytest.mark.parametrize("q_len", [1, 20])
+@pytest.mark.parametrize("softcap", CAPS)
+def test_every_softcap_that_is_accepted_caps(softcap: float, q_len: int) -> None:
+    q, k, v = contiguous(torch.float32)
+    q = q[:, :q_len]
+    out, lse, _ = flash_attn_func(q, k, v, softcap=softcap, return_attn_probs=True)
+    assert_attention(unpadded(out, lse, q, k, v), Options(SCALE, softcap=softcap))
+
+
+@pytest.mark.parametrize("q_len", [1, 20])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("scale", [0.0, 1e-45, 1e-38, 1e20, checks.MOST_SCALE])
+def test_every_scale_that_is_accepted_scales(scale: float, sign: int, q_len: int) -> None:
+    """Queries and keys bring the scores back to where they usually are."""
+    q, k, v = contiguous(torch.float32)
+    q = q[:, :q_len] / max(scale, 1.0)
+    out, lse, _ = flash_attn_func(q, k, v, softmax_scale=sign * scale, return_attn_probs=True)
+    # The reference multiplies q and k by the scale's root, which is why q may be this small.
+    assert_attention(unpadded(out, lse, q, k, v), Options(sign * scale))
+
+
+def test_the_bounds_are_the_kernels() -> None:
+    """A score of 1 under the largest scale lies within what the kernels take for a logit."""
+    source = BUILT_IN.path("prefill_float32_d32.metal").read_text()
+    log2_e, least_max, masked = (
+        float(re.search(rf"float {name} = (.*?)f?;", source)[1])  # type: ignore[index]
+        for name in ("LOG2_E", "LEAST_MAX", "MASKED")
+    )
+    largest = checks.MOST_SCALE * log2_e
+    assert largest <= -least_max
+    assert masked < 2 * least_max  # so that its weight is 0 whatever the maximum
+    # A capped score that a GPU takes for 0 changes its logit by less than float32 rounds one of 1.
+    assert checks.MOST_SOFTCAP * checks.LEAST_SOFTCAP <= 2.0**-24
 
 
 @pytest.mark.parametrize("contiguous_out", [True, False])
@@ -383,12 +423,12 @@ def test_wrong_offsets_lead_to_no_stray_access(
 def test_without_the_clamp_stray_accesses_are_found(
     checked: None, monkeypatch: pytest.MonkeyPatch, of_queries: str, of_keys: str
 ) -> None:
-    def without_clamp(name: str) -> emulator.Kernel:
-        source = launchers.shader_path(name).read_text()
-        believed = source.replace("clamp(cu_seqlens_q[i], 0, n.q_len)", "cu_seqlens_q[i]")
-        believed = believed.replace("clamp(k_begin[sequence], 0, n.k_len)", "k_begin[sequence]")
-        believed = believed.replace("n.appended, n.k_len)", "n.appended, 1 << 30)")
-        believed = believed.replace("clamp(k_end[sequence], 0, n.k_len)", "k_end[sequence]")
+    def without_clamp(catalogue: Catalogue, file: str, name: str) -> emulator.Kernel:
+        source = catalogue.path(file).read_text()
+        believed = source.replace("clamp(cu_seqlens_q[i], 0, call.q_len)", "cu_seqlens_q[i]")
+        believed = believed.replace("clamp(k_begin[batch], 0, call.k_len)", "k_begin[batch]")
+        believed = believed.replace("min(k_end[batch], call.k_len)", "k_end[batch]")
+        believed = believed.replace("call.appended, call.k_len)", "call.appended, 1 << 30)")
         assert believed != source
         return emulator.compile(believed).function(name)
 

@@ -13,9 +13,9 @@ from metal_flash_sdpa import (
     flash_attn_func,
     flash_attn_varlen_func,
     flash_attn_with_kvcache,
-    launchers,
     ops,
 )
+from metal_flash_sdpa.catalogue import Catalogue
 from metal_flash_sdpa.launchers import emulator as launcher
 from torch import Tensor
 
@@ -173,6 +173,83 @@ def test_rows_without_room_are_left_out() -> None:
     assert torch.equal(out, flash_attn_func(q, k, v))
 
 
+LIVE, UNUSED = 30, -1  # rows in use
+UNUSED_SLOTS: dict[str, dict[str, Any]] = {
+    "a negative length": {"cache_seqlens": torch.tensor([LIVE, UNUSED])},
+    "the least length": {"cache_seqlens": torch.tensor([LIVE, -(2**63)])},
+    "a negative entry": {"cache_batch_idx": torch.tensor([0, UNUSED])},
+    "a negative entry, one length": {
+        "cache_batch_idx": torch.tensor([0, UNUSED]),
+        "cache_seqlens": LIVE,
+    },
+    "a negative length and no page": {
+        "cache_seqlens": torch.tensor([LIVE, UNUSED]),
+        "block_table": torch.tensor([[0, 1, 2], [UNUSED] * 3]),
+    },
+    "no page": {"block_table": torch.tensor([[0, 1, 2], [UNUSED] * 3])},
+    "no page, no key": {
+        "cache_seqlens": torch.tensor([LIVE, 0]),
+        "block_table": torch.tensor([[0, 1, 2], [UNUSED] * 3]),
+    },
+}
+
+
+@pytest.mark.parametrize("num_splits", [1, 3])
+@pytest.mark.parametrize("sinks", [None, SINKS], ids=["", "sinks"])
+@pytest.mark.parametrize("q_len", [1, 40])
+@pytest.mark.parametrize("new", [False, True], ids=["read", "append"])
+@pytest.mark.parametrize("name", UNUSED_SLOTS)
+def test_a_slot_that_is_not_in_use(
+    name: str, new: bool, q_len: int, sinks: Tensor | None, num_splits: int
+) -> None:
+    """Nothing is appended for it, it sees no key, and the other sequence is as if alone."""
+    call: dict[str, Any] = {"cache_seqlens": torch.tensor([LIVE, LIVE]), **UNUSED_SLOTS[name]}
+    k, v = (draw(3, PAGE, KV_HEADS, HEAD_DIM) for _ in "kv")
+    if "block_table" not in call:
+        k, v = (cache.view(1, 3 * PAGE, KV_HEADS, HEAD_DIM).repeat(2, 1, 1, 1) for cache in (k, v))
+    q = draw(2, q_len, HEADS, HEAD_DIM)
+    if new:
+        call["k"], call["v"] = torch.full((2, 2, 2, KV_HEADS, HEAD_DIM), 3.0)
+    want_k, want_v = k.clone(), v.clone()
+    alone = {
+        key: value[:1] if isinstance(value, Tensor) else value
+        for key, value in {**call, "cache_batch_idx": torch.tensor([0])}.items()
+        if key != "cache_batch_idx" or "block_table" not in call
+    }
+    options: dict[str, Any] = {
+        "s_aux": sinks,
+        "num_splits": num_splits,
+        "causal": True,
+        "return_softmax_lse": True,
+    }
+    want, want_lse = flash_attn_with_kvcache(q[:1], want_k, want_v, **alone, **options)
+    out, lse = flash_attn_with_kvcache(q, k, v, **call, **options)
+    assert torch.equal(k, want_k)
+    assert torch.equal(v, want_v)
+    torch.testing.assert_close(out[:1], want, rtol=0, atol=1e-6)
+    torch.testing.assert_close(lse[:1], want_lse, rtol=0, atol=1e-6)
+    none = torch.empty(1, 0, KV_HEADS, HEAD_DIM)
+    _, lse_of_none, _ = flash_attn_func(q[1:], none, none, s_aux=sinks, return_attn_probs=True)
+    assert not out[1].any()
+    assert torch.equal(lse[1:], lse_of_none)
+    assert sinks is not None or (lse[1] == -torch.inf).all()
+
+
+@pytest.mark.parametrize("page", [-1, -(2**31), 3, 2**31 - 1])
+def test_a_page_that_does_not_exist_is_never_written_to(page: int) -> None:
+    """The first new row lies in a page, the second one in none."""
+    k, v = (draw(3, PAGE, KV_HEADS, HEAD_DIM) for _ in "kv")
+    new = torch.full((1, 2, KV_HEADS, HEAD_DIM), 3.0)
+    want = k.clone()
+    want[1, PAGE - 1] = 3.0
+    flash_attn_with_kvcache(
+        *(draw(1, 1, HEADS, HEAD_DIM), k, v, new, new),
+        cache_seqlens=torch.tensor([PAGE - 1]),
+        block_table=torch.tensor([[1, page, 0]]),
+    )
+    assert torch.equal(k, want)
+
+
 @pytest.mark.parametrize("max_q_len", [1, 40])
 def test_packed_queries_over_pages(max_q_len: int) -> None:
     k, v = caches(2, 3 * PAGE)
@@ -198,7 +275,7 @@ WRONG: dict[str, dict[str, Tensor]] = {
     "padding": {"cache_leftpad": torch.tensor([-5, BIG], dtype=torch.int32)},
     "padding beyond the length": {"cache_leftpad": torch.tensor([38, 21], dtype=torch.int32)},
     "entries": {"cache_batch_idx": torch.tensor([-BIG, BIG], dtype=torch.int32)},
-    "pages": {"block_table": torch.tensor([[BIG, -1, 7], [-BIG, 8, -7]], dtype=torch.int32)},
+    "pages": {"block_table": torch.tensor([[-BIG, BIG, 7], [8, -1, -7]], dtype=torch.int32)},
 }
 
 
@@ -242,9 +319,12 @@ def assert_overlap(call: Callable[[], Tensor]) -> None:
 
 
 CLAMPS = {
-    "lengths": ("clamp(k_end[sequence], 0, n.k_len) + n.appended, n.k_len", "k_end[sequence], BIG"),
-    "padding": ("clamp(k_begin[sequence], 0, n.k_len)", "k_begin[sequence]"),
-    "pages": ("clamp(pages[page_of_sequence], 0, n.pages - 1)", "pages[page_of_sequence]"),
+    "lengths": (
+        "min(k_end[batch], call.k_len) + call.appended, call.k_len",
+        "k_end[batch], BIG",
+    ),
+    "padding": ("clamp(k_begin[batch], 0, call.k_len)", "k_begin[batch]"),
+    "pages": ("clamp(pages[page_of_sequence], 0, call.pages - 1)", "pages[page_of_sequence]"),
 }
 
 
@@ -253,8 +333,8 @@ CLAMPS = {
 def test_without_a_clamp_stray_accesses_are_found(
     checked: None, monkeypatch: pytest.MonkeyPatch, name: str, q_len: int
 ) -> None:
-    def without_clamp(kernel: str) -> emulator.Kernel:
-        source = launchers.shader_path(kernel).read_text()
+    def without_clamp(catalogue: Catalogue, file: str, kernel: str) -> emulator.Kernel:
+        source = catalogue.path(file).read_text()
         clamped, bare = CLAMPS[name]
         if "combine" not in kernel:
             assert clamped in source
@@ -275,11 +355,11 @@ def samples() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     cos, sin = (f(draw(40, 8)) for f in (torch.cos, torch.sin))
     used = torch.tensor([30, 20], dtype=torch.int32)
     mask = (True, -1, -1)
-    yield ops.append, (q, k, v, new, new, cos, sin, True, *mask, used, None, None)
-    yield ops.append, (q, k, v, new, new, None, None, True, *mask, None, 31, None)
+    yield ops.append, (q, k, v, new, new, cos, sin, True, *mask, used, None, None, None, 0)
+    yield ops.append, (q, k, v, new, new, None, None, True, *mask, None, 30, None, None, 0)
     rest = (SINKS, None, None, *mask, 0.0, 0)
-    yield ops.forward_cached, (q, k, v, True, used, None, None, None, 1, *rest)
-    yield ops.forward_cached, (q, k, v, False, None, 30, None, None, 0, *rest)
+    yield ops.forward_cached, (q, k, v, True, used, None, None, None, None, 1, *rest)
+    yield ops.forward_cached, (q, k, v, False, None, 30, None, None, None, 0, *rest)
 
 
 @pytest.mark.parametrize(("op", "arguments"), list(samples()))

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 import torch
 from metal_flash_sdpa import _ops, flash_attn_func, flash_attn_varlen_func, launchers
+from metal_flash_sdpa.catalogue import BUILT_IN
 from metal_flash_sdpa.launchers import emulator, jit, native
 from torch import Tensor
 
 from tests.package import metal
 from verify.arena import offsets
+from verify.variants import manifest
 
 
 @pytest.fixture(autouse=True)
@@ -37,12 +39,15 @@ def jit_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         compiled.append(source)
         return metal.compile_shader(source)
 
-    monkeypatch.setattr(jit, "DEVICE", "cpu")
-    monkeypatch.setattr(jit, "_libraries", {})
+    monkeypatch.setattr(jit, "DEVICES", ("cpu",))
+    monkeypatch.setattr(jit, "_kernels", {})
     monkeypatch.setattr(torch.mps, "compile_shader", compile_shader, raising=False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setenv(launchers.FORCE, "jit")
     return compiled
+
+
+FILES = {v.name: v.file for v in manifest()}
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def native_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     ) -> None:
         ran.append(name)
         arguments = [*tensors, metal.bind(ints, "int32"), metal.bind(floats)]
-        kernel = emulator._kernel(name)
+        kernel = emulator._kernel(BUILT_IN, FILES[name], name)
         kernel.launch(arguments, threadgroups=threadgroups, threads=(threads, 1, 1), workers=1)
 
     library = torch.library.Library(_ops._OPS_NAME, "FRAGMENT")
@@ -69,7 +74,7 @@ def native_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         "int[] threadgroups, int threads) -> ()"
     )
     library.impl("launch", launch, "CPU")
-    monkeypatch.setattr(native, "DEVICE", "cpu")
+    monkeypatch.setattr(native, "DEVICES", ("cpu",))
     yield ran
     library._destroy()
     if hasattr(_ops.ops, "launch"):
@@ -107,15 +112,19 @@ def test_all_launchers_agree(jit_here: list[str], monkeypatch: pytest.MonkeyPatc
     assert len(jit_here) == 3
 
 
+def test_of_a_file_only_the_kernel_that_runs_is_compiled(jit_here: list[str]) -> None:
+    calls()
+    kernels = [sorted(metal.compile_shader(source).kernels) for source in jit_here]
+    assert [len(names) for names in kernels] == [1, 1, 1]
+    assert {name.split("_")[0] for names in kernels for name in names} == {"prefill", "decode"}
+
+
 def test_native_agrees_and_is_preferred(
     native_here: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by_native = calls()
-    assert [(name.split("_")[0], name.split("_")[-1]) for name in native_here] == [
-        ("decode", "sinks"),
-        ("prefill", "causal"),
-        ("decode", "causal"),
-    ]
+    assert [name.split("_")[0] for name in native_here] == ["decode", "prefill", "decode"]
+    assert native_here[1].endswith("_causal")
     monkeypatch.setenv(launchers.FORCE, "emulator")
     assert same(calls(), by_native)
 
@@ -201,7 +210,7 @@ def test_the_emulator_runs_cpu_tensors() -> None:
         ("mps", "jit", ["jit: torch has no MPS on this machine"]),
         ("cpu", "jit", ["on cpu", "jit: takes tensors on mps"]),
         ("cpu", "native", ["native: takes tensors on mps"]),
-        ("cuda", "", ["no launcher for tensors on cuda", "emulator: takes tensors on cpu"]),
+        ("xpu", "", ["no launcher for tensors on xpu", "emulator: takes tensors on cpu and cuda"]),
     ],
 )
 def test_what_is_missing_is_said(
@@ -241,7 +250,7 @@ def test_an_unknown_launcher_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_missing_shader_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"no_such\.metal is neither in .*shaders or "):
-        launchers.shader_path("no_such")
+        BUILT_IN.path("no_such.metal")
 
 
 def test_the_package_needs_neither_numpy_nor_the_emulator() -> None:

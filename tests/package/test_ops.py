@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
-from metal_flash_sdpa import flash_attention_varlen, flash_attn_func, flash_attn_varlen_func, ops
+from metal_flash_sdpa import (
+    flash_attention_varlen,
+    flash_attn_func,
+    flash_attn_varlen_func,
+    flash_attn_with_kvcache,
+    ops,
+)
 from torch import Tensor
 from torch._dynamo import config, reset
 from torch.library import opcheck
@@ -104,12 +111,14 @@ def test_opcheck(dtype: torch.dtype, with_sinks: bool) -> None:
     q, k, v = draw(20, 25, dtype)
     transposed = q.transpose(1, 2).contiguous().transpose(1, 2)
     for query, return_lse in ((q, True), (transposed, True), (q, False)):
-        options = (None, None, sinks, None, None, True, 7, 7, 0.0, 0)
+        options = (None, None, sinks, None, None, True, 7, 7, 0.0, 0, None)
         opcheck(ops.forward, (query, k, v, return_lse, *options))
     q, k, v = (t.flatten(0, 1) for t in (q, k, v))
     cu_q, cu_k = offsets((11, 29)), offsets((20, 30))
     slopes = torch.rand(2, 4)
-    opcheck(ops.forward, (q, k, v, True, cu_q, cu_k, sinks, slopes, 0.3, False, -1, -1, 5.0, 29))
+    opcheck(
+        ops.forward, (q, k, v, True, cu_q, cu_k, sinks, slopes, 0.3, False, -1, -1, 5.0, 29, None)
+    )
     for out in (torch.empty_like(q), torch.empty(32, 4, 40, dtype=dtype).permute(2, 1, 0)):
         arguments = (out, q, k, v, cu_q, cu_k, sinks, None, True, 7, 7, 0.0, 29)
         opcheck(ops.forward_into, arguments)
@@ -163,6 +172,80 @@ def test_autocast_brings_a_low_query_and_wide_sinks() -> None:
         out: Any = flash_attn_func(q, k, v, s_aux=SINKS)
     assert out.dtype == torch.bfloat16
     assert torch.equal(out, flash_attn_func(q, k, v, s_aux=SINKS))
+
+
+LOW = torch.bfloat16
+DTYPES = [(LOW, torch.float32), (torch.float32, LOW), (torch.float32, torch.float32), (LOW, LOW)]
+
+
+def with_cache(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+    """The cache is bfloat16, whatever comes in."""
+    k_cache, v_cache = (torch.zeros(2, 64, 2, 32, dtype=LOW) for _ in "kv")
+    angles = torch.arange(64 * 8).view(64, 8) / 100.0
+    out = flash_attn_with_kvcache(
+        q, k_cache, v_cache, k, v, angles.cos(), angles.sin(), cache_seqlens=3
+    )
+    assert isinstance(out, Tensor)
+    return out, k_cache, v_cache
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("of_query", "of_others"), DTYPES)
+@pytest.mark.parametrize("function", [padded, packed, with_cache])
+def test_autocast_casts_as_for_torch_s_own_attention(
+    function: Callable[..., tuple[Tensor, ...]],
+    of_query: torch.dtype,
+    of_others: torch.dtype,
+    compiled: bool,
+) -> None:
+    tensors = draw(20, 25)
+    q, k, v = (x.to(of) for x, of in zip(tensors, (of_query, LOW, of_others)))
+    call = torch.compile(function, backend="aot_eager", fullgraph=True) if compiled else function
+    with torch.autocast("cpu", LOW):
+        got = call(q, k, v)
+        heads_first = [x.transpose(1, 2) for x in (q, k, v)]
+        own = torch.nn.functional.scaled_dot_product_attention(*heads_first, enable_gqa=True)
+    assert got[0].dtype == own.dtype == LOW
+    angles = torch.autocast("cpu", LOW) if function is with_cache else nullcontext()
+    with angles:
+        want = function(*(x.to(LOW) for x in (q, k, v)))
+    for a, b in zip(got, want, strict=True):
+        assert torch.equal(a, b)
+    if of_query != of_others:
+        with pytest.raises(TypeError, match=r"is torch\.(bfloat16|float32)"):
+            function(q, k, v)
+
+
+def test_autocast_leaves_memory_that_is_written_as_it_is() -> None:
+    q, k, v = draw(20, 25)
+    k_cache, v_cache = (torch.zeros(2, 64, 2, 32) for _ in "kv")
+    out = torch.empty(2, 20, 4, 32)
+    cu_q, cu_k = (torch.tensor([0, n], dtype=torch.int32) for n in (20, 25))
+    with torch.autocast("cpu", LOW):
+        low = q.to(LOW)
+        new_k = k.to(LOW)
+        result: Any = flash_attn_with_kvcache(low, k_cache, v_cache, new_k, v, cache_seqlens=0)
+        flash_attention_varlen(out[0], low[0], k[0], v[0].to(LOW), cu_q, cu_k, 20, 25)
+    assert result.dtype == torch.float32
+    assert torch.equal(k_cache[:, :25], new_k.float())
+    assert torch.equal(v_cache[:, :25], v)
+    want: Any = flash_attn_func(low[:1].float(), k[:1], v[:1].to(LOW).float())
+    assert torch.equal(out[:1], want)
+
+
+def test_autocast_of_another_device_and_of_float64_changes_nothing() -> None:
+    q, k, v = draw(20, 25)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # where there is no such device
+        elsewhere = torch.autocast("cuda", LOW)
+    with elsewhere:
+        out: Any = flash_attn_func(q, k, v)
+    assert out.dtype == torch.float32
+    with torch.autocast("cpu", LOW), pytest.raises(TypeError, match=r"q is torch\.float64"):
+        flash_attn_func(q.double(), k, v)
+    with torch.autocast("cpu", LOW):
+        meta: Any = flash_attn_func(*(x.to("meta") for x in (q, k, v)))
+    assert meta.dtype == torch.float32
 
 
 def test_fake_tensors_give_shapes_on_any_device() -> None:

@@ -170,6 +170,27 @@ def test_compiled(hub: str, name: str, backend: str) -> None:
         assert agreement(got, want).cosine >= LEAST_COSINE[torch.float16]
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch's own
+def test_compiled_with_a_length_that_only_the_graph_knows(hub: str) -> None:
+    """Where max_length_q is a tensor, transformers puts its `.item()` into the graph."""
+    model = make("mistral", hub, torch.bfloat16)
+    packed = CALLS["packed"]
+    cu_seqlens = torch.tensor([0, *SEQUENCES], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+
+    def function(input_ids: Tensor, position_ids: Tensor, cu_seqlens: Tensor) -> Tensor:
+        longest = cu_seqlens.diff().max()
+        call = {"cu_seq_lens_q": cu_seqlens, "cu_seq_lens_k": cu_seqlens, "use_cache": False}
+        call |= {"max_length_q": longest, "max_length_k": longest}
+        out: Tensor = model(input_ids=input_ids, position_ids=position_ids, **call).logits
+        return out
+
+    arguments = (packed["input_ids"], packed["position_ids"], cu_seqlens)
+    torch._dynamo.reset()
+    compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
+    with torch.no_grad(), torch._dynamo.config.patch(capture_scalar_outputs=True):
+        assert torch.equal(compiled(*arguments), function(*arguments))
+
+
 SPECIAL: dict[str, dict[str, Any]] = {
     "mistral": {"sliding_window": WINDOW + 1},
     "gemma2": {"attn_logit_softcapping": None},

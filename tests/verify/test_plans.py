@@ -32,7 +32,7 @@ MIXED = Case(
 def compute(case: Case, max_q_len: int = 0) -> tuple[Plan, Inputs]:
     """A case, computed as the package would."""
     inputs = prepare(case, 64, torch.float16, "cpu")
-    made = plan(inputs.request._replace(splits=case.splits, max_q_len=max_q_len))
+    made = plan(inputs.request._replace(num_splits=case.splits, max_q_len=max_q_len))
     launchers.run(made, inputs.tensors, launch=LAUNCH)
     return made, inputs
 
@@ -85,7 +85,7 @@ def test_a_windowed_step_does_not_look_beyond_its_window(splits: int) -> None:
     inputs = prepare(case, 64, torch.float16, "cpu")
     for name in ("k", "v"):
         inputs.tensors[name][: 1000 - 128] = torch.nan
-    made = plan(inputs.request._replace(splits=splits))
+    made = plan(inputs.request._replace(num_splits=splits))
     assert families(made)[0] == "decode"
     launchers.run(made, inputs.tensors, launch=LAUNCH)
     assert inputs.tensors["out"].isfinite().all()

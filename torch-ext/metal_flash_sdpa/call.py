@@ -7,8 +7,10 @@ from torch import Tensor
 
 from . import gpu, launchers
 from .catalogue import BUILT_IN, Catalogue
+from .keys import ALL_ROWS, Keys
 from .plan import DECODE_QUERIES, Append, Request, plan, plan_append
 
+_INT32 = torch.iinfo(torch.int32)
 _DTYPE_NAMES = {
     torch.float16: "float16",
     torch.bfloat16: "bfloat16",
@@ -27,18 +29,7 @@ class Options(NamedTuple):
     softcap: float = 0.0
 
 
-class Keys(NamedTuple):
-    """Where each sequence's keys lie in k and v: by default they are all rows of its batch."""
-
-    begin: Optional[Tensor] = None  # (batch,): row of the first
-    end: Optional[Tensor] = None  # (batch,): row after the last
-    length: Optional[int] = None  # rows that a sequence has; None: all, or as `end` says
-    block_table: Optional[Tensor] = None  # (batch, pages): k and v are pages
-    appended: int = 0  # rows that are added at `end`, or of `length` the last ones
-
-
 NO_OPTIONS = Options()
-ALL_KEYS = Keys()
 
 
 def attend(
@@ -49,7 +40,7 @@ def attend(
     v: Tensor,
     options: Options = NO_OPTIONS,
     cu_seqlens_q: Optional[Tensor] = None,
-    keys: Keys = ALL_KEYS,
+    keys: Keys = ALL_ROWS,
     max_q_len: int = 0,
     splits: int = 0,
     catalogue: Catalogue = BUILT_IN,
@@ -73,6 +64,7 @@ def attend(
 
 
 def append(
+    *,
     rotated_q: Optional[Tensor],
     q: Tensor,
     k: Tensor,
@@ -118,18 +110,17 @@ def _prepare(
     tensors = {"q": q, "k": k, "v": v, "out": out}
     batch = q.shape[0]
     if cu_seqlens_q is not None:
-        tensors["cu_seqlens_q"] = _contiguous(cu_seqlens_q, torch.int32)
+        tensors["cu_seqlens_q"] = _int32(cu_seqlens_q).contiguous()
         batch = cu_seqlens_q.shape[0] - 1
     if keys.begin is not None:
-        tensors["k_begin"] = _contiguous(keys.begin, torch.int32)
+        tensors["k_begin"] = _int32(keys.begin).contiguous()
     if keys.end is not None:
-        tensors["k_end"] = _contiguous(keys.end, torch.int32)
-    k_len, kv_heads, _ = k.shape[-3:]
+        tensors["k_end"] = _int32(keys.end).contiguous()
+    rows, kv_heads, _ = k.shape[-3:]
     page_size = pages = table_stride = 0
     if keys.block_table is not None:
-        table = tensors["block_table"] = _readable(keys.block_table.to(torch.int32))
-        pages, page_size, table_stride = k.shape[0], k_len, table.stride(0)
-        k_len = table.shape[1] * page_size
+        table = tensors["block_table"] = _readable(_int32(keys.block_table))
+        pages, page_size, table_stride = k.shape[0], rows, table.stride(0)
     if options.sinks is not None:
         tensors["sinks"] = _contiguous(options.sinks, torch.float32)
     alibi_strides = (0, 0)
@@ -137,6 +128,7 @@ def _prepare(
         tensors["alibi_slopes"] = options.alibi_slopes
         alibi_strides = (0, *options.alibi_slopes.stride())[-2:]
     q_len, heads, head_dim = q.shape[-3:]
+    scale = options.softmax_scale
     request = Request(
         dtype=_DTYPE_NAMES[q.dtype],
         head_dim=head_dim,
@@ -144,19 +136,19 @@ def _prepare(
         kv_heads=kv_heads,
         batch=batch,
         q_len=q_len,
-        k_len=k_len if keys.length is None else keys.length,
+        k_len=keys.room(rows) if keys.length is None else keys.length,
         packed=cu_seqlens_q is not None,
         q_strides=_strides(q),
         k_strides=_strides(k),
         v_strides=_strides(v),
         out_strides=_strides(out),
-        softmax_scale=head_dim**-0.5 if options.softmax_scale is None else options.softmax_scale,
+        softmax_scale=head_dim**-0.5 if scale is None else float(scale),
         causal=options.causal,
         window_size=options.window_size,
-        softcap=options.softcap,
-        lse=lse,
-        sinks=options.sinks is not None,
-        alibi=options.alibi_slopes is not None,
+        softcap=float(options.softcap),
+        wants_lse=lse,
+        has_sinks=options.sinks is not None,
+        has_alibi=options.alibi_slopes is not None,
         alibi_strides=alibi_strides,
         has_k_begin=keys.begin is not None,
         has_k_end=keys.end is not None,
@@ -165,7 +157,7 @@ def _prepare(
         pages=pages,
         table_stride=table_stride,
         max_q_len=max_q_len,
-        splits=splits,
+        num_splits=splits,
         gpu=gpu.describe(q.device.type),
     )
     return request, tensors
@@ -182,6 +174,16 @@ def _contiguous(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if tensor.dtype == dtype and tensor.is_contiguous():
         return tensor
     return tensor.to(dtype).contiguous()
+
+
+def _int32(tensor: Tensor) -> Tensor:
+    """A length or a place as the kernels read it; one that int32 does not hold becomes the nearest.
+
+    Kernels take the nearest that exists; a number that wrapped would be another one.
+    """
+    if tensor.dtype == torch.int32:
+        return tensor
+    return tensor.clamp(_INT32.min, _INT32.max).to(torch.int32)
 
 
 def _readable(tensor: Tensor) -> Tensor:

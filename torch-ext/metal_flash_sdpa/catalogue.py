@@ -1,9 +1,7 @@
 """Which kernels there are, what they are called with, and where their sources lie."""
 
-import struct
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Mapping, Optional, Sequence, Tuple
 
 from ._variants import SIGNATURES, VARIANTS, Signature, Variant
 
@@ -13,16 +11,6 @@ _PACKAGE = Path(__file__).absolute().parent
 _FOLDERS = (_PACKAGE / "shaders", _PACKAGE.parent.parent / "generated")
 
 Key = Tuple[str, int, str, Optional[str], bool]  # family, head_dim, dtype, mask, sinks
-Values = Mapping[str, Any]
-
-
-class Layout(NamedTuple):
-    """How the kernels of a family take their arguments; made once, as decoding plans anew."""
-
-    buffers: Tuple[str, ...]
-    optional: Tuple[Tuple[str, str], ...]  # buffers that a call may lack, each with its dtype
-    ints: Callable[[Values], Tuple[int, ...]]  # what is bound as int32, from values by name
-    floats: Callable[[Values], Tuple[float, ...]]
 
 
 class Catalogue:
@@ -30,6 +18,7 @@ class Catalogue:
 
     variants: (family, head_dim, dtype, mask, sinks) -> its tiles, those with fewer rows first.
     folders: where the sources may lie, in order.
+    signatures: family -> what its kernels are called with.
     """
 
     def __init__(
@@ -40,11 +29,7 @@ class Catalogue:
     ) -> None:
         self.variants = variants
         self.folders = folders
-        self._layouts = {
-            (family, dtype): _layout(signature, dtype)
-            for family, signature in signatures.items()
-            for dtype in self.dtypes
-        }
+        self.signatures = signatures
 
     @property
     def head_dims(self) -> Tuple[int, ...]:
@@ -80,10 +65,6 @@ class Catalogue:
                 return tile
         return tiles[-1]
 
-    def layout(self, family: str, dtype: str) -> Layout:
-        """How the kernels of a family take their arguments, for elements of a dtype."""
-        return self._layouts[family, dtype]
-
     def path(self, file: str) -> Path:
         """Where a shader lies.  Raises FileNotFoundError naming where it was looked for."""
         for folder in self.folders:
@@ -91,31 +72,6 @@ class Catalogue:
             if path.is_file():
                 return path
         raise FileNotFoundError(f"{file} is neither in {' or '.join(map(str, self.folders))}")
-
-
-def _layout(signature: Signature, dtype: str) -> Layout:
-    optional = tuple((name, own or dtype) for name, own in signature.optional.items())
-    fields = "".join(code for _, code in signature.ints)
-    # A struct that holds a 64-bit member is a multiple of 8 bytes long.
-    packed = struct.Struct("<" + fields + ("4x" if fields.count("i") % 2 else ""))
-    words = struct.Struct(f"<{packed.size // 4}i")
-    pick_ints = _picker([name for name, _ in signature.ints])
-    pick_floats = _picker(signature.floats)
-
-    def ints(values: Values) -> Tuple[int, ...]:
-        return words.unpack(packed.pack(*pick_ints(values)))
-
-    def floats(values: Values) -> Tuple[float, ...]:
-        return tuple(map(float, pick_floats(values)))
-
-    return Layout(signature.buffers, optional, ints, floats)
-
-
-def _picker(names: Sequence[str]) -> Callable[[Values], Tuple[Any, ...]]:
-    """What takes these values, as a tuple."""
-    if len(names) > 1:  # of a single name itemgetter would give no tuple
-        return itemgetter(*names)
-    return lambda values: tuple(values[name] for name in names)
 
 
 BUILT_IN = Catalogue()

@@ -1,6 +1,9 @@
 """Refuses wrong arguments: each message names the argument, what came and what is allowed.
 
 Only types, shapes, dtypes and devices are looked at, never a tensor's content.
+
+A number may be unknown while torch.compile traces a call (`length.item()`), and must not be
+compared then.  So the ops check the numbers that they are given once more, when they run.
 """
 
 from typing import Any, Mapping, Optional, Sequence, Tuple
@@ -8,7 +11,7 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from ._variants import VARIANTS
+from .catalogue import BUILT_IN
 
 PADDED = ("batch", "length", "heads", "head_dim")
 PACKED = ("total length", "heads", "head_dim")
@@ -20,12 +23,21 @@ LEAST_PAGE = 16  # rows
 ROTARY_STEP = 16  # flash-attn's
 MOST_SPLITS = 128  # flash-attn's
 LONGEST = torch.iinfo(torch.int32).max  # kernels count rows in int32
-LARGEST = torch.finfo(torch.float32).max  # kernels take float32
 
-HEAD_DIMS = sorted({head_dim for _, head_dim, _, _, _ in VARIANTS})
-DTYPES = tuple(
-    getattr(torch, name) for name in dict.fromkeys(dtype for _, _, dtype, _, _ in VARIANTS)
-)
+# What the float32 arithmetic of the kernels holds.  They compute logits in base 2, that is with
+# log2(e) = 1.4427, and keep their running maximum above -1e38: under this scale a score of 1, or
+# -1, is a logit within it.
+MOST_SCALE = 6.9e37
+# The kernels divide the scale by the softcap.  A GPU may take numbers below the least normal one
+# for 0: by at most MOST_SOFTCAP times as much the capped score is off, which is 2^-24.
+LEAST_SOFTCAP = torch.finfo(torch.float32).tiny
+MOST_SOFTCAP = 2.0**102
+LARGEST = torch.finfo(torch.float32).max
+SCALES = f"from -{MOST_SCALE} to {MOST_SCALE}, or None"
+SOFTCAPS = f"0 (off) or from {LEAST_SOFTCAP} to {MOST_SOFTCAP:.5g}"
+
+HEAD_DIMS = list(BUILT_IN.head_dims)
+DTYPES = tuple(getattr(torch, name) for name in BUILT_IN.dtypes)
 
 
 def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> None:
@@ -45,7 +57,10 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
         )
     head_dim, heads, kv_heads = q.shape[-1], q.shape[-2], k.shape[-2]
     if head_dim not in HEAD_DIMS:
-        raise ValueError(f"{q_name} has head_dim {head_dim}: must be one of {HEAD_DIMS}")
+        raise ValueError(
+            f"{q_name} has head_dim {head_dim}: must be one of {HEAD_DIMS}"
+            + _padding(head_dim, q_name, k_name, v_name)
+        )
     if k.shape[-1] != head_dim:
         raise ValueError(
             f"{k_name} has head_dim {k.shape[-1]} and {q_name} {head_dim}: must be the same"
@@ -53,9 +68,35 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
     if heads < 1 or kv_heads < 1 or heads % kv_heads:
         raise ValueError(
             f"{q_name} has {heads} heads and {k_name} {kv_heads}: must be a multiple of them"
+            + _transposing(q, k, q_name, k_name, v_name)
         )
     if len(q_axes) == len(PADDED) and q.shape[0] < 1:
         raise ValueError(f"{q_name} has shape {_shape(q)}: an empty batch, must be at least 1")
+
+
+def _padding(head_dim: int, *names: str) -> str:
+    """The way out where a head_dim lies between supported ones."""
+    larger = [supported for supported in HEAD_DIMS if supported > head_dim]
+    if not larger or head_dim < 1:
+        return ""
+    scale = "scale" if names[0] == "query" else "softmax_scale"
+    return (
+        f".  Pad {', '.join(names[:-1])} and {names[-1]} with zeros to {larger[0]}, as "
+        f"torch.nn.functional.pad(x, (0, {larger[0] - head_dim})) does, give "
+        f"{scale}={head_dim} ** -0.5, and take the first {head_dim} columns of the result"
+    )
+
+
+def _transposing(q: Tensor, k: Tensor, *names: str) -> str:
+    """The way out where heads and length seem to have each other's place."""
+    heads, kv_heads = q.shape[-3], k.shape[-3]
+    if heads < 1 or kv_heads < 1 or heads % kv_heads or k.dim() != q.dim():
+        return ""
+    axis = q.dim() - 3
+    return (
+        f".  If heads come before length, as in torch's own attention, give "
+        f"x.transpose({axis}, {axis + 1}) of {', '.join(names[:-1])} and {names[-1]}"
+    )
 
 
 def check_batch(batch: int, name: str, q: Tensor) -> None:
@@ -71,23 +112,27 @@ def check_sequences(
     for name, offsets in (("cu_seqlens_q", cu_seqlens_q), ("cu_seqlens_k", cu_seqlens_k)):
         _check_tensor(name, offsets, OFFSETS)
         _check_beside(name, offsets, "the query", q)
-        if offsets.dim() != 1 or offsets.shape[0] < 2:
-            raise ValueError(
-                f"{name} has shape {_shape(offsets)}: must be (batch + 1,), of at least 1 sequence"
-            )
-    if cu_seqlens_k.shape != cu_seqlens_q.shape:
+        wanted = "must be (batch + 1,), of at least 1 sequence"
+        if offsets.dim() != 1:
+            raise ValueError(f"{name} has shape {_shape(offsets)}: {wanted}")
+        if _fails(offsets.shape[0] >= 2, f"{name}: {wanted}"):
+            raise ValueError(f"{name} has shape {_shape(offsets)}: {wanted}")
+    wanted = "must be the same number"
+    if _fails(
+        cu_seqlens_k.shape[0] == cu_seqlens_q.shape[0], f"cu_seqlens_k and cu_seqlens_q: {wanted}"
+    ):
         raise ValueError(
             f"cu_seqlens_k has {cu_seqlens_k.shape[0]} elements and cu_seqlens_q "
-            f"{cu_seqlens_q.shape[0]}: must be the same number"
+            f"{cu_seqlens_q.shape[0]}: {wanted}"
         )
     for name, length in (("max_seqlen_q", max_seqlen_q), ("max_seqlen_k", max_seqlen_k)):
         if isinstance(length, Tensor):
             if length.numel() != 1:
                 raise ValueError(f"{name} has shape {_shape(length)}: must be of one element")
         elif not _is_integer(length):
-            raise TypeError(f"{name} is {_name(length)}: must be an int or a tensor of one element")
-        elif not 0 <= length <= LONGEST:
-            raise ValueError(f"{name} is {length}: must be from 0 to {LONGEST}")
+            raise _no_scalar(name, length, "an int or a tensor of one element")
+        else:
+            check_longest(name, length)
     batch: int = cu_seqlens_q.shape[0] - 1
     return batch
 
@@ -132,12 +177,12 @@ def check_cache(
     elif k_cache.shape[0] < 1:
         raise ValueError(f"k_cache has shape {_shape(k_cache)}: must have at least 1 entry")
     per_sequence = {"cache_batch_idx": cache_batch_idx, "cache_leftpad": cache_leftpad}
-    if not _is_integer(cache_seqlens):
+    if cache_seqlens is None or isinstance(cache_seqlens, Tensor):
         per_sequence["cache_seqlens"] = cache_seqlens
-    elif not 0 <= cache_seqlens <= rows:
-        raise ValueError(
-            f"cache_seqlens is {cache_seqlens}: must be from 0 to {rows}, the rows of the cache"
-        )
+    elif not _is_integer(cache_seqlens):
+        raise _no_scalar("cache_seqlens", cache_seqlens, "an int or a torch.Tensor")
+    else:
+        _check_range("cache_seqlens", cache_seqlens, 0, rows, ", the rows of the cache")
     for name, value in per_sequence.items():
         if value is None:
             continue
@@ -174,18 +219,24 @@ def check_new(
             )
         _check_no_overlap(name, cache)
     new_len = int(k.shape[1])
-    room = rows - (cache_seqlens if _is_integer(cache_seqlens) else 0)
-    if new_len > room:
-        raise ValueError(f"k has {new_len} rows: the cache has room for at most {room} more")
+    check_room(cache_seqlens if _is_integer(cache_seqlens) else 0, new_len, rows)
     return new_len
+
+
+def check_room(cache_seqlens: int, new_len: int, rows: int) -> None:
+    """Check that a cache of `rows` rows has room for `new_len` behind those in use."""
+    _check_range("cache_seqlens", cache_seqlens, 0, rows, ", the rows of the cache")
+    if not torch.compiler.is_compiling() and new_len > rows - cache_seqlens:
+        raise ValueError(
+            f"k has {new_len} rows: the cache has room for at most {rows - cache_seqlens} more"
+        )
 
 
 def check_rotary(
     q: Tensor, rows: int, k: Any, rotary_cos: Any, rotary_sin: Any, rotary_interleaved: Any
 ) -> None:
     """Check the angles of rotary position embeddings, if there are any."""
-    if not isinstance(rotary_interleaved, bool):
-        raise TypeError(f"rotary_interleaved is {_name(rotary_interleaved)}: must be a bool")
+    check_bool("rotary_interleaved", rotary_interleaved)
     if rotary_cos is None and rotary_sin is None:
         return
     if k is None:
@@ -214,12 +265,22 @@ def check_rotary(
         )
 
 
+def check_bool(name: str, value: Any) -> None:
+    """Check what is on or off."""
+    if not isinstance(value, bool):
+        raise _no_scalar(name, value, "a bool")
+
+
 def check_splits(num_splits: Any) -> None:
-    """Check the number of shares of the keys."""
+    """Check the number of splits of the keys."""
     if not _is_integer(num_splits):
-        raise TypeError(f"num_splits is {_name(num_splits)}: must be an int")
-    if not 0 <= num_splits <= MOST_SPLITS:
-        raise ValueError(f"num_splits is {num_splits}: must be from 0 (choose) to {MOST_SPLITS}")
+        raise _no_scalar("num_splits", num_splits, "an int")
+    _check_range("num_splits", num_splits, 0, MOST_SPLITS, ", where 0 is as many as suit the GPU")
+
+
+def check_longest(name: str, length: int) -> None:
+    """Check the length of the longest sequence."""
+    _check_range(name, length, 0, LONGEST)
 
 
 def check_options(
@@ -240,13 +301,12 @@ def check_options(
     """
     names = names or {}
     _check_dropout(dropout_p)
-    if softmax_scale is not None:
-        _check_number(
-            names.get("softmax_scale", "softmax_scale"), softmax_scale, "finite, or None", -LARGEST
-        )
-    _check_number(names.get("softcap", "softcap"), softcap, "finite and at least 0 (off)", 0.0)
-    if not isinstance(causal, bool):
-        raise TypeError(f"{names.get('causal', 'causal')} is {_name(causal)}: must be a bool")
+    _check_scores(
+        *(names.get("softmax_scale", "softmax_scale"), softmax_scale),
+        *(names.get("softcap", "softcap"), softcap),
+        q.shape[-1],
+    )
+    check_bool(names.get("causal", "causal"), causal)
     _check_window(window_size)
     heads = q.shape[-2]
     if s_aux is not None:
@@ -300,15 +360,35 @@ def _check_no_overlap(name: str, tensor: Tensor) -> None:
         )
 
 
-def _check_number(name: str, value: Any, allowed: str, least: float) -> None:
+def _check_scores(
+    scale_name: str, scale: Any, softcap_name: str, softcap: Any, head_dim: int
+) -> None:
+    """Check what becomes of the scores."""
+    if scale is not None:
+        _check_number(scale_name, scale, SCALES, -MOST_SCALE, MOST_SCALE)
+    _check_number(softcap_name, softcap, SOFTCAPS, 0.0, MOST_SOFTCAP)
+    if softcap == 0.0:
+        return
+    if softcap < LEAST_SOFTCAP:
+        raise ValueError(f"{softcap_name} is {softcap}: must be {SOFTCAPS}")
+    quotient = (head_dim**-0.5 if scale is None else scale) / softcap
+    if quotient != 0.0 and not LEAST_SOFTCAP <= abs(quotient) <= LARGEST:
+        raise ValueError(
+            f"{scale_name} is {scale} and {softcap_name} {softcap}: the first divided by the second"
+            f" is {quotient:.5g}: must be 0, or from {LEAST_SOFTCAP:.5g} to {LARGEST:.5g} in "
+            "magnitude, as float32 holds it"
+        )
+
+
+def _check_number(name: str, value: Any, allowed: str, least: float, most: float) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} is {_name(value)}: must be a number, {allowed}")
-    if not least <= value <= LARGEST:  # nor is NaN; isfinite would break a compiled graph
-        raise ValueError(f"{name} is {value}: must be {allowed}")
+        raise _no_scalar(name, value, f"a number, {allowed}")
+    if not least <= value <= most:  # nor is NaN; isfinite would break a compiled graph
+        raise ValueError(f"{name} is {_name(value)}: must be {allowed}")
 
 
 def _check_dropout(dropout_p: Any) -> None:
-    _check_number("dropout_p", dropout_p, "0", 0.0)
+    _check_number("dropout_p", dropout_p, "0", 0.0, 1.0)
     if dropout_p > 0:
         raise NotImplementedError(
             f"dropout_p is {dropout_p}: must be 0.  Dropout is for training, and there is no "
@@ -317,24 +397,62 @@ def _check_dropout(dropout_p: Any) -> None:
 
 
 def _check_window(window_size: Any) -> None:
-    if not isinstance(window_size, (tuple, list)) or not all(map(_is_integer, window_size)):
+    if not isinstance(window_size, (tuple, list)):
         raise TypeError(f"window_size is {_name(window_size)}: must be two ints, (left, right)")
-    if len(window_size) != 2 or min(window_size) < -1:
+    if len(window_size) != 2:
+        raise ValueError(f"window_size has length {len(window_size)}: must be (left, right)")
+    for i, keys in enumerate(window_size):
+        if not _is_integer(keys):
+            raise _no_scalar(f"window_size[{i}]", keys, "an int")
+    check_window(*window_size)
+
+
+def check_window(left: int, right: int) -> None:
+    """Check how many keys a query sees on either side of its own."""
+    if not torch.compiler.is_compiling() and (left < -1 or right < -1):
         raise ValueError(
-            f"window_size is {tuple(window_size)}: must be (left, right), each -1 or at least 0"
+            f"window_size is {(left, right)}: must be (left, right), each -1 or at least 0"
         )
 
 
+def _check_range(name: str, value: Any, least: int, most: int, meaning: str = "") -> None:
+    if not torch.compiler.is_compiling() and not least <= value <= most:
+        raise ValueError(f"{name} is {_name(value)}: must be from {least} to {most}{meaning}")
+
+
+def _fails(holds: Any, otherwise: str) -> bool:
+    """Whether a condition on shapes does not hold.
+
+    A compiled graph may know them only when it runs: there it checks the condition, and says
+    `otherwise`.
+    """
+    if torch.compiler.is_compiling():
+        torch._check(holds, lambda: otherwise)
+        return False
+    return not holds
+
+
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
 
 
 def _shape(tensor: Tensor) -> Tuple[int, ...]:
     return tuple(tensor.shape)
 
 
+def _no_scalar(name: str, value: Any, wanted: str) -> TypeError:
+    """The error of an argument that is no number, or no bool, of Python's own."""
+    # numpy's scalars have it, and tensors of one element, where the GPU is waited for
+    way_out = f".  {name}.item() is one of Python's own" if hasattr(type(value), "item") else ""
+    return TypeError(f"{name} is {_name(value)}: must be {wanted}{way_out}")
+
+
 def _name(value: Any) -> str:
-    """A value in a message: short ones as they are, others, tensors above all, by their type."""
-    if value is None or isinstance(value, (bool, int, float, str, tuple, list)):
+    """A value in a message: short ones as they are, others by their type, as Python names it."""
+    kind = type(value)
+    if value is None or kind in (bool, float):
         return repr(value)
-    return f"a {type(value).__name__}"
+    if (kind is int and value.bit_length() <= 64) or (kind is str and len(value) <= 20):
+        return repr(value)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"a {module}{kind.__qualname__}"

@@ -6,14 +6,18 @@ nothing waits for the GPU.
 
 from typing import Optional, Sequence, Tuple, Union
 
+import torch
 from torch import Tensor
 
-from . import checks, ops
+from . import checks, ops, transforms
+from .autocast import cast
+from .hints import hinting
 
 # What return_attn_probs=True gives: out, log-sum-exp, and no probabilities.
 WithLse = Tuple[Tensor, Tensor, None]
 
 
+@hinting
 def flash_attn_func(
     q: Tensor,
     k: Tensor,
@@ -34,12 +38,16 @@ def flash_attn_func(
         q: (batch, q_len, heads, head_dim), float16, bfloat16 or float32.
         k, v: (batch, k_len, kv_heads, head_dim); heads is a multiple of kv_heads.
         dropout_p: must be 0.
-        softmax_scale: multiplies the scores; None is head_dim ** -0.5.
+        softmax_scale: multiplies the scores; None is head_dim ** -0.5.  Up to 6.9e37 in magnitude,
+            which is what float32 holds of the scores when they are scaled: larger ones give NaN.
         causal: a query sees no key after its own, where the last query stands at the last key.
         window_size: (left, right) keys that a query sees on either side of its own; -1 is all.
-        softcap: scores become softcap * tanh(score / softcap); 0 is off.
+        softcap: scores become softcap * tanh(score / softcap); 0 is off.  From 1.2e-38 to 5e30, as
+            float32 holds it.
         alibi_slopes: float32, (heads,) or (batch, heads).  After the softcap,
-            slope * |i + k_len - q_len - j| is taken off the score of query i and key j.
+            slope * |i + k_len - q_len - j| is taken off the score of query i and key j.  What the
+            slopes are is not looked at: where such a product, or a slope, exceeds 6.9e37 in
+            magnitude, the rows of that head are NaN, or 0 as if they saw no key.
         deterministic: accepted; the result always is.
         return_attn_probs: also return the log-sum-exp.
         s_aux: (heads,), any float dtype: attention sinks, one logit per query head that joins the
@@ -47,27 +55,53 @@ def flash_attn_func(
 
     Any strides are read in place as long as the last one is 1.
 
+    Under torch.autocast q, k and v go to its dtype, as those of torch's own attention do; without
+    it they must have the same.
+
+    An inf or a NaN in q or k, -inf among them, makes the rows NaN that see it.  To hide a key, mask
+    it.  One in v also reaches rows that do not see it, if they are computed together with one that
+    does (at most 64 rows): their weight for it is 0, and 0 times inf is NaN.  A key or a value that
+    no row of its sequence sees does nothing, whatever it is.
+
     Returns:
         out, like q and contiguous.  With return_attn_probs (out, softmax_lse, None), where
         softmax_lse is float32 (batch, heads, q_len).  A query that sees no key gives 0 and -inf.
 
     Raises:
         TypeError, ValueError: an argument is wrong; the message names it and what it may be.
-        NotImplementedError: dropout; and the backward pass, when it is called.
+        NotImplementedError: dropout; the backward pass, when it is called; torch.vmap, and torch's
+            transforms that differentiate (torch.func.grad, jvp, jacfwd, hessian, dual tensors).
     """
+    q, k, v = cast(q, k, v)
     checks.check_qkv(checks.PADDED, checks.PADDED, q=q, k=k, v=v)
+    transforms.refuse(q, k, v, s_aux, alibi_slopes)
     checks.check_batch(k.shape[0], "k", q)
     checks.check_options(
         q, q.shape[0], dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
+    checks.check_bool("return_attn_probs", return_attn_probs)
     left, right = window_size
     out, lse = ops.forward(
-        *(q, k, v, return_attn_probs, None, None, s_aux),
-        *(alibi_slopes, softmax_scale, causal, left, right, softcap, 0),
+        q=q,
+        k=k,
+        v=v,
+        return_lse=return_attn_probs,
+        cu_seqlens_q=None,
+        cu_seqlens_k=None,
+        sinks=s_aux,
+        alibi_slopes=alibi_slopes,
+        softmax_scale=softmax_scale,
+        causal=causal,
+        window_left=left,
+        window_right=right,
+        softcap=softcap,
+        max_q_len=0,
+        block_table=None,
     )
     return (out, lse, None) if return_attn_probs else out
 
 
+@hinting
 def flash_attn_varlen_func(
     q: Tensor,
     k: Tensor,
@@ -102,28 +136,44 @@ def flash_attn_varlen_func(
             (pages, page_size, kv_heads, head_dim) with a page_size of at least 16, and key j of
             sequence b is in row j % page_size of page block_table[b, j // page_size].  Of
             cu_seqlens_k only the lengths count then.  Pages that do not exist count as the nearest
-            that does.
+            that does, but a sequence whose last key's page is negative has no keys.
 
     Returns:
         out (total_q, heads, head_dim); softmax_lse is (heads, total_q).  Rows that belong to no
         sequence are not written.
     """
     key_axes = checks.PACKED if block_table is None else checks.PAGED
+    q, k, v = cast(q, k, v)
     checks.check_qkv(checks.PACKED, key_axes, q=q, k=k, v=v)
+    transforms.refuse(q, k, v, cu_seqlens_q, cu_seqlens_k, s_aux, alibi_slopes)
     batch = checks.check_sequences(q, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
     checks.check_block_table(block_table, batch, q, k)
     checks.check_options(
         q, batch, dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
+    checks.check_bool("return_attn_probs", return_attn_probs)
     left, right = window_size
     out, lse = ops.forward(
-        *(q, k, v, return_attn_probs, cu_seqlens_q, cu_seqlens_k, s_aux),
-        *(alibi_slopes, softmax_scale, causal, left, right, softcap),
-        *(_known(max_seqlen_q), block_table),
+        q=q,
+        k=k,
+        v=v,
+        return_lse=return_attn_probs,
+        cu_seqlens_q=cu_seqlens_q,
+        cu_seqlens_k=cu_seqlens_k,
+        sinks=s_aux,
+        alibi_slopes=alibi_slopes,
+        softmax_scale=softmax_scale,
+        causal=causal,
+        window_left=left,
+        window_right=right,
+        softcap=softcap,
+        max_q_len=_known(max_seqlen_q),
+        block_table=block_table,
     )
     return (out, lse, None) if return_attn_probs else out
 
 
+@hinting
 def flash_attn_with_kvcache(
     q: Tensor,
     k_cache: Tensor,
@@ -168,23 +218,41 @@ def flash_attn_with_kvcache(
             j % page_size of page block_table[b, j // page_size].
         rotary_interleaved: the elements 2i and 2i + 1 of a row turn together; else i and
             i + rotary_dim / 2.
-        num_splits: shares that the keys are divided into where q_len is small; 0: as many as keep
-            the GPU busy.
+        num_splits: parts that the keys are split into where q_len is small; 0: as many as keep the
+            GPU busy.
         return_softmax_lse: also return the log-sum-exp.
 
-    Values in cache_seqlens, cache_leftpad, cache_batch_idx and block_table that point outside the
-    cache count as the nearest that do not.  Nothing is read back from the device.
+    A slot of the batch that is not in use: give it a negative length, or a negative cache_batch_idx
+    (-1), or a negative page where its last key would be.  Nothing is appended for it, and its
+    queries see no key: 0 and -inf.
+
+    Other values in cache_seqlens, cache_leftpad, cache_batch_idx and block_table that point outside
+    the cache count as the nearest that do not; only new rows are never written into a page or an
+    entry that does not exist.  Nothing is read back from the device.
+
+    Under torch.autocast q, k, v and the angles go to the cache's dtype, not to autocast's: the
+    cache is written in place, and a copy of it would cost more than the call.
+
+    Rows of the cache that no query of the batch sees, and pages that no sequence uses, may hold
+    anything, inf and NaN as well.
 
     Returns:
         out, like q and contiguous.  With return_softmax_lse (out, softmax_lse), float32 (batch,
         heads, q_len).
+
+    There is no backward pass: a cache is for inference.  It raises NotImplementedError.
     """
+    q, k, v, rotary_cos, rotary_sin = cast(q, k, v, rotary_cos, rotary_sin, to_that_of=k_cache)
     checks.check_qkv(
         checks.PADDED,
         checks.CACHE if block_table is None else checks.PAGED,
         q=q,
         k_cache=k_cache,
         v_cache=v_cache,
+    )
+    transforms.refuse(
+        *(q, k_cache, v_cache, k, v, rotary_cos, rotary_sin, s_aux, alibi_slopes),
+        *(cache_seqlens, cache_batch_idx, cache_leftpad, block_table),
     )
     rows = checks.check_cache(
         q, k_cache, cache_seqlens, cache_batch_idx, cache_leftpad, block_table
@@ -195,29 +263,48 @@ def flash_attn_with_kvcache(
         q, q.shape[0], 0.0, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
     checks.check_splits(num_splits)
-    if cache_batch_idx is not None:  # a cache of one page for each sequence
-        block_table = cache_batch_idx.unsqueeze(1)
-    used: Optional[Tensor] = None
-    length: Optional[int] = rows
-    if isinstance(cache_seqlens, Tensor):
-        used, length = cache_seqlens, None
-    elif cache_seqlens is not None:
-        length = cache_seqlens + new_len
+    checks.check_bool("return_softmax_lse", return_softmax_lse)
+    per_sequence = isinstance(cache_seqlens, Tensor)
+    cache = {
+        "k_cache": k_cache,
+        "v_cache": v_cache,
+        "cache_seqlens": cache_seqlens if per_sequence else None,
+        "cache_len": None if per_sequence else cache_seqlens,
+        "cache_batch_idx": cache_batch_idx,
+        "block_table": block_table,
+    }
     left, right = window_size
+    mask = {"causal": causal, "window_left": left, "window_right": right}
     if k is not None and v is not None:
         rotated = ops.append(
-            *(q, k_cache, v_cache, k, v, rotary_cos, rotary_sin, rotary_interleaved),
-            *(causal, left, right, used, length, block_table),
+            q=q,
+            k=k,
+            v=v,
+            rotary_cos=rotary_cos,
+            rotary_sin=rotary_sin,
+            interleaved=rotary_interleaved,
+            splits=num_splits,
+            **cache,
+            **mask,
         )
         q = q if rotary_cos is None else rotated
     out, lse = ops.forward_cached(
-        *(q, k_cache, v_cache, return_softmax_lse),
-        *(used, length, cache_leftpad, block_table, new_len),
-        *(s_aux, alibi_slopes, softmax_scale, causal, left, right, softcap, num_splits),
+        q=q,
+        return_lse=return_softmax_lse,
+        cache_leftpad=cache_leftpad,
+        appended=new_len,
+        sinks=s_aux,
+        alibi_slopes=alibi_slopes,
+        softmax_scale=softmax_scale,
+        softcap=softcap,
+        splits=num_splits,
+        **cache,
+        **mask,
     )
     return (out, lse) if return_softmax_lse else out
 
 
+@hinting
 def flash_attention_varlen(
     out: Tensor,
     query: Tensor,
@@ -236,12 +323,16 @@ def flash_attention_varlen(
     """`flash_attn_varlen_func` into `out`, as earlier versions of this kernel on the Hub had it.
 
     Args:
-        out: shape, dtype and device of query; written in place, so no gradient flows through it.
+        out: shape, dtype and device of query; written in place, so no gradient flows through it:
+            the backward pass raises NotImplementedError.  Under torch.autocast query, key and value
+            go to its dtype.
         softcapping: as softcap, and 1.0, the default, is off, as 0.0 is.  To cap at 1.0 call
             `flash_attn_varlen_func` with softcap=1.0.
     """
+    query, key, value = cast(query, key, value, to_that_of=out)
     checks.check_qkv(checks.PACKED, checks.PACKED, query=query, key=key, value=value)
     checks.check_out(out, query)
+    transforms.refuse(out, query, key, value, cu_seqlens_q, cu_seqlens_k, s_aux)
     batch = checks.check_sequences(query, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
     names = {"softmax_scale": "scale", "causal": "do_causal", "softcap": "softcapping"}
     checks.check_options(
@@ -250,9 +341,23 @@ def flash_attention_varlen(
     softcap = 0.0 if softcapping == 1.0 else softcapping
     left, right = window_size
     ops.forward_into(
-        *(out, query, key, value, cu_seqlens_q, cu_seqlens_k, s_aux),
-        *(scale, do_causal, left, right, softcap, _known(max_seqlen_q)),
+        out=out,
+        q=query,
+        k=key,
+        v=value,
+        cu_seqlens_q=cu_seqlens_q,
+        cu_seqlens_k=cu_seqlens_k,
+        sinks=s_aux,
+        softmax_scale=scale,
+        causal=do_causal,
+        window_left=left,
+        window_right=right,
+        softcap=softcap,
+        max_q_len=_known(max_seqlen_q),
     )
+    inputs = [tensor for tensor in (query, key, value, s_aux) if tensor is not None]
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        out.add_(ops.nothing_of(query, key, value, s_aux))
 
 
 def _known(length: Union[int, Tensor]) -> int:

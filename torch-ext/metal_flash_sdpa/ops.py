@@ -1,7 +1,7 @@
 """The torch ops: what torch.compile and autograd see of a call.
 
 Each has a fake implementation, so that a compiled graph has no break, and is written for inputs
-that interface.py has checked.
+that interface.py has checked, but for the numbers that only a running graph knows.
 """
 
 from typing import Any, List, Optional, Tuple
@@ -9,9 +9,10 @@ from typing import Any, List, Optional, Tuple
 import torch
 from torch import Tensor
 
-from . import call
+from . import call, checks, keys
 from ._ops import add_op_namespace_prefix
-from .call import Keys, Options
+from .call import Options
+from .keys import Keys
 from .plan import lse_shape
 
 
@@ -38,34 +39,28 @@ def forward(
     window_right: int,
     softcap: float,
     max_q_len: int,
-    block_table: Optional[Tensor] = None,
+    block_table: Optional[Tensor],
 ) -> Tuple[Tensor, Tensor]:
-    """Out and its log-sum-exp, empty without return_lse; packed if there are cu_seqlens.
-
-    max_q_len is a symbol in a compiled graph: no branch on it may come before this point.
-    """
+    """Out and its log-sum-exp, empty without return_lse; packed if there are cu_seqlens."""
+    checks.check_window(window_left, window_right)
+    checks.check_longest("max_seqlen_q", max_q_len)
     out, lse = _outputs(q, return_lse)
     call.attend(
         *(out, lse if return_lse else None, q, k, v),
-        Options(sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap),
-        cu_seqlens_q,
-        _packed_keys(cu_seqlens_k, block_table),
-        max_q_len,
+        options=Options(
+            sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap
+        ),
+        cu_seqlens_q=cu_seqlens_q,
+        keys=keys.packed(cu_seqlens_k, block_table),
+        max_q_len=max_q_len,
     )
     return out, lse
 
 
-def _packed_keys(cu_seqlens_k: Optional[Tensor], block_table: Optional[Tensor] = None) -> Keys:
-    """Where the keys of a packed batch lie; in pages, each sequence's begin at row 0."""
-    if cu_seqlens_k is None:
-        return call.ALL_KEYS
-    if block_table is None:
-        return Keys(cu_seqlens_k, cu_seqlens_k[1:])
-    return Keys(end=cu_seqlens_k[1:] - cu_seqlens_k[:-1], block_table=block_table)
-
-
 @forward.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor, return_lse: bool, *_: Any) -> Tuple[Tensor, Tensor]:
+def _(
+    q: Tensor, k: Tensor, v: Tensor, return_lse: bool, *_: Any, **__: Any
+) -> Tuple[Tensor, Tensor]:
     return _outputs(q, return_lse)
 
 
@@ -86,21 +81,23 @@ def forward_into(
     max_q_len: int,
 ) -> None:
     """A packed batch into `out`."""
+    checks.check_window(window_left, window_right)
+    checks.check_longest("max_seqlen_q", max_q_len)
     in_place = out.stride(-1) == 1
     target = out if in_place else torch.empty_like(out, memory_format=torch.contiguous_format)
     call.attend(
         *(target, None, q, k, v),
-        Options(sinks, None, softmax_scale, causal, (window_left, window_right), softcap),
-        cu_seqlens_q,
-        _packed_keys(cu_seqlens_k),
-        max_q_len,
+        options=Options(sinks, None, softmax_scale, causal, (window_left, window_right), softcap),
+        cu_seqlens_q=cu_seqlens_q,
+        keys=keys.packed(cu_seqlens_k),
+        max_q_len=max_q_len,
     )
     if not in_place:
         out.copy_(target)
 
 
 @forward_into.register_fake
-def _(*_: Any) -> None:
+def _(*_: Any, **__: Any) -> None:
     return None
 
 
@@ -118,21 +115,48 @@ def append(
     window_left: int,
     window_right: int,
     cache_seqlens: Optional[Tensor],
-    length: Optional[int],
+    cache_len: Optional[int],
+    cache_batch_idx: Optional[Tensor],
     block_table: Optional[Tensor],
+    splits: int,
 ) -> Tensor:
     """New rows into a cache; returns the queries as rotated, empty if nothing is rotated.
 
-    `length` rows per sequence when it is done; None: as many more as cache_seqlens says.
+    How many rows there are already is said as in `keys.cached`.  `splits` is what the attention
+    over the cache is asked for: a refused call writes nothing.
     """
+    new_len = k.shape[1]
+    where = keys.cached(cache_seqlens, cache_len, None, cache_batch_idx, block_table, new_len)
+    _check_cached(where, cache_len, k_cache, window_left, window_right, splits)
     rotated = _rotated(q, rotary_cos)
     call.append(
-        *(None if rotary_cos is None else rotated, q, k_cache, v_cache, k, v),
-        *(rotary_cos, rotary_sin, interleaved),
-        Options(causal=causal, window_size=(window_left, window_right)),
-        Keys(None, cache_seqlens, length, block_table, k.shape[1]),
+        rotated_q=None if rotary_cos is None else rotated,
+        q=q,
+        k=k_cache,
+        v=v_cache,
+        new_k=k,
+        new_v=v,
+        rotary_cos=rotary_cos,
+        rotary_sin=rotary_sin,
+        interleaved=interleaved,
+        options=Options(causal=causal, window_size=(window_left, window_right)),
+        keys=where,
     )
     return rotated
+
+
+def _check_cached(
+    where: Keys,
+    cache_len: Optional[int],
+    k_cache: Tensor,
+    window_left: int,
+    window_right: int,
+    splits: int,
+) -> None:
+    checks.check_window(window_left, window_right)
+    checks.check_splits(splits)
+    if cache_len is not None:
+        checks.check_room(cache_len, where.appended, where.room(k_cache.shape[1]))
 
 
 def _rotated(q: Tensor, rotary_cos: Optional[Tensor]) -> Tensor:
@@ -141,8 +165,17 @@ def _rotated(q: Tensor, rotary_cos: Optional[Tensor]) -> Tensor:
 
 
 @append.register_fake
-def _(q: Tensor, k_cache: Tensor, v_cache: Tensor, k: Tensor, v: Tensor, *rest: Any) -> Tensor:
-    return _rotated(q, rest[0])
+def _(
+    q: Tensor,
+    k_cache: Tensor,
+    v_cache: Tensor,
+    k: Tensor,
+    v: Tensor,
+    rotary_cos: Optional[Tensor],
+    *_: Any,
+    **__: Any,
+) -> Tensor:
+    return _rotated(q, rotary_cos)
 
 
 @torch.library.custom_op(add_op_namespace_prefix("forward_cached"), mutates_args=())
@@ -152,8 +185,9 @@ def forward_cached(
     v_cache: Tensor,
     return_lse: bool,
     cache_seqlens: Optional[Tensor],
-    length: Optional[int],
+    cache_len: Optional[int],
     cache_leftpad: Optional[Tensor],
+    cache_batch_idx: Optional[Tensor],
     block_table: Optional[Tensor],
     appended: int,
     sinks: Optional[Tensor],
@@ -165,12 +199,18 @@ def forward_cached(
     softcap: float,
     splits: int,
 ) -> Tuple[Tensor, Tensor]:
-    """As `forward`, of a padded batch of queries over a cache; `length` as in append."""
+    """As `forward`, of a padded batch of queries over a cache, to which `append` has appended."""
+    where = keys.cached(
+        cache_seqlens, cache_len, cache_leftpad, cache_batch_idx, block_table, appended
+    )
+    _check_cached(where, cache_len, k_cache, window_left, window_right, splits)
     out, lse = _outputs(q, return_lse)
     call.attend(
         *(out, lse if return_lse else None, q, k_cache, v_cache),
-        Options(sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap),
-        keys=Keys(cache_leftpad, cache_seqlens, length, block_table, appended),
+        options=Options(
+            sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap
+        ),
+        keys=where,
         splits=splits,
     )
     return out, lse
@@ -178,40 +218,74 @@ def forward_cached(
 
 @forward_cached.register_fake
 def _(
-    q: Tensor, k_cache: Tensor, v_cache: Tensor, return_lse: bool, *_: Any
+    q: Tensor, k_cache: Tensor, v_cache: Tensor, return_lse: bool, *_: Any, **__: Any
 ) -> Tuple[Tensor, Tensor]:
     return _outputs(q, return_lse)
 
 
-@torch.library.custom_op(add_op_namespace_prefix("backward"), mutates_args=())
-def backward(grad: Tensor, inputs: List[Tensor]) -> List[Tensor]:
-    """The gradients of the inputs: not there yet.
+NO_BACKWARD = (
+    "metal-flash-sdpa has no backward pass yet: it computes attention for inference. "
+    "Run under torch.no_grad(), or train with another attn_implementation, such as sdpa"
+)
+NO_BACKWARD_CACHED = (
+    "flash_attn_with_kvcache has no backward pass: a cache is for inference. "
+    "Run under torch.no_grad(), or train with another attn_implementation, such as sdpa"
+)
+NO_BACKWARD_INTO = (
+    "flash_attention_varlen writes `out` in place: no gradient flows through it. "
+    "Run under torch.no_grad(), or train with another attn_implementation, such as sdpa"
+)
 
-    An op, so that a model compiled with gradients on, and only ever run forward, compiles.
+
+@torch.library.custom_op(add_op_namespace_prefix("no_backward"), mutates_args=())
+def no_backward(grad: Tensor, inputs: List[Tensor], why: str) -> List[Tensor]:
+    """In place of the gradients of `inputs`: an error that says why there are none.
+
+    An op, so that a model compiled with gradients on, and only ever run forward, compiles.  It
+    takes the output's gradient, so that no compiler moves it into the forward pass.
     """
-    raise NotImplementedError(
-        "metal-flash-sdpa has no backward pass yet: it computes attention for inference. "
-        "Run under torch.no_grad(), or train with another attn_implementation, such as sdpa"
-    )
+    raise NotImplementedError(why)
 
 
-@backward.register_fake
-def _(grad: Tensor, inputs: List[Tensor]) -> List[Tensor]:
+@no_backward.register_fake
+def _(grad: Tensor, inputs: List[Tensor], why: str) -> List[Tensor]:
     return [torch.empty_like(tensor) for tensor in inputs]
 
 
-_SINKS = 6  # forward's inputs: q, k, v, return_lse, cu_seqlens_q, cu_seqlens_k, sinks, ...
+def _refuse_backward(op: Any, why: str) -> None:
+    """Let the backward pass of an op say why there is none."""
+
+    def save_inputs(ctx: Any, inputs: Tuple[Any, ...], output: Any) -> None:
+        ctx.count = len(inputs)
+        ctx.places = [
+            i
+            for i, value in enumerate(inputs)
+            if isinstance(value, Tensor) and value.is_floating_point()
+        ]
+        ctx.save_for_backward(*(inputs[i] for i in ctx.places))
+
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> Tuple[Optional[Tensor], ...]:
+        gradients = dict(zip(ctx.places, no_backward(grad, list(ctx.saved_tensors), why)))
+        return tuple(gradients.get(i) for i in range(ctx.count))
+
+    op.register_autograd(backward, setup_context=save_inputs)
 
 
-def _save_inputs(ctx: Any, inputs: Tuple[Any, ...], output: Tuple[Tensor, Tensor]) -> None:
-    ctx.count = len(inputs)
-    ctx.places = [i for i in (0, 1, 2, _SINKS) if inputs[i] is not None]
-    ctx.save_for_backward(*(inputs[i] for i in ctx.places))
+@torch.library.custom_op(add_op_namespace_prefix("nothing_of"), mutates_args=())
+def nothing_of(q: Tensor, k: Tensor, v: Tensor, sinks: Optional[Tensor]) -> Tensor:
+    """-0.0, which added to a number leaves its bits as they are.
+
+    An output written in place has no gradient.  Added to it, this one has the backward pass that
+    says so, where without it the inputs would go without a gradient silently.
+    """
+    return torch.full((), -0.0, dtype=q.dtype, device=q.device)
 
 
-def _backward(ctx: Any, grad: Tensor, grad_lse: Tensor) -> Tuple[Optional[Tensor], ...]:
-    found = dict(zip(ctx.places, backward(grad, list(ctx.saved_tensors))))
-    return tuple(found.get(i) for i in range(ctx.count))
+@nothing_of.register_fake
+def _(q: Tensor, *_: Any) -> Tensor:
+    return torch.empty((), dtype=q.dtype, device=q.device)
 
 
-forward.register_autograd(_backward, setup_context=_save_inputs)
+_refuse_backward(forward, NO_BACKWARD)
+_refuse_backward(forward_cached, NO_BACKWARD_CACHED)
+_refuse_backward(nothing_of, NO_BACKWARD_INTO)

@@ -4,9 +4,10 @@ Pure Python: no tensor is touched, nothing synchronises.  A plan is data; the la
 run it and know nothing of attention.
 """
 
+import struct
 from functools import lru_cache
-from math import isfinite
-from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
+from operator import itemgetter
+from typing import Any, Callable, NamedTuple, Sequence, Tuple, Union
 
 from ._variants import Variant
 from .catalogue import BUILT_IN, Catalogue
@@ -21,6 +22,7 @@ DECODE_QUERIES = 16
 SIMD_WIDTH = 32  # threads per simdgroup on every Apple GPU
 
 Strides = Tuple[int, int, int]
+_Picker = Callable[[Tuple[Any, ...]], Tuple[Any, ...]]
 
 
 class Request(NamedTuple):
@@ -47,9 +49,9 @@ class Request(NamedTuple):
     causal: bool = False
     window_size: Tuple[int, int] = (-1, -1)  # (left, right), -1: unbounded
     softcap: float = 0.0  # 0: off
-    lse: bool = True  # is the log-sum-exp wanted?
-    sinks: bool = False
-    alibi: bool = False
+    wants_lse: bool = True  # is the log-sum-exp written?
+    has_sinks: bool = False
+    has_alibi: bool = False
     alibi_strides: Tuple[int, int] = (0, 0)  # of the slopes: (batch, head)
     has_k_begin: bool = False  # k_begin holds the row of each sequence's first key; else it is 0
     has_k_end: bool = False  # k_end holds the row after each sequence's last key; else it is k_len
@@ -58,7 +60,7 @@ class Request(NamedTuple):
     pages: int = 0  # number of pages in K and V
     table_stride: int = 0  # of the block table, from one sequence to the next
     max_q_len: int = 0  # packed: no sequence has more query rows, as the caller says; 0: unknown
-    splits: int = 0  # parts that decoding splits the keys into; 0: as many as suit the GPU
+    num_splits: int = 0  # parts that decoding splits the keys into; 0: as many as suit the GPU
     gpu: Gpu = Gpu()
 
 
@@ -100,8 +102,6 @@ def band(causal: bool, window_size: Tuple[int, int]) -> Tuple[str, int, int]:
     diagonal is causal, and one open on both sides is no mask.
     """
     left, right = window_size
-    if left < -1 or right < -1:
-        raise ValueError(f"window_size is {window_size}: each side must be -1 (unbounded) or >= 0")
     if causal:
         right = 0
     left = UNBOUNDED if left == -1 else min(left, UNBOUNDED)
@@ -118,94 +118,151 @@ def lse_shape(q_shape: Sequence[int]) -> Tuple[int, ...]:
 
 
 def _check(request: Request) -> None:
-    """Refuse what no kernel can compute; the message names the field."""
+    """Refuse lengths that the kernels cannot count; the message names the field.
+
+    All else that a call may get wrong is refused in checks.py.
+    """
     lengths = request.batch, request.q_len, request.k_len
     if min(lengths) < 0 or max(lengths) >= UNBOUNDED:
         for name, value in zip(("batch", "q_len", "k_len"), lengths):
             if not 0 <= value < UNBOUNDED:
                 raise ValueError(f"{name} is {value}: must be from 0 to {UNBOUNDED - 1}")
-    heads, kv_heads = request.heads, request.kv_heads
-    if kv_heads < 1 or heads < 1 or heads % kv_heads:
-        raise ValueError(f"{heads} query heads over {kv_heads} KV heads: must be a multiple of it")
-    if not isfinite(request.softmax_scale):
-        raise ValueError(f"softmax_scale is {request.softmax_scale}: must be finite")
-    if not (request.softcap >= 0.0 and isfinite(request.softcap)):
-        raise ValueError(f"softcap is {request.softcap}: must be 0 (off) or positive and finite")
 
 
-def _stride_names(*tensors: str) -> Tuple[str, ...]:
-    """What the kernels call the strides of these tensors."""
-    return tuple(f"{name}_{axis}_stride" for name in tensors for axis in ("batch", "row", "head"))
+class _Attention(NamedTuple):
+    """What the attention kernels know beside the fields of a request, under their names for it.
+
+    A tuple, as this is made anew for each step of a generation: to merge dicts would take longer.
+    """
+
+    q_batch_stride: int
+    q_row_stride: int
+    q_head_stride: int
+    k_batch_stride: int
+    k_row_stride: int
+    k_head_stride: int
+    v_batch_stride: int
+    v_row_stride: int
+    v_head_stride: int
+    out_batch_stride: int
+    out_row_stride: int
+    out_head_stride: int
+    alibi_batch_stride: int
+    alibi_head_stride: int
+    lse_batch_stride: int
+    lse_head_stride: int
+    heads_per_kv_head: int
+    window_left: int
+    window_right: int
+    least_queries: int = 0
+    most_queries: int = UNBOUNDED
+    slots: int = 0
+    splits: int = 1
 
 
-_STRIDES = (
-    *_stride_names("q", "k", "v", "out"),
-    *("alibi_batch_stride", "alibi_head_stride"),
-)
-_APPEND_STRIDES = _stride_names("q", "k", "v", "new_k", "new_v", "rotated_q")
+class _Append(NamedTuple):
+    """The same of the kernel that appends."""
+
+    q_batch_stride: int
+    q_row_stride: int
+    q_head_stride: int
+    k_batch_stride: int
+    k_row_stride: int
+    k_head_stride: int
+    v_batch_stride: int
+    v_row_stride: int
+    v_head_stride: int
+    new_k_batch_stride: int
+    new_k_row_stride: int
+    new_k_head_stride: int
+    new_v_batch_stride: int
+    new_v_row_stride: int
+    new_v_head_stride: int
+    rotated_q_batch_stride: int
+    rotated_q_row_stride: int
+    rotated_q_head_stride: int
+    rotary_pairs: int
+    rotary_rows: int
+    interleaved: bool
+    queries_advance: bool
 
 
-def _cache_values(request: Request) -> Dict[str, Any]:
-    """What all kernels that reach K and V know of a request, under the kernels' names."""
-    return {
-        "q_len": request.q_len,
-        "k_len": request.k_len,
-        "kv_heads": request.kv_heads,
-        "has_k_end": request.has_k_end,
-        "appended": request.appended,
-        "page_size": request.page_size,
-        "pages": request.pages,
-        "table_stride": request.table_stride,
-    }
+_Known = Union[_Attention, _Append]
 
 
-def _attention_values(request: Request, left: int, right: int) -> Dict[str, Any]:
-    """What the attention kernels know of a request, under the kernels' names."""
-    strides = (
-        *request.q_strides,
-        *request.k_strides,
-        *request.v_strides,
-        *request.out_strides,
-        *request.alibi_strides,
+class _Layout(NamedTuple):
+    """How the kernels of a family take their arguments; made once, as decoding plans anew."""
+
+    buffers: Tuple[str, ...]
+    optional: Tuple[Tuple[str, str], ...]
+    pick_ints: _Picker  # from a request's fields and what else is known, by name
+    pack: Callable[..., bytes]  # integers as the kernels have them, in 32 or 64 bits each
+    unpack: Callable[[bytes], Tuple[int, ...]]  # the same as they are bound, in int32
+    pick_floats: _Picker
+
+
+@lru_cache(maxsize=None)
+def _layout(catalogue: Catalogue, family: str, dtype: str) -> _Layout:
+    signature = catalogue.signatures[family]
+    known = _Append if family == "append" else _Attention
+    place = {name: i for i, name in enumerate((*Request._fields, *known._fields))}
+    codes = "".join(code for _, code in signature.ints)
+    # A struct that holds a 64-bit member is a multiple of 8 bytes long.
+    fields = struct.Struct("<" + codes + ("4x" if codes.count("i") % 2 else ""))
+    return _Layout(
+        signature.buffers,
+        optional=tuple((name, own or dtype) for name, own in signature.optional.items()),
+        pick_ints=_picker([place[name] for name, _ in signature.ints]),
+        pack=fields.pack,
+        unpack=struct.Struct(f"<{fields.size // 4}i").unpack,
+        pick_floats=_picker([place[name] for name in signature.floats]),
     )
-    return {
-        **dict(zip(_STRIDES, strides)),
-        **_cache_values(request),
-        "lse_batch_stride": 0 if request.packed else request.heads * request.q_len,
-        "lse_head_stride": request.q_len,
-        "batch": request.batch,
-        "packed": request.packed,
-        "heads_per_kv_head": request.heads // request.kv_heads,
-        "has_k_begin": request.has_k_begin,
-        "window_left": left,
-        "window_right": right,
-        "wants_lse": request.lse,
-        "has_alibi": request.alibi,
-        "has_sinks": request.sinks,
-        "softmax_scale": request.softmax_scale,
-        "softcap": request.softcap,
-    }
+
+
+def _picker(places: Sequence[int]) -> _Picker:
+    """What takes the values at these places, as a tuple."""
+    if len(places) > 1:  # of a single one itemgetter would give no tuple
+        return itemgetter(*places)
+    return lambda values: tuple(values[place] for place in places)
 
 
 def _launch(
     catalogue: Catalogue,
     family: str,
-    dtype: str,
     variant: Variant,
-    values: Mapping[str, Any],
+    request: Request,
+    known: _Known,
     grid: Tuple[int, int, int],
 ) -> LaunchPlan:
-    """A launch of one kernel, whose arguments are found in `values` by their names."""
-    layout = catalogue.layout(family, dtype)
+    """A launch of one kernel."""
+    layout = _layout(catalogue, family, request.dtype)
+    values = request + known
     return LaunchPlan(
-        kernel=variant.name,
-        file=variant.file,
-        buffers=layout.buffers,
-        optional=layout.optional,
-        ints=layout.ints(values),
-        floats=layout.floats(values),
+        variant.name,
+        variant.file,
+        layout.buffers,
+        layout.optional,
+        ints=layout.unpack(layout.pack(*layout.pick_ints(values))),
+        floats=layout.pick_floats(values),
         threadgroups=grid,
         threads=variant.threads,
+    )
+
+
+def _attention(request: Request, left: int, right: int, **of_family: int) -> _Attention:
+    """What the attention kernels know beside a request's fields."""
+    return _Attention(
+        *request.q_strides,
+        *request.k_strides,
+        *request.v_strides,
+        *request.out_strides,
+        *request.alibi_strides,
+        lse_batch_stride=0 if request.packed else request.heads * request.q_len,
+        lse_head_stride=request.q_len,
+        heads_per_kv_head=request.heads // request.kv_heads,
+        window_left=left,
+        window_right=right,
+        **of_family,
     )
 
 
@@ -224,16 +281,15 @@ def plan_prefill(request: Request, least_queries: int = 0, catalogue: Catalogue 
     """
     _check(request)
     mask, left, right = band(request.causal, request.window_size)
-    variant = catalogue.variant("prefill", request.head_dim, request.dtype, mask, request.sinks)
+    variant = catalogue.variant("prefill", request.head_dim, request.dtype, mask, request.has_sinks)
     if request.packed:
         # Sequence b owns the tiles from q_start(b) // block_q + b on; see find_batch in the kernel.
         tiles, batches = request.q_len // variant.block_q + request.batch, 1
     else:
         tiles, batches = -(-request.q_len // variant.block_q), request.batch
-    values = _attention_values(request, left, right)
-    values["least_queries"] = least_queries
+    known = _attention(request, left, right, least_queries=least_queries)
     grid = (tiles if request.q_len else 0, request.heads, batches)
-    return Plan((_launch(catalogue, "prefill", request.dtype, variant, values, grid),))
+    return Plan((_launch(catalogue, "prefill", variant, request, known, grid),))
 
 
 def plan_decode(
@@ -260,7 +316,7 @@ def plan_decode(
     variant = catalogue.variant("decode", head_dim, dtype, sinks=True, rows=rows)
     tiles = -(-queries * heads_per_kv_head // variant.block_q)
     threadgroups = tiles * request.kv_heads * request.batch
-    splits = request.splits or choose(
+    splits = request.num_splits or choose(
         request.gpu,
         # In a packed batch the longest sequence may have all keys.
         keys=min(request.k_len, left + right + max(request.q_len, 1)),
@@ -270,17 +326,16 @@ def plan_decode(
         threadgroups=threadgroups,
     )
     slots = min(longest, DECODE_QUERIES) if request.packed else longest
-    values = _attention_values(request, left, right)
-    values.update(most_queries=most_queries, slots=slots, splits=splits)
+    known = _attention(request, left, right, most_queries=most_queries, slots=slots, splits=splits)
     grid = (splits if threadgroups else 0, tiles * request.kv_heads, request.batch)
-    decode = _launch(catalogue, "decode", dtype, variant, values, grid)
+    decode = _launch(catalogue, "decode", variant, request, known, grid)
     if splits == 1 or not threadgroups:
         return Plan((decode,))
     variant = catalogue.variant("combine", head_dim, dtype)
     grid = (request.heads, queries, request.batch)
     shape = (splits, request.batch, slots, request.heads)
     return Plan(
-        (decode, _launch(catalogue, "combine", dtype, variant, values, grid)),
+        (decode, _launch(catalogue, "combine", variant, request, known, grid)),
         (("partial_out", (*shape, head_dim)), ("partial_lse", shape)),
     )
 
@@ -294,29 +349,25 @@ def plan_append(request: Request, append: Append, catalogue: Catalogue = BUILT_I
     """
     _check(request)
     mask, _, _ = band(request.causal, request.window_size)
-    strides = (
+    known = _Append(
         *request.q_strides,
         *request.k_strides,
         *request.v_strides,
         *append.new_k_strides,
         *append.new_v_strides,
         *append.rotated_q_strides,
+        rotary_pairs=append.rotary_dim // 2,
+        rotary_rows=append.rotary_rows,
+        interleaved=append.interleaved,
+        queries_advance=mask != "full",
     )
-    values = {
-        **dict(zip(_APPEND_STRIDES, strides)),
-        **_cache_values(request),
-        "rotary_pairs": append.rotary_dim // 2,
-        "rotary_rows": append.rotary_rows,
-        "interleaved": append.interleaved,
-        "queries_advance": mask != "full",
-    }
     if append.rotary_dim:
         rows = max(request.appended, request.q_len)
         grid = (rows, 2 * request.kv_heads + request.heads, request.batch)
     else:
         grid = (request.appended, 2 * request.kv_heads, request.batch)
     variant = catalogue.variant("append", request.head_dim, request.dtype)
-    return Plan((_launch(catalogue, "append", request.dtype, variant, values, grid),))
+    return Plan((_launch(catalogue, "append", variant, request, known, grid),))
 
 
 @lru_cache(maxsize=4096)

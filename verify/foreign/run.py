@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import emulator
-from emulator.library import MAX_THREADGROUP_BYTES
+from emulator.launch.structs import MAX_THREADGROUP_BYTES
 from peers import mlx
 from peers.call import Attention, PeerCall
 from verify import reference

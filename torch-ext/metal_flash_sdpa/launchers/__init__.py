@@ -2,7 +2,7 @@
 
 Every launcher module has
 
-    DEVICE                             the type of the devices whose tensors it takes
+    DEVICES                            the types of the devices whose tensors it takes
     missing()                          why it cannot run here, in words; "" if it can
     launch(plan, tensors, catalogue)   runs the plan, whose kernel the catalogue has
 """
@@ -61,8 +61,8 @@ def choose(device: str, forced: str = "") -> Any:
     problems = []
     for name in (forced,) if forced else NAMES:
         module = import_module(f".{name}", __name__)
-        takes: str = module.DEVICE
-        problem = module.missing() if takes == device else f"takes tensors on {takes}"
+        takes = " and ".join(module.DEVICES)
+        problem = module.missing() if device in module.DEVICES else f"takes tensors on {takes}"
         if not problem:
             return module
         problems.append(f"{name}: {problem}")

@@ -1,4 +1,4 @@
-"""Runs a plan on CPU tensors through the project's Metal emulator (tests, Linux development)."""
+"""Runs a plan on CPU and CUDA tensors through the project's Metal emulator (tests, development)."""
 
 import struct
 from functools import lru_cache
@@ -10,7 +10,7 @@ from ..catalogue import BUILT_IN, Catalogue
 from ..plan import LaunchPlan
 from . import bind
 
-DEVICE = "cpu"
+DEVICES = ("cpu", "cuda")
 
 
 def missing() -> str:

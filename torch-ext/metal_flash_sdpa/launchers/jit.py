@@ -9,7 +9,7 @@ from ..catalogue import BUILT_IN, Catalogue
 from ..plan import LaunchPlan
 from . import bind
 
-DEVICE = "mps"
+DEVICES = ("mps",)
 
 _compiling = Lock()
 _kernels: Dict[Tuple[Catalogue, str], Any] = {}  # by host name

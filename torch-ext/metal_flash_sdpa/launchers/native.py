@@ -13,7 +13,7 @@ from ..catalogue import BUILT_IN, Catalogue
 from ..plan import LaunchPlan
 from . import bind
 
-DEVICE = "mps"
+DEVICES = ("mps",)
 
 
 def missing() -> str:
