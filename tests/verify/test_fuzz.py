@@ -24,9 +24,8 @@ from verify.run import Launch, Outcome, whole_plan
 from verify.variants import Variant, attention_variants
 
 VARIANTS = attention_variants()
-SMALL = [
-    v for v in VARIANTS if (v.head_dim, v.dtype) == (32, "float16") and v.mode in ("causal", "")
-]
+OF_MODE = [v for v in VARIANTS if v.mode in ("causal", "")]
+SMALL = [v for v in OF_MODE if (v.head_dim, v.dtype) == (32, "float16")]
 CAUSAL, DECODE = (next(v for v in SMALL if v.family == family) for family in ("prefill", "decode"))
 
 Least = Callable[[Case], bool]
@@ -86,7 +85,7 @@ KINDS: dict[str, Least] = {
     "rotated halves": lambda c: cache_of(c).rotary_dim > 0 and not cache_of(c).interleaved,
     "rotated in part": lambda c: 0 < cache_of(c).rotary_dim < DECODE.head_dim,
     "many splits": lambda c: c.splits > 32,
-    "a group of 16": lambda c: c.shape.heads == 16 * c.shape.kv_heads,
+    "16 heads over a KV head": lambda c: c.shape.heads == 16 * c.shape.kv_heads,
     # As with cache_batch_idx: a page for each sequence, smaller than a block table's may be.
     "entries at any index": lambda c: max(c.shape.k_lens) <= cache_of(c).page_size < LEAST_PAGE,
 }
@@ -112,7 +111,7 @@ def test_the_kernels_as_they_are_pass() -> None:
 
 
 def test_a_seed_draws_the_same_calls() -> None:
-    bug = broken("row_sum[r] *= factor;", "")
+    bug = broken("softmax.sum[r] *= factors[r];", "")
     first, second = (search.search([CAUSAL], bug, 25, seed=1) for _ in range(2))
     assert first == second
 
@@ -138,15 +137,15 @@ def divided(case: Case) -> bool:
     ("variant", "family", "old", "new", "least"),
     [
         # Two blocks of keys are needed before a rescale is missed.
-        (CAUSAL, "prefill", "row_sum[r] *= factor;", "", several_blocks),
-        (CAUSAL, "prefill", "= head / n.group", "= 0", lambda c: c.shape.kv_heads > 1),
-        (CAUSAL, "prefill", "if (row >= rows) {", "if (row > rows) {", any_rows),
+        (CAUSAL, "prefill", "softmax.sum[r] *= factors[r];", "", several_blocks),
+        (CAUSAL, "prefill", "head / call.heads_per_kv_head", "0", lambda c: c.shape.kv_heads > 1),
+        (CAUSAL, "prefill", "if (own >= rows) {", "if (own > rows) {", any_rows),
         # Pages misread: one starts later than it does, all are the first.
-        (CAUSAL, "prefill", "(existing - page_of_sequence * n.page_size)", "existing", paged),
+        (CAUSAL, "prefill", "(existing - page_of_sequence * call.page_size)", "existing", paged),
         (DECODE, "decode", "clamp(pages[page_of_sequence]", "clamp(pages[0]", paged),
         # Appended rows: all to one place; left out; turned by a half too far.
         (DECODE, "append", "= end + row;", "= end;", lambda c: c.appended > 1),
-        (DECODE, "decode", "+ n.appended, n.k_len)", ", n.k_len)", lambda c: c.appended > 0),
+        (DECODE, "decode", "+ call.appended, call.k_len)", ", call.k_len)", lambda c: c.appended),
         (
             DECODE,
             "append",
@@ -154,8 +153,8 @@ def divided(case: Case) -> bool:
             "first + 1 : pair + HEAD_DIM / 2;",
             lambda c: 0 < cache_of(c).rotary_dim < DECODE.head_dim and not cache_of(c).interleaved,
         ),
-        # Every share of the keys counts as the first.
-        (DECODE, "combine", "[(share * rows + row)", "[(row)", divided),
+        # Every split of the keys counts as the first.
+        (DECODE, "combine", "[(split * rows + row)", "[(row)", divided),
     ],
 )  # fmt: skip
 def test_a_planted_bug_is_found_and_shrunk(
