@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import nox
@@ -31,6 +32,13 @@ def install(session: nox.Session, *groups: str) -> None:
     if "torch" in groups and TORCH not in ("", "installed"):
         requirements = (*requirements, TORCH)
     session.install(*requirements)
+
+
+def install_cuda(session: nox.Session) -> None:
+    """What `--device cuda` needs beside a torch with CUDA, where it is asked for."""
+    words = " ".join(session.posargs).replace("=", " ").split()
+    if ("--device", "cuda") in pairwise(words):
+        install(session, "cuda")
 
 
 def harmless(session: nox.Session) -> list[str]:
@@ -79,6 +87,7 @@ def cuda(session: nox.Session) -> None:
 def parity(session: nox.Session) -> None:
     """Run every kernel over its cases against float64 (`-- --help` lists what narrows it)."""
     install(session, "test", "torch")
+    install_cuda(session)
     session.run("python", "-m", "verify.parity", *session.posargs, env=SOURCES)
 
 
@@ -133,6 +142,7 @@ def publish(session: nox.Session) -> None:
 def mutants(session: nox.Session) -> None:
     """Break the templates on purpose: do the tests notice?  (`-- --sample 30`, `--shard 1/4`)."""
     install(session, "test", "torch")
+    install_cuda(session)
     session.run("python", "-m", "verify.mutants", *session.posargs, env=SOURCES)
 
 
@@ -140,6 +150,7 @@ def mutants(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Random attention calls against float64 (`-- --cases 2000 --seed 1`)."""
     install(session, "test", "torch")
+    install_cuda(session)
     session.run("python", "-m", "verify.fuzz", *session.posargs, env=SOURCES)
 
 
@@ -147,8 +158,16 @@ def fuzz(session: nox.Session) -> None:
 def foreign(session: nox.Session) -> None:
     """PyTorch's and MLX's attention shaders, unmodified, on the emulator (`-- --sample 40`)."""
     install(session, "test", "torch")
+    install_cuda(session)
     session.run("python", "-m", "peers.fetch", env=SOURCES)
     session.run("python", "-m", "verify.foreign", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def sanitize(session: nox.Session) -> None:
+    """NVIDIA's compute-sanitizer over every kind of kernel, on a GPU (`-- --tool racecheck`)."""
+    install(session, "test", "torch", "cuda")
+    session.run("python", "-m", "verify.sanitize", *session.posargs, env=SOURCES)
 
 
 @nox.session(venv_params=WITH_TORCH)

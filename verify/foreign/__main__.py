@@ -107,7 +107,9 @@ def main() -> int:
     passed = sum(r.ok for r in results)
     ok = passed == len(results) and not unseen
     seconds = time.perf_counter() - start
-    evidence.write(chosen.json, "foreign", chosen.device, report.summary(results, unseen, seconds))
+    evidence.write(
+        chosen.evidence, "foreign", chosen.device, report.summary(results, unseen, seconds)
+    )
     verdict = "[bold green]PASS[/]" if ok else "[bold red]FAIL[/]"
     console.print(
         f"{verdict} {passed} of {len(results)} cases, {len(report.launched(results))} kernels, "

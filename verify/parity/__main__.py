@@ -228,7 +228,7 @@ def main() -> int:
     done = report.Report(chosen.device, results, seed, long_runs, time.perf_counter() - start)
     report.write(done, REPORT_FOLDER)
     evidence.write(
-        chosen.json, "checks" if chosen.check else "parity", chosen.device, report.summary(done)
+        chosen.evidence, "checks" if chosen.check else "parity", chosen.device, report.summary(done)
     )
 
     console.print(*report.matrix_tables(done), sep="\n")
