@@ -66,6 +66,7 @@ def lint(session: nox.Session) -> None:
     session.run("zizmor", "--offline", "--quiet", "--strict-collection", "--pedantic", ".github")
     session.run("python", "-m", "codegen", "--check")
     session.run("python", "-m", "emulator", "lint", "generated")
+    session.run("python", "-m", "ci.evidence", "--check")
 
 
 @nox.session(venv_params=WITH_TORCH)
@@ -168,6 +169,12 @@ def sanitize(session: nox.Session) -> None:
     """NVIDIA's compute-sanitizer over every kind of kernel, on a GPU (`-- --tool racecheck`)."""
     install(session, "test", "torch", "cuda")
     session.run("python", "-m", "verify.sanitize", *session.posargs, env=SOURCES)
+
+
+@nox.session
+def evidence(session: nox.Session) -> None:
+    """Write docs/evidence.md from the reports in docs/evidence/ (`-- --check`)."""
+    session.run("python", "-m", "ci.evidence", *session.posargs)
 
 
 @nox.session(venv_params=WITH_TORCH)
