@@ -22,8 +22,8 @@ NEEDED = (
 DEVICES = {"emulator": "CPU executor", "cuda": "NVIDIA GPU", "mps": "Mac"}
 
 INTRODUCTION = """\
-What has been run, where, at which commit, and what came out. `nox -s evidence` writes this page from
-reports that the programs themselves left (`--evidence FILE`) and that lie in `docs/evidence/`.
+What has been run, where, at which commit, and what came out. `nox -s evidence` writes this page
+from reports that the programs themselves left (`--evidence FILE`) and that lie in `docs/evidence/`.
 
 Kinds of evidence are kept apart. A figure here is of the machine that stands with it. What was run
 on an NVIDIA GPU shows that the Metal source means what it should under real concurrency. It shows
