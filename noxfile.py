@@ -1,4 +1,7 @@
-"""The project's sessions.  `nox -l` lists them; `nox -s parity` is the main job."""
+"""The project's sessions.  The main one is `nox -s parity`; before a commit, `nox -s local`.
+
+`nox -s NAME -- --help` lists what a session takes after the two dashes.
+"""
 
 from __future__ import annotations
 
@@ -41,22 +44,24 @@ def install_cuda(session: nox.Session) -> None:
         install(session, "cuda")
 
 
+def asks_for_help(session: nox.Session) -> bool:
+    """Whether the arguments are to be listed; then no step comes before that."""
+    return not {"-h", "--help"}.isdisjoint(session.posargs)
+
+
 def harmless(session: nox.Session) -> list[str]:
     """The arguments without --dry-run, which is for publish: others publish nothing anyway."""
     return [argument for argument in session.posargs if argument != "--dry-run"]
 
 
-@nox.session
-def gen(session: nox.Session) -> None:
-    """Write generated/ from the matrix and the templates (`-- --check`, `-- --list`)."""
-    install(session, "codegen")
-    session.run("python", "-m", "codegen", *session.posargs)
+def fetch_peers(session: nox.Session, *options: str) -> None:
+    """Download MLX's shaders once, for sessions that compare ours with them."""
+    if not asks_for_help(session):
+        session.run("python", "-m", "peers.fetch", *options, env=SOURCES)
 
 
-@nox.session
-def lint(session: nox.Session) -> None:
-    """Format, types, the oldest Python of the package, workflows; generated/ is fresh Metal."""
-    install(session, "lint", "emulator")
+def run_lint(session: nox.Session) -> None:
+    """The steps of lint, which local runs as well: what passes there passes in CI."""
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
@@ -69,12 +74,89 @@ def lint(session: nox.Session) -> None:
     session.run("python", "-m", "ci.evidence", "--check")
 
 
+def run_tests(session: nox.Session) -> None:
+    """The steps of tests, which local runs as well."""
+    fetch_peers(session, "--optional")
+    session.run("pytest", "-n", "auto", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def local(session: nox.Session) -> None:
+    """Before a commit: format, generate, then all steps of lint and tests (pytest's arguments)."""
+    install(session, "lint", "test", "torch")
+    if not asks_for_help(session):
+        session.run("ruff", "format", ".")
+        session.run("ruff", "check", "--fix", ".")
+        session.run("python", "-m", "codegen")
+        run_lint(session)
+    run_tests(session)
+
+
+@nox.session
+def gen(session: nox.Session) -> None:
+    """Write the generated files: kernels, manifest, build.toml, tables in pages."""
+    install(session, "codegen")
+    session.run("python", "-m", "codegen", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format, types, workflows, and that the generated files are fresh; change nothing."""
+    install(session, "lint", "emulator")
+    run_lint(session)
+
+
 @nox.session(venv_params=WITH_TORCH)
 def tests(session: nox.Session) -> None:
-    """Every test, on all cores (arguments go to pytest)."""
+    """Run every test, on all cores (pytest's arguments)."""
     install(session, "test", "torch")
-    session.run("python", "-m", "peers.fetch", "--optional", env=SOURCES)
-    session.run("pytest", "-n", "auto", *session.posargs, env=SOURCES)
+    run_tests(session)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def parity(session: nox.Session) -> None:
+    """Run every kernel over its cases and compare it with float64."""
+    install(session, "test", "torch")
+    install_cuda(session)
+    session.run("python", "-m", "verify.parity", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def fuzz(session: nox.Session) -> None:
+    """Run random attention calls and compare them with float64 (`-- --cases 2000 --seed 1`)."""
+    install(session, "test", "torch")
+    install_cuda(session)
+    session.run("python", "-m", "verify.fuzz", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def mutants(session: nox.Session) -> None:
+    """Break the templates on purpose and count which breaks the cases notice (`-- --sample 30`)."""
+    install(session, "test", "torch")
+    install_cuda(session)
+    session.run("python", "-m", "verify.mutants", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def sanitize(session: nox.Session) -> None:
+    """Run every kind of kernel on an NVIDIA GPU under compute-sanitizer (`-- --tool racecheck`)."""
+    install(session, "test", "torch", "cuda")
+    session.run("python", "-m", "verify.sanitize", *session.posargs, env=SOURCES)
+
+
+@nox.session
+def evidence(session: nox.Session) -> None:
+    """Write docs/evidence.md from the reports in docs/evidence/."""
+    session.run("python", "-m", "ci.evidence", *session.posargs)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def foreign(session: nox.Session) -> None:
+    """Run PyTorch's and MLX's own attention kernels on the emulator (`-- --sample 40`)."""
+    install(session, "test", "torch")
+    install_cuda(session)
+    fetch_peers(session)
+    session.run("python", "-m", "verify.foreign", *session.posargs, env=SOURCES)
 
 
 @nox.session
@@ -85,31 +167,52 @@ def cuda(session: nox.Session) -> None:
 
 
 @nox.session(venv_params=WITH_TORCH)
-def parity(session: nox.Session) -> None:
-    """Run every kernel over its cases against float64 (`-- --help` lists what narrows it)."""
-    install(session, "test", "torch")
-    install_cuda(session)
-    session.run("python", "-m", "verify.parity", *session.posargs, env=SOURCES)
-
-
-@nox.session(venv_params=WITH_TORCH)
 def examples(session: nox.Session) -> None:
-    """Seven tiny models in transformers, this package against eager: a table."""
+    """Compare seven tiny models in transformers: this package against eager attention."""
     install(session, "emulator", "transformers", "torch")
     session.run("python", "examples/transformers_tiny.py", *session.posargs)
 
 
 @nox.session(venv_params=WITH_TORCH)
 def end_to_end(session: nox.Session) -> None:
-    """openai_privacy_filter, eager and with this kernel: tokens per second and memory."""
+    """Time openai_privacy_filter, eager and with this package: tokens per second and memory."""
     install(session, "emulator", "transformers", "torch")
     session.run("python", "benchmarks/timing/end_to_end.py", *session.posargs)
 
 
+@nox.session(venv_params=WITH_TORCH)
+def perf(session: nox.Session) -> None:
+    """Count and model our kernels beside MLX's and PyTorch's; write build/perf/report.html."""
+    install(session, "perf", "torch")
+    fetch_peers(session)
+    session.run("python", "-m", "benchmarks.perf", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def tune(session: nox.Session) -> None:
+    """Time tiles on a Mac and write the fastest into their table (`-- --modelled M4` elsewhere)."""
+    install(session, "perf", "torch")
+    session.run("python", "-m", "benchmarks.tune", *session.posargs, env=SOURCES)
+
+
 @nox.session
 def build(session: nox.Session) -> None:
-    """Assemble build/torch-metal, the build without a toolchain (`-- --output DIRECTORY`)."""
+    """Write build/torch-metal, the build that needs no compiler."""
     session.run("python", "-m", "ci.build", *harmless(session))
+
+
+@nox.session(venv_params=WITH_TORCH)
+def wheel(session: nox.Session) -> None:
+    """Build the wheel in build/wheel and try it in an empty environment."""
+    install(session, "wheel", "torch")
+    session.run("python", "-m", "ci.wheel", *harmless(session))
+
+
+@nox.session
+def cross(session: nox.Session) -> None:
+    """Compile and link the native launcher for macOS with each torch, on any machine."""
+    install(session, "clang")
+    session.run("python", "-m", "ci.cross", *harmless(session))
 
 
 @nox.session
@@ -119,88 +222,10 @@ def flake(session: nox.Session) -> None:
 
 
 @nox.session
-def cross(session: nox.Session) -> None:
-    """Link the native launcher for macOS with every torch it serves (`-- --torch 2.12.1`)."""
-    install(session, "clang")
-    session.run("python", "-m", "ci.cross", *harmless(session))
-
-
-@nox.session(venv_params=WITH_TORCH)
-def wheel(session: nox.Session) -> None:
-    """Build the pure-Python wheel in build/wheel and try it in an empty environment."""
-    install(session, "wheel", "torch")
-    session.run("python", "-m", "ci.wheel")
-
-
-@nox.session
 def publish(session: nox.Session) -> None:
     """Check the builds and upload them to the Hub (`-- --dry-run` only says what would change)."""
     install(session, "publish")
     session.run("python", "-m", "ci.publish", *session.posargs)
-
-
-@nox.session(venv_params=WITH_TORCH)
-def mutants(session: nox.Session) -> None:
-    """Break the templates on purpose: do the tests notice?  (`-- --sample 30`, `--shard 1/4`)."""
-    install(session, "test", "torch")
-    install_cuda(session)
-    session.run("python", "-m", "verify.mutants", *session.posargs, env=SOURCES)
-
-
-@nox.session(venv_params=WITH_TORCH)
-def fuzz(session: nox.Session) -> None:
-    """Random attention calls against float64 (`-- --cases 2000 --seed 1`)."""
-    install(session, "test", "torch")
-    install_cuda(session)
-    session.run("python", "-m", "verify.fuzz", *session.posargs, env=SOURCES)
-
-
-@nox.session(venv_params=WITH_TORCH)
-def foreign(session: nox.Session) -> None:
-    """PyTorch's and MLX's attention shaders, unmodified, on the emulator (`-- --sample 40`)."""
-    install(session, "test", "torch")
-    install_cuda(session)
-    session.run("python", "-m", "peers.fetch", env=SOURCES)
-    session.run("python", "-m", "verify.foreign", *session.posargs, env=SOURCES)
-
-
-@nox.session(venv_params=WITH_TORCH)
-def sanitize(session: nox.Session) -> None:
-    """NVIDIA's compute-sanitizer over every kind of kernel, on a GPU (`-- --tool racecheck`)."""
-    install(session, "test", "torch", "cuda")
-    session.run("python", "-m", "verify.sanitize", *session.posargs, env=SOURCES)
-
-
-@nox.session
-def evidence(session: nox.Session) -> None:
-    """Write docs/evidence.md from the reports in docs/evidence/ (`-- --check`)."""
-    session.run("python", "-m", "ci.evidence", *session.posargs)
-
-
-@nox.session(venv_params=WITH_TORCH)
-def perf(session: nox.Session) -> None:
-    """Count and model ours beside MLX and PyTorch: build/perf/report.html (`-- --quick`)."""
-    install(session, "perf", "torch")
-    session.run("python", "-m", "peers.fetch", env=SOURCES)
-    session.run("python", "-m", "benchmarks.perf", *session.posargs, env=SOURCES)
-
-
-@nox.session(venv_params=WITH_TORCH)
-def tune(session: nox.Session) -> None:
-    """Time candidate tiles on this Mac and write the table (`-- --modelled "M1 Max"` elsewhere)."""
-    install(session, "perf", "torch")
-    session.run("python", "-m", "benchmarks.tune", *session.posargs, env=SOURCES)
-
-
-@nox.session(venv_params=WITH_TORCH)
-def local(session: nox.Session) -> None:
-    """The inner loop: format, generate, lint, test."""
-    install(session, "lint", "test", "torch")
-    session.run("ruff", "format", ".")
-    session.run("ruff", "check", "--fix", ".")
-    session.run("python", "-m", "codegen")
-    session.run("mypy")
-    session.run("pytest", "-n", "auto", *session.posargs, env=SOURCES)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Assembles build/torch-metal: the package with its shader sources, as kernel-builder lays it out.
 
-The build needs no toolchain: each Mac compiles the kernels that it uses.  It consists of what git
-tracks, so one commit gives the same bytes on every machine.  (kernel-builder also writes a
-metal_flash_sdpa/__init__.py for `kernels` releases that do not know torch-metal; left out.)
+The build needs no compiler: each Mac compiles the kernels that it uses.  It has nothing but files
+that git tracks, so one commit gives the same bytes on every machine.  (kernel-builder also writes a
+metal_flash_sdpa/__init__.py for `kernels` releases that do not know torch-metal; we do not.)
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def add_op_namespace_prefix(op_name: str) -> str:
 
 
 class BuildError(RuntimeError):
-    """A tree that no build can be made from; the message says why."""
+    """No build can be made from this tree; the message says why."""
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -145,7 +145,13 @@ def assemble(directory: Path, root: Path = ROOT) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s build --", description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, default=ROOT / "build", metavar="DIRECTORY")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=ROOT / "build",
+        metavar="DIRECTORY",
+        help="where torch-metal is put (default: build)",
+    )
     variant = assemble(parser.parse_args().output)
     metadata = json.loads((variant / "metadata.json").read_text())
     print(f"{variant}: {metadata['id']}, {len(metadata['digest']['files'])} files")

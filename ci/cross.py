@@ -2,7 +2,7 @@
 
 Each torch's macOS wheel has its headers and libraries; ziglang's clang compiles torch-ext/ for
 Apple silicon and links it with them, so a name that one of them lacks is an error.  Apple's SDK
-is not at hand: what is taken of it on trust is declared in ci/native/macos.
+does not exist on Linux: ci/native/macos declares what is needed of it.  Nothing here checks that.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class CrossError(RuntimeError):
 
 
 class RefusedError(CrossError):
-    """A release that this machine's pip is told not to take."""
+    """A release that the configuration of this machine's pip does not allow."""
 
 
 @dataclass
@@ -59,8 +59,8 @@ class Result:
     torch: str
     compiled: bool = False
     linked: bool = False
-    of_torch: int = 0  # names that torch's libraries provide
-    of_macos: str = ""  # what is left to the system
+    of_torch: int = 0  # number of names that torch's libraries provide
+    of_macos: str = ""  # names that macOS must provide
     seconds: float = 0.0
     problem: str = ""
     refused: bool = False
@@ -146,7 +146,7 @@ def native_sources() -> list[Path]:
 
 
 def check(version: str) -> Result:
-    """Compile and link the native sources with one torch; what fails is in the result."""
+    """Compile and link the native sources with one torch; the result says what failed."""
     result = Result(version)
     begin = time.monotonic()
     try:
@@ -174,7 +174,7 @@ def check(version: str) -> Result:
 
 
 def describe(left: dict[str, list[str]]) -> str:
-    """What is left to macOS: libSystem, whose names ziglang knows, is counted; others are named."""
+    """What macOS must provide: how many names of libSystem, which ziglang knows, and the others."""
     known = len(left.pop("libSystem.B.dylib", ()))
     return ", ".join([f"libSystem: {known}", *(name for names in left.values() for name in names)])
 
@@ -182,8 +182,7 @@ def describe(left: dict[str, list[str]]) -> str:
 def failed(result: Result, asked: bool) -> bool:
     """Whether a result fails the session.
 
-    Only a release that pip refuses does not, if nobody asked for it and the builder does not
-    target it.
+    A release that pip refuses does not, unless it was asked for or kernel-builder targets it.
     """
     tolerated = result.refused and not asked and series(result.torch) not in AOT_TORCH
     return bool(result.problem) and not tolerated

@@ -43,8 +43,10 @@ def compile_one(variant: Mapping[str, Any]) -> tuple[str, float, str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m ci.cuda", description=__doc__)
-    parser.add_argument("--all", action="store_true", help="every kernel, not one of each kind")
+    parser = argparse.ArgumentParser(prog="nox -s cuda --", description=__doc__)
+    parser.add_argument(
+        "--all", action="store_true", help="every kernel instead of one of each kind"
+    )
     options = parser.parse_args()
     variants = json.loads((GENERATED / "manifest.json").read_text())
     chosen = variants if options.all else sample(variants)

@@ -1,4 +1,4 @@
-"""Evaluates flake.nix as far as that goes without a Mac, with our stand-in for kernel-builder.
+"""Evaluates flake.nix without a Mac, with a stand-in for kernel-builder.
 
 The tracked files are copied to a repository of their own, the flake's one input is pointed at
 ci/stub, and nix evaluates the outputs, offline.
@@ -113,15 +113,15 @@ def lock_problems(repository: Path) -> Iterator[str]:
 
 
 def output_problems(repository: Path) -> Iterator[str]:
-    """Every output of the builder must be there, for every system, and nothing else."""
+    """Every output of the builder must exist, for every system, and nothing else."""
     for output, names in OUTPUTS.items():
-        found = evaluate(repository, output, "builtins.mapAttrs (_: builtins.attrNames)")
-        if sorted(found) != sorted(SYSTEMS):
-            yield f"{output}: the systems are {sorted(found)}, should be {sorted(SYSTEMS)}"
-        for system, here in found.items():
-            for name in sorted({*names} - {*here}):
-                yield f"{output}.{system}.{name} is not there"
-            for name in sorted({*here} - {*names}):
+        by_system = evaluate(repository, output, "builtins.mapAttrs (_: builtins.attrNames)")
+        if sorted(by_system) != sorted(SYSTEMS):
+            yield f"{output}: the systems are {sorted(by_system)}, should be {sorted(SYSTEMS)}"
+        for system, attributes in by_system.items():
+            for name in sorted({*names} - {*attributes}):
+                yield f"{output}.{system}.{name} is missing"
+            for name in sorted({*attributes} - {*names}):
                 yield f"{output}.{system}.{name} is not one of the builder's"
 
 
@@ -129,9 +129,9 @@ def bundle_problems(repository: Path) -> Iterator[str]:
     """`.#kernels` must be the bundle of all Metal builds, `.#kernels-cli` the builder's tool."""
     paths = "p: builtins.mapAttrs (_: d: d.drvPath) { inherit (p) kernels bundle default; }"
     for system in SYSTEMS:
-        found = evaluate(repository, f"packages.{system}", paths)
-        if len(set(found.values())) != 1:
-            yield f"packages.{system}: kernels, bundle and default differ: {found}"
+        derivations = evaluate(repository, f"packages.{system}", paths)
+        if len(set(derivations.values())) != 1:
+            yield f"packages.{system}: kernels, bundle and default differ: {derivations}"
         name = evaluate(repository, f"packages.{system}.kernels-cli", "d: d.name")
         if name != "python3-env":
             yield f"packages.{system}.kernels-cli is {name}, not the builder's python3-env"
@@ -165,8 +165,8 @@ def problems(root: Path = ROOT) -> list[str]:
         repository = Path(scratch, "tree")
         repository.mkdir()
         copy(root, repository)
-        if found := findings(repository, lock_problems):
-            return found
+        if wrong := findings(repository, lock_problems):
+            return wrong
         use_stub(repository, Path(scratch, "stub"))
         return findings(
             repository, output_problems, bundle_problems, shell_problems, source_problems
@@ -175,13 +175,13 @@ def problems(root: Path = ROOT) -> list[str]:
 
 def findings(repository: Path, *checks: Callable[[Path], Iterator[str]]) -> list[str]:
     """What the checks find; where nix refuses to evaluate, its words."""
-    found: list[str] = []
+    wrong: list[str] = []
     for check in checks:
         try:
-            found.extend(check(repository))
+            wrong.extend(check(repository))
         except FlakeError as error:
-            found.append(str(error))
-    return list(dict.fromkeys(found))
+            wrong.append(str(error))
+    return list(dict.fromkeys(wrong))
 
 
 def main() -> int:
@@ -193,13 +193,13 @@ def main() -> int:
     if not shutil.which("nix"):
         print("flake.nix was NOT evaluated: there is no nix (on Debian: apt-get install nix-bin)")
         return 0 if options.allow_missing else 1
-    found = problems()
-    for problem in found:
+    wrong = problems()
+    for problem in wrong:
         print(problem)
-    if not found:
+    if not wrong:
         print("flake.nix and flake.lock: outputs, bundle, shells and sources as they should be")
         print(LEFT_OUT)
-    return 1 if found else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

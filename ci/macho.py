@@ -32,10 +32,10 @@ def imports(data: bytes) -> dict[str, list[str]]:
         elif command == SYMBOL_TABLE:
             symbols, count, strings = struct.unpack_from("<3I", data, at + 8)
         at += size
-    found: dict[str, list[str]] = {}
+    by_library: dict[str, list[str]] = {}
     for i in range(count):
         name, kind, _, description = struct.unpack_from("<IBBH", data, symbols + 16 * i)
         if kind & TYPE == 0 and kind & EXTERNAL:
             ordinal = description >> 8  # counts the libraries from 1
-            found.setdefault(libraries[ordinal - 1], []).append(text(data, strings + name))
-    return found
+            by_library.setdefault(libraries[ordinal - 1], []).append(text(data, strings + name))
+    return by_library

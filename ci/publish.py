@@ -13,6 +13,7 @@ import json
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -45,7 +46,7 @@ INTERFACE = ("__init__.py", "interface.py")  # where the public API is
 BENCHMARKS = "benchmarks/benchmark*.py"  # what `kernels benchmark` looks for
 
 PATIENCE = (1, 2, 4, 8)  # seconds before each further attempt
-PASSING = (408, 429, 500, 502, 503, 504)  # HTTP statuses that may pass
+PASSING = (408, 429, 500, 502, 503, 504)  # HTTP statuses of failures that may pass
 REACH_SECONDS = 10  # to find out whether the Hub answers at all
 ANSWER_SECONDS = 120  # for anything else; the client itself would wait for ever
 
@@ -70,23 +71,23 @@ class Change:
 
 def gather(root: Path) -> list[Path]:
     """The builds of the checkout: torch-metal, and what lies in result/ and build/."""
-    found = {VARIANT: torch_metal(root)}
+    variants = {VARIANT: torch_metal(root)}
     for folder in (root / "result", root / "build"):
         for metadata in sorted(folder.glob(f"torch*-*/{METADATA}")):
-            found.setdefault(metadata.parent.name, metadata.parent)
-    return [found[name] for name in sorted(found)]
+            variants.setdefault(metadata.parent.name, metadata.parent)
+    return [variants[name] for name in sorted(variants)]
 
 
 def torch_metal(root: Path) -> Path:
-    """build/torch-metal; it is left alone, and so its signature, if it is this commit's."""
+    """build/torch-metal, built again unless it is this commit's: so its signature is kept."""
     variant = root / "build" / VARIANT
-    there = contents(variant)
-    there.pop(SIGNATURE, None)
-    return variant if there == build.contents(root) else assemble(root / "build", root)
+    existing = contents(variant)
+    existing.pop(SIGNATURE, None)
+    return variant if existing == build.contents(root) else assemble(root / "build", root)
 
 
 def contents(variant: Path) -> dict[str, bytes]:
-    """Every file of a build but what Python leaves behind: path inside it -> content."""
+    """Every file of a build without Python's caches: path inside it -> content."""
     paths = (path for path in variant.rglob("*") if path.is_file())
     relative = {path.relative_to(variant).as_posix(): path for path in paths}
     return {
@@ -106,15 +107,15 @@ def problems(variant: Path, root: Path) -> list[str]:
     if absent := [key for key in REQUIRED if key not in metadata]:
         return [f"{METADATA} lacks {', '.join(absent)}"]
     general = build_toml(root)["general"]
-    found = [
+    wrong = [
         f"{key} is {metadata[key]!r}, in build.toml {general[key]!r}"
         for key in ("name", "version", "license")
         if metadata[key] != general[key]
     ]
     if "dirty" in metadata["id"]:
-        found.append(f"id is {metadata['id']}: built from changes that are not committed")
+        wrong.append(f"id is {metadata['id']}: built from changes that are not committed")
     if metadata["id"] not in files.get("_ops.py", b"").decode():
-        found.append(f"_ops.py does not name the ops {metadata['id']}")
+        wrong.append(f"_ops.py does not name the ops {metadata['id']}")
     hashed = digest({k: v for k, v in files.items() if k not in (METADATA, SIGNATURE)})
     if metadata["digest"] != hashed:
         listed = metadata["digest"].get("files", {})
@@ -123,13 +124,13 @@ def problems(variant: Path, root: Path) -> list[str]:
             for name in listed.keys() | hashed["files"].keys()
             if listed.get(name) != hashed["files"].get(name)
         )
-        found.append(f"the digest does not fit: {', '.join(names) or 'another algorithm'}")
-    found += [
+        wrong.append(f"the digest does not fit: {', '.join(names) or 'another algorithm'}")
+    wrong += [
         f"{name} does not belong into a build" for name in files if not ALLOWED.fullmatch(name)
     ]
     if f"-{metadata['backend'].get('type')}" not in variant.name:
-        found.append(f"backend is {metadata['backend']}, its folder {variant.name}")
-    return found
+        wrong.append(f"backend is {metadata['backend']}, its folder {variant.name}")
+    return wrong
 
 
 def checked(root: Path) -> dict[str, bytes]:
@@ -139,9 +140,9 @@ def checked(root: Path) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     wrong = []
     for variant in gather(root):
-        found = problems(variant, root)
-        wrong += [f"{variant}: {problem}" for problem in found]
-        print(f"  {variant.name}: {'; '.join(found) or 'good'}")
+        of_variant = problems(variant, root)
+        wrong += [f"{variant}: {problem}" for problem in of_variant]
+        print(f"  {variant.name}: {'; '.join(of_variant) or 'good'}")
         for name, data in contents(variant).items():
             files[f"build/{variant.name}/{name}"] = data
     if wrong:
@@ -169,12 +170,12 @@ def api(init: bytes, interface: bytes) -> dict[str, list[str]]:
 
 def reduced(before: dict[str, list[str]], after: dict[str, list[str]]) -> list[str]:
     """What was public and no longer is, or has moved."""
-    found = [name for name in before if name not in after]
+    lost = [name for name in before if name not in after]
     for name in before.keys() & after.keys():
         if after[name][: len(before[name])] != before[name] and after[name]:
-            lost = [p for p in before[name] if p not in after[name]]
-            found.append(f"{name}({', '.join(lost) or 'in another order'})")
-    return sorted(found)
+            parameters = [p for p in before[name] if p not in after[name]]
+            lost.append(f"{name}({', '.join(parameters) or 'in another order'})")
+    return sorted(lost)
 
 
 # --- the Hub -------------------------------------------------------------------------------------
@@ -183,10 +184,10 @@ def reduced(before: dict[str, list[str]], after: dict[str, list[str]]) -> list[s
 def patiently(
     what: str, call: Callable[[], Result], patience: Sequence[float] | None = None
 ) -> Result:
-    """The call's result, after further attempts if what goes wrong may pass.
+    """The call's result.  What fails for a reason that may pass is tried again after a pause.
 
-    Raises PublishError, saying what could not be done and why; and as it comes what says that
-    something is not there.
+    Raises PublishError, saying what could not be done and why.  The client's errors that say that
+    something does not exist are passed on.
     """
     waits = PATIENCE if patience is None else patience
     for wait in (*waits, None):
@@ -226,8 +227,8 @@ class Branch:
         tree = self.hub.list_repo_tree(
             self.repo, recursive=True, revision=self.name, repo_type=REPO_TYPE
         )
-        found = (entry for entry in tree if isinstance(entry, RepoFile))
-        return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in found}
+        files = (entry for entry in tree if isinstance(entry, RepoFile))
+        return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
 
     def read(self, path: str) -> bytes:
         """A file's content; empty if there is none."""
@@ -264,45 +265,47 @@ def same(data: bytes, known: str) -> bool:
     return known in (blob, hashlib.sha256(data).hexdigest())
 
 
-def compare(wanted: dict[str, bytes], there: dict[str, str]) -> list[Change]:
-    """What makes a branch hold `wanted`: builds that are not among it stay as they are."""
+def compare(wanted: dict[str, bytes], current: dict[str, str]) -> list[Change]:
+    """The changes that make a branch hold `wanted`.  Builds that `wanted` does not have stay."""
     folders = {path.rsplit("/", 1)[0] for path in wanted}
     changes = [
-        Change("replace" if path in there else "add", path, data)
+        Change("replace" if path in current else "add", path, data)
         for path, data in wanted.items()
-        if path not in there or not same(data, there[path])
+        if path not in current or not same(data, current[path])
     ]
-    ours = {"/".join(folder.split("/")[:2]) + "/" for folder in folders if "build/" in folder}
+    ours = {build_of(folder) + "/" for folder in folders if "build/" in folder}
     changes += [
         Change("delete", path)
-        for path in there
+        for path in current
         if path not in wanted and any(path.startswith(folder) for folder in ours)
     ]
     return changes
+
+
+def build_of(path: str) -> str:
+    """The first two folders of a path on the Hub: build/torch-metal."""
+    return "/".join(path.split("/")[:2])
 
 
 def describe(branch: str, changes: list[Change]) -> None:
     """Say what would change: by build, and by file where something published changes."""
     if not changes:
         print(f"{branch}: as it is")
-    groups: dict[tuple[str, str], int] = {}
+    counts = Counter((change.kind, build_of(change.path)) for change in changes)
+    for (kind, folder), count in counts.items():
+        print(f"{branch}: {kind} {folder}{f' ({count} files)' if count > 1 else ''}")
     for change in changes:
-        group = "/".join(change.path.split("/")[:2])
-        groups[change.kind, group] = groups.get((change.kind, group), 0) + 1
-    for (kind, group), count in groups.items():
-        print(f"{branch}: {kind} {group}{f' ({count} files)' if count > 1 else ''}")
-    for change in changes:
-        if change.kind != "add" and groups[change.kind, "/".join(change.path.split("/")[:2])] > 1:
+        if change.kind != "add" and counts[change.kind, build_of(change.path)] > 1:
             print(f"{branch}:   {change.kind} {change.path}")
 
 
 def published(
     hub: HfApi, builds: Branch, card: Branch, wanted: dict[str, bytes], dry_run: bool
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """What is on the version's branch and on main: path -> hash; nothing if there is no such place.
+    """What is on the version's branch and on main: path -> hash; nothing if they do not exist.
 
-    A dry run does without the Hub.  Raises PublishError if the Hub is not to be had otherwise, and
-    if `wanted` offers less than the version that is there.
+    If the Hub cannot be reached, a dry run takes both as empty.  Raises PublishError if it cannot
+    be reached otherwise, and if `wanted` lacks something of the API that is published.
     """
     try:
         look = partial(hub.repo_info, builds.repo, repo_type=REPO_TYPE, timeout=REACH_SECONDS)
@@ -312,14 +315,14 @@ def published(
     except PublishError as error:
         if not dry_run:
             raise
-        print(f"compared with an empty repository, as the Hub is not to be had ({error})")
+        print(f"compared with an empty repository, because the Hub cannot be reached ({error})")
         return {}, {}
     try:
-        there = patiently("listing the builds", builds.files)
+        on_branch = patiently("listing the builds", builds.files)
     except RevisionNotFoundError:
-        there = {}
+        on_branch = {}
     folder = f"build/{VARIANT}/"
-    if f"{folder}__init__.py" in there:
+    if f"{folder}__init__.py" in on_branch:
         before = api(*(builds.read(folder + name) for name in INTERFACE))
         after = api(*(wanted[folder + name] for name in INTERFACE))
         if lost := reduced(before, after):
@@ -327,7 +330,7 @@ def published(
                 f"{builds.name} is published with more than this: {', '.join(lost)}; "
                 "a reduced API needs a new version"
             )
-    return there, patiently("listing main", card.files)
+    return on_branch, patiently("listing main", card.files)
 
 
 def publish(root: Path, chosen: argparse.Namespace) -> str:
@@ -339,9 +342,9 @@ def publish(root: Path, chosen: argparse.Namespace) -> str:
     get_session().timeout = ANSWER_SECONDS
     hub = HfApi()
     builds, card = Branch(hub, repo, version), Branch(hub, repo, "main")
-    there, there_on_main = published(hub, builds, card, wanted, chosen.dry_run)
-    changes = compare(wanted, there)
-    page = compare({"README.md": fill(root).encode()}, there_on_main)
+    on_branch, on_main = published(hub, builds, card, wanted, chosen.dry_run)
+    changes = compare(wanted, on_branch)
+    page = compare({"README.md": fill(root).encode()}, on_main)
     describe(f"{repo}@{version}", changes)
     describe(f"{repo}@main", page)
     touched = [change.path for change in changes if change.kind != "add"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -57,31 +58,33 @@ def build(directory: Path) -> Path:
 def try_out(wheel: Path, directory: Path) -> dict[str, Any]:
     """Install the wheel into a new environment in `directory` and run TRIAL there.
 
-    The packages of the Python that runs this are lent to it, for torch.  Returns what TRIAL
-    printed; raises WheelError if it fails or found anything outside the environment.
+    The environment can also import the packages of the Python that runs this, because torch is
+    large.  Returns what TRIAL printed.  Raises WheelError if it fails, or if it took anything of
+    ours from outside the environment.
     """
     venv.create(directory, symlinks=True)
     python = directory / "bin/python"
     pip = (sys.executable, "-m", "pip", "--python", str(python))
     run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel)
     (site,) = directory.glob("lib/python*/site-packages")
-    lent = (path for path in sys.path if path.endswith("-packages"))
-    (site / "lent.pth").write_text("\n".join(lent))
-    found: dict[str, Any] = json.loads(run(python, "-I", "-c", TRIAL, cwd=directory))
+    packages = (path for path in sys.path if path.endswith("-packages"))
+    (site / "packages.pth").write_text("\n".join(packages))
+    trial: dict[str, Any] = json.loads(run(python, "-I", "-c", TRIAL, cwd=directory))
     outside = [
-        path for path in (found["package"], *found["shaders"]) if not path.startswith(str(site))
+        path for path in (trial["package"], *trial["shaders"]) if not path.startswith(str(site))
     ]
     if outside:
-        raise WheelError(f"found outside {site}: {', '.join(outside)}")
-    return found
+        raise WheelError(f"taken from outside {site}: {', '.join(outside)}")
+    return trial
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="nox -s wheel --", description=__doc__.split("\n")[0]).parse_args()
     wheel = build(ROOT / "build/wheel")
     with tempfile.TemporaryDirectory() as scratch:
-        found = try_out(wheel, Path(scratch))
+        trial = try_out(wheel, Path(scratch))
     size = os.path.getsize(wheel)
-    print(f"{wheel}: {size:,} bytes; installed, it finds {len(found['shaders'])} shaders")
+    print(f"{wheel}: {size:,} bytes; installed, it finds {len(trial['shaders'])} shaders")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """python -m codegen: write generated/ from the matrix and the templates.
 
 python -m codegen           write what differs, remove orphans
-python -m codegen --check   write nothing; exit 1 and name each changed, missing or extra file
+python -m codegen --check   write nothing; name each changed, missing or extra file, and exit 1
 python -m codegen --list    print the matrix
 """
 
@@ -35,7 +35,9 @@ def main() -> int:
         prog="python -m codegen", description=__doc__.split("\n", 1)[0]
     )
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--check", action="store_true", help="fail if generated/ is not fresh")
+    mode.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a generated file is not fresh"
+    )
     mode.add_argument("--list", action="store_true", help="print the matrix")
     options = parser.parse_args()
 

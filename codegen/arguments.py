@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Buffer:
-    """A tensor argument.  `type` None stands for the variant's element type.
+    """A tensor argument.  If `type` is None, its elements have the kernel's dtype.
 
-    An optional one is missing from some calls; a launcher binds a zero of its type then.
+    Some calls do not have an optional one; the launcher then binds one zero of its type.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Field:
-    """One member of a parameter struct.  A `long` takes two int32, low word first."""
+    """One member of a kernel's structs.  A `long` takes two int32, low word first."""
 
     name: str
     type: str
@@ -48,30 +48,47 @@ V = Buffer("v", None, "const", "value rows")
 OUT = Buffer("out", None, "", "output rows")
 LSE = Buffer("lse", "float", "", "natural log-sum-exp of each row", optional=True)
 CU_SEQLENS_Q = Buffer(
-    "cu_seqlens_q", "int", "const", "packed: batch + 1 row offsets", optional=True
+    "cu_seqlens_q",
+    "int",
+    "const",
+    "packed: first query row of each sequence, and the end",
+    optional=True,
 )
 K_BEGIN = Buffer("k_begin", "int", "const", "the row of each sequence's first key", optional=True)
 K_END = Buffer("k_end", "int", "const", "the row after each sequence's last key", optional=True)
-BLOCK_TABLE = Buffer("block_table", "int", "const", "the pages of each sequence", optional=True)
+BLOCK_TABLE = Buffer(
+    "block_table", "int", "const", "the pages of each sequence, in order", optional=True
+)
 KEYS = (K_BEGIN, K_END, BLOCK_TABLE)
-ALIBI_SLOPES = Buffer("alibi_slopes", "float", "const", "a slope per query head", optional=True)
-SINKS = Buffer("sinks", "float", "const", "a logit per query head", optional=True)
+ALIBI_SLOPES = Buffer(
+    "alibi_slopes", "float", "const", "ALiBi slope of each query head", optional=True
+)
+SINKS = Buffer(
+    "sinks", "float", "const", "attention sink of each query head: a logit", optional=True
+)
 
 
 def partial(access: str) -> tuple[Buffer, ...]:
-    """What the splits of the keys give for each row, before they are combined."""
+    """The partial results: what each split of the keys gives for each row."""
     axes = "(split, sequence, slot, head"
     return (
         Buffer(
             "partial_out", "float", access, f"O of each split: {axes}, head_dim)", optional=True
         ),
-        Buffer("partial_lse", "float", access, f"its base-2 log-sum-exp: {axes})", optional=True),
+        Buffer(
+            "partial_lse",
+            "float",
+            access,
+            f"base-2 log-sum-exp of each split: {axes})",
+            optional=True,
+        ),
     )
 
 
-def rotary(name: str) -> Buffer:
-    """A table of angles."""
-    return Buffer(name, None, "const", "(position, pair of elements)", optional=True)
+def rotary(function: str) -> Buffer:
+    """A table of the cosines or sines of rotary angles."""
+    comment = f"{function} of each angle: (position, pair of elements)"
+    return Buffer(f"rotary_{function}", None, "const", comment, optional=True)
 
 
 def strides(*tensors: str) -> tuple[Field, ...]:
@@ -94,14 +111,14 @@ ALIBI_STRIDES = (
 WANTS_LSE = Field("wants_lse", "int", "1: lse is written")
 HAS_ALIBI = Field("has_alibi", "int", "1: alibi_slopes are given")
 BATCH = Field("batch", "int", "number of sequences")
-Q_LEN = Field("q_len", "int", "query rows of each sequence; packed: of all together")
-K_LEN = Field("k_len", "int", "rows of K that each sequence may have; packed: of all together")
-PACKED = Field("packed", "int", "1: cu_seqlens_q says where each sequence's queries lie")
+Q_LEN = Field("q_len", "int", "query rows of each sequence; packed: of all sequences together")
+K_LEN = Field("k_len", "int", "rows of K of each sequence, used or not; packed: of all sequences")
+PACKED = Field("packed", "int", "1: packed batch, cu_seqlens_q is given; 0: padded batch")
 HAS_K_BEGIN = Field("has_k_begin", "int", "1: k_begin is given; 0: keys begin at row 0")
 CACHE = (
     Field("has_k_end", "int", "1: k_end is given; 0: keys end at row k_len"),
-    Field("appended", "int", "rows that this call adds at k_end"),
-    Field("page_size", "int", "rows of a page of K and V; 0: no block table"),
+    Field("appended", "int", "rows that this call appends, from k_end on"),
+    Field("page_size", "int", "rows in each page of K and V; 0: no pages"),
     Field("pages", "int", "number of pages in K and V"),
 )
 TABLE_STRIDE = Field("table_stride", "long", "block_table: elements from one sequence to the next")
@@ -111,7 +128,7 @@ WINDOW = (
     Field("window_left", "int", "keys seen before the diagonal"),
     Field("window_right", "int", "keys seen after the diagonal"),
 )
-SPLITS = Field("splits", "int", "into how many parts the keys are split; 1: no partial results")
+SPLITS = Field("splits", "int", "number of splits of the keys; 1: no partial results")
 SLOTS = Field("slots", "int", "queries per sequence that partial results have room for")
 ATTENTION = (
     *strides("q", "k", "v", "out"),
@@ -128,7 +145,7 @@ SOFTMAX = (
     Field("softcap", "float", "scores become softcap * tanh(score / softcap); 0: off"),
 )
 
-# The longs stand first, so that the struct has no holes.
+# Longs stand first, so that the struct has no padding.
 SIGNATURES = {
     "prefill": Signature(
         buffers=(Q, K, V, OUT, LSE, CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),
@@ -159,7 +176,7 @@ SIGNATURES = {
             Q,
             Buffer("new_k", None, "const", "key rows to append"),
             Buffer("new_v", None, "const", "value rows to append"),
-            *(rotary("rotary_cos"), rotary("rotary_sin")),
+            *(rotary("cos"), rotary("sin")),
             Buffer("rotated_q", None, "", "query rows, rotated", optional=True),
             Buffer("k", None, "", "the cache's key rows"),
             Buffer("v", None, "", "the cache's value rows"),
@@ -170,10 +187,10 @@ SIGNATURES = {
             TABLE_STRIDE,
             *(Q_LEN, K_LEN, KV_HEADS),
             *CACHE,
-            Field("rotary_pairs", "int", "pairs of elements that are rotated; 0: none"),
+            Field("rotary_pairs", "int", "pairs of elements that are rotated in each row; 0: none"),
             Field("rotary_rows", "int", "positions that have an angle"),
-            Field("interleaved", "int", "1: a pair is two neighbours; 0: one of either half"),
-            Field("queries_advance", "int", "1: query i stands at k_end + i; 0: all at k_end"),
+            Field("interleaved", "int", "1: a pair is two neighbours; 0: one element of each half"),
+            Field("queries_advance", "int", "1: query i has position k_end + i; 0: all have k_end"),
         ),
         floats=(),
     ),

@@ -1,7 +1,7 @@
-"""THE table: one frozen row per kernel variant, which owns the variant's name and file.
+"""The matrix: which kernel variants exist, each with its name and its file.
 
-Every combination of the axes below is built; none is excluded.  The variants of one family, dtype
-and head_dim share a file.
+Every combination of the axes below is built.  The variants of one family, dtype and head_dim are
+in one file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class MatrixError(ValueError):
 class Variant:
     """One kernel: what it computes and in which tile shape.
 
-    A family without mask modes has the mask None; `sinks` then says whether it takes any.
+    In a family whose kernels take any mask at run time, `mask` is None, and `sinks` says whether a
+    call may have sinks.
     """
 
     family: str
@@ -49,12 +50,12 @@ class Variant:
 
     @property
     def stem(self) -> str:
-        """What the variants of a file have in common."""
+        """The part of the name that all variants of a file have."""
         return f"{self.family}_{self.dtype}_d{self.head_dim}"
 
     @property
     def name(self) -> str:
-        """The kernel's host name; it carries the tile's shape."""
+        """The kernel's host name; the tile's shape is part of it."""
         parts = [self.stem]
         if not isinstance(self.tile, RowTile):
             parts.append(self.tile.name)
@@ -69,7 +70,7 @@ class Variant:
 
     @property
     def template_arguments(self) -> str:
-        """What makes this kernel of its family's template, in Metal."""
+        """The arguments of the Metal template that make this kernel."""
         modes = (self.mask.upper(), str(self.sinks).lower()) if self.mask else ()
         return ", ".join((self.tile.name, *modes))
 
@@ -136,7 +137,7 @@ def decode() -> Iterable[Variant]:
 
 
 def rowwise(family: str) -> Iterable[Variant]:
-    """The kernels of a family that attend to nothing: head_dim x dtype."""
+    """The kernels of a family that works row by row, without attention: head_dim x dtype."""
     for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
         yield Variant(family, head_dim, dtype, None, False, RowTile())
 

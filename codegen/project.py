@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class ProjectError(ValueError):
-    """pyproject.toml without something that a build needs; the message says what."""
+    """Something that a build needs is not in pyproject.toml; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class Project:
     def oldest_torch(self) -> tuple[int, int]:
         """The first torch release that the package runs on."""
         for dependency in self.dependencies:
-            if found := re.fullmatch(r"torch>=(\d+)\.(\d+)", dependency):
-                return int(found[1]), int(found[2])
+            if match := re.fullmatch(r"torch>=(\d+)\.(\d+)", dependency):
+                return int(match[1]), int(match[2])
         raise ProjectError(
             f"pyproject.toml: no torch>=X.Y among the dependencies {self.dependencies}"
         )
 
 
 def project(root: Path) -> Project:
-    """Read pyproject.toml.  Raises ProjectError naming the key that is not there."""
+    """Read pyproject.toml.  Raises ProjectError naming a key that is missing."""
     table = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     try:
         return Project(

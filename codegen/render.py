@@ -19,6 +19,7 @@ TEMPLATES = ROOT / "templates"
 BANNER = "Written by `python -m codegen` from templates/; do not edit."
 METAL_TYPES = {"float16": "half", "bfloat16": "bfloat", "float32": "float"}
 README = "README.md"
+BUILDING = "docs/building.md"
 CARD = "CARD.md"
 PACKAGE_MODULE = "torch-ext/metal_flash_sdpa/_variants.py"
 BUILD_TOML = "build.toml"
@@ -27,7 +28,7 @@ NATIVE_SUFFIXES = (".cpp", ".h", ".mm")
 
 
 class RenderError(RuntimeError):
-    """A file whose template fails; the message names the file and the template's words."""
+    """A file that cannot be rendered; the message names it and says why."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def environment(templates: Path = TEMPLATES) -> Environment:
 def shader(variants: Sequence[Variant], jinja: Environment) -> str:
     """The Metal source of the variants that share a file.
 
-    Raises RenderError naming the file if its template fails, if it is not ASCII, or if the variants
-    disagree on what stands once in it.
+    Raises RenderError naming the file if its template fails, if it is not ASCII, or if only some of
+    the variants hold Q in registers: the code for that stands once in the file.
     """
     first = variants[0]
     signature = arguments.SIGNATURES[first.family]
@@ -112,8 +113,8 @@ def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
 
 def native_sources(root: Path = ROOT) -> list[str]:
     """The native launcher's sources: what lies directly in torch-ext/."""
-    found = (path for path in (root / "torch-ext").iterdir() if path.suffix in NATIVE_SUFFIXES)
-    return sorted(path.relative_to(root).as_posix() for path in found)
+    paths = (path for path in (root / "torch-ext").iterdir() if path.suffix in NATIVE_SUFFIXES)
+    return sorted(path.relative_to(root).as_posix() for path in paths)
 
 
 def build_toml(variants: Iterable[Variant], jinja: Environment) -> str:
@@ -157,18 +158,23 @@ def with_table(path: str, text: str, name: str, table: str) -> str:
     """
     place = re.compile(rf"(<!-- {name}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
     if len(place.findall(text)) != 1:
-        raise RenderError(f"{path}: the markers around the {name} are not there")
+        raise RenderError(
+            f"{path}: the markers around the {name} are missing, or there are several"
+        )
     return place.sub(lambda m: m[1] + table + m[2], text)
 
 
 def pages(variants: Iterable[Variant]) -> dict[str, str]:
     """The pages that people read and codegen writes tables into."""
-    readme, card = ((ROOT / path).read_text() for path in (README, CARD))
     serving = targets.table(project(ROOT).oldest_torch)
-    readme = with_table(README, readme, "support table", support_table(variants))
+    tables = {
+        README: ("support table", support_table(variants)),
+        BUILDING: ("targets table", serving),
+        CARD: ("targets table", serving),
+    }
     return {
-        README: with_table(README, readme, "targets table", serving),
-        CARD: with_table(CARD, card, "targets table", serving),
+        path: with_table(path, (ROOT / path).read_text(), name, table)
+        for path, (name, table) in tables.items()
     }
 
 

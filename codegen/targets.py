@@ -1,15 +1,15 @@
-"""Which build serves which Mac.
+"""Which build a Mac gets.
 
-Compiled ahead of time (AoT) are the torch releases that the pinned kernel-builder targets; every
-other Mac takes torch-metal, which compiles the shaders that it uses.
+kernel-builder makes ahead-of-time (AoT) builds for some torch releases.  A Mac with another torch,
+or with an older macOS, gets torch-metal, where it compiles the kernels that it uses.
 """
 
 from __future__ import annotations
 
 Torch = tuple[int, int]
 
-# The kernel-builder that flake.lock pins, and what it makes for Metal.  Its builds are compiled as
-# Metal 4.0, and `kernels` loads none of them before macOS 26.
+# The kernel-builder that flake.lock pins, and the torch releases that it makes builds for.  The
+# builds are compiled as Metal 4.0, so `kernels` loads them from macOS 26 on.
 BUILDER_REV = "8ac69fc542a4306eade0759ef7c45b4f2ae57df0"
 AOT_TORCH: tuple[Torch, ...] = ((2, 12), (2, 13))
 AOT_MACOS = 26

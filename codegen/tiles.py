@@ -4,25 +4,25 @@ One line per head_dim; a head_dim exists because it has a line here.  Each kerne
 for 16-bit elements (float16, bfloat16) and one for float32:
 
     simdgroups   simdgroups per threadgroup
-    rows         query rows per simdgroup, a multiple of 8; 16 lets one K or V fragment that was
-                 loaded feed two matrix products
-    block_k      keys per block, a multiple of 8; decode: per simdgroup, that is, how many loads
-                 are in flight
+    rows         query rows per simdgroup, a multiple of 8; with 16, each fragment of K or V that is
+                 loaded serves two matrix products
+    block_k      keys per block, a multiple of 8; in decode per simdgroup: more keys are more loads
+                 in flight
 
-Prefill stages blocks of K and V in threadgroup memory and holds S, P and O in registers (two
-elements of every 8x8 fragment per thread), and Q if it fits; else Q is read again for each block.
-A wide head_dim therefore wants fewer rows and a shorter block: 16 rows of O alone are 128 registers
-at head_dim 256, and at 192 reading Q again costs more device traffic than K and V.  In decode all
-simdgroups work on the same rows, each on keys of its own; K and V go from device memory straight
-into registers, and only Q is staged.
+Prefill stages blocks of K and V in threadgroup memory.  It holds S, P and O in registers (two
+elements of every 8x8 fragment per thread), and Q if it fits; else it reads Q again for each block.
+A wide head_dim therefore needs fewer rows and a shorter block: 16 rows of O alone take 128
+registers at head_dim 256, and at 192 reading Q again is more device traffic than K and V.  In
+decode all simdgroups work on the same rows, each on keys of its own.  K and V go from device memory
+straight into registers; only Q is staged.
 
-A cell may hold several tiles, those with fewer rows first: a plan takes the first that holds all
-rows that share a KV head, so that K and V are read once for them, or else the last.  Decode's O
-takes rows / 8 x head_dim / 8 x 2 of the 128 registers that a thread of an Apple GPU may have
-(applegpu): 64 for 16 rows of head_dim 128; for 192 and 256 it would be 96 and 128, and what S, P
-and addresses need is no longer there.  32 rows would not pay where they fit: at 10 bytes of DRAM
-and 205 operations of 8x8 products per core and clock (metal-benchmarks, M1), an element of K read
-at full bandwidth has time for 20 rows in 16 bits.
+A cell may hold several tiles, those with fewer rows first.  A plan takes the first with room for
+all rows that share a KV head, so that K and V are read once for them; if none has, the last.
+Decode's O takes rows / 8 x head_dim / 8 x 2 of the 128 registers that a thread of an Apple GPU may
+have (applegpu): 64 for 16 rows of head_dim 128.  For 192 and 256 it would take 96 and 128, and
+leave too few for S, P and addresses.  32 rows would not be faster where they fit: with 10 bytes of
+DRAM and 205 operations of 8x8 products per core and clock (metal-benchmarks, M1), a core that reads
+K in 16 bits at full bandwidth has time to multiply each element with 20 rows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-# Where the table is from; `nox -s tune` writes both.
+# How the tiles were chosen, and the tiles; `nox -s tune` writes both.
 TUNED = "by hand, from counted work and modelled times"
 TABLE = """
     head_dim |        prefill 2        |        prefill 4        |         decode 2        |         decode 4
@@ -122,7 +122,7 @@ class Tile(ABC):
 
 @dataclass(frozen=True)
 class PrefillTile(Tile):
-    """Each simdgroup has rows of its own; all share blocks of K and V in threadgroup memory."""
+    """Each simdgroup has rows of its own; all use the same blocks of K and V."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -162,9 +162,9 @@ class PrefillTile(Tile):
         return self._without_queries(head_dim, element_bytes) + queries
 
     def _without_queries(self, head_dim: int, element_bytes: int) -> int:
-        """O and S, a fragment each of Q, K and S being added up, three statistics per row.
+        """O, S, a fragment each of Q, K and of a sum, and three statistics per row.
 
-        P takes the place of S, score by score.
+        P needs no registers of its own: it replaces S element by element.
         """
         sums = self._fragment_registers(FLOAT_BYTES)
         matrices = (self._fragments(head_dim) + self._fragments(self.block_k)) * sums
@@ -177,7 +177,7 @@ class PrefillTile(Tile):
 
     @staticmethod
     def _fragment_registers(element_bytes: int) -> int:
-        """Of a thread: its two elements of a fragment."""
+        """Registers that a thread needs for its two elements of a fragment."""
         return -(-FRAGMENT * FRAGMENT // SIMD_WIDTH * element_bytes // REGISTER_BYTES)
 
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
@@ -186,7 +186,7 @@ class PrefillTile(Tile):
 
 @dataclass(frozen=True)
 class DecodeTile(Tile):
-    """All simdgroups share the rows; each has keys of its own."""
+    """All simdgroups work on the same rows; each has keys of its own."""
 
     @property
     def step_k(self) -> int:
@@ -195,7 +195,7 @@ class DecodeTile(Tile):
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
         columns = -(-head_dim // K_CHUNK) * K_CHUNK
         queries = self.block_q * columns * element_bytes
-        # The simdgroups' results are merged one fragment of rows after the other.
+        # The results of the simdgroups are added up for 8 rows at a time.
         outputs = FRAGMENT * head_dim * FLOAT_BYTES
         statistics = 2 * self.simdgroups * FRAGMENT * FLOAT_BYTES
         return queries + outputs + statistics

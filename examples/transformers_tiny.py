@@ -25,7 +25,13 @@ NEW = 12  # tokens to generate
 def main() -> int:
     """Print the table; return how many models differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=Path, default=ROOT / "build", metavar="DIRECTORY")
+    parser.add_argument(
+        "--build",
+        type=Path,
+        default=ROOT / "build",
+        metavar="DIRECTORY",
+        help="where the package is built before it is loaded (default: build)",
+    )
     build = parser.parse_args().build
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:

@@ -22,7 +22,7 @@ constant constexpr int HEAD_DIM = 64;
 constant constexpr int SIMD_WIDTH = 32;
 constant constexpr int THREADS = 32;
 
-// What a call says beside its tensors: an array of int32, of which a long takes two.
+// A call's arguments beside its tensors: an array of int32, where a long takes two.
 struct Call {
     long q_batch_stride; // q: elements from one batch to the next
     long q_row_stride; // q: elements from one row to the next
@@ -43,21 +43,21 @@ struct Call {
     long v_row_stride; // v: elements from one row to the next
     long v_head_stride; // v: elements from one head to the next
     long table_stride; // block_table: elements from one sequence to the next
-    int q_len; // query rows of each sequence; packed: of all together
-    int k_len; // rows of K that each sequence may have; packed: of all together
+    int q_len; // query rows of each sequence; packed: of all sequences together
+    int k_len; // rows of K of each sequence, used or not; packed: of all sequences
     int kv_heads; // number of KV heads
     int has_k_end; // 1: k_end is given; 0: keys end at row k_len
-    int appended; // rows that this call adds at k_end
-    int page_size; // rows of a page of K and V; 0: no block table
+    int appended; // rows that this call appends, from k_end on
+    int page_size; // rows in each page of K and V; 0: no pages
     int pages; // number of pages in K and V
-    int rotary_pairs; // pairs of elements that are rotated; 0: none
+    int rotary_pairs; // pairs of elements that are rotated in each row; 0: none
     int rotary_rows; // positions that have an angle
-    int interleaved; // 1: a pair is two neighbours; 0: one of either half
-    int queries_advance; // 1: query i stands at k_end + i; 0: all at k_end
+    int interleaved; // 1: a pair is two neighbours; 0: one element of each half
+    int queries_advance; // 1: query i has position k_end + i; 0: all have k_end
 };
 
-// Elements from the start of K or V to a row.  A paged cache has a block table, of which `pages`
-// is the sequence's line; rows are counted over the sequence's pages.
+// The offset of a row of K or V, in elements.  In a paged cache, `pages` lists the sequence's pages (its
+// row of the block table), and rows are counted through these pages.
 inline long row_offset(int row, device const int* pages, long page_stride, long row_stride, constant Call& call)
 {
     if (call.page_size == 0) {
@@ -69,7 +69,7 @@ inline long row_offset(int row, device const int* pages, long page_stride, long 
     return page * page_stride + (existing - page_of_sequence * call.page_size) * row_stride;
 }
 
-// Writes a row; the first `pairs` pairs of its elements are turned by the angles of a position.
+// Copies a row.  Its first `pairs` pairs of elements are rotated by the angles of a position.
 inline void write_row(
     device element* target, device const element* source, int pairs, device const element* rotary_cos,
     device const element* rotary_sin, int position, constant Call& call, uint lane)
@@ -104,7 +104,8 @@ inline bool page_exists(int row, device const int* pages, constant Call& call)
     return page >= 0 && page < call.pages;
 }
 
-// A threadgroup has one row of one head: first the heads of K, then those of V, then those of Q.
+// A threadgroup copies one row of one head.  In the grid, the heads of K come first, then those of V,
+// then those of Q.
 [[kernel, max_total_threads_per_threadgroup(THREADS)]]
 void append_float16_d64(
     device const element* q [[buffer(0)]],

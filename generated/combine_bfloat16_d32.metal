@@ -19,16 +19,17 @@ constant constexpr int HEAD_DIM = 32;
 // Arrays stay in registers only if every index is known to the compiler.
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-// The softmax runs in base 2.  Its sentinels are finite, because fast math may assume that there is
-// no infinity: a masked score lies so far below the least maximum that its weight is exactly 0.
+// The softmax is computed in base 2.  A masked score is a large negative number and not -inf, because
+// fast math may assume that no value is infinite.  It lies so far below LEAST_MAX, where the maximum
+// of a row starts, that its weight is exactly 0.
 constant constexpr float LOG2_E = 1.44269504f;
 constant constexpr float LN_2 = 0.693147181f;
 constant constexpr float LEAST_MAX = -1.0e38f;
 constant constexpr float MASKED = -3.0e38f;
 constant constexpr uint MINUS_INFINITY_BITS = 0xFF800000u;
 
-// The natural log-sum-exp of a row whose weights add up to row_sum under its base-2 maximum; -inf if
-// the row sees no key.  As bits, so that fast math has no infinity to reason about.
+// The natural log-sum-exp of a row, from its base-2 maximum and the sum of its weights; -inf if it
+// sees no key.  The choice is made among bits, because fast math may assume that no float is infinite.
 inline float log_sum_exp(float row_max, float row_sum)
 {
     const float natural = LN_2 * (row_max + fast::log2(row_sum));
@@ -39,7 +40,7 @@ constant constexpr int SIMD_WIDTH = 32;
 constant constexpr int THREADS = 32;
 constant constexpr int LANE_COLUMNS = (HEAD_DIM + SIMD_WIDTH - 1) / SIMD_WIDTH; // that a lane works on
 
-// What a call says beside its tensors: an array of int32, of which a long takes two.
+// A call's arguments beside its tensors: an array of int32, where a long takes two.
 struct Call {
     long out_batch_stride; // out: elements from one batch to the next
     long out_row_stride; // out: elements from one row to the next
@@ -47,10 +48,10 @@ struct Call {
     long lse_batch_stride; // lse: elements from one batch to the next
     long lse_head_stride; // lse: elements from one head to the next
     int batch; // number of sequences
-    int q_len; // query rows of each sequence; packed: of all together
-    int packed; // 1: cu_seqlens_q says where each sequence's queries lie
+    int q_len; // query rows of each sequence; packed: of all sequences together
+    int packed; // 1: packed batch, cu_seqlens_q is given; 0: padded batch
     int wants_lse; // 1: lse is written
-    int splits; // into how many parts the keys are split; 1: no partial results
+    int splits; // number of splits of the keys; 1: no partial results
     int slots; // queries per sequence that partial results have room for
 };
 

@@ -8,8 +8,8 @@
 // one over its simdgroups.  K and V go from device memory straight into matrix fragments.
 //   head_dim   64
 //   elements   float32; scores, softmax and sums in float32
-//   masks      any, as a sliding window (left, right); a side without a bound reaches every key
-//   sinks      if the call has any: one logit per query head joins the softmax's denominator
+//   masks      any, as a sliding window (left, right); a side without a limit reaches every key
+//   sinks      if the call has any: one logit per query head is added to the softmax's denominator
 
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>
@@ -23,16 +23,17 @@ constant constexpr int HEAD_DIM = 64;
 // Arrays stay in registers only if every index is known to the compiler.
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-// The softmax runs in base 2.  Its sentinels are finite, because fast math may assume that there is
-// no infinity: a masked score lies so far below the least maximum that its weight is exactly 0.
+// The softmax is computed in base 2.  A masked score is a large negative number and not -inf, because
+// fast math may assume that no value is infinite.  It lies so far below LEAST_MAX, where the maximum
+// of a row starts, that its weight is exactly 0.
 constant constexpr float LOG2_E = 1.44269504f;
 constant constexpr float LN_2 = 0.693147181f;
 constant constexpr float LEAST_MAX = -1.0e38f;
 constant constexpr float MASKED = -3.0e38f;
 constant constexpr uint MINUS_INFINITY_BITS = 0xFF800000u;
 
-// The natural log-sum-exp of a row whose weights add up to row_sum under its base-2 maximum; -inf if
-// the row sees no key.  As bits, so that fast math has no infinity to reason about.
+// The natural log-sum-exp of a row, from its base-2 maximum and the sum of its weights; -inf if it
+// sees no key.  The choice is made among bits, because fast math may assume that no float is infinite.
 inline float log_sum_exp(float row_max, float row_sum)
 {
     const float natural = LN_2 * (row_max + fast::log2(row_sum));
@@ -53,7 +54,7 @@ struct Matrix {
     Fragment<T> fragments[R][C];
 };
 
-// Where a lane stands in every fragment: it holds the elements (row, column) and (row, column + 1).
+// Which two elements of every fragment a lane holds: (row, column) and (row, column + 1).
 struct Place {
     int row;
     int column;
@@ -102,8 +103,8 @@ inline void cap_elements(thread Matrix<float, R, C>& a, float cap)
     }
 }
 
-// Of each column of fragments a lane holds two columns.  The eight lanes that share them differ in
-// bits 1, 2 and 4 of their index.
+// A lane holds elements of two columns of each fragment.  The eight lanes that hold the same two
+// columns have indices that differ in bits 1, 2 and 4.
 inline float2 column_max(float2 x)
 {
     x = max(x, simd_shuffle_xor(x, 2));
@@ -118,7 +119,8 @@ inline float2 column_sum(float2 x)
     return x + simd_shuffle_xor(x, 16);
 }
 
-// The largest of `least` and of what this lane holds of its columns in fragment column c.
+// For both columns that this lane holds of fragment column c: its largest element, or `least` if that
+// is larger.
 template <int R, int C>
 inline float2 lane_column_max(thread Matrix<float, R, C>& a, int c, float2 least)
 {
@@ -130,7 +132,7 @@ inline float2 lane_column_max(thread Matrix<float, R, C>& a, int c, float2 least
     return least;
 }
 
-// Multiplies this lane's columns of fragment column c by their factors.
+// Multiplies the two columns that this lane holds of fragment column c by a factor each.
 template <int R, int C>
 inline void scale_columns(thread Matrix<float, R, C>& a, int c, float2 factors)
 {
@@ -141,7 +143,8 @@ inline void scale_columns(thread Matrix<float, R, C>& a, int c, float2 factors)
     }
 }
 
-// P = 2^(S - maximum of the column) in fragment column c; returns the sums of this lane's elements.
+// P = 2^(S - maximum of the column) in fragment column c; returns lane_sums and this lane's elements of
+// P, added up for each of its columns.
 template <int R, int C>
 inline float2 exp2_columns(
     thread Matrix<element, R, C>& p, thread Matrix<float, R, C>& s, int c, float2 maxima, float2 lane_sums)
@@ -156,10 +159,12 @@ inline float2 exp2_columns(
     return lane_sums;
 }
 
-// A lane reads VECTOR neighbouring elements at a time.  Which of them meet in a fragment is free,
-// as long as Q, or O, takes the same order.  The four lanes that hold a key's row of K together
-// read a chunk of 16 columns, which is two fragments; the eight lanes that hold a column of V^T
-// read a chunk of 32, which is four.  A head_dim that is no multiple of them ends in zeros.
+// A lane reads VECTOR neighbouring elements of K or V at a time and puts them into several fragments.
+// A fragment therefore holds columns that are not neighbours.  stage_queries gives Q the same order,
+// and merge_outputs puts the columns of O back.
+// The four lanes of a key's row read a chunk of 16 columns of K together, which is two fragments; the
+// eight lanes of a value's row read a chunk of 32 columns of V, which is four.  Where the last chunk
+// goes beyond HEAD_DIM, zeros are read.
 constant constexpr int VECTOR = 4;
 constant constexpr int K_CHUNK = 4 * VECTOR;
 constant constexpr int V_CHUNK = 8 * VECTOR;
@@ -202,7 +207,7 @@ inline element4 load_vector(device const element* row, int column, bool exists)
     return exists ? element4(*(device const packed_element4*)(row + column)) : element4(0);
 }
 
-// What a call says beside its tensors: an array of int32, of which a long takes two, and one of float32.
+// A call's arguments beside its tensors: an array of int32, where a long takes two, and one of float32.
 struct Call {
     long q_batch_stride; // q: elements from one batch to the next
     long q_row_stride; // q: elements from one row to the next
@@ -222,14 +227,14 @@ struct Call {
     long alibi_head_stride; // alibi_slopes: elements from one head to the next
     long table_stride; // block_table: elements from one sequence to the next
     int batch; // number of sequences
-    int q_len; // query rows of each sequence; packed: of all together
-    int k_len; // rows of K that each sequence may have; packed: of all together
-    int packed; // 1: cu_seqlens_q says where each sequence's queries lie
+    int q_len; // query rows of each sequence; packed: of all sequences together
+    int k_len; // rows of K of each sequence, used or not; packed: of all sequences
+    int packed; // 1: packed batch, cu_seqlens_q is given; 0: padded batch
     int heads_per_kv_head; // query heads that share one KV head
     int has_k_begin; // 1: k_begin is given; 0: keys begin at row 0
     int has_k_end; // 1: k_end is given; 0: keys end at row k_len
-    int appended; // rows that this call adds at k_end
-    int page_size; // rows of a page of K and V; 0: no block table
+    int appended; // rows that this call appends, from k_end on
+    int page_size; // rows in each page of K and V; 0: no pages
     int pages; // number of pages in K and V
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
@@ -238,7 +243,7 @@ struct Call {
     int has_sinks; // 1: sinks are given
     int kv_heads; // number of KV heads
     int most_queries; // packed: longer sequences are left to prefill
-    int splits; // into how many parts the keys are split; 1: no partial results
+    int splits; // number of splits of the keys; 1: no partial results
     int slots; // queries per sequence that partial results have room for
 };
 
@@ -247,8 +252,8 @@ struct Scaling {
     float softcap; // scores become softcap * tanh(score / softcap); 0: off
 };
 
-// Elements from the start of K or V to a row.  A paged cache has a block table, of which `pages`
-// is the sequence's line; rows are counted over the sequence's pages.
+// The offset of a row of K or V, in elements.  In a paged cache, `pages` lists the sequence's pages (its
+// row of the block table), and rows are counted through these pages.
 inline long row_offset(int row, device const int* pages, long page_stride, long row_stride, constant Call& call)
 {
     if (call.page_size == 0) {
@@ -270,7 +275,7 @@ struct Sequence {
     device const int* pages; // its line of the block table
 };
 
-// cu_seqlens_q[i], kept within the tensor whatever it says.
+// cu_seqlens_q[i], moved into the range of rows that exist: the host never reads it.
 inline int first_query(device const int* cu_seqlens_q, int i, constant Call& call)
 {
     return clamp(cu_seqlens_q[i], 0, call.q_len);
@@ -304,7 +309,7 @@ inline Sequence find_sequence(
     return sequence;
 }
 
-// Keys from begin up to end.
+// The keys from `begin` on, up to but not including `end`.
 struct KeyRange {
     int begin;
     int end;
@@ -312,8 +317,8 @@ struct KeyRange {
 
 enum MaskMode { FULL, CAUSAL, WINDOW };
 
-// The keys that a query at `diagonal` sees.  All masks are aligned bottom-right: the last query's
-// diagonal is the last key.
+// The keys that a query sees.  `diagonal` is the key at its own position: masks are aligned
+// bottom-right, that is, the last query is at the position of the last key.
 template <MaskMode MASK>
 inline KeyRange keys_seen(int diagonal, Sequence sequence, constant Call& call)
 {
@@ -328,7 +333,8 @@ inline KeyRange keys_seen(int diagonal, Sequence sequence, constant Call& call)
     return seen;
 }
 
-// The keys that neighbouring rows visit together; those that all of the rows see need no mask.
+// For neighbouring query rows: the keys from the first to the last that any of them sees, and among
+// them those that all of them see.  The latter need no mask.
 struct Band {
     KeyRange visited;
     KeyRange unmasked;
@@ -345,7 +351,8 @@ inline Band find_band(int first_query, int last_query, Sequence sequence, consta
     return {visited, unmasked};
 }
 
-// A tile's rows: pairs of a query and a head of those that share a KV head, heads first.
+// A tile's rows: one for each pair of a query and a query head of this KV head.  The heads of one query
+// are neighbours.
 struct PackedRows {
     int first; // counted over the sequence's pairs
     int count; // that exist
@@ -359,7 +366,7 @@ inline PackedRows find_packed_rows(int first, int most, int kv_head, Sequence se
     return {first, min(most, sequence.q_len * heads - first), heads, kv_head * heads};
 }
 
-// Those of one fragment; none, if the tile has fewer.
+// The rows of one fragment of the tile; the count is 0 or less if it has none.
 inline PackedRows rows_of_fragment(PackedRows rows, int fragment)
 {
     const int before = fragment * FRAGMENT;
@@ -376,13 +383,13 @@ inline int head_of(PackedRows rows, int row)
     return rows.first_head + (rows.first + row) % rows.heads_per_kv_head;
 }
 
-// Partial results have room for `slots` queries of each sequence.  A longer one is not split.
+// Partial results have room for `slots` queries of each sequence.  The keys of a longer one are not split.
 inline bool is_split(Sequence sequence, constant Call& call)
 {
     return call.splits > 1 && sequence.q_len <= call.slots;
 }
 
-// One of the parts into which the keys of a band are split, in whole steps of the threadgroup.
+// The keys of one split: whole steps of the threadgroup, as many in each split; the last may have fewer.
 template <typename Tile>
 inline Band split_band(Band band, int split, int splits)
 {
@@ -395,7 +402,7 @@ inline Band split_band(Band band, int split, int splits)
     return {visited, unmasked};
 }
 
-// Gives the scores that a row does not see their sentinel; `rows` are those of fragment column c.
+// Sets the scores of keys that a row does not see to MASKED.  `rows` are those of fragment column c.
 template <int R, int C>
 inline void mask_columns(
     thread Matrix<float, R, C>& scores, int c, PackedRows rows, Sequence sequence, int key, Place place, constant Call& call)
@@ -412,8 +419,8 @@ inline void mask_columns(
     }
 }
 
-// ALiBi of this lane's rows: a key's distance from the diagonal, times the slope, comes off its
-// base-2 logit.
+// ALiBi of this lane's rows: a key's distance from the diagonal, times the slope, is subtracted from
+// its base-2 logit.
 struct ColumnAlibi {
     int diagonal[2];
     float slope[2];
@@ -443,7 +450,7 @@ inline void add_column_alibi(thread Matrix<float, R, C>& scores, int c, ColumnAl
     }
 }
 
-// The sinks of this lane's rows, in base 2.  Only the first split of the keys counts them.
+// The sinks of this lane's rows, in base 2.  They count once, in the first split of the keys.
 inline float2 find_sink(device const float* sinks, PackedRows rows, Place place, uint split, constant Call& call)
 {
     float2 sink = MASKED;
@@ -455,8 +462,8 @@ inline float2 find_sink(device const float* sinks, PackedRows rows, Place place,
     return sink;
 }
 
-// Device memory to threadgroup memory: a fragment's rows of Q, transposed, their columns in the order
-// that load_vector gives the rows of K; rows that do not exist are 0.
+// Copies a fragment's rows of Q to threadgroup memory, transposed.  The columns get the order that they
+// have in fragments of K (see VECTOR).  Rows that do not exist are 0.
 template <typename Tile>
 inline void stage_queries(
     threadgroup element* q_block, device const element* q, PackedRows rows, constant Call& call, uint thread_index)
@@ -493,7 +500,7 @@ inline void find_key_rows(
     }
 }
 
-// S^T = K Q^T over the chunks from `begin` to `end`.  What was read of K is multiplied with all rows.
+// S^T = K Q^T over the chunks of columns from `begin` to `end`.  K is read once for all rows of Q.
 template <int R, int C>
 inline void multiply_chunks(
     thread Matrix<float, R, C>& scores, int begin, int end, thread KeyRows<R>& rows, threadgroup const element* q_block,
@@ -536,8 +543,9 @@ inline void add(thread Matrix<float, R, C>& a, thread Matrix<float, R, C>& b)
     }
 }
 
-// S^T = K Q^T over a block of keys; from `end` on they do not exist.  A float32 product is summed in
-// short chains, so that its rounding error grows with the chain's length and not with HEAD_DIM.
+// S^T = K Q^T for a block of keys; keys from `end` on do not exist and are read as 0.  A float32
+// product is summed in short chains, so that its rounding error grows with the chain's length and not
+// with HEAD_DIM.
 constant constexpr int CHAIN = 2; // chunks
 template <int R, int C>
 inline void multiply_keys_queries(
@@ -554,7 +562,7 @@ inline void multiply_keys_queries(
     }
 }
 
-// Scores become base-2 logits; softcap acts on the natural ones.
+// Turns scores into base-2 logits.  The softcap limits the natural logits.
 template <int R, int C>
 inline void scale_scores(thread Matrix<float, R, C>& scores, constant Scaling& scaling)
 {
@@ -566,7 +574,7 @@ inline void scale_scores(thread Matrix<float, R, C>& scores, constant Scaling& s
     }
 }
 
-// The weight of a sink under a row's maximum, both in base 2.  A NaN stays one.
+// What a sink adds to the sum of a row with this maximum; both are base-2 logits.  NaN gives NaN.
 inline float sink_weight(float sink, float maximum)
 {
     return sink <= MASKED ? 0.0f : fast::exp2(sink - maximum);
@@ -585,7 +593,7 @@ inline void clear(thread ColumnSoftmax& softmax)
     softmax.sum = 0.0f;
 }
 
-// Online softmax: P^T = 2^(S^T - max), and what was summed under the old maximum is rescaled.
+// Online softmax: P^T = 2^(S^T - max).  The sum and O so far are multiplied by 2^(old max - max).
 template <int R, int C, int D>
 inline void update_column_softmax(
     thread Matrix<element, R, C>& weights, thread Matrix<float, D, C>& outputs, thread ColumnSoftmax& softmax,
@@ -599,8 +607,8 @@ inline void update_column_softmax(
     softmax.sum = exp2_columns(weights, scores, c, maximum, softmax.sum);
 }
 
-// O^T += V^T P^T over a block of keys; from `end` on they do not exist.  What was read of V is
-// multiplied with the weights of all rows.
+// O^T += V^T P^T for a block of keys; values from `end` on do not exist and are read as 0.  V is read
+// once for the weights of all rows.
 template <int R, int C>
 inline void add_weighted_values(
     thread Matrix<float, O_FRAGMENTS, C>& outputs, thread Matrix<element, R, C>& weights, device const element* v,
@@ -631,13 +639,13 @@ inline void add_weighted_values(
     }
 }
 
-// The softmax of each row of a fragment over the keys of one simdgroup.
+// The maximum and the sum of each row of a fragment, over the keys of one simdgroup.
 struct SimdgroupSoftmax {
     float maximum[FRAGMENT];
     float sum[FRAGMENT];
 };
 
-// The softmax of this lane's rows over all simdgroups, and over the sink.
+// The maximum and the sum of this lane's rows, over the keys of all simdgroups and the sink.
 template <typename Tile>
 inline ColumnSoftmax merge_softmax(
     threadgroup SimdgroupSoftmax* softmax_of, ColumnSoftmax own, float2 sink, uint simdgroup, Place place)
@@ -668,8 +676,8 @@ inline ColumnSoftmax merge_softmax(
     return all;
 }
 
-// A fragment's O of all simdgroups, normalised, in threadgroup memory: row by row, summed in a fixed
-// order.
+// Adds up O of all simdgroups for fragment column c, normalised, in threadgroup memory.  There it is
+// stored row by row.  The order of the sum is fixed.
 template <typename Tile, int C>
 inline void merge_outputs(
     threadgroup float* merged, thread Matrix<float, O_FRAGMENTS, C>& outputs, int c, float2 own_maximum, ColumnSoftmax all,
@@ -698,7 +706,7 @@ inline void merge_outputs(
     }
 }
 
-// Threadgroup memory to device memory: the rows that exist, of a result or of a partial result.
+// Copies the rows that exist to device memory; they are a result or a partial result.
 template <typename Tile, typename T>
 inline void store_rows(
     device T* out, threadgroup const float* merged, PackedRows rows, long row_stride, long head_stride, uint thread_index)
@@ -721,7 +729,7 @@ inline void store_log_sum_exp(
     }
 }
 
-// Of a partial result: in base 2, LEAST_MAX where a row sees none of its keys.
+// The log-sum-exp of a partial result, in base 2; LEAST_MAX if the row sees none of its keys.
 inline void store_partial_lse(
     device float* lse, ColumnSoftmax all, PackedRows rows, long heads, uint simdgroup, Place place)
 {
@@ -837,7 +845,7 @@ void decode(
     }
 }
 
-// The kernels.  Who wants one of them alone defines ONLY, and ONLY_ with its name behind it.
+// The kernels.  To compile one of them alone, define ONLY and ONLY_<its name>.
 #if !defined(ONLY) || defined(ONLY_decode_float32_d64_q8k32)
 template [[host_name("decode_float32_d64_q8k32")]] [[kernel]]
 decltype(decode<q8k32>) decode<q8k32>;

@@ -6,7 +6,7 @@
 //   head_dim   72
 //   elements   float16; scores, softmax and sums in float32
 //   masks      full, causal (aligned bottom-right), sliding window (left, right)
-//   sinks      one logit per query head joins the softmax's denominator
+//   sinks      one logit per query head is added to the softmax's denominator
 
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>
@@ -20,16 +20,17 @@ constant constexpr int HEAD_DIM = 72;
 // Arrays stay in registers only if every index is known to the compiler.
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-// The softmax runs in base 2.  Its sentinels are finite, because fast math may assume that there is
-// no infinity: a masked score lies so far below the least maximum that its weight is exactly 0.
+// The softmax is computed in base 2.  A masked score is a large negative number and not -inf, because
+// fast math may assume that no value is infinite.  It lies so far below LEAST_MAX, where the maximum
+// of a row starts, that its weight is exactly 0.
 constant constexpr float LOG2_E = 1.44269504f;
 constant constexpr float LN_2 = 0.693147181f;
 constant constexpr float LEAST_MAX = -1.0e38f;
 constant constexpr float MASKED = -3.0e38f;
 constant constexpr uint MINUS_INFINITY_BITS = 0xFF800000u;
 
-// The natural log-sum-exp of a row whose weights add up to row_sum under its base-2 maximum; -inf if
-// the row sees no key.  As bits, so that fast math has no infinity to reason about.
+// The natural log-sum-exp of a row, from its base-2 maximum and the sum of its weights; -inf if it
+// sees no key.  The choice is made among bits, because fast math may assume that no float is infinite.
 inline float log_sum_exp(float row_max, float row_sum)
 {
     const float natural = LN_2 * (row_max + fast::log2(row_sum));
@@ -50,7 +51,7 @@ struct Matrix {
     Fragment<T> fragments[R][C];
 };
 
-// Where a lane stands in every fragment: it holds the elements (row, column) and (row, column + 1).
+// Which two elements of every fragment a lane holds: (row, column) and (row, column + 1).
 struct Place {
     int row;
     int column;
@@ -99,8 +100,8 @@ inline void cap_elements(thread Matrix<float, R, C>& a, float cap)
     }
 }
 
-// Of each row of fragments a lane holds one row.  The four lanes that share it differ in bits 0 and 3
-// of their index.
+// A lane holds elements of one row of each fragment.  The four lanes that hold the same row have indices
+// that differ in bits 0 and 3.
 inline float row_max(float x)
 {
     x = max(x, simd_shuffle_xor(x, 1));
@@ -138,7 +139,7 @@ inline void scale_rows(thread Matrix<float, R, C>& a, thread float (&factors)[R]
     }
 }
 
-// P = 2^(scale * S - maximum of the row); adds this lane's elements of P to its sum of the row.
+// P = 2^(scale * S - maximum of the row); adds this lane's elements of P to its sum for the row.
 template <int R, int C>
 inline void exp2_rows(
     thread Matrix<element, R, C>& p, thread float (&lane_sums)[R], thread Matrix<float, R, C>& s, float scale,
@@ -169,7 +170,7 @@ struct q64k32 {
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
 };
 
-// What a call says beside its tensors: an array of int32, of which a long takes two, and one of float32.
+// A call's arguments beside its tensors: an array of int32, where a long takes two, and one of float32.
 struct Call {
     long q_batch_stride; // q: elements from one batch to the next
     long q_row_stride; // q: elements from one row to the next
@@ -189,14 +190,14 @@ struct Call {
     long alibi_head_stride; // alibi_slopes: elements from one head to the next
     long table_stride; // block_table: elements from one sequence to the next
     int batch; // number of sequences
-    int q_len; // query rows of each sequence; packed: of all together
-    int k_len; // rows of K that each sequence may have; packed: of all together
-    int packed; // 1: cu_seqlens_q says where each sequence's queries lie
+    int q_len; // query rows of each sequence; packed: of all sequences together
+    int k_len; // rows of K of each sequence, used or not; packed: of all sequences
+    int packed; // 1: packed batch, cu_seqlens_q is given; 0: padded batch
     int heads_per_kv_head; // query heads that share one KV head
     int has_k_begin; // 1: k_begin is given; 0: keys begin at row 0
     int has_k_end; // 1: k_end is given; 0: keys end at row k_len
-    int appended; // rows that this call adds at k_end
-    int page_size; // rows of a page of K and V; 0: no block table
+    int appended; // rows that this call appends, from k_end on
+    int page_size; // rows in each page of K and V; 0: no pages
     int pages; // number of pages in K and V
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
@@ -210,8 +211,8 @@ struct Scaling {
     float softcap; // scores become softcap * tanh(score / softcap); 0: off
 };
 
-// Elements from the start of K or V to a row.  A paged cache has a block table, of which `pages`
-// is the sequence's line; rows are counted over the sequence's pages.
+// The offset of a row of K or V, in elements.  In a paged cache, `pages` lists the sequence's pages (its
+// row of the block table), and rows are counted through these pages.
 inline long row_offset(int row, device const int* pages, long page_stride, long row_stride, constant Call& call)
 {
     if (call.page_size == 0) {
@@ -233,7 +234,7 @@ struct Sequence {
     device const int* pages; // its line of the block table
 };
 
-// cu_seqlens_q[i], kept within the tensor whatever it says.
+// cu_seqlens_q[i], moved into the range of rows that exist: the host never reads it.
 inline int first_query(device const int* cu_seqlens_q, int i, constant Call& call)
 {
     return clamp(cu_seqlens_q[i], 0, call.q_len);
@@ -267,7 +268,7 @@ inline Sequence find_sequence(
     return sequence;
 }
 
-// Keys from begin up to end.
+// The keys from `begin` on, up to but not including `end`.
 struct KeyRange {
     int begin;
     int end;
@@ -275,8 +276,8 @@ struct KeyRange {
 
 enum MaskMode { FULL, CAUSAL, WINDOW };
 
-// The keys that a query at `diagonal` sees.  All masks are aligned bottom-right: the last query's
-// diagonal is the last key.
+// The keys that a query sees.  `diagonal` is the key at its own position: masks are aligned
+// bottom-right, that is, the last query is at the position of the last key.
 template <MaskMode MASK>
 inline KeyRange keys_seen(int diagonal, Sequence sequence, constant Call& call)
 {
@@ -291,7 +292,8 @@ inline KeyRange keys_seen(int diagonal, Sequence sequence, constant Call& call)
     return seen;
 }
 
-// The keys that neighbouring rows visit together; those that all of the rows see need no mask.
+// For neighbouring query rows: the keys from the first to the last that any of them sees, and among
+// them those that all of them see.  The latter need no mask.
 struct Band {
     KeyRange visited;
     KeyRange unmasked;
@@ -308,9 +310,10 @@ inline Band find_band(int first_query, int last_query, Sequence sequence, consta
     return {visited, unmasked};
 }
 
-// The sequence of threadgroup `index`.  Padded batches have it from the grid.  In a packed batch,
-// sequence b owns the threadgroups from q_start(b) / BLOCK_Q + b up to the next one's: enough for its
-// rows wherever they start, so the grid needs no sequence's length, and b is found by bisection.
+// The index of the sequence that threadgroup `index` works on.  In a padded batch the grid has an axis
+// for it.  In a packed batch, sequence b has the threadgroups from q_start(b) / BLOCK_Q + b to where
+// those of b + 1 begin.  These are enough for its rows wherever they start, so the host can choose the
+// grid without any sequence's length.  Bisection finds b.
 template <typename Tile>
 inline int find_batch(int index, int batch_in_grid, constant Call& call, device const int* cu_seqlens_q)
 {
@@ -338,7 +341,7 @@ inline int find_first_row(int index, Sequence sequence, constant Call& call)
     return (index - first_index) * Tile::BLOCK_Q;
 }
 
-// Device memory to registers: one fragment of a simdgroup's rows of Q; a row that does not exist is 0.
+// Reads one fragment of a simdgroup's rows of Q; a row that does not exist is 0.
 inline void load_query(thread Fragment<element>& query, device const element* source, bool exists)
 {
     UNROLL for (int i = 0; i < 2; ++i) {
@@ -364,7 +367,7 @@ inline void load_queries(
     }
 }
 
-// Column d of Q, in fragments.
+// Fragment column d of Q.
 template <int R>
 inline void find_column(thread Matrix<element, R, 1>& column, thread Queries<R>& queries, int d)
 {
@@ -373,8 +376,8 @@ inline void find_column(thread Matrix<element, R, 1>& column, thread Queries<R>&
     }
 }
 
-// Device memory to threadgroup memory: one block of K or V; rows past the end are 0.  Each row has
-// threads of its own, whose vectors take turns.
+// Copies a block of K or V to threadgroup memory; rows past the end are 0.  ROW_THREADS threads copy
+// each row, four elements at a time.
 template <typename Tile>
 inline void stage_rows(
     threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
@@ -401,7 +404,7 @@ inline void stage_rows(
     }
 }
 
-// Fragment d of the keys of fragment row c, transposed: head_dim x keys.
+// Reads fragment (c, d) of a block of K, transposed: columns x keys.
 inline void load_keys(thread Fragment<element>& keys, threadgroup const element* k_block, int c, int d)
 {
     simdgroup_load(keys, k_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
@@ -426,7 +429,7 @@ inline void multiply_transposed(
     }
 }
 
-// Scores become base-2 logits; softcap acts on the natural ones.
+// Turns scores into base-2 logits.  The softcap limits the natural logits.
 template <int R, int C>
 inline void scale_scores(thread Matrix<float, R, C>& scores, constant Scaling& scaling)
 {
@@ -438,7 +441,7 @@ inline void scale_scores(thread Matrix<float, R, C>& scores, constant Scaling& s
     }
 }
 
-// ALiBi: a key's distance from the diagonal, times the slope, comes off its base-2 logit.
+// ALiBi: a key's distance from the diagonal, times the slope, is subtracted from its base-2 logit.
 struct RowAlibi {
     float slope; // in base 2
     int offset;  // of a query's diagonal
@@ -464,7 +467,7 @@ inline void add_row_alibi(thread Matrix<float, R, C>& scores, RowAlibi alibi, in
     }
 }
 
-// Gives the scores that a row does not see their sentinel.
+// Sets the scores of keys that a row does not see to MASKED.
 template <MaskMode MASK, int R, int C>
 inline void mask_rows(
     thread Matrix<float, R, C>& scores, Sequence sequence, int row, int key, Place place, constant Call& call)
@@ -483,13 +486,13 @@ inline void mask_rows(
     }
 }
 
-// The weight of a sink under a row's maximum, both in base 2.  A NaN stays one.
+// What a sink adds to the sum of a row with this maximum; both are base-2 logits.  NaN gives NaN.
 inline float sink_weight(float sink, float maximum)
 {
     return sink <= MASKED ? 0.0f : fast::exp2(sink - maximum);
 }
 
-// The online softmax of this lane's rows, one in each row of fragments.
+// The online softmax of this lane's rows; it has one in each row of fragments.
 template <int R>
 struct RowSoftmax {
     float maximum[R]; // of the row's base-2 logits, at most SLACK below the true one
@@ -506,7 +509,7 @@ inline void clear(thread RowSoftmax<R>& softmax, float sink)
     }
 }
 
-// A new maximum: what was summed under the old one counts times 2^(old - new).
+// Raises the maxima; the sums and O so far are multiplied by 2^(old maximum - new maximum).
 template <int R, int D>
 inline void raise_max(
     thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax, thread float (&lane_maxima)[R])
@@ -521,8 +524,9 @@ inline void raise_max(
     scale_rows(outputs, factors);
 }
 
-// The maximum is raised when a score exceeds it by more than SLACK, which after the first blocks is
-// seldom.  Weights stay below 2^SLACK, far from float16's 65504, and are as exact as ever.
+// The maximum is raised only if a score exceeds it by more than SLACK, which is rare after the first
+// blocks.  So weights reach 2^SLACK = 256 at most, far below float16's largest value of 65504, and
+// their relative precision is the same.
 constant constexpr float SLACK = 8.0f;
 
 // Online softmax: P = 2^(scale S - max).
@@ -573,7 +577,7 @@ inline void multiply_accumulate(
     }
 }
 
-// Registers to device memory: the rows that exist.
+// Writes the rows that exist to device memory.
 template <int R>
 inline void store_rows(
     device element* out, thread Matrix<float, R, D_FRAGMENTS>& outputs, long stride, int row, int rows, Place place)
@@ -695,7 +699,7 @@ void prefill(
     }
 }
 
-// The kernels.  Who wants one of them alone defines ONLY, and ONLY_ with its name behind it.
+// The kernels.  To compile one of them alone, define ONLY and ONLY_<its name>.
 #if !defined(ONLY) || defined(ONLY_prefill_float16_d72_q64k32_full)
 template [[host_name("prefill_float16_d72_q64k32_full")]] [[kernel]]
 decltype(prefill<q64k32, FULL, false>) prefill<q64k32, FULL, false>;

@@ -27,7 +27,8 @@ class Attention:
     q (batch, heads, q_len, head_dim), k and v (batch, kv_heads, k_len, head_dim or value_dim), in
     one dtype, any strides with elements of a row side by side.  mask (batch, heads, q_len, k_len)
     is of bool, where True is seen, or of the dtype, then added to the scores.  sinks (heads,) of
-    the dtype are logits.  Where `causal` has its diagonal is the peer's affair.
+    the dtype are logits.  Where the diagonal of `causal` lies differs
+    between peers.
     """
 
     q: Tensor

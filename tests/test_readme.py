@@ -1,4 +1,4 @@
-"""The README's Python is run as it stands there."""
+"""The README's Python is run as it is printed, and links between pages lead somewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from ci.build import ROOT, hub_name, in_place_of_the_hub
+from ci.build import ROOT, hub_name, in_place_of_the_hub, tracked
 from verify.tiny_models import make, tokens
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -58,3 +58,33 @@ print("finite:", bool(out.isfinite().all()))
     )
     assert said in done.stdout + done.stderr
     assert "the emulator is in the project's repository" in done.stderr or path is not None
+
+
+def anchor(heading: str) -> str:
+    """The name that GitHub gives a heading in links."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def dead_links(page: Path) -> list[str]:
+    """Relative links of a page to files or headings that do not exist."""
+    dead = []
+    for link in re.findall(r"\]\((?!\w+:)([^)]+)\)", page.read_text()):
+        path, _, name = link.partition("#")
+        target = page.parent / path if path else page
+        headings = re.findall(r"^#+ (.+)$", target.read_text(), re.M) if name else []
+        if not target.exists() or (name and name not in map(anchor, headings)):
+            dead.append(link)
+    return dead
+
+
+@pytest.mark.parametrize(
+    "page", [path for path in tracked(ROOT, ".") if path.endswith(".md") and path != "CARD.md"]
+)
+def test_links_of_pages_lead_somewhere(page: str) -> None:
+    assert dead_links(ROOT / page) == []
+
+
+def test_dead_links_are_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "PAGE.md"
+    page.write_text("# A B\n[to](#a-b) [away](https://x.y) [none](#c) [no file](none.md)\n")
+    assert dead_links(page) == ["#c", "none.md"]

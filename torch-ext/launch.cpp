@@ -1,4 +1,4 @@
-// The native launcher: one op that hands a plan to PyTorch's own Metal classes.
+// The native launcher: one op that passes a launch to PyTorch's own Metal classes.
 // It knows nothing of attention, opens no command encoder and commits nothing.
 
 #include <ATen/core/Tensor.h>
@@ -39,7 +39,7 @@ void check_tensors(at::TensorList tensors) {
   }
 }
 
-// The values in the type that the kernel reads; one that would change is refused.
+// The values in the type that the kernel reads; a value that does not fit is refused.
 template <typename To, typename From>
 std::vector<To> narrowed(c10::ArrayRef<From> values, const char* argument, size_t least = 1) {
   using Limits = std::numeric_limits<To>;
@@ -50,8 +50,9 @@ std::vector<To> narrowed(c10::ArrayRef<From> values, const char* argument, size_
   return {values.begin(), values.end()};
 }
 
-// torch caches the function and its pipeline, in maps without a lock.  The object made of them is
-// one launch's own: it holds the encoder, and threads may encode on streams of their own.
+// torch caches the function and its pipeline in maps without a lock, so a lock is taken here.  Each
+// launch gets an object of its own, because it holds the encoder, and several threads may encode at
+// once, each on its stream.
 std::shared_ptr<MetalKernelFunction> find(const std::string& kernel) {
   static std::mutex mutex;
   const std::lock_guard<std::mutex> lock(mutex);
@@ -75,13 +76,13 @@ void launch(
   const auto int32s = narrowed<int32_t>(ints, "ints");
   const auto float32s = narrowed<float>(floats, "floats", 0);
   check_range<size_t>(threadgroups.size(), 3, 3, "the number of threadgroups");
-  const auto groups = narrowed<uint32_t>(threadgroups, "threadgroups");
+  const auto counts = narrowed<uint32_t>(threadgroups, "threadgroups");
   const auto function = find(kernel);
   check_range<int64_t>(
       threads, 1, function->getMaxThreadsPerThreadgroup(), "threads (for ", kernel, ")");
 
-  const std::array<uint64_t, 3> group{static_cast<uint64_t>(threads), 1, 1};
-  const std::array<uint64_t, 3> grid{groups[0] * group[0], groups[1], groups[2]};
+  const std::array<uint64_t, 3> threadgroup{static_cast<uint64_t>(threads), 1, 1};
+  const std::array<uint64_t, 3> grid{counts[0] * threadgroup[0], counts[1], counts[2]};
   if (!grid[0] || !grid[1] || !grid[2]) { // nothing to do, and Metal takes no empty grid
     return;
   }
@@ -95,7 +96,7 @@ void launch(
     if (!float32s.empty()) { // some kernels take none
       function->setArg(index, float32s);
     }
-    function->dispatch(grid, group);
+    function->dispatch(grid, threadgroup);
   });
 }
 

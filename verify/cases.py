@@ -153,8 +153,9 @@ def heads_to_compare(variant: Variant) -> int:
     """Heads of a case with large scores, which magnify single roundings.
 
     Plain attention's largest error, by which these cases are judged, needs some rows to be found.
+    Each head of theirs has a row more than a tile, or several more.
     """
-    return max(2, ROWS_TO_COMPARE // variant.block_q)
+    return max(2, ROWS_TO_COMPARE // (variant.block_q + 1))
 
 
 def of_scores(variant: Variant) -> Iterator[Case]:

@@ -192,7 +192,13 @@ def main() -> int:
     parser.add_argument("--runs", type=positive, default=5, help="timed runs; the median counts")
     parser.add_argument("--backend", default="inductor", help="torch.compile's (default: inductor)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
-    parser.add_argument("--build", type=Path, default=ROOT / "build", metavar="DIRECTORY")
+    parser.add_argument(
+        "--build",
+        type=Path,
+        default=ROOT / "build",
+        metavar="DIRECTORY",
+        help="where the package is built before it is loaded (default: build)",
+    )
     options = parser.parse_args()
 
     from benchmarks.timing.machine import describe, device

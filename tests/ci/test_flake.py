@@ -42,7 +42,7 @@ def test_this_flake_is_as_it_should_be() -> None:
             "flake.nix",
             "kernels-cli = packages.kernels;",
             "",
-            "packages.x86_64-linux.kernels-cli is not there",
+            "packages.x86_64-linux.kernels-cli is missing",
         ),
         (
             "flake.nix",
@@ -51,7 +51,7 @@ def test_this_flake_is_as_it_should_be() -> None:
             "does not provide attribute 'packages.x86_64-linux.devShells'",
         ),
         ("flake.nix", "inherit self;", "self = { };", "not in a git repository"),
-        ("flake.nix", "packages\n        // {", "{", "packages.x86_64-linux.bundle is not there"),
+        ("flake.nix", "packages\n        // {", "{", "packages.x86_64-linux.bundle is missing"),
         ("flake.nix", "jinja2", "jinja3", "undefined variable 'jinja3'"),
         (
             "flake.nix",

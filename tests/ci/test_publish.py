@@ -140,7 +140,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(
 def test_a_dry_run_needs_no_hub(checkout: Path) -> None:
     done = publish(checkout, "http://127.0.0.1:9", "--dry-run", token="")
     assert done.returncode == 0, done.stderr
-    assert "compared with an empty repository, as the Hub is not to be had" in done.stdout
+    assert "compared with an empty repository, because the Hub cannot be reached" in done.stdout
     assert "dry run: nothing was changed" in done.stdout
 
 
@@ -158,14 +158,14 @@ def change(checkout: Path, path: str, before: str, after: str) -> None:
     commit(checkout)
 
 
-def test_what_is_published_changes_only_when_told_so(hub: SimpleNamespace, checkout: Path) -> None:
+def test_what_is_published_changes_only_with_replace(hub: SimpleNamespace, checkout: Path) -> None:
     assert publish(checkout, hub.url).returncode == 0
     before = dict(published(hub.state))
     change(
         checkout,
         "torch-ext/metal_flash_sdpa/splits.py",
-        "STEPS_PER_SHARE = 2",
-        "STEPS_PER_SHARE = 3",
+        "STEPS_PER_SPLIT = 2",
+        "STEPS_PER_SPLIT = 3",
     )
     refused = publish(checkout, hub.url)
     assert refused.returncode == 1
@@ -179,7 +179,7 @@ def test_what_is_published_changes_only_when_told_so(hub: SimpleNamespace, check
     assert published(hub.state) == before
     done = publish(checkout, hub.url, "--replace")
     assert done.returncode == 0, done.stderr
-    assert b"STEPS_PER_SHARE = 3" in published(hub.state)[f"build/{VARIANT}/splits.py"]
+    assert b"STEPS_PER_SPLIT = 3" in published(hub.state)[f"build/{VARIANT}/splits.py"]
 
 
 def test_a_signature_goes_with_its_build(hub: SimpleNamespace, checkout: Path) -> None:

@@ -30,7 +30,6 @@ ONE = f"generated/{matrix()[0].file}"
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of what codegen writes, fresh."""
-    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text())
     write(FILES, tmp_path)
     assert not compare(FILES, tmp_path)
     return tmp_path
@@ -52,9 +51,15 @@ def test_check_names_what_was_edited_deleted_or_added(tree: Path) -> None:
     assert not compare(FILES, tree)
 
 
-def test_an_edited_table_in_the_readme_is_noticed(tree: Path) -> None:
-    (tree / "README.md").write_text((tree / "README.md").read_text().replace("| 64 |", "| 65 |"))
-    assert compare(FILES, tree).changed == ("README.md",)
+@pytest.mark.parametrize(
+    ("page", "cell"),
+    [("README.md", "| 64 |"), ("docs/building.md", "| 14, 15 |"), ("CARD.md", "| 14, 15 |")],
+)
+def test_an_edited_table_in_a_page_is_noticed(tree: Path, page: str, cell: str) -> None:
+    text = FILES[page]
+    assert cell in text
+    (tree / page).write_text(text.replace(cell, "| 1 |"))
+    assert compare(FILES, tree).changed == (page,)
 
 
 def test_unchanged_files_are_not_written_again(tree: Path) -> None:

@@ -59,6 +59,8 @@ def on_gpu(launch: Callable[..., emulator.Report]) -> Callable[..., emulator.Rep
 
         def moved(argument: Any) -> Any:
             if isinstance(argument, np.ndarray) and argument.ndim and argument.flags.writeable:
+                if argument.dtype.names is not None:  # torch has no structs
+                    argument = argument.view(np.uint8)
                 argument = torch.from_numpy(argument)
             if not isinstance(argument, Tensor):
                 return argument

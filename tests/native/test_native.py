@@ -55,10 +55,10 @@ SHOWN = {
     "prefill_float32_d32": "full+sinks",
     "decode_float16_d72": "",  # with its combine, where the keys are split
 }
-FOUND = {  # of several tiles the largest
+LARGEST_TILES = {  # a later row of the manifest has a larger tile
     name: v for v in manifest() if SHOWN.get(name := v.name.rsplit("_q", 1)[0]) == v.mode
 }
-VARIANTS = list(FOUND.values())
+VARIANTS = list(LARGEST_TILES.values())
 CASES = (  # the beginnings of their names
     "padded, several tiles",
     "padded, one row",
@@ -132,7 +132,8 @@ def same_bits(got: Inputs, want: Inputs) -> bool:
 
 def test_the_variants_are_there() -> None:
     assert len(VARIANTS) == len(SHOWN)
-    assert {case.name for _, case in SHOWN_CASES} == set(CASES)
+    names = [case.name for _, case in SHOWN_CASES]
+    assert [begin for begin in CASES if not any(name.startswith(begin) for name in names)] == []
     assert len(SEED_ROWS) == 6
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from jinja2 import DictLoader
 from rich.console import Console
 
+from codegen import matrix, render
 from codegen.render import RenderError
+from codegen.tiles import FRAGMENT, PrefillTile
 from verify import isolated
 from verify.cases import cases
 from verify.mutants import by_case, trial
@@ -22,8 +26,6 @@ from verify.mutants.by_hand import BY_HAND
 from verify.mutants.operators import OPERATORS
 from verify.mutants.report import Score, print_report
 from verify.mutants.verdict import Reason, Store, Verdict, flat, orphans, reasons
-from verify.run import Launch
-from verify.variants import Variant
 
 TEXTS = templates()
 MUTANTS = breed(TEXTS)
@@ -49,6 +51,7 @@ def test_every_operator_and_file_has_mutants(operator: object) -> None:
     assert any(m.operator == operator.name for m in MUTANTS)  # type: ignore[attr-defined]
     assert {m.file for m in MUTANTS} >= TEXTS.keys() - {
         "parts/arguments.metal.j2",
+        "parts/kernels.metal.j2",
         "parts/parameters.metal.j2",
     }
 
@@ -73,6 +76,50 @@ def test_every_mutant_changes_a_representative() -> None:
         except RenderError:
             pass
     assert not unseen
+
+
+def lines_rendered(variants: Iterable[matrix.Variant]) -> set[str]:
+    """The templates' lines, each as "file:number", that stand in these variants' files."""
+    marked = {
+        file: "".join(
+            f"{line} //@{file}:{number}\n" if "{%" not in line and "{#" not in line else f"{line}\n"
+            for number, line in enumerate(text.splitlines(), 1)
+        )
+        for file, text in TEXTS.items()
+    }
+    jinja = render.environment()
+    jinja.loader = DictLoader(marked)
+    by_file = matrix.files(matrix.matrix())
+    sources = (render.shader(by_file[file], jinja) for file in {v.file for v in variants})
+    return {mark for source in sources for mark in re.findall(r"//@(\S+)", source)}
+
+
+def test_the_representatives_have_every_line_of_the_templates() -> None:
+    everything = lines_rendered(matrix.matrix())
+    assert {mark.partition(":")[0] for mark in everything} == TEXTS.keys()
+    assert lines_rendered(trial.representatives()) == everything
+
+
+def choices(v: matrix.Variant) -> set[tuple[str, object]]:
+    """What a kernel's code asks of its constants, and how it is answered."""
+    answers: dict[str, object] = {
+        "dtype": v.dtype,
+        "mask": v.mask,
+        "sinks": v.sinks,
+        "Q is held": v.holds_queries,
+        "ROW_FRAGMENTS": v.tile.rows // FRAGMENT,
+        "HEAD_DIM % 32": bool(v.head_dim % 32),  # V_CHUNK in decode, combine's SIMD_WIDTH
+    }
+    if isinstance(v.tile, PrefillTile):
+        answers["HEAD_DIM % PART"] = bool(v.head_dim % (v.tile.row_threads * 4))
+    return set(answers.items())
+
+
+@pytest.mark.parametrize("family", ["prefill", "decode", "combine", "append"])
+def test_the_representatives_take_every_branch(family: str) -> None:
+    every = (choices(v) for v in matrix.matrix() if v.family == family)
+    tried = (choices(v) for v in trial.representatives() if v.family == family)
+    assert set().union(*tried) == set().union(*every)
 
 
 def test_comments_and_declarations_are_left_alone() -> None:
@@ -118,23 +165,27 @@ def test_the_unbroken_templates_survive() -> None:
     first = trial.representatives()[0].name
     others = {name: text for name, text in ORIGINALS.items() if name != first}
     assert trial.attempt(TEXTS, others) == Verdict("survived")
+    assert trial.healthy(trial.rows()[0], ORIGINALS[first]) == Verdict("survived")
+
+
+NUMBERS = {"wrong numbers"}
 
 
 @pytest.mark.parametrize(
     ("was", "becomes", "how"),
     [
-        ("row_sum[r] *= factor;", ";", {"wrong numbers"}),
-        ("if (row >= rows) {", "if (row > rows) {", {"damage", "wrong numbers"}),
-        ("while (end - sequence > 1) {", "while (end - sequence >= 1) {", {"time limit"}),
-        ("return {0, tile.k_len, ", "return {0, tile.q_len, ", {"wrong numbers"}),
+        ("softmax.sum[r] *= factors[r];", ";", NUMBERS),
+        ("if (own >= rows) {", "if (own > rows) {", {"damage", "wrong numbers"}),
+        ("while (end - batch > 1) {", "while (end - batch >= 1) {", {"time limit"}),
+        ("KeyRange seen = {0, sequence.k_len};", "KeyRange seen = {0, sequence.q_len};", NUMBERS),
         (
-            "const int kv_head = head / n.group;",
-            "const int kv_head = head * n.group;",
+            "const int kv_head = head / call.heads_per_kv_head;",
+            "const int kv_head = head * call.heads_per_kv_head;",
             {"wrong numbers", "crash"},
         ),
-        ("Place place;", "Place;", {"compiler"}),
+        ("const Place place = find_place(lane);", "find_place(lane);", {"compiler"}),
         # A block that needs no mask is masked all the same.
-        ("return {0, tile.k_len, 0, ", "return {0, tile.k_len, 1, ", {"more work"}),
+        ("return {visited, unmasked};\n}\n", "return {visited, {1, 0}};\n}\n", {"more work"}),
     ],
 )
 def test_a_lethal_mutant_dies_its_death(was: str, becomes: str, how: set[str]) -> None:
@@ -182,7 +233,7 @@ def test_shards_and_samples() -> None:
     assert pick(sample=30) == pick(sample=30) != pick(sample=30, seed=1)
     other = next(m for m in MUTANTS if m not in STANDING)
     assert pick(only=other.id) == [other]
-    assert pick(only="append-") == [m for m in STANDING if m.file == "append.metal.j2"]
+    assert pick(only="band-") == [m for m in STANDING if m.file == "parts/band.metal.j2"]
 
 
 def score(how: str, *, listed: bool = False) -> Score:
@@ -210,11 +261,11 @@ A, B, C = (trial.Killer("prefill", name) for name in "abc")
 KILLS = {"m1": frozenset({A, B}), "m2": frozenset({B}), "m3": frozenset({C}), "m4": frozenset()}
 
 
-def test_cases_are_counted_by_what_they_kill_and_what_they_kill_alone(tmp_path: Path) -> None:
+def test_cases_are_counted_by_what_they_kill_and_what_they_kill_alone() -> None:
     assert by_case.enough(KILLS) == [B, C]
     assert by_case.enough({}) == []
     out = io.StringIO()
-    by_case.report(KILLS, (A, B, C), tmp_path / "by_case.json", Console(width=120, file=out))
+    by_case.report(KILLS, (A, B, C), Console(width=120, file=out))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.getvalue().split("\n")]
     assert [row[1:] for row in rows if row and row[0] == "prefill"] == [
         ["b", "2", "1", "yes"],
@@ -222,17 +273,21 @@ def test_cases_are_counted_by_what_they_kill_and_what_they_kill_alone(tmp_path: 
         ["a", "1", "0", ""],
     ]
     assert "3 of 4 mutants killed by a case; 2 cases kill as many" in out.getvalue()
-    assert json.loads((tmp_path / "by_case.json").read_text())["m1"] == [[*A], [*B]]
+    assert json.loads(by_case.as_json(KILLS))["m1"] == [[*A], [*B]]
 
 
 def test_every_case_is_tried_even_after_one_that_ends_its_process() -> None:
-    variant = Variant(**trial.representatives()[0].manifest_row())  # type: ignore[arg-type]
+    variant = trial.rows()[0]
     chosen = trial.in_order(cases(variant))[:4]
 
-    def launcher(schedule: int) -> Launch:
-        return lambda *_: os.abort() if schedule == chosen[1].seed else None
+    class Broken:
+        """A kernel that computes nothing, and ends its process in the second case."""
 
-    verdicts = list(trial.try_cases(chosen, variant, launcher))
+        def launch(self, *_: object, schedule: int, **__: object) -> None:
+            if schedule == chosen[1].seed:
+                os.abort()
+
+    verdicts = list(trial.try_cases(chosen, variant, Broken(), trial.FAST))  # type: ignore[arg-type]
     assert [v.case for v in verdicts] == [case.name for case in chosen]
     assert [v.how for v in verdicts].index("crash") == 1
-    assert all(v.killed for v in verdicts)  # nothing was computed
+    assert all(v.killed for v in verdicts)

@@ -705,12 +705,12 @@ SIGNATURES = {
             "v",  # value rows
             "out",  # output rows
             "lse",  # natural log-sum-exp of each row
-            "cu_seqlens_q",  # packed: batch + 1 row offsets
+            "cu_seqlens_q",  # packed: first query row of each sequence, and the end
             "k_begin",  # the row of each sequence's first key
             "k_end",  # the row after each sequence's last key
-            "block_table",  # the pages of each sequence
-            "alibi_slopes",  # a slope per query head
-            "sinks",  # a logit per query head
+            "block_table",  # the pages of each sequence, in order
+            "alibi_slopes",  # ALiBi slope of each query head
+            "sinks",  # attention sink of each query head: a logit
         ),
         optional={
             "lse": "float32",
@@ -740,14 +740,14 @@ SIGNATURES = {
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
             ("batch", "i"),  # number of sequences
-            ("q_len", "i"),  # query rows of each sequence; packed: of all together
-            ("k_len", "i"),  # rows of K that each sequence may have; packed: of all together
-            ("packed", "i"),  # 1: cu_seqlens_q says where each sequence's queries lie
+            ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
+            ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
+            ("packed", "i"),  # 1: packed batch, cu_seqlens_q is given; 0: padded batch
             ("heads_per_kv_head", "i"),  # query heads that share one KV head
             ("has_k_begin", "i"),  # 1: k_begin is given; 0: keys begin at row 0
             ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
-            ("appended", "i"),  # rows that this call adds at k_end
-            ("page_size", "i"),  # rows of a page of K and V; 0: no block table
+            ("appended", "i"),  # rows that this call appends, from k_end on
+            ("page_size", "i"),  # rows in each page of K and V; 0: no pages
             ("pages", "i"),  # number of pages in K and V
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
@@ -768,13 +768,13 @@ SIGNATURES = {
             "out",  # output rows
             "lse",  # natural log-sum-exp of each row
             "partial_out",  # O of each split: (split, sequence, slot, head, head_dim)
-            "partial_lse",  # its base-2 log-sum-exp: (split, sequence, slot, head)
-            "cu_seqlens_q",  # packed: batch + 1 row offsets
+            "partial_lse",  # base-2 log-sum-exp of each split: (split, sequence, slot, head)
+            "cu_seqlens_q",  # packed: first query row of each sequence, and the end
             "k_begin",  # the row of each sequence's first key
             "k_end",  # the row after each sequence's last key
-            "block_table",  # the pages of each sequence
-            "alibi_slopes",  # a slope per query head
-            "sinks",  # a logit per query head
+            "block_table",  # the pages of each sequence, in order
+            "alibi_slopes",  # ALiBi slope of each query head
+            "sinks",  # attention sink of each query head: a logit
         ),
         optional={
             "lse": "float32",
@@ -806,14 +806,14 @@ SIGNATURES = {
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
             ("batch", "i"),  # number of sequences
-            ("q_len", "i"),  # query rows of each sequence; packed: of all together
-            ("k_len", "i"),  # rows of K that each sequence may have; packed: of all together
-            ("packed", "i"),  # 1: cu_seqlens_q says where each sequence's queries lie
+            ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
+            ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
+            ("packed", "i"),  # 1: packed batch, cu_seqlens_q is given; 0: padded batch
             ("heads_per_kv_head", "i"),  # query heads that share one KV head
             ("has_k_begin", "i"),  # 1: k_begin is given; 0: keys begin at row 0
             ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
-            ("appended", "i"),  # rows that this call adds at k_end
-            ("page_size", "i"),  # rows of a page of K and V; 0: no block table
+            ("appended", "i"),  # rows that this call appends, from k_end on
+            ("page_size", "i"),  # rows in each page of K and V; 0: no pages
             ("pages", "i"),  # number of pages in K and V
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
@@ -822,7 +822,7 @@ SIGNATURES = {
             ("has_sinks", "i"),  # 1: sinks are given
             ("kv_heads", "i"),  # number of KV heads
             ("most_queries", "i"),  # packed: longer sequences are left to prefill
-            ("splits", "i"),  # into how many parts the keys are split; 1: no partial results
+            ("splits", "i"),  # number of splits of the keys; 1: no partial results
             ("slots", "i"),  # queries per sequence that partial results have room for
         ),
         floats=(
@@ -835,8 +835,8 @@ SIGNATURES = {
             "out",  # output rows
             "lse",  # natural log-sum-exp of each row
             "partial_out",  # O of each split: (split, sequence, slot, head, head_dim)
-            "partial_lse",  # its base-2 log-sum-exp: (split, sequence, slot, head)
-            "cu_seqlens_q",  # packed: batch + 1 row offsets
+            "partial_lse",  # base-2 log-sum-exp of each split: (split, sequence, slot, head)
+            "cu_seqlens_q",  # packed: first query row of each sequence, and the end
         ),
         optional={
             "lse": "float32",
@@ -851,10 +851,10 @@ SIGNATURES = {
             ("lse_batch_stride", "q"),  # lse: elements from one batch to the next
             ("lse_head_stride", "q"),  # lse: elements from one head to the next
             ("batch", "i"),  # number of sequences
-            ("q_len", "i"),  # query rows of each sequence; packed: of all together
-            ("packed", "i"),  # 1: cu_seqlens_q says where each sequence's queries lie
+            ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
+            ("packed", "i"),  # 1: packed batch, cu_seqlens_q is given; 0: padded batch
             ("wants_lse", "i"),  # 1: lse is written
-            ("splits", "i"),  # into how many parts the keys are split; 1: no partial results
+            ("splits", "i"),  # number of splits of the keys; 1: no partial results
             ("slots", "i"),  # queries per sequence that partial results have room for
         ),
         floats=(
@@ -865,13 +865,13 @@ SIGNATURES = {
             "q",  # query rows
             "new_k",  # key rows to append
             "new_v",  # value rows to append
-            "rotary_cos",  # (position, pair of elements)
-            "rotary_sin",  # (position, pair of elements)
+            "rotary_cos",  # cos of each angle: (position, pair of elements)
+            "rotary_sin",  # sin of each angle: (position, pair of elements)
             "rotated_q",  # query rows, rotated
             "k",  # the cache's key rows
             "v",  # the cache's value rows
             "k_end",  # the row after each sequence's last key
-            "block_table",  # the pages of each sequence
+            "block_table",  # the pages of each sequence, in order
         ),
         optional={
             "rotary_cos": None,
@@ -900,17 +900,17 @@ SIGNATURES = {
             ("v_row_stride", "q"),  # v: elements from one row to the next
             ("v_head_stride", "q"),  # v: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
-            ("q_len", "i"),  # query rows of each sequence; packed: of all together
-            ("k_len", "i"),  # rows of K that each sequence may have; packed: of all together
+            ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
+            ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
             ("kv_heads", "i"),  # number of KV heads
             ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
-            ("appended", "i"),  # rows that this call adds at k_end
-            ("page_size", "i"),  # rows of a page of K and V; 0: no block table
+            ("appended", "i"),  # rows that this call appends, from k_end on
+            ("page_size", "i"),  # rows in each page of K and V; 0: no pages
             ("pages", "i"),  # number of pages in K and V
-            ("rotary_pairs", "i"),  # pairs of elements that are rotated; 0: none
+            ("rotary_pairs", "i"),  # pairs of elements that are rotated in each row; 0: none
             ("rotary_rows", "i"),  # positions that have an angle
-            ("interleaved", "i"),  # 1: a pair is two neighbours; 0: one of either half
-            ("queries_advance", "i"),  # 1: query i stands at k_end + i; 0: all at k_end
+            ("interleaved", "i"),  # 1: a pair is two neighbours; 0: one element of each half
+            ("queries_advance", "i"),  # 1: query i has position k_end + i; 0: all have k_end
         ),
         floats=(
         ),

@@ -1,4 +1,4 @@
-"""What a plan wants to know of the GPU: its family, and how many cores have to be kept busy."""
+"""Asks torch which GPU this is, and how many cores it has."""
 
 import re
 from functools import lru_cache
@@ -12,7 +12,7 @@ from .splits import Gpu
 def describe(device_type: str) -> Gpu:
     """The GPU behind a type of device.
 
-    Gpu(), that is of no known family, where nobody says: on the CPU, and with a torch before 2.9.
+    Gpu() with its defaults if torch does not say: on the CPU, and with a torch before 2.9.
     """
     mps = torch.backends.mps
     if device_type != "mps" or not hasattr(mps, "get_core_count"):

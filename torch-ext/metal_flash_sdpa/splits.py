@@ -1,19 +1,19 @@
-"""Into how many parts decoding splits the keys: so many that the whole GPU reads memory.
+"""How many splits of the keys decoding has: enough to keep all cores of the GPU reading memory.
 
-MLX has a rule for the size of the chip alone: 32 splits, or 64 for four and more query rows, on
-base and Pro chips; 64 to 1024 on a Max and 128 to 1024 on an Ultra, by the number of keys
-(sdpa_vector_2pass in its scaled_dot_product_attention.cpp).  Here batch and KV heads count as well,
-because they occupy cores without any splits.
+MLX's rule looks at the size of the chip: 32 splits, or 64 for four and more query rows, on base and
+Pro chips; 64 to 1024 on a Max and 128 to 1024 on an Ultra, by the number of keys (sdpa_vector_2pass
+in its scaled_dot_product_attention.cpp).  Here batch and KV heads count as well: each sequence and
+KV head occupies a threadgroup even without splits.
 """
 
 from typing import NamedTuple
 
 
 class Gpu(NamedTuple):
-    """What a plan knows of the GPU.  Results do not depend on it beyond rounding."""
+    """What a plan knows of the GPU.  Results depend on it in their rounding only."""
 
-    family: str = ""  # "M1" and so on, as in the table; else unknown
-    cores: int = 16  # an M1 Pro's, where nobody says
+    family: str = ""  # "M1" and so on; "" if torch does not say
+    cores: int = 16  # if torch does not say: as an M1 Pro has
 
 
 # Simdgroups that keep the loads of one core in flight.
@@ -28,24 +28,24 @@ SIMDGROUPS_PER_CORE = {
     "M4": 24,
     "M5": 24,
 }
-OF_ANOTHER_FAMILY = min(SIMDGROUPS_PER_CORE.values())
+OF_UNKNOWN_FAMILY = min(SIMDGROUPS_PER_CORE.values())
 
-# A split takes at least so many steps of a threadgroup's loop: one to start and one to go on
-# (inferred).
+# A split has at least so many steps of a threadgroup's loop.  Inferred: a single step would be over
+# before its loads overlap with anything.
 STEPS_PER_SPLIT = 2
-# Each split reads its rows of Q, and writes rows of O in float32 that are read again: per row as
-# many bytes as 1.5 keys in 16 bits (1 key in float32).  That is 5 % of 32 keys.
+# A split has at least so many keys for each of its rows.  For each row it reads Q and writes O in
+# float32, which are the bytes of 1.5 keys in 16 bits, or of 1 key in float32: 5 % of 32 keys.
 KEYS_PER_ROW = 32
 MOST_SPLITS = 64  # the combine kernel adds them up one after the other
 
 
 def choose(gpu: Gpu, keys: int, step: int, rows: int, simdgroups: int, threadgroups: int) -> int:
-    """The number of splits for a launch that would have so many `threadgroups` without any.
+    """The number of splits.  No split is empty.
 
-    Each threadgroup is `simdgroups` wide and goes through `keys` in steps of `step` for so many
-    `rows`.  No split is empty.
+    `threadgroups` is what the launch would have without splits.  Each of them has `simdgroups`
+    simdgroups and `rows` rows, and goes through `keys` keys, `step` of them at a time.
     """
-    occupied = gpu.cores * SIMDGROUPS_PER_CORE.get(gpu.family, OF_ANOTHER_FAMILY)
+    occupied = gpu.cores * SIMDGROUPS_PER_CORE.get(gpu.family, OF_UNKNOWN_FAMILY)
     wanted = -(-occupied // (simdgroups * max(threadgroups, 1)))
     steps = -(-keys // step)
     least_steps = max(STEPS_PER_SPLIT, -(-rows * KEYS_PER_ROW // step))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 
@@ -47,6 +50,9 @@ def options() -> argparse.Namespace:
         "--by-case",
         action="store_true",
         help="run every case on each mutant, and print which cases kill how many",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write there what is known, as it becomes known"
     )
     parser.add_argument(
         "--processes", type=int, default=os.cpu_count() or 1, help="default: one per core"
@@ -89,6 +95,20 @@ def judge(
         yield waiting[index], result
 
 
+def failures(texts: dict[str, str], processes: int, console: Console) -> list[Verdict]:
+    """How the templates without a mistake fail, if they do: then mutants would show nothing."""
+    sources = trial.shaders(texts)
+    tasks = [partial(trial.healthy, v, sources[v.name]) for v in trial.rows()]
+    sick = []
+    with progress("representatives", len(tasks), console) as advance:
+        for index, result in workers.run(tasks, processes):
+            if isinstance(result, Exception):
+                raise RuntimeError(f"{trial.rows()[index].name} could not be tried") from result
+            sick += [result] if result.killed else []
+            advance()
+    return sick
+
+
 def try_all(
     mutants: Sequence[Mutant], texts: dict[str, str], chosen: argparse.Namespace, console: Console
 ) -> dict[Mutant, Verdict]:
@@ -97,22 +117,41 @@ def try_all(
     with progress("mutants", len(mutants), console) as advance:
         for mutant, verdict in judge(mutants, texts, Store(texts), chosen):
             verdicts[mutant] = verdict
+            if chosen.json is not None:
+                chosen.json.write_text(as_json(verdicts))
             advance(note=f"{sum(not v.killed for v in verdicts.values())} survive")
     return verdicts
 
 
+def as_json(verdicts: Mapping[Mutant, Verdict]) -> str:
+    """Every verdict so far, with the change that it is about, by the mutant's id."""
+    rows = {
+        mutant.id: {
+            "file": mutant.file,
+            "operator": mutant.operator,
+            "change": mutant.diff(),
+            **asdict(verdict),
+        }
+        for mutant, verdict in verdicts.items()
+    }
+    return json.dumps(rows, indent=1)
+
+
 def try_by_case(
-    mutants: Sequence[Mutant], texts: dict[str, str], processes: int, console: Console
+    mutants: Sequence[Mutant], texts: dict[str, str], chosen: argparse.Namespace, console: Console
 ) -> dict[str, frozenset[trial.Killer]]:
     """The cases that kill each mutant."""
     originals = trial.shaders(texts)
     tasks = [partial(trial.killers, {**texts, m.file: m.text}, originals) for m in mutants]
-    kills = {}
+    path = chosen.json or BY_CASE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kills: dict[str, frozenset[trial.Killer]] = {}
     with progress("mutants", len(mutants), console) as advance:
-        for index, result in workers.run(tasks, processes):
+        for index, result in workers.run(tasks, chosen.processes):
             if isinstance(result, Exception):
                 raise RuntimeError(f"{mutants[index].id} could not be tried") from result
             kills[mutants[index].id] = result
+            path.write_text(by_case.as_json(kills))
             advance()
     return kills
 
@@ -137,13 +176,12 @@ def main() -> int:
     # Shaders that nobody needs again stay out of the emulator's own cache.
     os.environ.setdefault("METAL_EMULATOR_CACHE", str(STORE / "cache"))
     trial.warm()
-    healthy = trial.attempt(texts, {})
-    if healthy.killed:
-        console.print(f"the templates fail as they are: {healthy}", markup=False)
+    if sick := failures(texts, chosen.processes, console):
+        console.print("the templates fail as they are:", *sick, sep="\n  ", markup=False)
         return 1
     if chosen.by_case:
-        kills = try_by_case(selected, texts, chosen.processes, console)
-        by_case.report(kills, trial.all_cases(), BY_CASE, console)
+        kills = try_by_case(selected, texts, chosen, console)
+        by_case.report(kills, trial.all_cases(), console)
         return 0
     verdicts = try_all(selected, texts, chosen, console)
     return report.print_report(report.Score(verdicts, listed), console)

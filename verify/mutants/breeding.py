@@ -96,13 +96,17 @@ Change = tuple[str, str, str, int, int, str]  # operator, breaks, file, start, e
 def _by_rule(texts: Mapping[str, str]) -> Iterator[Change]:
     for file, text in texts.items():
         alone = [match.span() for match in LEFT_ALONE.finditer(text)]
+        names = {"", *re.findall(r"[A-Za-z]\w*", text)}
         for operator in OPERATORS:
             for pattern, new in operator.rules:
                 for match in re.finditer(pattern, text, re.MULTILINE):
                     start, end = match.span()
-                    if not any(a <= start < b or a < end <= b for a, b in alone):
-                        new_text = new(match) if callable(new) else match.expand(new)
-                        yield operator.name, operator.breaks, file, start, end, new_text
+                    if any(a <= start < b or a < end <= b for a, b in alone):
+                        continue
+                    new_text = new(match) if callable(new) else match.expand(new)
+                    if operator.renames and re.split(r"\W", new_text)[0] not in names:
+                        continue
+                    yield operator.name, operator.breaks, file, start, end, new_text
 
 
 def _by_hand(texts: Mapping[str, str]) -> Iterator[Change]:

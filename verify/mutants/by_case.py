@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -49,16 +48,16 @@ def table(kills: Kills, cases: Iterable[Killer]) -> Table:
     return shown
 
 
-def report(kills: Kills, cases: Iterable[Killer], path: Path, console: Console) -> None:
-    """Print the table; write who kills whom to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps({mutant: sorted(found) for mutant, found in kills.items()}, indent=1)
-    )
+def as_json(kills: Kills) -> str:
+    """Who kills whom, for other programs."""
+    return json.dumps({mutant: sorted(found) for mutant, found in kills.items()}, indent=1)
+
+
+def report(kills: Kills, cases: Iterable[Killer], console: Console) -> None:
+    """Print the table, and how few cases kill as many."""
     console.print(table(kills, cases))
     killed = sum(bool(killers) for killers in kills.values())
     console.print(
         f"{killed} of {len(kills)} mutants killed by a case; "
-        f"{len(enough(kills))} cases kill as many; {path}",
-        soft_wrap=True,
+        f"{len(enough(kills))} cases kill as many",
     )

@@ -20,6 +20,7 @@ class Operator:
     name: str
     breaks: str
     rules: tuple[Rule, ...]
+    renames: bool = False  # to names that the file has: others would be the compiler's to refuse
 
 
 def words(*pairs: tuple[str, str]) -> tuple[Rule, ...]:
@@ -28,7 +29,7 @@ def words(*pairs: tuple[str, str]) -> tuple[Rule, ...]:
     The name that a declaration introduces stays.
     """
     both = (*pairs, *((b, a) for a, b in pairs))
-    return tuple((rf"(?<!int )(?<!float )(?<![\w.]){re.escape(a)}\b", b) for a, b in both)
+    return tuple((rf"(?<!\w )(?<![\w.]){re.escape(a)}\b", b) for a, b in both)
 
 
 def replaced(*pairs: tuple[str, str]) -> tuple[Rule, ...]:
@@ -122,6 +123,7 @@ OPERATORS = (
             *replaced(("0.0f", "1.0f"), ("1.0f /", "2.0f /"), ("element(0)", "element(1)")),
             *replaced(("-1.0e38f", "1.0e38f"), ("-3.0e38f", "3.0e38f"), ("0xFF8", "0x7F8")),
             (r" \* LOG2_E\b", ""),
+            (r"\bLOG2_E \* ", ""),
             (r"\bLN_2 \* ", ""),
             (r"\bprecise::", "fast::"),
         ),
@@ -131,7 +133,7 @@ OPERATORS = (
         "cast to the element type too early",
         (
             (r"\bconst float (?!LOG2_E|LN_2)", "const element "),
-            (r"\bfloat (?=new_max)", "element "),
+            (r"\bfloat (?=maximum|sum\b)", "element "),
             (r"\bfloat (?=LOG2_E|LN_2)", "half "),
         ),
     ),
@@ -140,7 +142,7 @@ OPERATORS = (
         "a statement is missing: a barrier, the rescale, the sink, a store",
         (
             (rf"^( +){PLACE} (?:[-+*]?=) .*?;", r"\1;"),
-            (r"^( +)\w+\(.*?\);", r"\1;"),
+            (r"^( +)\w+(?:<\w+>)?\(.*?\);", r"\1;"),
             (r"^( +)(?:continue|return);", r"\1;"),
         ),
     ),
@@ -152,18 +154,19 @@ OPERATORS = (
             *words(("r * FRAGMENT", "c * FRAGMENT"), ("c * FRAGMENT", "d * FRAGMENT")),
             *words(("row", "column")),
         ),
+        renames=True,
     ),
     Operator(
         "stride",
         "the stride of another axis or another tensor",
         (
             *patterns(
-                r"(?<=n\.)(\w+)_{}_stride",
+                r"(?<=call\.)(\w+)_{}_stride",
                 r"\1_{}_stride",
                 (("batch", "row"), ("row", "head"), ("head", "row")),
             ),
             *patterns(
-                r"(?<=n\.){}_(\w+)_stride",
+                r"(?<=call\.){}_(\w+)_stride",
                 r"{}_\1_stride",
                 (("q", "k"), ("k", "v"), ("v", "k"), ("out", "q")),
             ),
@@ -174,16 +177,18 @@ OPERATORS = (
         "name",
         "a name is taken for its neighbour",
         (
-            *words(("tile.q_len", "tile.k_len"), ("tile.q_start", "tile.k_start")),
-            *words(("n.q_len", "n.k_len"), ("n.window_left", "n.window_right")),
-            *words(("k_begin", "k_end"), ("sequence", "middle")),
-            *words(("first_diagonal", "last_diagonal"), ("head", "kv_head"), ("begin", "end")),
-            *words(("band.begin", "band.inner_begin"), ("band.end", "band.inner_end")),
-            *words(("tile.row", "tile.q_start"), ("k_block", "v_block"), ("k", "v")),
+            *words(("sequence.q_len", "sequence.k_len"), ("sequence.q_start", "sequence.k_start")),
+            *words(("call.q_len", "call.k_len"), ("call.window_left", "call.window_right")),
+            *words(("k_begin", "k_end"), ("batch", "middle"), ("first_row", "sequence.q_start")),
+            *words(("first", "last"), ("head", "kv_head"), ("begin", "end"), ("split", "splits")),
+            *words(("band.visited", "band.unmasked"), ("k_block", "v_block"), ("k", "v")),
             *words(("BLOCK_Q", "BLOCK_K"), ("ROW_FRAGMENTS", "K_FRAGMENTS")),
-            *words(("K_FRAGMENTS", "D_FRAGMENTS"), ("BLOCK_K", "SIMDGROUP_ROWS")),
-            *words(("row_max", "row_sum"), ("MASKED", "LEAST_MAX"), ("new_max", "row_max[r]")),
-            *words(("row_reduce_max", "row_reduce_sum"), ("q", "out")),
+            *words(("D_FRAGMENTS", "CHAIN"), ("K_CHUNK", "V_CHUNK"), ("BLOCK_K", "STEP_K")),
+            *words(("BLOCK_K", "SIMDGROUP_ROWS"), ("MASKED", "LEAST_MAX"), ("own", "rows")),
+            *words(("row_max", "row_sum"), ("column_max", "column_sum"), ("q", "out")),
+            (r"\.maximum\b", ".sum"),
+            (r"\.sum\b", ".maximum"),
         ),
+        renames=True,
     ),
 )

@@ -44,6 +44,10 @@ WORK = ("products.", "barriers.", "device.", "threadgroup.", "instructions.")
 WORK_CASES = ("several blocks", "tile edges", "append")
 WHIMS = 1.01  # times as much: for another constant the compiler may choose other instructions
 
+# How cases are launched.
+FAST: Mapping[str, Any] = {"workers": 1}
+CHECKED: Mapping[str, Any] = {"check": True}
+
 COMPILE_SECONDS = 60  # of CPU time; 1 to 2 are usual
 CASE_SECONDS = 10  # of CPU time; 0.05 are usual
 
@@ -63,6 +67,11 @@ def representatives() -> tuple[matrix.Variant, ...]:
             if tiles:
                 chosen.append(tiles[turn % len(tiles)])
     return tuple(chosen)
+
+
+def rows() -> tuple[Variant, ...]:
+    """The representatives as the tests know variants."""
+    return tuple(Variant(**row.manifest_row()) for row in representatives())  # type: ignore[arg-type]
 
 
 def rendered(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -94,35 +103,62 @@ def in_order(chosen: Iterable[Case]) -> list[Case]:
 def warm() -> None:
     """Let torch set itself up, which every forked process then inherits: half a second per case."""
     torch.set_num_threads(1)
-    variant = Variant(**representatives()[0].manifest_row())  # type: ignore[arg-type]
+    variant = rows()[0]
     run(in_order(cases(variant))[0], variant, lambda *_: None)
 
 
 def attempt(texts: Mapping[str, str], originals: Mapping[str, str]) -> Verdict:
     """Try the templates on all representatives that they change, up to the first failure.
 
-    `originals` are the shaders of the templates without a mistake.
+    `originals` are the shaders of the templates without a mistake.  What costs least comes first,
+    on all of them: most mutants die of wrong numbers.
     """
     warm()
     try:
         sources = shaders(texts)
     except render.RenderError as error:
         return Verdict("template", "", "", str(error).splitlines()[0])
-    for row in representatives():
-        if sources[row.name] != originals.get(row.name):
-            variant = Variant(**row.manifest_row())  # type: ignore[arg-type]
-            verdict = try_variant(variant, sources[row.name])
-            if not verdict.killed and row.name in originals:
-                verdict = try_work(variant, sources[row.name], originals[row.name])
+    changed = [v for v in rows() if sources[v.name] != originals.get(v.name)]
+    for stage in (try_numbers, try_checks, try_work):
+        for variant in changed:
+            verdict = stage(variant, sources[variant.name], originals.get(variant.name))
             if verdict.killed:
                 return verdict
     return Verdict("survived")
 
 
-def try_work(variant: Variant, source: str, original: str) -> Verdict:
-    """Count what a shader does in a few cases, beside the original."""
+def healthy(variant: Variant, source: str) -> Verdict:
+    """Try a shader without a mistake: whether its cases pass."""
+    verdict = try_numbers(variant, source)
+    return verdict if verdict.killed else try_checks(variant, source)
+
+
+def try_numbers(variant: Variant, source: str, _original: str | None = None) -> Verdict:
+    """Build a shader and run all cases, up to the first that fails."""
+    kernel = build(variant, source)
+    if isinstance(kernel, Verdict):
+        return kernel
+    return first_failure(try_cases(in_order(cases(variant)), variant, kernel, FAST))
+
+
+def try_checks(variant: Variant, source: str, _original: str | None = None) -> Verdict:
+    """Run the cases that say something about memory, under the emulator's checks."""
+    kernel = build(variant, source, checked=True)
+    if isinstance(kernel, Verdict):
+        return kernel
+    return first_failure(try_cases(in_order(edges(variant)), variant, kernel, CHECKED))
+
+
+def first_failure(verdicts: Generator[Verdict, None, None]) -> Verdict:
+    """The first verdict that kills; the rest is not asked for."""
+    with closing(verdicts) as each:
+        return next((verdict for verdict in each if verdict.killed), Verdict("survived"))
+
+
+def try_work(variant: Variant, source: str, original: str | None) -> Verdict:
+    """Count what a shader does in a few cases, beside the original, if there is one."""
     for case in cases(variant):
-        if not case.name.startswith(WORK_CASES):
+        if original is None or not case.name.startswith(WORK_CASES):
             continue
         was, now = (
             isolated.call(partial(work, variant, text, case), COMPILE_SECONDS)
@@ -154,11 +190,13 @@ def work(variant: Variant, source: str, case: Case) -> dict[str, int]:
     return total
 
 
-def build(variant: Variant, source: str) -> emulator.Kernel | Verdict:
+def build(variant: Variant, source: str, checked: bool = False) -> emulator.Kernel | Verdict:
     """The compiled shader, or how it dies before any case."""
     try:
         library = emulator.compile(source, finite_math=True)
         isolated.call(partial(library.prebuild, variant.name), COMPILE_SECONDS)
+        if checked:
+            isolated.call(partial(library.prebuild, variant.name, checked=True), COMPILE_SECONDS)
         kernel = library.function(variant.name)
     except (emulator.EmulatorError, isolated.CrashError, isolated.TimeLimitError) as error:
         why = next((line for line in str(error).splitlines() if "error:" in line), str(error))
@@ -167,25 +205,6 @@ def build(variant: Variant, source: str) -> emulator.Kernel | Verdict:
         why = f"{kernel.threadgroup_bytes} bytes of threadgroup memory are not what the matrix says"
         return Verdict("memory", variant.name, "", why)
     return kernel
-
-
-def try_variant(variant: Variant, source: str) -> Verdict:
-    """Try one shader on its variant's cases, up to the first that fails."""
-    with closing(verdicts(variant, source)) as each:
-        return next((verdict for verdict in each if verdict.killed), Verdict("survived"))
-
-
-def verdicts(variant: Variant, source: str) -> Generator[Verdict, None, None]:
-    """What each of the variant's cases says of a shader; one verdict if it cannot be built."""
-    kernel = build(variant, source)
-    if isinstance(kernel, Verdict):
-        yield kernel
-        return
-    for chosen, options in passes(variant):
-        if options.get("check"):
-            library = emulator.compile(source, finite_math=True)
-            isolated.call(partial(library.prebuild, variant.name, checked=True), COMPILE_SECONDS)
-        yield from try_cases(chosen, variant, partial(instead, variant.name, kernel, **options))
 
 
 class Killer(NamedTuple):
@@ -203,31 +222,32 @@ def killers(texts: Mapping[str, str], originals: Mapping[str, str]) -> frozenset
     except render.RenderError:
         return frozenset()
     found = set()
-    for row in representatives():
-        if sources[row.name] != originals.get(row.name):
-            variant = Variant(**row.manifest_row())  # type: ignore[arg-type]
-            for verdict in verdicts(variant, sources[row.name]):
-                if verdict.killed and verdict.case:
+    for variant in rows():
+        if sources[variant.name] == originals.get(variant.name):
+            continue
+        kernel = build(variant, sources[variant.name], checked=True)
+        if isinstance(kernel, Verdict):
+            continue
+        for chosen, options in ((cases(variant), FAST), (edges(variant), CHECKED)):
+            for verdict in try_cases(in_order(chosen), variant, kernel, options):
+                if verdict.killed:
                     found.add(Killer(variant.family, verdict.case))
     return frozenset(found)
 
 
 def all_cases() -> list[Killer]:
     """Every case that mutants are tried in."""
-    rows = (Variant(**row.manifest_row()) for row in representatives())  # type: ignore[arg-type]
-    return list(dict.fromkeys(Killer(v.family, case.name) for v in rows for case in cases(v)))
-
-
-def passes(variant: Variant) -> Iterator[tuple[list[Case], dict[str, Any]]]:
-    """Its cases, and how they are launched: the fast way first, then under the checks."""
-    yield in_order(cases(variant)), {"workers": 1}
-    yield in_order(edges(variant)), {"check": True}
+    return list(dict.fromkeys(Killer(v.family, case.name) for v in rows() for case in cases(v)))
 
 
 def try_cases(
-    chosen: Sequence[Case], variant: Variant, launcher: Callable[..., Launch]
-) -> Iterator[Verdict]:
+    chosen: Sequence[Case],
+    variant: Variant,
+    kernel: emulator.Kernel,
+    options: Mapping[str, Any],
+) -> Generator[Verdict, None, None]:
     """Run cases, each in a schedule of its own; one that ends its process starts another."""
+    launcher: Callable[..., Launch] = partial(instead, variant.name, kernel, **options)
     rest = list(chosen)
     while rest:
         tasks = [partial(run, case, variant, launcher(schedule=case.seed)) for case in rest]

@@ -1,5 +1,5 @@
 // The few names of Apple's Foundation that torch's headers and ours mention; Linux has no SDK.
-// What is declared here is what the link on Linux takes on trust.
+// A link on Linux cannot check that these declarations are right.
 #pragma once
 
 #include <objc/NSObject.h>
