@@ -29,7 +29,7 @@ BUILD = Path(__file__).resolve().parent.parent / "build"
 INSTEAD = "use nox -s sanitize, which runs NVIDIA's compute-sanitizer, or --device emulator"
 
 GPU_PROCESSES = 14  # each has a CUDA context of half a GiB; most of their time is the reference's
-LAUNCH_SECONDS = 20.0  # of a launch on a GPU; milliseconds are usual
+LAUNCH_SECONDS = 10.0  # of a launch on a GPU; milliseconds are usual
 POLL_SECONDS = 1e-4
 
 Launch = Callable[..., Any]  # a plan and its tensors; options go to the emulator
@@ -79,12 +79,12 @@ def launcher(device: str) -> Launch:
     return waiting(emulator.launch) if device == "cuda" else partial(emulator.launch, workers=1)
 
 
-def waiting(launch: Launch) -> Launch:
+def waiting(launch: Launch, seconds: float = LAUNCH_SECONDS) -> Launch:
     """A launcher for an NVIDIA GPU that returns when the work is done: errors are then its own."""
 
     def launched(step: LaunchPlan, tensors: dict[str, Tensor]) -> None:
         launch(step, tensors)
-        wait()
+        wait(seconds)
 
     return launched
 

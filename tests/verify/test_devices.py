@@ -77,7 +77,7 @@ def test_a_launch_that_does_not_end_is_an_error(monkeypatch: pytest.MonkeyPatch)
 
 def test_launches_on_a_gpu_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     happened: list[str] = []
-    monkeypatch.setattr(devices, "wait", lambda: happened.append("wait"))
+    monkeypatch.setattr(devices, "wait", lambda _: happened.append("wait"))
     launch = devices.waiting(lambda *_: happened.append("launch"))
     launch(SimpleNamespace(), {})
     assert happened == ["launch", "wait"]
