@@ -25,9 +25,9 @@ MOST_FAILURES = 50  # by name
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """--json."""
+    """--evidence."""
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write a report for docs/evidence"
+        "--evidence", type=Path, metavar="FILE", help="write a report for docs/evidence.md"
     )
 
 
