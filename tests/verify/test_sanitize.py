@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 import torch
 from metal_flash_sdpa.launchers import emulator as launcher
 from torch import Tensor
 
+import emulator
 from verify.cases import cases
+from verify.run import instead
 from verify.sanitize import __main__ as session
 from verify.sanitize import jobs, launches, tool
 from verify.sanitize.jobs import Job
@@ -100,6 +103,23 @@ def test_the_unwritten_row_is_one() -> None:
     (job,) = (job for job in FAULTS if job.tool == "initcheck")
     assert launched(job, launcher.launch) == [0]
     assert launched(job, launches.of_job(job)) > [0]
+
+
+@pytest.mark.parametrize(
+    ("tool", "error"),
+    [
+        ("racecheck", emulator.RaceError),
+        ("memcheck", emulator.BoundsError),
+        ("synccheck", emulator.DivergentBarrierError),
+    ],
+)
+def test_the_emulators_own_checks_find_the_other_faults(tool: str, error: type[Exception]) -> None:
+    """So they are what their names say, in the case that the tools see."""
+    (job,) = (job for job in FAULTS if job.tool == tool)
+    kernel = emulator.compile(job.source(), finite_math=True).function(job.variant)
+    with pytest.raises(error):
+        launched(job, instead(job.variant, kernel, check=True))
+    launched(job, partial(launcher.launch, check=True))
 
 
 def test_a_race_is_read_from_the_tools_words() -> None:

@@ -18,6 +18,7 @@ TOOLS = ("racecheck", "memcheck", "synccheck", "initcheck")
 EDGES = (
     "tile edges",
     "padded, several tiles",
+    "padded, one row",
     "fewer queries than keys",
     "empty sequences",
     "prefill and decode",
@@ -71,7 +72,7 @@ FAULTS = (
     Fault("an unwritten row", "initcheck", "if (own >= rows) {", "if (own + 1 >= rows) {"),
 )
 BROKEN = ("prefill", 64, "float16", "full")  # the kind of kernel that they are in
-BROKEN_CASE = "fewer queries than keys"  # keys end in the middle of a block
+BROKEN_CASE = "padded, one row"  # the last sequence's keys end in the middle of a block
 
 
 @dataclass(frozen=True)

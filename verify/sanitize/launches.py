@@ -50,7 +50,7 @@ def placed(inputs: Inputs, device: str) -> dict[str, Tensor]:
 
 def read(tensors: Mapping[str, Tensor]) -> int:
     """Reads every element on the device, where a tool sees it; how many are NaN."""
-    return sum(int(tensor.isnan().sum()) for tensor in tensors.values())
+    return sum(int(tensor.isnan().cpu().sum()) for tensor in tensors.values())
 
 
 def run(case: Case, variant: Variant, launch: Launch, device: str) -> int:
