@@ -14,6 +14,7 @@ from metal_flash_sdpa.checks import LEAST_PAGE
 from rich.console import Console
 
 import emulator
+from verify import devices
 from verify.case import CacheUse, Case, Mask, Scores, Shape, Values
 from verify.fuzz import __main__ as session
 from verify.fuzz import search
@@ -21,7 +22,7 @@ from verify.fuzz.calls import Call, calls, from_json
 from verify.inputs import prepare
 from verify.reference import Error
 from verify.run import Launch, Outcome, whole_plan
-from verify.variants import Variant, attention_variants
+from verify.variants import Variant, attention_variants, helpers
 
 VARIANTS = attention_variants()
 OF_MODE = [v for v in VARIANTS if v.mode in ("causal", "")]
@@ -43,7 +44,7 @@ def broken(old: str, new: str, family: str = "prefill") -> search.Launcher:
 
     @cache
     def launcher(variant: Variant) -> Launch:
-        variants = (variant, *session.helpers(variant))
+        variants = (variant, *helpers(variant))
         kernels = {v.name: session.compiled(v) for v in variants}
         damaged = next(v for v in variants if v.family == family)
         text = damaged.path.read_text()
@@ -65,7 +66,7 @@ def test_a_call_is_planned_for_its_variant_and_survives_json(call: Call) -> None
         inputs = prepare(call.case, variant.head_dim, dtype, "cpu")
         planned = [step.kernel for step in whole_plan(variant, inputs, call.case).launches]
         assert planned[1 if call.case.appended else 0] == variant.name
-        assert set(planned) <= {variant.name, *(v.name for v in session.helpers(variant))}
+        assert set(planned) <= {variant.name, *(v.name for v in helpers(variant))}
 
 
 def cache_of(case: Case) -> CacheUse:
@@ -105,7 +106,7 @@ def test_calls_of_each_kind_are_drawn() -> None:
 
 
 def test_the_kernels_as_they_are_pass() -> None:
-    found = search.search([CAUSAL], session.launcher, 20, seed=3)
+    found = search.search([CAUSAL], session.under_checks, 20, seed=3)
     assert found.failure is None
     assert found.calls >= 20
 
@@ -163,6 +164,7 @@ def test_a_planted_bug_is_found_and_shrunk(
     bug = broken(old, new, family)
     failure = search.search([variant], bug, 200, seed=0).failure
     assert failure is not None
+    assert failure.call is not None
     case = failure.call.case
     assert least(case)
     assert (case.layout, case.scores.softcap, case.values.value_std) == ("contiguous", 0.0, 1.0)
@@ -170,7 +172,7 @@ def test_a_planted_bug_is_found_and_shrunk(
     # where the kernels are.
     again = from_json(shlex.split(session.command(failure.call))[5], VARIANTS)
     assert search.why_wrong(again, bug) == failure.why
-    assert not search.why_wrong(again, session.launcher)
+    assert not search.why_wrong(again, session.under_checks)
 
 
 def test_a_crash_is_found_and_names_its_call() -> None:
@@ -187,6 +189,27 @@ def test_the_command_repeats_the_call() -> None:
     assert words[:4] == ["nox", "-s", "fuzz", "--"]
     assert from_json(words[5], VARIANTS) == call
     assert session.replay(words[5], Console(quiet=True)) == 0
+
+
+def test_a_call_that_ends_the_use_of_a_gpu_is_named_and_not_shrunk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a GPU, where calls run in the process that draws them."""
+
+    def launcher(_: Variant) -> Launch:
+        def launch(*_: object) -> None:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+        return launch
+
+    monkeypatch.setattr(devices, "tensors_on", lambda _: "cpu")
+    monkeypatch.setattr(devices, "is_usable", lambda: False)
+    found = search.search([CAUSAL], launcher, 50, seed=0, device="cuda")
+    assert found.failure is not None
+    assert found.failure.call is not None
+    assert "illegal memory access" in found.failure.why
+    assert search.why_wrong(found.failure.call, launcher, "cuda") == found.failure.why
+    assert found.calls < 50
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "{", '{"variant": "x", "case": {}}'])
@@ -218,6 +241,6 @@ def test_the_tolerance_grows_with_the_values_and_scores_only() -> None:
 
 
 def test_pieces_share_out_the_variants() -> None:
-    parts = session.pieces(2000, 0)
+    parts = session.pieces(2000, 0, "emulator")
     assert {v for part in parts for v in part.args[0]} == set(VARIANTS)  # type: ignore[attr-defined]
     assert sum(part.args[2] for part in parts) == 2000  # type: ignore[attr-defined]
