@@ -113,7 +113,7 @@ def test_the_kernels_as_they_are_pass() -> None:
 
 
 def test_a_seed_draws_the_same_calls() -> None:
-    bug = broken("row_sum[r] *= factor;", "")
+    bug = broken("softmax.sum[r] *= factors[r];", "")
     first, second = (search.search([CAUSAL], bug, 25, seed=1) for _ in range(2))
     assert first == second
 
@@ -139,15 +139,15 @@ def divided(case: Case) -> bool:
     ("variant", "family", "old", "new", "least"),
     [
         # Two blocks of keys are needed before a rescale is missed.
-        (CAUSAL, "prefill", "row_sum[r] *= factor;", "", several_blocks),
-        (CAUSAL, "prefill", "= head / n.group", "= 0", lambda c: c.shape.kv_heads > 1),
-        (CAUSAL, "prefill", "if (row >= rows) {", "if (row > rows) {", any_rows),
+        (CAUSAL, "prefill", "softmax.sum[r] *= factors[r];", "", several_blocks),
+        (CAUSAL, "prefill", "= head / call.heads_per_kv_head", "= 0", lambda c: c.shape.kv_heads > 1),
+        (CAUSAL, "prefill", "if (own >= rows) {", "if (own > rows) {", any_rows),
         # Pages misread: one starts later than it does, all are the first.
-        (CAUSAL, "prefill", "(existing - page_of_sequence * n.page_size)", "existing", paged),
+        (CAUSAL, "prefill", "(existing - page_of_sequence * call.page_size)", "existing", paged),
         (DECODE, "decode", "clamp(pages[page_of_sequence]", "clamp(pages[0]", paged),
         # Appended rows: all to one place; left out; turned by a half too far.
         (DECODE, "append", "= end + row;", "= end;", lambda c: c.appended > 1),
-        (DECODE, "decode", "+ n.appended, n.k_len)", ", n.k_len)", lambda c: c.appended > 0),
+        (DECODE, "decode", "+ call.appended, call.k_len)", ", call.k_len)", lambda c: c.appended > 0),
         (
             DECODE,
             "append",
@@ -155,8 +155,8 @@ def divided(case: Case) -> bool:
             "first + 1 : pair + HEAD_DIM / 2;",
             lambda c: 0 < cache_of(c).rotary_dim < DECODE.head_dim and not cache_of(c).interleaved,
         ),
-        # Every share of the keys counts as the first.
-        (DECODE, "combine", "[(share * rows + row)", "[(row)", divided),
+        # Every split of the keys counts as the first.
+        (DECODE, "combine", "[(split * rows + row)", "[(row)", divided),
     ],
 )  # fmt: skip
 def test_a_planted_bug_is_found_and_shrunk(
