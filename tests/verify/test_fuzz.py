@@ -140,14 +140,14 @@ def divided(case: Case) -> bool:
     [
         # Two blocks of keys are needed before a rescale is missed.
         (CAUSAL, "prefill", "softmax.sum[r] *= factors[r];", "", several_blocks),
-        (CAUSAL, "prefill", "= head / call.heads_per_kv_head", "= 0", lambda c: c.shape.kv_heads > 1),
+        (CAUSAL, "prefill", "head / call.heads_per_kv_head", "0", lambda c: c.shape.kv_heads > 1),
         (CAUSAL, "prefill", "if (own >= rows) {", "if (own > rows) {", any_rows),
         # Pages misread: one starts later than it does, all are the first.
         (CAUSAL, "prefill", "(existing - page_of_sequence * call.page_size)", "existing", paged),
         (DECODE, "decode", "clamp(pages[page_of_sequence]", "clamp(pages[0]", paged),
         # Appended rows: all to one place; left out; turned by a half too far.
         (DECODE, "append", "= end + row;", "= end;", lambda c: c.appended > 1),
-        (DECODE, "decode", "+ call.appended, call.k_len)", ", call.k_len)", lambda c: c.appended > 0),
+        (DECODE, "decode", "+ call.appended, call", ", call", lambda c: c.appended > 0),
         (
             DECODE,
             "append",
