@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -77,12 +78,22 @@ def minutes(seconds: float) -> str:
 
 
 def execute(
-    tasks: Sequence[Callable[[], Any]], what: str, console: Console, device: str
+    tasks: Sequence[Callable[[], Any]],
+    what: str,
+    console: Console,
+    device: str,
+    seconds: float = math.inf,
 ) -> list[Any]:
-    """The results of all tasks, in their order, from the processes that suit the device."""
+    """The results of all tasks, in their order, from the processes that suit the device.
+
+    After so many seconds no more are waited for: what is missing is None.
+    """
     results: list[Any] = [None] * len(tasks)
+    end = time.monotonic() + seconds
     with progress(what, len(tasks), console) as advance:
         for index, result in devices.each(tasks, device):
             results[index] = result
             advance()
+            if time.monotonic() > end:
+                break
     return results

@@ -174,7 +174,7 @@ def test_what_a_program_writes_is_a_report(tmp_path: Path, monkeypatch: pytest.M
         (LargeRun.failed(8192, "no"),),
         1.0,
     )
-    reports.write(tmp_path / "parity.json", "parity", "emulator", summary(done))
+    reports.write(tmp_path / "parity.json", "parity", "emulator", summary(done, 2))
     (report,) = evidence.load(tmp_path)
     assert (report["ran"], report["failed"], report["commit"]) == (2, 2, "abc123")
     assert report["torch"] == torch.__version__

@@ -25,8 +25,9 @@ from verify.run import Launch, Outcome, whole_plan
 from verify.variants import Variant, attention_variants, helpers
 
 VARIANTS = attention_variants()
-OF_MODE = [v for v in VARIANTS if v.mode in ("causal", "")]
-SMALL = [v for v in OF_MODE if (v.head_dim, v.dtype) == (32, "float16")]
+SMALL = [
+    v for v in VARIANTS if (v.head_dim, v.dtype) == (32, "float16") and v.mode in ("causal", "")
+]
 CAUSAL, DECODE = (next(v for v in SMALL if v.family == family) for family in ("prefill", "decode"))
 
 Least = Callable[[Case], bool]
@@ -86,7 +87,7 @@ KINDS: dict[str, Least] = {
     "rotated halves": lambda c: cache_of(c).rotary_dim > 0 and not cache_of(c).interleaved,
     "rotated in part": lambda c: 0 < cache_of(c).rotary_dim < DECODE.head_dim,
     "many splits": lambda c: c.splits > 32,
-    "16 heads over a KV head": lambda c: c.shape.heads == 16 * c.shape.kv_heads,
+    "a group of 16": lambda c: c.shape.heads == 16 * c.shape.kv_heads,
     # As with cache_batch_idx: a page for each sequence, smaller than a block table's may be.
     "entries at any index": lambda c: max(c.shape.k_lens) <= cache_of(c).page_size < LEAST_PAGE,
 }
@@ -146,7 +147,7 @@ def divided(case: Case) -> bool:
         (DECODE, "decode", "clamp(pages[page_of_sequence]", "clamp(pages[0]", paged),
         # Appended rows: all to one place; left out; turned by a half too far.
         (DECODE, "append", "= end + row;", "= end;", lambda c: c.appended > 1),
-        (DECODE, "decode", "+ call.appended, call.k_len)", ", call.k_len)", lambda c: c.appended),
+        (DECODE, "decode", "+ call.appended, call", ", call", lambda c: c.appended > 0),
         (
             DECODE,
             "append",

@@ -53,3 +53,11 @@ def test_lines_come_now_and_then_and_the_last_always() -> None:
 def test_results_are_in_the_order_of_the_tasks(device: str) -> None:
     tasks = [partial(int, str(i)) for i in range(5)]
     assert execute(tasks, "numbers", Console(quiet=True), device) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_run_that_is_cut_short_gives_what_it_has() -> None:
+    tasks = [partial(int, str(i)) for i in range(50)]
+    results = execute(tasks, "numbers", Console(quiet=True), "emulator", seconds=0.0)
+    assert len(results) == 50
+    assert sum(result is not None for result in results) == 1

@@ -90,8 +90,10 @@ def findings(results: Sequence[Result]) -> list[tuple[str, list[Finding]]]:
     return list(alike.items())
 
 
-def summary(results: Sequence[Result], unseen: Sequence[str], seconds: float) -> dict[str, Any]:
-    """What docs/evidence.md says of a run."""
+def summary(
+    results: Sequence[Result], unseen: Sequence[str], wanted: int, seconds: float
+) -> dict[str, Any]:
+    """What docs/evidence.md says of a run that was to have so many cases."""
     rows = []
     for (family, dtype), group in groups(results).items():
         errors = [r.outcome.error for r in group if r.outcome and r.outcome.error]
@@ -119,6 +121,7 @@ def summary(results: Sequence[Result], unseen: Sequence[str], seconds: float) ->
         ),
         "failed": len(failed) + len(unseen),
         "seconds": round(seconds, 1),
-        "complete": True,
+        "wanted": wanted,
+        "complete": len(results) == wanted,
         "rows": rows,
     }
