@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing as mp
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, cast
@@ -54,8 +56,14 @@ def crash(exitcode: int | None) -> CrashError:
     return CrashError(f"its process ended with {name}")
 
 
-def _serve(pipe: Connection, is_usable: Callable[[], bool]) -> None:
-    """A serving process's life: tasks in, results out, until it can do no more."""
+def _serve(pipe: Connection, is_usable: Callable[[], bool], main: str) -> None:
+    """A serving process's life: tasks in, results out, until it can do no more.
+
+    A program's tasks may be functions of its own module, `main`.  multiprocessing imports that for a
+    new process only if it is no package's __main__.
+    """
+    if main:
+        sys.modules["__main__"] = importlib.import_module(main)
     while (task := pipe.recv()) is not None:
         try:
             result = task()
@@ -76,6 +84,8 @@ def serve(
     says no after a task, or a process ends, another takes its place.
     """
     context = mp.get_context("spawn")
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    main = spec.name if spec and spec.name.endswith(".__main__") else ""
     waiting = list(enumerate(tasks))[::-1]
     idle: list[tuple[Connection, Any]] = []
     running: dict[Connection, tuple[int, Any]] = {}
@@ -84,7 +94,8 @@ def serve(
             while waiting and len(running) < processes:
                 if not idle:
                     ours, theirs = context.Pipe()
-                    process = context.Process(target=_serve, args=(theirs, is_usable), daemon=True)
+                    arguments = (theirs, is_usable, main)
+                    process = context.Process(target=_serve, args=arguments, daemon=True)
                     process.start()
                     theirs.close()
                     idle.append((ours, process))

@@ -144,3 +144,30 @@ def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_tasks_of_one_process_are_done_in_order() -> None:
     done = list(devices.each([partial(int, "3"), partial(int, "4")], "mps"))
     assert done == [(0, 3), (1, 4)]
+
+
+PROGRAM = """
+from functools import partial
+from verify import devices, workers
+
+def double(x):
+    return 2 * x
+
+if __name__ == "__main__":
+    tasks = [partial(double, x) for x in (1, 2)]
+    print(sorted(workers.serve(tasks, 2, devices.is_usable)))
+"""
+
+
+def test_tasks_may_be_functions_of_the_program_itself(tmp_path: Path) -> None:
+    """As parity's are, which is a package that `python -m` runs."""
+    package = tmp_path / "program"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(PROGRAM)
+    found = os.pathsep.join((str(tmp_path), *filter(None, sys.path)))
+    done = subprocess.run(
+        [sys.executable, "-m", "program"],
+        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": found},
+    )  # fmt: skip
+    assert done.stdout == "[(0, 2), (1, 4)]\n", done.stderr
