@@ -59,8 +59,8 @@ def crash(exitcode: int | None) -> CrashError:
 def _serve(pipe: Connection, is_usable: Callable[[], bool], main: str) -> None:
     """A serving process's life: tasks in, results out, until it can do no more.
 
-    A program's tasks may be functions of its own module, `main`.  multiprocessing imports that for a
-    new process only if it is no package's __main__.
+    A program's tasks may be functions of its own module, `main`.  multiprocessing imports that for
+    a new process only if it is no package's __main__.
     """
     if main:
         sys.modules["__main__"] = importlib.import_module(main)
