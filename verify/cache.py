@@ -129,7 +129,8 @@ def wrong_rows(case: Case, tensors: dict[str, Tensor]) -> str:
             ("Q", tensors["q"][b].cpu(), tensors["rotated_q"][b].cpu(), of_queries),
         ):
             want, tolerance = rotated(use, source, tensors, at)
-            worst = ((got.double() - want).abs() - tolerance).max().item()
+            excess = (got.double() - want).abs() - tolerance
+            worst = excess.max().item() if excess.numel() else 0.0  # there may be no queries
             if not worst <= 0:
                 return f"{name} of sequence {b}: {worst:.3g} beyond what rounding explains"
     return ""
