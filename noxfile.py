@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import nox
@@ -36,6 +37,13 @@ def install(session: nox.Session, *groups: str) -> None:
     session.install(*requirements)
 
 
+def install_cuda(session: nox.Session) -> None:
+    """What `--device cuda` needs beside a torch with CUDA, where it is asked for."""
+    words = " ".join(session.posargs).replace("=", " ").split()
+    if ("--device", "cuda") in pairwise(words):
+        install(session, "cuda")
+
+
 def asks_for_help(session: nox.Session) -> bool:
     """Whether the arguments are to be listed; then no step comes before that."""
     return not {"-h", "--help"}.isdisjoint(session.posargs)
@@ -63,6 +71,7 @@ def run_lint(session: nox.Session) -> None:
     session.run("zizmor", "--offline", "--quiet", "--strict-collection", "--pedantic", ".github")
     session.run("python", "-m", "codegen", "--check")
     session.run("python", "-m", "emulator", "lint", "generated")
+    session.run("python", "-m", "ci.evidence", "--check")
 
 
 def run_tests(session: nox.Session) -> None:
@@ -108,6 +117,7 @@ def tests(session: nox.Session) -> None:
 def parity(session: nox.Session) -> None:
     """Run every kernel over its cases and compare it with float64."""
     install(session, "test", "torch")
+    install_cuda(session)
     session.run("python", "-m", "verify.parity", *session.posargs, env=SOURCES)
 
 
@@ -115,6 +125,7 @@ def parity(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Run random attention calls and compare them with float64 (`-- --cases 2000 --seed 1`)."""
     install(session, "test", "torch")
+    install_cuda(session)
     session.run("python", "-m", "verify.fuzz", *session.posargs, env=SOURCES)
 
 
@@ -122,13 +133,28 @@ def fuzz(session: nox.Session) -> None:
 def mutants(session: nox.Session) -> None:
     """Break the templates on purpose and count which breaks the cases notice (`-- --sample 30`)."""
     install(session, "test", "torch")
+    install_cuda(session)
     session.run("python", "-m", "verify.mutants", *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
+def sanitize(session: nox.Session) -> None:
+    """Run every kind of kernel on an NVIDIA GPU under compute-sanitizer (`-- --tool racecheck`)."""
+    install(session, "test", "torch", "cuda")
+    session.run("python", "-m", "verify.sanitize", *session.posargs, env=SOURCES)
+
+
+@nox.session
+def evidence(session: nox.Session) -> None:
+    """Write docs/evidence.md from the reports in docs/evidence/."""
+    session.run("python", "-m", "ci.evidence", *session.posargs)
 
 
 @nox.session(venv_params=WITH_TORCH)
 def foreign(session: nox.Session) -> None:
     """Run PyTorch's and MLX's own attention kernels on the emulator (`-- --sample 40`)."""
     install(session, "test", "torch")
+    install_cuda(session)
     fetch_peers(session)
     session.run("python", "-m", "verify.foreign", *session.posargs, env=SOURCES)
 

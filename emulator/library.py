@@ -166,6 +166,10 @@ class Kernel:
         """Bytes of threadgroup memory that the kernel declares."""
         return self._fast.threadgroup_bytes
 
+    def threadgroup_bytes_on_gpu(self, index: int = 0) -> int:
+        """The same as compiled for GPU `index`, without a CPU's compiler."""
+        return self._cuda.function(index).threadgroup_bytes
+
     @property
     def max_threads(self) -> int:
         """[[max_total_threads_per_threadgroup]], or Metal's own limit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -75,6 +75,12 @@ class Attention:
     @property
     def dtype(self) -> torch.dtype:
         return self.q.dtype
+
+    def to(self, device: str | torch.device) -> Attention:
+        """The same problem with its tensors on a device."""
+        mask, sinks = (None if x is None else x.to(device) for x in (self.mask, self.sinks))
+        q, k, v = (x.to(device) for x in (self.q, self.k, self.v))
+        return replace(self, q=q, k=k, v=v, mask=mask, sinks=sinks)
 
     def new_output(self) -> Tensor:
         """Where the result goes, filled with NaN: (batch, heads, q_len, value_dim)."""

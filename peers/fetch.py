@@ -2,6 +2,9 @@
 
 With ``--optional`` it is no failure if no registry can be reached: it says so in one line.
 
+With ``--pytorch`` it puts the installed torch's headers for Metal into build/peers/pytorch, too,
+for a machine whose torch has none; there they are taken before its own.
+
 The wheel's headers go to build/peers/mlx, with a list of the kernels that its compiled library
 holds: the sources to instantiate are templates, and the list says with which arguments MLX does.
 """
@@ -49,6 +52,16 @@ def unpack(wheel: Path, target: Path) -> None:
     (target / "kernels.txt").write_text("\n".join(names) + "\n")
 
 
+def put_pytorch_aside() -> None:
+    """The headers that PyTorch's shaders include: those for Metal."""
+    from .pytorch import FETCHED, INSTALLED
+
+    for path in (*INSTALLED.glob("ATen/native/mps/**/*.h"), *INSTALLED.glob("c10/metal/*.h")):
+        target = FETCHED / path.relative_to(INSTALLED)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+
+
 def reason(pip: subprocess.CompletedProcess[str]) -> str:
     """Why pip failed: its last error, in one line."""
     errors = [line for line in pip.stderr.splitlines() if line.startswith("ERROR: ")]
@@ -60,7 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--optional", action="store_true", help="without a registry, say so and end well"
     )
-    optional = parser.parse_args(arguments).optional
+    parser.add_argument("--pytorch", action="store_true", help="put torch's own headers aside, too")
+    chosen = parser.parse_args(arguments)
+    optional = chosen.optional
+    if chosen.pytorch:
+        put_pytorch_aside()
     wanted, stamp = requirement(), TARGET / "wheel.txt"
     if stamp.exists() and stamp.read_text() == wanted:
         return 0

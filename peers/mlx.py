@@ -324,8 +324,9 @@ def _require_vector(prefix: str, a: Attention, unroll: str) -> None:
 def _partials(a: Attention, splits: int) -> tuple[Tensor, Tensor, Tensor]:
     """What the first pass leaves: results, sums and maxima per part."""
     rows = (a.batch * a.heads, a.q_len, splits)
-    partials = torch.empty(*rows, a.value_dim, dtype=a.dtype)
-    return partials, torch.empty(*rows), torch.empty(*rows)
+    partials = a.q.new_empty(*rows, a.value_dim)
+    sums, maxima = (a.q.new_empty(*rows, dtype=torch.float32) for _ in range(2))
+    return partials, sums, maxima
 
 
 def _merge(a: Attention, out: Tensor, partials: Tensor, sums: Tensor, maxima: Tensor) -> PeerCall:

@@ -14,8 +14,12 @@ from torch import Tensor
 import emulator
 
 from .call import Attention, PeerCall, UnsupportedError, ceil_div, dtype_name, pack
+from .fetch import ROOT
 
-INCLUDE = Path(torch.__file__).parent / "include"
+# Those that peers.fetch put aside for a machine whose torch has none; else the installed torch's.
+FETCHED = ROOT / "build" / "peers" / "pytorch"
+INSTALLED = Path(torch.__file__).parent / "include"
+INCLUDE = FETCHED if FETCHED.exists() else INSTALLED
 PREFILL = "ATen/native/mps/kernels/PrefillAttention.h"
 DECODE = "ATen/native/mps/kernels/DecodeAttention.h"
 
@@ -103,7 +107,7 @@ def decode(problem: Attention, out: Tensor, passes: int) -> list[PeerCall]:
     if a.causal and a.mask is not None:
         raise UnsupportedError("causal and a mask: sdpa_vector has either")
     name, suffix = METAL_NAMES[a.dtype], "_masknone_causal" if a.causal else "_masknone"
-    mask, mask_strides = torch.zeros(1), (0, 0, 0, 0)  # of float, whatever the dtype is
+    mask, mask_strides = out.new_zeros(1, dtype=torch.float32), (0, 0, 0, 0)  # whatever the dtype
     if a.mask is not None:
         suffix = "_maskbool" if a.mask.dtype == torch.bool else f"_mask{name}"
         mask, mask_strides = a.mask, a.mask.stride()[::-1]
@@ -125,7 +129,7 @@ def decode(problem: Attention, out: Tensor, passes: int) -> list[PeerCall]:
         one = kernels.function(f"sdpa_vector_{dims}")
         return [PeerCall(one, [*tensors, out, *shape], (*rows, 1), (1024, 1, 1), (3,))]
     partials = out.new_empty(*rows, SPLITS, a.value_dim)
-    sums, maxima = (torch.empty(*rows, SPLITS) for _ in range(2))
+    sums, maxima = (out.new_empty(*rows, SPLITS, dtype=torch.float32) for _ in range(2))
     first = kernels.function(f"sdpa_vector_2pass_1_{dims}")
     second = kernels.function(f"sdpa_vector_2pass_2_{name}_{a.head_dim}")
     split = [*tensors, partials, sums, maxima, *shape]

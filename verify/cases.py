@@ -30,6 +30,9 @@ TURNS = (
 )
 
 
+FAR = "past 2^31 elements"  # the name of the case, or its beginning
+
+
 def cases(variant: Variant) -> Iterator[Case]:
     """The cases of one variant."""
     if variant.family == "append":
@@ -209,7 +212,7 @@ def of_layouts(variant: Variant) -> Iterator[Case]:
     yield Case("sliced", Shape((q + 2, 7), (k + 3, 19), 4, 2), layout="sliced")
     yield Case("mixed strides", Shape((q + 2, 7), (k + 3, 2 * k), 4, 2), layout="mixed")
     yield Case("no log-sum-exp", Shape((q + 2, 3), (2 * k + 3, k), 2, 1), lse=False)
-    yield Case("past 2^31 elements", Shape((9,), (k + 1,), 2, 2), layout="far")
+    yield Case(FAR, Shape((9,), (k + 1,), 2, 2), layout="far")
 
 
 def of_nonsense(variant: Variant) -> Iterator[Case]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from verify import workers
+from verify import devices
 
 SECONDS = 10.0  # between two lines
 
@@ -78,17 +77,12 @@ def minutes(seconds: float) -> str:
 
 
 def execute(
-    tasks: Sequence[Callable[[], Any]], what: str, console: Console, forked: bool = True
+    tasks: Sequence[Callable[[], Any]], what: str, console: Console, device: str
 ) -> list[Any]:
-    """The results of all tasks, each in a process of its own or all in this one."""
+    """The results of all tasks, in their order, from the processes that suit the device."""
     results: list[Any] = [None] * len(tasks)
-    done: Iterator[tuple[int, Any]]
-    if forked:
-        done = workers.run(tasks, os.cpu_count() or 1)
-    else:
-        done = ((i, task()) for i, task in enumerate(tasks))
     with progress(what, len(tasks), console) as advance:
-        for index, result in done:
+        for index, result in devices.each(tasks, device):
             results[index] = result
             advance()
     return results

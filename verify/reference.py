@@ -17,9 +17,12 @@ from torch import Tensor
 FLOOR = {torch.float32: 1e-6, torch.float16: 2e-4, torch.bfloat16: 2e-3}
 LEAST_COSINE = {torch.float32: 0.999999, torch.float16: 0.999999, torch.bfloat16: 0.9999}
 
-# Orders of a capped dot product.  With scores of 2,500 and a cap of 1, the errors of 24 orders of
-# plain float32 spread from 5e-7 to 6e-5.
-CAPPED_ORDERS = 8
+# Orders of a dot product where few rows decide.  With scores of 2,500 and a cap of 1, the errors of
+# 24 orders of plain float32 spread from 5e-7 to 6e-5.
+MANY_ORDERS = 8
+# From here on the rounding of a float32 score, 2^-24 of it and more, shows in its weight as much as
+# all other roundings: what a row gives hangs on its few largest scores.
+WIDE_SCORE = 1000.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,14 @@ def attention(
     return (weights[..., :k_len] @ v).transpose(0, 1), lse
 
 
+def widest_score(q: Tensor, k: Tensor, options: Options) -> float:
+    """No score is larger: the longest query times the longest key."""
+    if not (q.numel() and k.numel()):
+        return 0.0
+    q_length, k_length = (float(x.norm(dim=-1).nan_to_num(0.0).max()) for x in (q, k))
+    return abs(options.softmax_scale) * q_length * k_length
+
+
 def plain_attention(
     q: Tensor,
     k: Tensor,
@@ -119,12 +130,13 @@ def plain_attention(
 
     Its error bounds a kernel's.  Where one row decides the largest error the two orders differ by
     chance, so neither alone says how far plain PyTorch is off.  A cap well below the scores leaves
-    it to the few where tanh is not flat: there the dot products are summed in several orders too.
-    (In float32, that is; narrower scores are rounded by more than the order makes of them.)
+    it to the few where tanh is not flat, and wide scores to the few rows whose largest are close:
+    there the dot products are summed in several orders too.  (In float32, that is; narrower scores
+    are rounded by more than the order makes of them.)
     """
     turns: Iterable[int] = (0,)
-    if options.softcap and q.dtype == torch.float32:
-        turns = range(0, q.shape[-1], q.shape[-1] // CAPPED_ORDERS)
+    if q.dtype == torch.float32 and (options.softcap or widest_score(q, k, options) > WIDE_SCORE):
+        turns = range(0, q.shape[-1], q.shape[-1] // MANY_ORDERS)
     return tuple(
         attention(
             q.roll(turn, -1),

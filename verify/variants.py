@@ -51,3 +51,10 @@ def manifest() -> tuple[Variant, ...]:
 def attention_variants() -> tuple[Variant, ...]:
     """Those that compute attention, rather than work before or after those that do."""
     return tuple(v for v in manifest() if v.family in ("prefill", "decode"))
+
+
+def helpers(variant: Variant) -> list[Variant]:
+    """The kernels before and after attention that a plan with this variant may launch, too."""
+    attention = attention_variants()
+    wanted = (variant.head_dim, variant.dtype)
+    return [v for v in manifest() if (v.head_dim, v.dtype) == wanted and v not in attention]

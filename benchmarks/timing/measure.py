@@ -22,7 +22,6 @@ from torch import Tensor
 
 from benchmarks.counting.theirs import problem_for
 from benchmarks.shapes import Shape, draw, visible
-from peers.call import Attention
 
 BATCH_SECONDS = 0.02  # between two waits for the GPU: a wait costs about 0.2 ms (phosphor)
 MOST_CALLS = 1000
@@ -64,13 +63,6 @@ def median_ms(
     return statistics.median(batch(calls) for _ in range(repeats)) * 1e3
 
 
-def moved(problem: Attention, device: str) -> Attention:
-    """A problem's tensors on a device."""
-    mask, sinks = (None if x is None else x.to(device) for x in (problem.mask, problem.sinks))
-    q, k, v = (x.to(device) for x in (problem.q, problem.k, problem.v))
-    return Attention(q, k, v, problem.scale, problem.causal, mask, sinks)
-
-
 def ours(shape: Shape, device: str, catalogue: Catalogue = BUILT_IN) -> Call:
     """Our attention, with the kernels of a catalogue; on a Mac through the JIT launcher."""
     if device == "mps":
@@ -90,7 +82,7 @@ def ours(shape: Shape, device: str, catalogue: Catalogue = BUILT_IN) -> Call:
 
 def sdpa(shape: Shape, device: str) -> Call:
     """Torch's own, with the mask that it needs."""
-    a = moved(problem_for("pytorch", shape), device)
+    a = problem_for("pytorch", shape).to(device)
 
     def call() -> Tensor:
         return torch.nn.functional.scaled_dot_product_attention(
@@ -102,7 +94,7 @@ def sdpa(shape: Shape, device: str) -> Call:
 
 def eager(shape: Shape, device: str) -> Call:
     """Attention in single steps, as transformers has it."""
-    a = moved(problem_for("pytorch", shape), device)
+    a = problem_for("pytorch", shape).to(device)
     hidden = ~visible(shape).to(device) if a.mask is None and shape.mask != "full" else None
 
     def call() -> Tensor:

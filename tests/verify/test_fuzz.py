@@ -14,6 +14,7 @@ from metal_flash_sdpa.checks import LEAST_PAGE
 from rich.console import Console
 
 import emulator
+from verify import devices
 from verify.case import CacheUse, Case, Mask, Scores, Shape, Values
 from verify.fuzz import __main__ as session
 from verify.fuzz import search
@@ -21,10 +22,11 @@ from verify.fuzz.calls import Call, calls, from_json
 from verify.inputs import prepare
 from verify.reference import Error
 from verify.run import Launch, Outcome, whole_plan
-from verify.variants import Variant, attention_variants
+from verify.variants import Variant, attention_variants, helpers
 
 VARIANTS = attention_variants()
-SMALL = [v for v in VARIANTS if (v.head_dim, v.dtype, v.mode) == (32, "float16", "causal")]
+OF_MODE = [v for v in VARIANTS if v.mode in ("causal", "")]
+SMALL = [v for v in OF_MODE if (v.head_dim, v.dtype) == (32, "float16")]
 CAUSAL, DECODE = (next(v for v in SMALL if v.family == family) for family in ("prefill", "decode"))
 
 Least = Callable[[Case], bool]
@@ -42,7 +44,7 @@ def broken(old: str, new: str, family: str = "prefill") -> search.Launcher:
 
     @cache
     def launcher(variant: Variant) -> Launch:
-        variants = (variant, *session.helpers(variant))
+        variants = (variant, *helpers(variant))
         kernels = {v.name: session.compiled(v) for v in variants}
         damaged = next(v for v in variants if v.family == family)
         text = damaged.path.read_text()
@@ -64,7 +66,7 @@ def test_a_call_is_planned_for_its_variant_and_survives_json(call: Call) -> None
         inputs = prepare(call.case, variant.head_dim, dtype, "cpu")
         planned = [step.kernel for step in whole_plan(variant, inputs, call.case).launches]
         assert planned[1 if call.case.appended else 0] == variant.name
-        assert set(planned) <= {variant.name, *(v.name for v in session.helpers(variant))}
+        assert set(planned) <= {variant.name, *(v.name for v in helpers(variant))}
 
 
 def cache_of(case: Case) -> CacheUse:
@@ -84,7 +86,7 @@ KINDS: dict[str, Least] = {
     "rotated halves": lambda c: cache_of(c).rotary_dim > 0 and not cache_of(c).interleaved,
     "rotated in part": lambda c: 0 < cache_of(c).rotary_dim < DECODE.head_dim,
     "many splits": lambda c: c.splits > 32,
-    "a group of 16": lambda c: c.shape.heads == 16 * c.shape.kv_heads,
+    "16 heads over a KV head": lambda c: c.shape.heads == 16 * c.shape.kv_heads,
     # As with cache_batch_idx: a page for each sequence, smaller than a block table's may be.
     "entries at any index": lambda c: max(c.shape.k_lens) <= cache_of(c).page_size < LEAST_PAGE,
 }
@@ -104,13 +106,13 @@ def test_calls_of_each_kind_are_drawn() -> None:
 
 
 def test_the_kernels_as_they_are_pass() -> None:
-    found = search.search([CAUSAL], session.launcher, 20, seed=3)
+    found = search.search([CAUSAL], session.under_checks, 20, seed=3)
     assert found.failure is None
     assert found.calls >= 20
 
 
 def test_a_seed_draws_the_same_calls() -> None:
-    bug = broken("row_sum[r] *= factor;", "")
+    bug = broken("softmax.sum[r] *= factors[r];", "")
     first, second = (search.search([CAUSAL], bug, 25, seed=1) for _ in range(2))
     assert first == second
 
@@ -136,15 +138,15 @@ def divided(case: Case) -> bool:
     ("variant", "family", "old", "new", "least"),
     [
         # Two blocks of keys are needed before a rescale is missed.
-        (CAUSAL, "prefill", "row_sum[r] *= factor;", "", several_blocks),
-        (CAUSAL, "prefill", "= head / n.group", "= 0", lambda c: c.shape.kv_heads > 1),
-        (CAUSAL, "prefill", "if (row >= rows) {", "if (row > rows) {", any_rows),
+        (CAUSAL, "prefill", "softmax.sum[r] *= factors[r];", "", several_blocks),
+        (CAUSAL, "prefill", "head / call.heads_per_kv_head", "0", lambda c: c.shape.kv_heads > 1),
+        (CAUSAL, "prefill", "if (own >= rows) {", "if (own > rows) {", any_rows),
         # Pages misread: one starts later than it does, all are the first.
-        (CAUSAL, "prefill", "(existing - page_of_sequence * n.page_size)", "existing", paged),
+        (CAUSAL, "prefill", "(existing - page_of_sequence * call.page_size)", "existing", paged),
         (DECODE, "decode", "clamp(pages[page_of_sequence]", "clamp(pages[0]", paged),
         # Appended rows: all to one place; left out; turned by a half too far.
         (DECODE, "append", "= end + row;", "= end;", lambda c: c.appended > 1),
-        (DECODE, "decode", "+ n.appended, n.k_len)", ", n.k_len)", lambda c: c.appended > 0),
+        (DECODE, "decode", "+ call.appended, call.k_len)", ", call.k_len)", lambda c: c.appended),
         (
             DECODE,
             "append",
@@ -152,8 +154,8 @@ def divided(case: Case) -> bool:
             "first + 1 : pair + HEAD_DIM / 2;",
             lambda c: 0 < cache_of(c).rotary_dim < DECODE.head_dim and not cache_of(c).interleaved,
         ),
-        # Every share of the keys counts as the first.
-        (DECODE, "combine", "[(share * rows + row)", "[(row)", divided),
+        # Every split of the keys counts as the first.
+        (DECODE, "combine", "[(split * rows + row)", "[(row)", divided),
     ],
 )  # fmt: skip
 def test_a_planted_bug_is_found_and_shrunk(
@@ -162,6 +164,7 @@ def test_a_planted_bug_is_found_and_shrunk(
     bug = broken(old, new, family)
     failure = search.search([variant], bug, 200, seed=0).failure
     assert failure is not None
+    assert failure.call is not None
     case = failure.call.case
     assert least(case)
     assert (case.layout, case.scores.softcap, case.values.value_std) == ("contiguous", 0.0, 1.0)
@@ -169,7 +172,7 @@ def test_a_planted_bug_is_found_and_shrunk(
     # where the kernels are.
     again = from_json(shlex.split(session.command(failure.call))[5], VARIANTS)
     assert search.why_wrong(again, bug) == failure.why
-    assert not search.why_wrong(again, session.launcher)
+    assert not search.why_wrong(again, session.under_checks)
 
 
 def test_a_crash_is_found_and_names_its_call() -> None:
@@ -186,6 +189,27 @@ def test_the_command_repeats_the_call() -> None:
     assert words[:4] == ["nox", "-s", "fuzz", "--"]
     assert from_json(words[5], VARIANTS) == call
     assert session.replay(words[5], Console(quiet=True)) == 0
+
+
+def test_a_call_that_ends_the_use_of_a_gpu_is_named_and_not_shrunk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a GPU, where calls run in the process that draws them."""
+
+    def launcher(_: Variant) -> Launch:
+        def launch(*_: object) -> None:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+        return launch
+
+    monkeypatch.setattr(devices, "tensors_on", lambda _: "cpu")
+    monkeypatch.setattr(devices, "is_usable", lambda: False)
+    found = search.search([CAUSAL], launcher, 50, seed=0, device="cuda")
+    assert found.failure is not None
+    assert found.failure.call is not None
+    assert "illegal memory access" in found.failure.why
+    assert search.why_wrong(found.failure.call, launcher, "cuda") == found.failure.why
+    assert found.calls < 50
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "{", '{"variant": "x", "case": {}}'])
@@ -217,6 +241,6 @@ def test_the_tolerance_grows_with_the_values_and_scores_only() -> None:
 
 
 def test_pieces_share_out_the_variants() -> None:
-    parts = session.pieces(2000, 0)
+    parts = session.pieces(2000, 0, "emulator")
     assert {v for part in parts for v in part.args[0]} == set(VARIANTS)  # type: ignore[attr-defined]
     assert sum(part.args[2] for part in parts) == 2000  # type: ignore[attr-defined]

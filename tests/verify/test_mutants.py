@@ -8,24 +8,30 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jinja2 import DictLoader
 from rich.console import Console
 
+import emulator
 from codegen import matrix, render
 from codegen.render import RenderError
 from codegen.tiles import FRAGMENT, PrefillTile
-from verify import isolated
+from emulator.cuda import gpu
+from verify import devices, isolated
+from verify.case import Case
 from verify.cases import cases
 from verify.mutants import by_case, trial
 from verify.mutants.__main__ import select, shard
 from verify.mutants.breeding import BY_HAND_OPERATOR, Mutant, breed, standing, templates
 from verify.mutants.by_hand import BY_HAND
 from verify.mutants.operators import OPERATORS
-from verify.mutants.report import Score, print_report
+from verify.mutants.report import Score, print_report, summary
 from verify.mutants.verdict import Reason, Store, Verdict, flat, orphans, reasons
+from verify.run import Launch, Outcome, run
+from verify.variants import Variant
 
 TEXTS = templates()
 MUTANTS = breed(TEXTS)
@@ -165,7 +171,7 @@ def test_the_unbroken_templates_survive() -> None:
     first = trial.representatives()[0].name
     others = {name: text for name, text in ORIGINALS.items() if name != first}
     assert trial.attempt(TEXTS, others) == Verdict("survived")
-    assert trial.healthy(trial.rows()[0], ORIGINALS[first]) == Verdict("survived")
+    assert trial.healthy(trial.rows()[0], ORIGINALS[first], "emulator") == Verdict("survived")
 
 
 NUMBERS = {"wrong numbers"}
@@ -244,7 +250,7 @@ def score(how: str, *, listed: bool = False) -> Score:
 
 
 @pytest.mark.parametrize(
-    ("run", "ok"),
+    ("score", "ok"),
     [
         (score("crash"), True),
         (score("survived"), False),
@@ -252,9 +258,9 @@ def score(how: str, *, listed: bool = False) -> Score:
         (score("crash", listed=True), False),
     ],
 )
-def test_the_verdict_of_a_run(run: Score, ok: bool) -> None:
+def test_the_verdict_of_a_run(score: Score, ok: bool) -> None:
     console = Console(record=True, width=120, quiet=True)
-    assert print_report(run, console) == (0 if ok else 1)
+    assert print_report(score, console) == (0 if ok else 1)
 
 
 A, B, C = (trial.Killer("prefill", name) for name in "abc")
@@ -291,3 +297,61 @@ def test_every_case_is_tried_even_after_one_that_ends_its_process() -> None:
     assert [v.case for v in verdicts] == [case.name for case in chosen]
     assert [v.how for v in verdicts].index("crash") == 1
     assert all(v.killed for v in verdicts)
+
+
+@pytest.fixture
+def cpu_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes what is meant for a GPU run on the CPU, which computes the same."""
+
+    def on_cpu(case: Case, variant: Variant, launch: Launch, _device: str) -> Outcome:
+        return run(case, variant, launch, "cpu")
+
+    monkeypatch.setattr(trial, "run", on_cpu)
+    monkeypatch.setattr(devices, "wait", lambda _: None)
+    monkeypatch.setattr(emulator.Library, "prebuild_cuda", lambda *_: None)
+    monkeypatch.setattr(gpu, "architecture", lambda _: 90)
+
+
+@pytest.mark.usefixtures("cpu_for_a_gpu")
+def test_on_a_gpu_a_mutant_dies_of_wrong_numbers_or_survives() -> None:
+    variant = trial.rows()[0]
+    source = ORIGINALS[variant.name]
+    assert source.count("softmax.sum[r] *= factors[r];") == 1
+    wrong = source.replace("softmax.sum[r] *= factors[r];", "")
+    assert trial.try_on_gpu(variant, source) == Verdict("survived")
+    assert trial.try_on_gpu(variant, wrong).how == "wrong numbers"
+    assert trial.try_on_gpu(variant, "#error no\n").how == "compiler"
+
+
+@pytest.mark.usefixtures("cpu_for_a_gpu")
+@pytest.mark.parametrize(
+    ("error", "how"),
+    [
+        (devices.TimeLimitError("the GPU is not done after 20 s"), "time limit"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "crash"),
+    ],
+)
+def test_a_mutant_that_ends_the_use_of_a_gpu_dies_of_it(
+    error: Exception, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: float) -> None:
+        raise error
+
+    monkeypatch.setattr(devices, "wait", fails)
+    monkeypatch.setattr(devices, "is_usable", lambda: False)
+    variant = trial.rows()[0]
+    assert trial.try_on_gpu(variant, ORIGINALS[variant.name]).how == how
+
+
+def test_who_survives_on_a_gpu_is_no_failure_and_who_is_listed_may_not_die() -> None:
+    alive = replace(score("survived"), numbers_only=True)
+    assert alive.ok
+    assert summary(alive, 1, 1.0)["failed"] == 0
+    listed = replace(score("wrong numbers", listed=True), numbers_only=True)
+    assert not listed.ok
+    assert summary(listed, 1, 1.0)["failed"] == 1
+    whole = summary(score("survived"), 2, 1.0)
+    assert whole["failures"] == [{"name": MUTANTS[0].id, "why": "survived"}]
+    assert whole["survivors"] == [MUTANTS[0].id]
+    assert (whole["ran"], whole["killed"], whole["complete"]) == (2, 1, True)
+    assert not summary(score("survived"), 3, 1.0)["complete"]

@@ -73,10 +73,10 @@ def failing(variant: Variant, launch: Launch) -> dict[str, Outcome]:
 @pytest.mark.parametrize(
     ("variant", "old", "new"),
     [
-        (CAUSAL, "const int end = min(diagonal + 1,", "const int end = min(diagonal + 2,"),
-        (WINDOW, "const int begin = diagonal - n", "const int begin = diagonal + 1 - n"),
-        (WINDOW, "max(last_diagonal - n.window_left, 0)", "max(first_diagonal - n.window_left, 0)"),
-        (CAUSAL, "row_sum[r] *= factor;", ""),
+        (CAUSAL, "seen.end = min(diagonal + 1,", "seen.end = min(diagonal + 2,"),
+        (WINDOW, "max(diagonal - call.window_left, 0)", "max(diagonal + 1 - call.window_left, 0)"),
+        (WINDOW, "unmasked = {last.begin, first.end}", "unmasked = {first.begin, first.end}"),
+        (CAUSAL, "softmax.sum[r] *= factors[r];", ""),
         (CAUSAL, "threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged", ""),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_wrong_kernel_fails(variant: Variant, old: str, new: str) -> None:
 
 
 def test_a_row_stored_past_the_end_is_damage() -> None:
-    launch = broken(CAUSAL, "if (row >= rows) {", "if (row > rows) {")
+    launch = broken(CAUSAL, "if (own >= rows) {", "if (own > rows) {")
     assert any(outcome.damage for outcome in failing(CAUSAL, launch).values())
 
 

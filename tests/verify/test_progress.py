@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from rich.console import Console
 
+from verify import devices
 from verify.progress import SECONDS, execute, line, progress
 
 
@@ -48,7 +49,7 @@ def test_lines_come_now_and_then_and_the_last_always() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("forked", [True, False])
-def test_results_are_in_the_order_of_the_tasks(forked: bool) -> None:
+@pytest.mark.parametrize("device", devices.NAMES)
+def test_results_are_in_the_order_of_the_tasks(device: str) -> None:
     tasks = [partial(int, str(i)) for i in range(5)]
-    assert execute(tasks, "numbers", Console(quiet=True), forked) == [0, 1, 2, 3, 4]
+    assert execute(tasks, "numbers", Console(quiet=True), device) == [0, 1, 2, 3, 4]

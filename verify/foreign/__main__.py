@@ -7,13 +7,14 @@ again on a smaller problem under the emulator's checks.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sys
 import time
 from functools import partial
 
+from emulator import EmulatorError
 from peers import mlx, pytorch
+from verify import devices, evidence
 from verify.foreign import cases as table
 from verify.foreign import report
 from verify.foreign.cases import Case
@@ -29,9 +30,17 @@ def options() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, metavar="N", help="only N cases, of all sources")
     parser.add_argument("--only", metavar="TEXT", help="only cases with this in source or name")
     parser.add_argument(
-        "--check", action=argparse.BooleanOptionalAction, default=True, help="run the checks too"
+        "--check",
+        action=argparse.BooleanOptionalAction,
+        help="run the emulator's checks too, as is done on the CPU unless --no-check is given",
     )
-    return parser.parse_args()
+    devices.add_option(parser, ("emulator", "cuda"))
+    evidence.add_option(parser)
+    chosen = parser.parse_args()
+    if chosen.check and chosen.device != "emulator":
+        devices.refuse(parser, "--check", chosen.device)
+    chosen.check = chosen.device == "emulator" if chosen.check is None else chosen.check
+    return chosen
 
 
 def select(chosen: argparse.Namespace) -> list[Case]:
@@ -56,6 +65,11 @@ def main() -> int:
     chosen = options()
     console = terminal(TABLE_WIDTH)
     start = time.perf_counter()
+    try:
+        devices.require(chosen.device)
+    except EmulatorError as error:
+        console.print(f"--device {chosen.device}: {error}", highlight=False, markup=False)
+        return 2
     if not mlx.available():
         console.print("MLX's sources are not here: python -m peers.fetch gets them")
     cases = select(chosen)
@@ -65,9 +79,11 @@ def main() -> int:
     for header in (pytorch.PREFILL, pytorch.DECODE):
         if pytorch.available(header):
             pytorch.library(header)  # read once, for all processes that fork from this one
-    console.print(f"{len(cases)} cases of other people's shaders", highlight=False)
-    tasks = [partial(run_and_check, case, chosen.check) for case in cases]
-    done = execute(tasks, "cases", console)
+    console.print(
+        f"{len(cases)} cases of other people's shaders, on {chosen.device}", highlight=False
+    )
+    tasks = [partial(run_and_check, case, chosen.device, chosen.check) for case in cases]
+    done = execute(tasks, "cases", console, chosen.device)
     results = [
         report.Result(case, None, f"{type(outcome).__name__}: {outcome}")
         if isinstance(outcome, Exception)
@@ -90,10 +106,14 @@ def main() -> int:
         console.print(f"[bold red]FAIL[/] {name}: no case launches it", highlight=False)
     passed = sum(r.ok for r in results)
     ok = passed == len(results) and not unseen
+    seconds = time.perf_counter() - start
+    evidence.write(
+        chosen.evidence, "foreign", chosen.device, report.summary(results, unseen, seconds)
+    )
     verdict = "[bold green]PASS[/]" if ok else "[bold red]FAIL[/]"
     console.print(
         f"{verdict} {passed} of {len(results)} cases, {len(report.launched(results))} kernels, "
-        f"{time.perf_counter() - start:.0f} s on {os.cpu_count()} cores",
+        f"{seconds:.0f} s on {chosen.device}",
         highlight=False,
     )
     return 0 if ok else 1

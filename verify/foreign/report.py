@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.table import Table
 
 from peers.call import dtype_name
+from verify import evidence
 from verify.foreign.cases import Case
 from verify.foreign.run import Finding, Outcome
 
@@ -86,3 +88,37 @@ def findings(results: Sequence[Result]) -> list[tuple[str, list[Finding]]]:
             places = sorted(set(re.findall(r"[\w.]+\.(?:h|metal):\d+", finding.message)))
             alike.setdefault(f"{finding.kind} at {', '.join(places)}", []).append(finding)
     return list(alike.items())
+
+
+def summary(results: Sequence[Result], unseen: Sequence[str], seconds: float) -> dict[str, Any]:
+    """What docs/evidence.md says of a run."""
+    rows = []
+    for (family, dtype), group in groups(results).items():
+        errors = [r.outcome.error for r in group if r.outcome and r.outcome.error]
+        rows.append(
+            {
+                "source": family,
+                "dtype": dtype,
+                "kernels": len(launched(group)),
+                "cases": len(group),
+                "refused": sum(bool(r.outcome and r.outcome.refused) for r in group),
+                "failed": sum(not r.ok for r in group),
+                "worst": max((error.ratio for error in errors), default=0.0),
+            }
+        )
+    failed = [
+        (f"{r.case.family} {r.case.name}", r.problem or str(r.outcome and r.outcome.error))
+        for r in results
+        if not r.ok
+    ]
+    return {
+        "ran": len(results),
+        "kernels": len(launched(results)),
+        "failures": evidence.failures(
+            [*failed, *((name, "no case launches it") for name in unseen)]
+        ),
+        "failed": len(failed) + len(unseen),
+        "seconds": round(seconds, 1),
+        "complete": True,
+        "rows": rows,
+    }

@@ -13,7 +13,7 @@ import emulator
 from emulator.launch.structs import MAX_THREADGROUP_BYTES
 from peers import mlx
 from peers.call import Attention, PeerCall
-from verify import reference
+from verify import devices, reference
 from verify.foreign.cases import BLOCKED, Case, Sizes
 
 CHECK_ERRORS = (
@@ -116,16 +116,17 @@ class Bound:
     lse_tolerance: float = 0.0
 
 
-def bind(case: Case, sizes: Sizes) -> Bound:
-    """The case's kernels, compiled, with their arguments."""
+def bind(case: Case, sizes: Sizes, device: str = "cpu") -> Bound:
+    """The case's kernels with their arguments, on a device; what they are to compute is not."""
     if case.family == BLOCKED:
-        return bind_step(case, sizes)
+        return bind_step(case, sizes, device)
     a = problem(case, sizes)
-    out = a.new_output()
     want, want_lse, plain = expected(a, case.top_left)
+    a = a.to(device)
+    out = a.new_output()
     if not case.has("lse"):
         return Bound(case.calls(a, out), out, want, plain)
-    lse = torch.full(a.q.shape[:3], torch.nan)
+    lse = torch.full(a.q.shape[:3], torch.nan, device=device)
     limit = reference.lse_tolerance(a.q, a.k, reference.Options(a.scale), want_lse)
     calls = mlx.steel(a, out, lse, find_steel(case.kernel))
     return Bound(calls, out, want, plain, lse, want_lse, limit)
@@ -136,33 +137,43 @@ def find_steel(name: str) -> mlx.Steel:
     return next(s for s in mlx.Steel.all() if s.name == name)
 
 
-def bind_step(case: Case, sizes: Sizes) -> Bound:
+def bind_step(case: Case, sizes: Sizes, device: str) -> Bound:
     """One of sdpa_blocked's steps: the scaled queries, or scores whose late keys are hidden."""
     a = problem(case, sizes)
     if case.has("scale_copy"):
-        out = torch.full_like(a.q, torch.nan)
         scale = torch.tensor(a.scale).to(a.dtype)
-        want = a.q.double() * scale.double()
-        return Bound([mlx.scale_queries(a.q, out, a.scale)], out, want, [a.q * scale])
+        want, plain = a.q.double() * scale.double(), a.q * scale
+        q = a.q.to(device)
+        out = torch.full_like(q, torch.nan)
+        return Bound([mlx.scale_queries(q, out, a.scale)], out, want, [plain])
     scores = torch.cat([a.q, a.q], -1)[0].flatten(0, 1)  # (heads * q_len, columns)
     want = scores.double()
     late = torch.ones(a.q_len, a.q_len, dtype=torch.bool).triu(1).repeat(a.heads, 1)
     want[:, -a.q_len :].masked_fill_(late, torch.finfo(a.dtype).min)
+    scores = scores.to(device)
     return Bound([mlx.mask_scores(scores, a.q_len)], scores, want, [want])
 
 
-def run(case: Case, workers: int | None = None) -> Outcome:
-    """Launches the case's kernels and compares what they wrote."""
-    bound = bind(case, case.sizes)
-    size = max(call.kernel.threadgroup_bytes for call in bound.calls)
+def run(case: Case, device: str = "emulator") -> Outcome:
+    """Launches the case's kernels, on one CPU thread or a GPU, and compares what they wrote."""
+    bound = bind(case, case.sizes, devices.tensors_on(device))
+    on_gpu = device == "cuda"
+    size = max(
+        call.kernel.threadgroup_bytes_on_gpu() if on_gpu else call.kernel.threadgroup_bytes
+        for call in bound.calls
+    )
     names = tuple(call.kernel.name for call in bound.calls)
     if size > MAX_THREADGROUP_BYTES:
         return Outcome(names, size, refused=True)
     for call in bound.calls:
-        call.launch(workers=workers)
-    error = reference.compare(bound.got, bound.want, bound.plain, case.dtype)
+        call.launch(workers=None if on_gpu else 1)
+        if on_gpu:
+            devices.wait()
+    error = reference.compare(bound.got.cpu(), bound.want, bound.plain, case.dtype)
     if bound.lse is not None and bound.want_lse is not None:
-        off = (bound.lse.double() - bound.want_lse).abs().nan_to_num(nan=torch.inf).max().item()
+        off = (
+            (bound.lse.cpu().double() - bound.want_lse).abs().nan_to_num(nan=torch.inf).max().item()
+        )
         if off > bound.lse_tolerance:
             raise AssertionError(
                 f"log-sum-exp: off by {off:.3g}, {bound.lse_tolerance:.3g} allowed"
@@ -186,10 +197,10 @@ def check(case: Case) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def run_and_check(case: Case, checked: bool) -> Outcome:
-    """Both, on one CPU thread."""
+def run_and_check(case: Case, device: str, checked: bool) -> Outcome:
+    """Both."""
     torch.set_num_threads(1)
-    outcome = run(case, workers=1)
+    outcome = run(case, device)
     if not checked or outcome.refused:
         return outcome
     return replace(outcome, findings=check(case))

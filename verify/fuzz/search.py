@@ -11,7 +11,7 @@ import hypothesis
 import torch
 from hypothesis import HealthCheck, Phase
 
-from verify import isolated
+from verify import devices, isolated
 from verify.fuzz.calls import Call, calls
 from verify.reference import FLOOR
 from verify.run import Launch, Outcome, run
@@ -24,10 +24,15 @@ CASE_SECONDS = 20  # of CPU time; 0.03 are usual
 
 @dataclass(frozen=True)
 class Failure:
-    """The smallest call found that fails, and in which words."""
+    """The smallest call found that fails, and in which words; no call where nobody knows which."""
 
-    call: Call
+    call: Call | None
     why: str
+
+    @property
+    def name(self) -> str:
+        """Of a report: what repeats it."""
+        return self.call.to_json() if self.call else "unknown"
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,30 @@ class WrongError(AssertionError):
     """A call that fails: what hypothesis shrinks."""
 
 
-def why_wrong(call: Call, launcher: Launcher) -> str:
-    """Why a call fails, in words; '' if it does not."""
+class LostError(BaseException):
+    """A call after which this process cannot use the GPU: hypothesis, too, has to stop."""
+
+
+def outcome_of(call: Call, launcher: Launcher, device: str) -> Outcome:
+    """What came of a call.
+
+    On the CPU it runs in a process of its own, and raises if that crashes or does not end; on a
+    GPU it runs in this one.
+    """
     launch = launcher(call.variant)  # compiled here, for all calls to come
+    if device == "emulator":
+        outcome = isolated.call(partial(run, call.case, call.variant, launch), CASE_SECONDS)
+    else:
+        outcome = run(call.case, call.variant, launch, devices.tensors_on(device))
+    return widened(call, outcome)
+
+
+def why_wrong(call: Call, launcher: Launcher, device: str = "emulator") -> str:
+    """Why a call fails, in words; '' if it does not."""
     try:
-        outcome: Outcome = isolated.call(
-            partial(run, call.case, call.variant, launch), CASE_SECONDS
-        )
+        outcome = outcome_of(call, launcher, device)
     except (isolated.CrashError, isolated.TimeLimitError) as error:
         return f"its process ended: {error}"
-    outcome = widened(call, outcome)
     return "" if outcome.ok else outcome.explain()
 
 
@@ -90,8 +109,13 @@ def largest_score(call: Call) -> float:
     return capped + slope * max(*shape.q_lens, *shape.k_lens)
 
 
-def search(variants: Sequence[Variant], launcher: Launcher, cases: int, seed: int) -> Found:
-    """Run `cases` calls drawn by `seed`, the same each time; stop and shrink at a failure."""
+def search(
+    variants: Sequence[Variant], launcher: Launcher, cases: int, seed: int, device: str = "emulator"
+) -> Found:
+    """Run `cases` calls drawn by `seed`, the same each time; stop and shrink at a failure.
+
+    A call that ends the use of the GPU is not shrunk: no other can run in this process.
+    """
     torch.set_num_threads(1)
     ran = 0
     failures: list[Failure] = []
@@ -110,13 +134,15 @@ def search(variants: Sequence[Variant], launcher: Launcher, cases: int, seed: in
     def check(call: Call) -> None:
         nonlocal ran
         ran += 1
-        if why := why_wrong(call, launcher):
+        if why := why_wrong(call, launcher, device):
             failures.append(Failure(call, why))
+            if not devices.is_usable():
+                raise LostError(why)
             raise WrongError(why)
 
     try:
         check()
-    except WrongError:
+    except (WrongError, LostError):
         # Hypothesis runs the smallest one last.
         return Found(ran, failures[-1])
     return Found(ran, None)

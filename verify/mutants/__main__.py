@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -14,7 +16,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from verify import workers
+from emulator import EmulatorError
+from verify import devices, evidence, workers
 from verify.mutants import by_case, report, trial
 from verify.mutants.breeding import Mutant, breed, standing, templates
 from verify.mutants.verdict import STORE, Store, Verdict, orphans, reasons
@@ -54,10 +57,16 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write there what is known, as it becomes known"
     )
+    parser.add_argument("--processes", type=int, help="default: one per core; on a GPU some more")
     parser.add_argument(
-        "--processes", type=int, default=os.cpu_count() or 1, help="default: one per core"
+        "--seconds", type=float, default=math.inf, help="report on what is known after so many"
     )
-    return parser.parse_args()
+    devices.add_option(parser, ("emulator", "cuda"))
+    evidence.add_option(parser)
+    chosen = parser.parse_args()
+    if chosen.by_case and chosen.device != "emulator":
+        devices.refuse(parser, "--by-case", chosen.device)
+    return chosen
 
 
 def select(mutants: Sequence[Mutant], chosen: argparse.Namespace) -> list[Mutant]:
@@ -87,21 +96,24 @@ def judge(
         else:
             yield mutant, known
     originals = trial.shaders(texts)
-    tasks = [partial(trial.attempt, {**texts, m.file: m.text}, originals) for m in waiting]
-    for index, result in workers.run(tasks, chosen.processes):
+    attempt = trial.attempt_on_gpu if chosen.device == "cuda" else trial.attempt
+    tasks = [partial(attempt, {**texts, m.file: m.text}, originals) for m in waiting]
+    for index, result in devices.each(tasks, chosen.device, chosen.processes):
+        if isinstance(result, workers.CrashError) and chosen.device == "cuda":
+            result = Verdict("crash", why=str(result))
         if isinstance(result, Exception):  # cases have processes of their own: this is our fault
             raise RuntimeError(f"{waiting[index].id} could not be tried") from result
         store.put(waiting[index], result)
         yield waiting[index], result
 
 
-def failures(texts: dict[str, str], processes: int, console: Console) -> list[Verdict]:
+def failures(texts: dict[str, str], chosen: argparse.Namespace, console: Console) -> list[Verdict]:
     """How the templates without a mistake fail, if they do: then mutants would show nothing."""
     sources = trial.shaders(texts)
-    tasks = [partial(trial.healthy, v, sources[v.name]) for v in trial.rows()]
+    tasks = [partial(trial.healthy, v, sources[v.name], chosen.device) for v in trial.rows()]
     sick = []
     with progress("representatives", len(tasks), console) as advance:
-        for index, result in workers.run(tasks, processes):
+        for index, result in devices.each(tasks, chosen.device, chosen.processes):
             if isinstance(result, Exception):
                 raise RuntimeError(f"{trial.rows()[index].name} could not be tried") from result
             sick += [result] if result.killed else []
@@ -114,12 +126,16 @@ def try_all(
 ) -> dict[Mutant, Verdict]:
     """Verdicts of all mutants."""
     verdicts: dict[Mutant, Verdict] = {}
+    end = time.monotonic() + chosen.seconds
+    store = Store(texts, STORE if chosen.device == "emulator" else STORE / chosen.device)
     with progress("mutants", len(mutants), console) as advance:
-        for mutant, verdict in judge(mutants, texts, Store(texts), chosen):
+        for mutant, verdict in judge(mutants, texts, store, chosen):
             verdicts[mutant] = verdict
             if chosen.json is not None:
                 chosen.json.write_text(as_json(verdicts))
             advance(note=f"{sum(not v.killed for v in verdicts.values())} survive")
+            if time.monotonic() > end:
+                break
     return verdicts
 
 
@@ -147,7 +163,7 @@ def try_by_case(
     path.parent.mkdir(parents=True, exist_ok=True)
     kills: dict[str, frozenset[trial.Killer]] = {}
     with progress("mutants", len(mutants), console) as advance:
-        for index, result in workers.run(tasks, chosen.processes):
+        for index, result in devices.each(tasks, chosen.device, chosen.processes):
             if isinstance(result, Exception):
                 raise RuntimeError(f"{mutants[index].id} could not be tried") from result
             kills[mutants[index].id] = result
@@ -159,6 +175,7 @@ def try_by_case(
 def main() -> int:
     chosen = options()
     console = terminal(WIDTH)
+    begin = time.perf_counter()
     texts = templates()
     mutants = breed(texts)
     listed = reasons()
@@ -175,8 +192,14 @@ def main() -> int:
 
     # Shaders that nobody needs again stay out of the emulator's own cache.
     os.environ.setdefault("METAL_EMULATOR_CACHE", str(STORE / "cache"))
-    trial.warm()
-    if sick := failures(texts, chosen.processes, console):
+    try:
+        devices.require(chosen.device)
+    except EmulatorError as error:
+        console.print(f"--device {chosen.device}: {error}", highlight=False, markup=False)
+        return 2
+    if chosen.device == "emulator":
+        trial.warm()
+    if sick := failures(texts, chosen, console):
         console.print("the templates fail as they are:", *sick, sep="\n  ", markup=False)
         return 1
     if chosen.by_case:
@@ -184,7 +207,10 @@ def main() -> int:
         by_case.report(kills, trial.all_cases(), console)
         return 0
     verdicts = try_all(selected, texts, chosen, console)
-    return report.print_report(report.Score(verdicts, listed), console)
+    score = report.Score(verdicts, listed, numbers_only=chosen.device == "cuda")
+    summary = report.summary(score, len(selected), time.perf_counter() - begin)
+    evidence.write(chosen.evidence, "mutants", chosen.device, summary)
+    return report.print_report(score, console)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from verify import evidence
 from verify.mutants.breeding import Mutant
 from verify.mutants.verdict import KILLED, Reason, Verdict
 
@@ -19,6 +21,8 @@ class Score:
 
     verdicts: Mapping[Mutant, Verdict]
     listed: Mapping[str, Reason]
+    # On a GPU nothing is checked and no work is counted: who survives there may die on the CPU.
+    numbers_only: bool = False
 
     def survivors(self, equivalent: bool) -> list[Mutant]:
         """Who survived and is listed as equivalent, or is not."""
@@ -42,7 +46,8 @@ class Score:
 
     @property
     def ok(self) -> bool:
-        return not self.survivors(equivalent=False) and not self.wrongly_listed
+        alive = not self.numbers_only and self.survivors(equivalent=False)
+        return not alive and not self.wrongly_listed
 
 
 def print_list(mutants: Sequence[Mutant], console: Console) -> None:
@@ -79,7 +84,7 @@ def print_report(score: Score, console: Console) -> int:
     console.print(table(score))
     for mutant in score.survivors(equivalent=True):
         console.print(f"{mutant.id} is equivalent: {score.listed[mutant.id].reason}", markup=False)
-    for mutant in score.survivors(equivalent=False):
+    for mutant in () if score.numbers_only else score.survivors(equivalent=False):
         console.print(f"[bold red]SURVIVED[/] {mutant.id} in {mutant.file}: {mutant.breaks}")
         console.print(mutant.diff(), markup=False, soft_wrap=True)
         console.print(f"  nox -s mutants -- --only {mutant.id}")
@@ -93,4 +98,29 @@ def print_report(score: Score, console: Console) -> int:
         f"{len(score.survivors(equivalent=False))} not listed; "
         f"{score.value:.1%} of those that are not equivalent killed"
     )
+    if score.numbers_only:
+        console.print(
+            "on a GPU by wrong numbers alone: the others are for the CPU's checks and counters"
+        )
     return 0 if score.ok else 1
+
+
+def summary(score: Score, wanted: int, seconds: float) -> dict[str, Any]:
+    """What docs/evidence.md says of a run."""
+    alive = score.survivors(equivalent=False)
+    ends = Counter(v.how for v in score.verdicts.values() if v.killed)
+    failed = [(m.id, f"listed, but it dies: {score.verdicts[m]}") for m in score.wrongly_listed]
+    if not score.numbers_only:
+        failed += [(m.id, "survived") for m in alive]
+    return {
+        "ran": len(score.verdicts),
+        "wanted": wanted,
+        "complete": len(score.verdicts) == wanted,
+        "killed": score.killed,
+        "how": {how: ends[how] for how in KILLED if ends[how]},
+        "equivalent": len(score.survivors(equivalent=True)),
+        "survivors": [m.id for m in alive],
+        "failed": len(failed),
+        "failures": evidence.failures(failed),
+        "seconds": round(seconds, 1),
+    }

@@ -15,7 +15,8 @@ from metal_flash_sdpa.plan import LaunchPlan
 
 import emulator
 from codegen import matrix, render
-from verify import isolated
+from emulator.cuda import gpu
+from verify import devices, isolated
 from verify.case import Case
 from verify.cases import cases, edges
 from verify.mutants.verdict import Verdict
@@ -127,8 +128,57 @@ def attempt(texts: Mapping[str, str], originals: Mapping[str, str]) -> Verdict:
     return Verdict("survived")
 
 
-def healthy(variant: Variant, source: str) -> Verdict:
+def attempt_on_gpu(texts: Mapping[str, str], originals: Mapping[str, str]) -> Verdict:
+    """As `attempt`, on an NVIDIA GPU: what does not compile there, and what computes wrong numbers.
+
+    It runs in a process that is replaced when it can no longer use the GPU.  Nothing is checked
+    there, and no work is counted.
+    """
+    torch.set_num_threads(1)
+    try:
+        sources = shaders(texts)
+    except render.RenderError as error:
+        return Verdict("template", "", "", str(error).splitlines()[0])
+    for variant in rows():
+        if sources[variant.name] != originals.get(variant.name):
+            verdict = try_on_gpu(variant, sources[variant.name])
+            if verdict.killed:
+                return verdict
+    return Verdict("survived")
+
+
+def try_on_gpu(variant: Variant, source: str) -> Verdict:
+    """Run a shader's cases on the GPU, up to the first that fails.
+
+    Those beyond 2^31 elements, of which only one at a time has room, are left to the CPU.
+    """
+    try:
+        library = emulator.compile(source, finite_math=True)
+        library.prebuild_cuda(variant.name, gpu.architecture(0))
+    except emulator.EmulatorError as error:
+        return Verdict("compiler", variant.name, "", first_error(error))
+    launch = devices.waiting(instead(variant.name, library.function(variant.name)))
+    for case in in_order(case for case in cases(variant) if case.layout != "far"):
+        task = partial(run, case, variant, launch, "cuda")
+        verdict = judge(task, Verdict("survived", variant.name, case.name))
+        if verdict.killed and not devices.is_usable():
+            ended = devices.TimeLimitError.__name__ in verdict.why
+            return replace(verdict, how="time limit" if ended else "crash")
+        if verdict.killed:
+            return verdict
+    return Verdict("survived")
+
+
+def first_error(error: Exception) -> str:
+    """The compiler's first error, or all that is said."""
+    return next((line for line in str(error).splitlines() if "error:" in line), str(error))
+
+
+def healthy(variant: Variant, source: str, device: str) -> Verdict:
     """Try a shader without a mistake: whether its cases pass."""
+    if device == "cuda":
+        torch.set_num_threads(1)
+        return try_on_gpu(variant, source)
     verdict = try_numbers(variant, source)
     return verdict if verdict.killed else try_checks(variant, source)
 
@@ -199,8 +249,7 @@ def build(variant: Variant, source: str, checked: bool = False) -> emulator.Kern
             isolated.call(partial(library.prebuild, variant.name, checked=True), COMPILE_SECONDS)
         kernel = library.function(variant.name)
     except (emulator.EmulatorError, isolated.CrashError, isolated.TimeLimitError) as error:
-        why = next((line for line in str(error).splitlines() if "error:" in line), str(error))
-        return Verdict("compiler", variant.name, "", why)
+        return Verdict("compiler", variant.name, "", first_error(error))
     if kernel.threadgroup_bytes != variant.threadgroup_bytes:
         why = f"{kernel.threadgroup_bytes} bytes of threadgroup memory are not what the matrix says"
         return Verdict("memory", variant.name, "", why)

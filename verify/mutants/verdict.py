@@ -35,6 +35,7 @@ KILLED = (
 WITNESSES = (
     "emulator/**/*.py",
     "emulator/shim/*",
+    "emulator/cuda/shim/*",
     "torch-ext/metal_flash_sdpa/**/*.py",
     "verify/*.py",
     "verify/mutants/trial.py",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -16,8 +15,10 @@ from rich.console import Console
 from codegen.matrix import matrix
 from codegen.render import compare as compare_generated
 from codegen.render import outputs
+from emulator import EmulatorError
 from emulator import compile as compile_metal
 from verify import cases as table
+from verify import devices, evidence
 from verify.case import Case
 from verify.parity import large, report
 from verify.progress import console as terminal
@@ -31,36 +32,29 @@ SHOWN_FAILURES = 20
 TABLE_WIDTH = 168  # where the output is not a terminal
 
 
-def launcher(device: str) -> Callable[..., Any]:
-    """The package's own launcher for a device."""
-    if device == "mps":
-        from metal_flash_sdpa.launchers import jit
-
-        return jit.launch
-    from metal_flash_sdpa.launchers import emulator
-
-    return partial(emulator.launch, workers=1)
-
-
 def run_variant(
     variant: Variant, chosen: Sequence[Case], device: str, check: bool = False
 ) -> report.VariantResult:
     """Every chosen case on one variant; with `check`, under the emulator's checks."""
     torch.set_num_threads(1)
     start = time.perf_counter()
-    launch = launcher(device)
-    tensors_on = "mps" if device == "mps" else "cpu"
-    results = tuple(
-        run(
-            case,
-            variant,
-            partial(launch, check=True, schedule=case.seed) if check else launch,
-            tensors_on,
-        )
-        for case in chosen
-    )
-    problem = "" if device == "mps" else wrong_manifest(variant)
-    return report.VariantResult(variant, results, time.perf_counter() - start, problem)
+    launch = devices.launcher(device)
+    results = []
+    for case in chosen:
+        checked = partial(launch, check=True, schedule=case.seed) if check else launch
+        with devices.room_for(case, device):
+            results.append(run(case, variant, checked, devices.tensors_on(device)))
+        if not results[-1].ok and not devices.is_usable():
+            rest = len(chosen) - len(results)
+            return report.VariantResult(
+                variant,
+                tuple(results),
+                time.perf_counter() - start,
+                f"{case.name}: the GPU can no longer be used; {rest} cases behind it did not run",
+            )
+    # What the kernel declares is the source's; the CPU's compiler says it exactly.
+    problem = wrong_manifest(variant) if device == "emulator" else ""
+    return report.VariantResult(variant, tuple(results), time.perf_counter() - start, problem)
 
 
 def wrong_manifest(variant: Variant) -> str:
@@ -87,7 +81,7 @@ def run_seed_row(case: Case, variant: Variant, device: str) -> report.SeedRow:
 def run_large(tokens: int, device: str) -> large.LargeRun:
     """One length of the long run."""
     torch.set_num_threads(1)
-    return large.run(tokens, launcher(device), "mps" if device == "mps" else "cpu")
+    return large.run(tokens, devices.launcher(device), devices.tensors_on(device))
 
 
 def options() -> argparse.Namespace:
@@ -103,20 +97,17 @@ def options() -> argparse.Namespace:
         help="only kernels that take sinks, only those that take none",
     )
     parser.add_argument("--case", help="only the case of this name")
-    parser.add_argument(
-        "--device",
-        choices=("emulator", "mps"),
-        default="mps" if torch.backends.mps.is_available() else "emulator",
-    )
+    devices.add_option(parser)
     parser.add_argument(
         "--check",
         action="store_true",
         help="look for races, stray accesses and unwritten memory: the emulator's checks, over "
         "the cases that matter to them, each in another schedule",
     )
+    evidence.add_option(parser)
     chosen = parser.parse_args()
-    if chosen.check and chosen.device == "mps":
-        parser.error("--check is the emulator's: it does not go with --device mps")
+    if chosen.check and chosen.device != "emulator":
+        devices.refuse(parser, "--check", chosen.device)
     return chosen
 
 
@@ -155,7 +146,7 @@ def run_matrix(
 ) -> tuple[report.VariantResult, ...]:
     """Every selected variant on its cases."""
     tasks = [partial(run_variant, variant, run_on, device, check) for variant, run_on in selected]
-    results = execute(tasks, "variants", console, forked=device != "mps")
+    results = execute(tasks, "variants", console, device)
     return tuple(
         report.VariantResult(variant, (), 0.0, repr(result))
         if isinstance(result, Exception)
@@ -171,7 +162,7 @@ def run_seed(device: str, console: Console) -> tuple[report.SeedRow, ...]:
     }
     rows = [(case, by_mode[mode]) for case, mode in table.seed_rows()]
     tasks = [partial(run_seed_row, case, variant, device) for case, variant in rows]
-    results = execute(tasks, "seed rows", console, forked=device != "mps")
+    results = execute(tasks, "seed rows", console, device)
     return tuple(
         report.SeedRow(f"{case.name}: {result!r}", 0.0, float("inf"), False)
         if isinstance(result, Exception)
@@ -183,7 +174,7 @@ def run_seed(device: str, console: Console) -> tuple[report.SeedRow, ...]:
 def run_long(device: str, console: Console) -> tuple[large.LargeRun, ...]:
     """The long run at each of its lengths."""
     tasks = [partial(run_large, tokens, device) for tokens in large.TOKENS]
-    results = execute(tasks, "long runs", console, forked=device != "mps")
+    results = execute(tasks, "long runs", console, device)
     return tuple(
         large.LargeRun.failed(tokens, repr(result)) if isinstance(result, Exception) else result
         for tokens, result in zip(large.TOKENS, results)
@@ -213,6 +204,11 @@ def main() -> int:
     console = terminal(TABLE_WIDTH)
     start = time.perf_counter()
 
+    try:
+        devices.require(chosen.device)
+    except EmulatorError as error:
+        console.print(f"--device {chosen.device}: {error}", highlight=False, markup=False)
+        return 2
     stale = compare_generated(outputs(matrix()))
     if stale:
         console.print("generated/ is not fresh; run `python -m codegen`:", *stale.lines(), sep="\n")
@@ -232,6 +228,9 @@ def main() -> int:
     long_runs = run_long(chosen.device, console) if everything else ()
     done = report.Report(chosen.device, results, seed, long_runs, time.perf_counter() - start)
     report.write(done, REPORT_FOLDER)
+    evidence.write(
+        chosen.evidence, "checks" if chosen.check else "parity", chosen.device, report.summary(done)
+    )
 
     console.print(*report.matrix_tables(done), sep="\n")
     if everything:

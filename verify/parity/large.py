@@ -48,12 +48,42 @@ class LargeRun:
         return cls(tokens, False, math.inf, 0.0, 0.0, 0.0, 0.0, problem)
 
 
-def resident_kib(field: str) -> int:
-    """VmRSS (now) or VmHWM (peak) of this process, from Linux's /proc."""
+def peak_kib() -> int:
+    """VmHWM of this process, from Linux's /proc."""
     status = Path("/proc/self/status").read_text()
-    match = re.search(rf"{field}:\s+(\d+) kB", status)
-    assert match is not None, f"/proc/self/status has no {field}"
+    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert match is not None, "/proc/self/status has no VmHWM"
     return int(match.group(1))
+
+
+class Memory:
+    """Notes how much memory is in use, then says how far that grew at most.
+
+    On a GPU as torch's allocator counts it (a Mac's keeps what it got, so that the peak stays); on
+    the CPU as the system does.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        if device == "cuda":
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+        elif device == "cpu":
+            Path("/proc/self/clear_refs").write_text("5")  # peak := now
+        self._before = self._bytes()
+
+    def grown_mib(self) -> float:
+        """Waits for the GPU first."""
+        return (self._bytes() - self._before) / 2**20
+
+    def _bytes(self) -> int:
+        if self._device == "mps":
+            torch.mps.synchronize()
+            return int(torch.mps.driver_allocated_memory())
+        if self._device == "cuda":
+            torch.cuda.synchronize()
+            return int(torch.cuda.max_memory_allocated())
+        return 1024 * peak_kib()
 
 
 def run(tokens: int, launch: Launch, device: str) -> LargeRun:
@@ -67,19 +97,10 @@ def run(tokens: int, launch: Launch, device: str) -> LargeRun:
 
     inputs = prepare(case, HEAD_DIM, DTYPE, device)
     plan = plan_prefill(inputs.request).launches[0]
-    if device == "mps":
-        torch.mps.synchronize()
-        before = torch.mps.driver_allocated_memory() // 1024
-    else:
-        Path("/proc/self/clear_refs").write_text("5")  # peak := now
-        before = resident_kib("VmRSS")
+    memory = Memory(device)
     start = time.perf_counter()
     launch(plan, inputs.tensors)
-    if device == "mps":
-        torch.mps.synchronize()
-        after = torch.mps.driver_allocated_memory() // 1024
-    else:
-        after = resident_kib("VmHWM")
+    extra_mib = memory.grown_mib()
     seconds = time.perf_counter() - start
 
     # A sampled row needs the keys of its window only: cut the sequence short below it.
@@ -105,7 +126,7 @@ def run(tokens: int, launch: Launch, device: str) -> LargeRun:
         max_abs=error.max_abs,
         cosine=error.cosine,
         tensors_mib=sum(t.nbytes for t in inputs.tensors.values()) / 2**20,
-        extra_mib=(after - before) / 1024,
+        extra_mib=extra_mib,
         seconds=seconds,
     )
 

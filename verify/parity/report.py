@@ -12,6 +12,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.table import Table
 
+from verify import evidence
+from verify.cases import FAR
 from verify.parity.large import LargeRun, memory_is_flat
 from verify.run import Outcome
 from verify.variants import Variant, manifest
@@ -230,6 +232,40 @@ def as_json(report: Report) -> dict[str, Any]:
         "large": [asdict(run) for run in report.large],
         "large_memory_is_flat": report.large_flat,
         "seconds": round(report.seconds, 1),
+    }
+
+
+def summary(report: Report) -> dict[str, Any]:
+    """What docs/evidence.md says of a run."""
+    outcomes = [(r.variant, o) for r in report.results for o in r.outcomes]
+    failed = [
+        (f"{r.variant.name}: {case}", why) for r in report.results for case, why in r.failures()
+    ]
+    failed += [(f"the seed's row {row.name}", "") for row in report.seed if not row.ok]
+    failed += [(f"{run.tokens} tokens", run.problem) for run in report.large if not run.ok]
+    by_family = []
+    for family in dict.fromkeys(v.family for v, _ in outcomes):
+        own = [o for v, o in outcomes if v.family == family]
+        by_family.append(
+            {
+                "family": family,
+                "variants": sum(r.variant.family == family for r in report.results),
+                "cases": len(own),
+                "far": sum(o.case.startswith(FAR) for o in own),
+                "worst": max((o.out.ratio for o in own), default=0.0),
+            }
+        )
+    return {
+        "ran": len(outcomes),
+        "variants": len(report.results),
+        "failures": evidence.failures(failed),
+        "failed": len(failed),
+        "seconds": round(report.seconds, 1),
+        "complete": True,
+        "families": by_family,
+        "seed": [asdict(row) for row in report.seed],
+        "large": [asdict(run) for run in report.large],
+        "large_memory_is_flat": report.large_flat,
     }
 
 

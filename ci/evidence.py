@@ -1,0 +1,420 @@
+"""Writes docs/evidence.md from the reports in docs/evidence/, which the programs left there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = Path("docs/evidence")
+PAGE = Path("docs/evidence.md")
+WIDTH = 100
+NEEDED = (
+    *("kind", "date", "commit", "device", "machine", "torch", "command"),
+    *("ran", "failed", "failures", "seconds", "complete"),
+)
+DEVICES = {"emulator": "CPU executor", "cuda": "NVIDIA GPU", "mps": "Mac"}
+
+INTRODUCTION = """\
+What has been run, where, at which commit, and what came out. `nox -s evidence` writes this page
+from reports that the programs themselves left (`--evidence FILE`) and that lie in `docs/evidence/`.
+
+Kinds of evidence are kept apart. A figure here is of the machine that stands with it. What was run
+on an NVIDIA GPU shows that the Metal source means what it should under real concurrency. It shows
+nothing of Apple's compiler, time, registers or arithmetic. **Nothing on this page was run on Apple
+hardware.** Work that is counted, and times that are modelled, are on [a page of their
+own](performance.md)."""
+
+
+class EvidenceError(ValueError):
+    """A report that cannot be read; says which and why."""
+
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A kind of report, what it shows, and how its figures are told."""
+
+    kind: str
+    title: str
+    about: str
+    figures: Callable[[Sequence[Report]], Iterable[str]]
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> str:
+    """A table whose first columns are words and whose others are numbers."""
+    marks = [":---" if i < left else "---:" for i in range(len(heading))]
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heading, marks, *cells))
+
+
+def provenance(reports: Sequence[Report]) -> str:
+    """Where each report of a section is from, and how it ended."""
+    return table(
+        ("on", "machine", "torch", "date", "commit", "ran", "failed", "seconds"),
+        (
+            (
+                DEVICES[r["device"]],
+                r["machine"],
+                r["torch"],
+                r["date"],
+                f"`{r['commit']}`",
+                amount(r),
+                f"**{r['failed']}**" if r["failed"] else 0,
+                f"{r['seconds']:,.0f}",
+            )
+            for r in reports
+        ),
+        left=5,
+    )
+
+
+def amount(report: Report) -> str:
+    """How many things ran, and of how many if it was cut short."""
+    if report["complete"]:
+        return f"{report['ran']:,}"
+    wanted = f" of {report['wanted']:,}" if "wanted" in report else ""
+    return f"{report['ran']:,}{wanted} (cut short)"
+
+
+def failures(reports: Sequence[Report]) -> Iterable[str]:
+    """Every failure by name."""
+    for r in reports:
+        if r["failed"]:
+            yield f"Failed on the {DEVICES[r['device']]}:"
+            lines = [f"- {f['name']}: {' '.join(f['why'].split())}" for f in r["failures"]]
+            more = r["failed"] - len(lines)
+            yield "\n".join([*lines, *([f"- and {more} more"] if more > 0 else [])])
+
+
+def of_parity(reports: Sequence[Report]) -> Iterable[str]:
+    yield table(
+        ("on", "family", "variants", "cases", "largest error / allowed"),
+        (
+            (
+                DEVICES[r["device"]],
+                f["family"],
+                f["variants"],
+                f"{f['cases']:,}",
+                f"{f['worst']:.3f}",
+            )
+            for r in reports
+            for f in r["families"]
+        ),
+        left=2,
+    )
+    for r in reports:
+        far = sum(f["far"] for f in r["families"])
+        if far and r["device"] != "emulator":
+            yield wrapped(
+                f"Of these, {far:,} cases on the {DEVICES[r['device']]} have offsets beyond 2^31 "
+                "elements: 16 GB or more of real memory each, one at a time."
+            )
+        if r["seed"]:
+            yield f"The seed's own table, on the {DEVICES[r['device']]}:"
+            yield table(
+                ("row", "cos", "max-abs"),
+                ((s["name"], f"{s['cosine']:.6f}", f"{s['max_abs']:.1e}") for s in r["seed"]),
+            )
+
+
+def of_checks(reports: Sequence[Report]) -> Iterable[str]:
+    yield table(
+        ("family", "variants", "cases"),
+        ((f["family"], f["variants"], f"{f['cases']:,}") for r in reports for f in r["families"]),
+    )
+
+
+def of_sanitize(reports: Sequence[Report]) -> Iterable[str]:
+    for r in reports:
+        yield table(
+            ("tool", "kernels", "cases", "kernels with findings", "planted faults found"),
+            (
+                (
+                    *(t["tool"], t["kernels"], t["cases"], t["with_findings"]),
+                    f"{t['faults_found']} of {t['faults']}",
+                )
+                for t in r["tools"]
+            ),
+        )
+        yield "The planted faults:"
+        yield table(
+            ("fault", "tool", "found"),
+            ((p["fault"], p["tool"], "yes" if p["found"] else "**no**") for p in r["planted"]),
+            left=3,
+        )
+
+
+def of_fuzz(reports: Sequence[Report]) -> Iterable[str]:
+    for r in reports:
+        rate = r["ran"] / r["seconds"] if r["seconds"] else 0.0
+        yield f"{DEVICES[r['device']]}: seed {r['seed']}, {rate:,.0f} cases a second."
+
+
+def of_mutants(reports: Sequence[Report]) -> Iterable[str]:
+    yield table(
+        ("on", "mutants", "killed", "equivalent, by review", "others that survive"),
+        (
+            (
+                *(DEVICES[r["device"]], f"{r['ran']:,}", f"{r['killed']:,}"),
+                *(r["equivalent"], len(r["survivors"])),
+            )
+            for r in reports
+        ),
+    )
+    for r in reports:
+        ways = ", ".join(f"{how} {count:,}" for how, count in r["how"].items())
+        yield wrapped(f"How they died on the {DEVICES[r['device']]}: {ways}.")
+    if any(r["device"] == "cuda" for r in reports):
+        yield wrapped(
+            "On a GPU nothing is checked, no work is counted, and cases beyond 2^31 elements are "
+            "left out: who survives there may die on the CPU."
+        )
+
+
+def of_foreign(reports: Sequence[Report]) -> Iterable[str]:
+    yield table(
+        ("on", "source", "dtype", "kernels", "cases", "over 32 KiB", "largest error / allowed"),
+        (
+            (
+                *(DEVICES[r["device"]], row["source"], row["dtype"], row["kernels"], row["cases"]),
+                *(row["refused"], f"{row['worst']:.3f}"),
+            )
+            for r in reports
+            for row in r["rows"]
+        ),
+        left=3,
+    )
+
+
+def of_executors(reports: Sequence[Report]) -> Iterable[str]:
+    for r in reports:
+        yield table(
+            ("family", "dtype", "tensor", "kernels", "same bits", "largest difference", "in ulp"),
+            (
+                (
+                    *(row["family"], row["dtype"], row["tensor"], row["kernels"]),
+                    f"{1 - row['differing'] / max(1, row['elements']):.2%}",
+                    *(number(row["largest"], ".1e"), number(row["units"], ".1f")),
+                )
+                for row in r["rows"]
+            ),
+            left=3,
+        )
+
+
+def of_memory(reports: Sequence[Report]) -> Iterable[str]:
+    for r in reports:
+        yield wrapped(
+            f"One sequence, {r['dtype']}, {r['heads']} heads of {r['head_dim']}, a window of "
+            f"{r['window']} keys on either side, sinks. Memory is the peak of torch's allocator "
+            "beyond inputs and output. The kernel runs through the emulator's CUDA executor: its "
+            "time on this GPU is not a Mac's, how it grows is the kernel's own."
+        )
+        by_tokens: dict[int, dict[str, Any]] = {}
+        for row in r["rows"]:
+            by_tokens.setdefault(row["tokens"], {})[row["attention"]] = row
+        yield table(
+            (
+                *("tokens", "eager, MiB", "kernel, MiB"),
+                *("eager, ms", "kernel, ms", "kernel, ns per token", "largest difference"),
+            ),
+            (memory_row(tokens, ways) for tokens, ways in by_tokens.items()),
+            left=0,
+        )
+        for what, exponent in r["growth"].items():
+            yield f"{what.capitalize()} from {r['growth_from']:,} tokens: tokens^{exponent:.2f}."
+        for row in r["rows"]:
+            if row["problem"]:
+                way = row["attention"].capitalize()
+                yield f"{way}, {row['tokens']:,} tokens: {row['problem']}."
+
+
+def memory_row(tokens: int, ways: dict[str, Any]) -> list[str]:
+    """A length: eager beside the kernel."""
+    eager, kernel = ways.get("eager"), ways.get("kernel")
+
+    def cell(row: Any, name: str, scale: float, digits: str) -> str:
+        if row is None:
+            return ""
+        return "does not fit" if row["problem"] else f"{row[name] / scale:,{digits}}"
+
+    ns = (
+        ""
+        if kernel is None or kernel["problem"]
+        else f"{kernel['milliseconds'] / tokens * 1e6:.0f}"
+    )
+    return [
+        f"{tokens:,}",
+        cell(eager, "extra_bytes", 2**20, ".1f"),
+        cell(kernel, "extra_bytes", 2**20, ".1f"),
+        cell(eager, "milliseconds", 1, ".2f"),
+        cell(kernel, "milliseconds", 1, ".2f"),
+        ns,
+        number(kernel["largest_difference"], ".1e") if kernel else "",
+    ]
+
+
+def of_model(reports: Sequence[Report]) -> Iterable[str]:
+    for r in reports:
+        yield wrapped(
+            f"{r['model']} at its published size, float16, random weights, one sequence. Memory is "
+            "the peak of torch's allocator beyond weights and tokens."
+        )
+        yield table(
+            ("tokens", "attention", "compiled", "MiB", "cos of the logits", "labels as eager's"),
+            (
+                (
+                    f"{row['tokens']:,}",
+                    "eager" if row["attention"] == "eager" else "kernel",
+                    "yes" if row["compiled"] else "no",
+                    row["problem"] or f"{row['peak_bytes'] / 2**20:,.0f}",
+                    number(row["cosine"], ".6f"),
+                    number(row["same"], ".2%"),
+                )
+                for row in r["rows"]
+            ),
+            left=3,
+        )
+
+
+def number(value: float | str, form: str) -> str:
+    """A figure; reports write as words what is no number: "nan" is none."""
+    if isinstance(value, str):
+        return "" if value == "nan" else value
+    return f"{value:{form}}"
+
+
+def wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_on_hyphens=False, break_long_words=False)
+
+
+SECTIONS = (
+    Section(
+        "parity",
+        "Parity",
+        "Every kernel over the case table against float64: `nox -s parity`.",
+        of_parity,
+    ),
+    Section(
+        "checks",
+        "The emulator's checks",
+        "Races, stray accesses and unwritten memory, on the CPU: `nox -s parity -- --check`.",
+        of_checks,
+    ),
+    Section(
+        "sanitize",
+        "NVIDIA's sanitizers",
+        "Every kind of kernel under compute-sanitizer's four tools, after faults that each has to "
+        "find: `nox -s sanitize`.",
+        of_sanitize,
+    ),
+    Section("fuzz", "Fuzz", "Random calls against float64: `nox -s fuzz`.", of_fuzz),
+    Section(
+        "mutants",
+        "Mutants",
+        "Templates broken on purpose, one change each: `nox -s mutants`.",
+        of_mutants,
+    ),
+    Section(
+        "foreign",
+        "Other people's shaders",
+        "PyTorch's and MLX's attention, unmodified, on the same emulator: `nox -s foreign`.",
+        of_foreign,
+    ),
+    Section(
+        "executors",
+        "CPU against GPU, bit by bit",
+        "The same kernels on the same inputs on both executors: `python -m verify.executors`. Why "
+        "they may differ, and by how much, stands in the [emulator's "
+        "README](../emulator/README.md#where-the-two-executors-differ).",
+        of_executors,
+    ),
+    Section(
+        "memory",
+        "Memory of windowed attention",
+        "Eager attention beside the kernel: `python -m benchmarks.timing.memory`.",
+        of_memory,
+    ),
+    Section(
+        "model",
+        "A whole model",
+        "Eager attention beside the kernel: `python -m benchmarks.timing.model_memory`.",
+        of_model,
+    ),
+)
+
+
+def load(folder: Path) -> list[Report]:
+    """All reports.  Raises EvidenceError naming one that is none."""
+    kinds = {section.kind for section in SECTIONS}
+    reports = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            report: Report = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise EvidenceError(f"{path.name}: {error}") from None
+        if missing := [name for name in NEEDED if name not in report]:
+            raise EvidenceError(f"{path.name} has no {', '.join(missing)}")
+        if report["kind"] not in kinds or report["device"] not in DEVICES:
+            raise EvidenceError(
+                f"{path.name} is a {report['kind']!r} on {report['device']!r}: must be one of "
+                f"{', '.join(sorted(kinds))} on {', '.join(DEVICES)}"
+            )
+        reports.append(report)
+    return reports
+
+
+def page(reports: Sequence[Report]) -> str:
+    """docs/evidence.md."""
+    parts = ["# Evidence", "<!-- Written by `nox -s evidence`; do not edit. -->", INTRODUCTION]
+    for section in SECTIONS:
+        own = [r for r in reports if r["kind"] == section.kind]
+        parts += [f"## {section.title}", wrapped(section.about)]
+        if not own:
+            parts.append("No report yet.")
+            continue
+        parts.append(provenance(own))
+        try:
+            parts += [*section.figures(own), *failures(own)]
+        except (KeyError, TypeError) as error:
+            raise EvidenceError(
+                f"a report of {section.kind} is not as it must be: {error}"
+            ) from None
+        commands = dict.fromkeys(r["command"] for r in own)
+        parts.append("\n".join(["```", *commands, "```"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="nox -s evidence --", description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, say whether it is fresh"
+    )
+    chosen = parser.parse_args(arguments)
+    try:
+        text = page(load(ROOT / REPORTS))
+    except EvidenceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    path = ROOT / PAGE
+    if chosen.check:
+        if path.exists() and path.read_text() == text:
+            return 0
+        print(f"{PAGE} is not what {REPORTS}/ says; run `nox -s evidence`", file=sys.stderr)
+        return 1
+    path.write_text(text)
+    print(f"{PAGE}: {text.count(chr(10) + '## ')} sections")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

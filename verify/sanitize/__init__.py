@@ -1,0 +1,1 @@
+"""NVIDIA's compute-sanitizer over the kernels: four tools that others wrote."""
