@@ -12,6 +12,7 @@ from verify.case import CacheUse, Case, Mask
 
 SPARE_ROWS = 5  # of a sequence's entry, beyond its keys
 SPARE_PAGES = 2
+UNUSED = -7  # the length of a slot that is not in use
 NO_PAGES = (-5, 2**31 - 1)  # what the block table holds where a sequence has no page
 
 
@@ -42,6 +43,8 @@ class Cache:
 
     def written(self, sequence: int) -> int:
         """Rows of what is appended that the cache has room for."""
+        if sequence == 0 and self.use.unused:
+            return 0
         last = sequence == self.case.shape.batch - 1
         return self.use.appended - (self.use.overfull if last else 0)
 
@@ -82,13 +85,19 @@ class Cache:
         begins = torch.tensor(first_rows(self.use, self.case.shape.batch))
         k_lens = self.case.shape.k_lens
         used = torch.tensor([k_len - self.written(b) for b, k_len in enumerate(k_lens)])
-        found = {"k_begin": begins.int(), "k_end": (begins + used).int()}
+        ends = begins + used
+        if self.use.unused:
+            # Its last key's page would be the second, which it does not have; it has the first.
+            last_key = self.use.page_size + (0 if self.use.appended else 1)
+            ends[0] = UNUSED if self.use.unused == "length" else last_key
+        found = {"k_begin": begins.int(), "k_end": ends.int()}
         if self.pages is not None:
             batch, of_sequence = self.pages.shape
             table = torch.full((batch, of_sequence + 1), NO_PAGES[0], dtype=torch.int32)
-            table[:, 1::2] = NO_PAGES[1]
+            table[int(bool(self.use.unused)) :, 1::2] = NO_PAGES[1]
             for b, (begin, k_len) in enumerate(zip(begins.tolist(), k_lens)):
                 needed = -(-(begin + k_len) // self.use.page_size)
+                needed = 1 if b == 0 and self.use.unused == "pages" else needed
                 table[b, :needed] = self.pages[b, :needed].int()
             found["block_table"] = table[:, :of_sequence]
         return found

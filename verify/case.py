@@ -80,8 +80,13 @@ class CacheUse:
     overfull: int = 0  # of these, rows that the cache has no room for in the last sequence
     rotary_dim: int = 0  # elements of a row that are rotated; 0: none
     interleaved: bool = True  # pairs are neighbours
+    unused: str = ""  # the first sequence's slot is not in use, as its "length" or its "pages" say
 
     def __post_init__(self) -> None:
+        if self.unused not in ("", "length", "pages"):
+            raise ValueError(f"unused is {self.unused!r}: must be '', 'length' or 'pages'")
+        if self.unused == "pages" and not self.page_size:
+            raise ValueError("unused is 'pages', but the cache has none")
         if self.overfull and not 0 < self.overfull < self.appended:
             raise ValueError(f"overfull is {self.overfull}: must be less than what is appended")
 
@@ -110,6 +115,8 @@ class Case:
             raise ValueError("a padded batch without a cache has keys of one length")
         if shape.packed and cache and (not cache.page_size or cache.leftpad or cache.appended):
             raise ValueError("a cache's queries are padded; packed ones may have pages")
+        if cache and cache.unused and shape.k_lens[0]:
+            raise ValueError("the first sequence's slot is not in use: it has no keys")
 
     @property
     def seed(self) -> int:

@@ -24,7 +24,7 @@ from verify import devices, isolated
 from verify.case import Case
 from verify.cases import cases
 from verify.mutants import by_case, trial
-from verify.mutants.__main__ import select, shard
+from verify.mutants.__main__ import as_json, select, shard
 from verify.mutants.breeding import BY_HAND_OPERATOR, Mutant, breed, standing, templates
 from verify.mutants.by_hand import BY_HAND
 from verify.mutants.operators import OPERATORS
@@ -133,6 +133,22 @@ def test_comments_and_declarations_are_left_alone() -> None:
         "// a + b\nstruct S {\n    int a; // 1\n};\ninline int f(int a, int b)\n{\n    g(a);\n}\n"
     )
     assert {m.line for m in breed({**TEXTS, "new": text}) if m.file == "new"} == {"    g(a);"}
+
+
+def test_a_name_becomes_one_that_the_file_has() -> None:
+    """The compiler would refuse any other: that says nothing of the cases."""
+    text = "f(head);\n"
+    assert not [m for m in breed({**TEXTS, "new": text}) if (m.file, m.operator) == ("new", "name")]
+    both = {**TEXTS, "new": f"{text}g(kv_head);\n"}
+    changes = {m.becomes for m in breed(both) if (m.file, m.operator) == ("new", "name")}
+    assert changes == {"f(kv_head);", "g(head);"}
+
+
+def test_verdicts_are_written_for_other_programs() -> None:
+    verdict = Verdict("crash", "variant", "case", "SIGSEGV")
+    row = json.loads(as_json({MUTANTS[0]: verdict}))[MUTANTS[0].id]
+    assert Verdict(*(row[name] for name in ("how", "variant", "case", "why"))) == verdict
+    assert (row["file"], row["change"]) == (MUTANTS[0].file, MUTANTS[0].diff())
 
 
 def test_the_list_of_survivors_names_mutants_that_exist() -> None:

@@ -21,6 +21,7 @@ from verify.case import Case, Mask, Shape
 from verify.cases import cases
 from verify.inputs import prepare
 from verify.parity import large, report
+from verify.parity.__main__ import run_variant
 from verify.run import Launch, Outcome, instead, run
 from verify.variants import GENERATED, Variant, manifest
 
@@ -116,6 +117,14 @@ def fail() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_parity_builds_each_kernel_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METAL_EMULATOR_CACHE", str(tmp_path))
+    launcher._kernel.cache_clear()
+    result = run_variant(CAUSAL, [next(iter(cases(CAUSAL)))], "emulator")
+    assert not list(result.failures())
+    assert len(list((tmp_path / "kernels").glob("*.so"))) == 1
+
+
 def test_a_crash_is_the_result_of_its_task_only() -> None:
     tasks: list[Callable[[], object]] = [crash, partial(str, 5), fail]
     results = dict(workers.run(tasks, 2))
