@@ -102,7 +102,7 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
     group = draw(st.sampled_from([g for g in GROUPS if g * kv_heads <= MOST_HEADS]))
     tiles = sum(-(-q * group // block_q) for q in q_lens) * kv_heads
     many = min(MOST_SPLITS, MOST_THREADGROUPS // max(1, tiles))
-    splits = st.sampled_from((1, 2, 3, 5)) | st.integers(1, max(1, many))
+    splits = st.sampled_from((1, 2, 3, 5, max(1, many))) | st.integers(1, max(1, many))
     name = f"values {draw(st.integers(0, 9999))}"  # the values are drawn from the name
     softcap, scale = draw(st.sampled_from(SOFTCAPS)), draw(st.sampled_from(SCALES))
     values = Values(draw(st.sampled_from(SPREADS)), draw(st.sampled_from((1.0, 0.01, 100.0))))
