@@ -77,7 +77,8 @@ def run_lint(session: nox.Session) -> None:
 def run_tests(session: nox.Session) -> None:
     """The steps of tests, which local runs as well."""
     fetch_peers(session, "--optional")
-    session.run("pytest", "-n", "auto", *session.posargs, env=SOURCES)
+    # The slowest tests stand together: a process that has none left takes from the other.
+    session.run("pytest", "-n", "auto", "--dist", "worksteal", *session.posargs, env=SOURCES)
 
 
 @nox.session(venv_params=WITH_TORCH)
