@@ -17,7 +17,6 @@ from rich.console import Console
 
 import emulator
 from codegen import matrix, render
-from codegen.render import RenderError
 from codegen.tiles import FRAGMENT, PrefillTile
 from emulator.cuda import gpu
 from verify import devices, isolated
@@ -71,19 +70,6 @@ def test_ids_do_not_depend_on_the_lines_around() -> None:
     assert {m.id for m in breed(moved)} == {m.id for m in MUTANTS}
 
 
-def test_every_mutant_changes_a_representative() -> None:
-    """Else it would survive, and the representatives would not show all of the templates."""
-    unseen = []
-    for m in STANDING:
-        try:
-            shaders = trial.rendered({**TEXTS, m.file: m.text})
-            if all(ORIGINALS[name] == source for name, source in shaders):
-                unseen.append(m.id)
-        except RenderError:
-            pass
-    assert not unseen
-
-
 def lines_rendered(variants: Iterable[matrix.Variant]) -> set[str]:
     """The templates' lines, each as "file:number", that stand in these variants' files."""
     marked = {
@@ -129,10 +115,25 @@ def test_the_representatives_take_every_branch(family: str) -> None:
 
 
 def test_comments_and_declarations_are_left_alone() -> None:
-    text = (
-        "// a + b\nstruct S {\n    int a; // 1\n};\ninline int f(int a, int b)\n{\n    g(a);\n}\n"
-    )
-    assert {m.line for m in breed({**TEXTS, "new": text}) if m.file == "new"} == {"    g(a);"}
+    text = """\
+// a + b
+struct S {
+    int a; // 1
+
+    // 2
+    int f(int a = 1, int b)
+    {
+        h(a);
+    }
+};
+
+inline int f(int a, int b = 1)
+{
+    g(a);
+}
+"""
+    changed = {m.line for m in breed({**TEXTS, "new": text}) if m.file == "new"}
+    assert changed == {"        h(a);", "    g(a);"}
 
 
 def test_a_name_becomes_one_that_the_file_has() -> None:
@@ -196,10 +197,10 @@ NUMBERS = {"wrong numbers"}
 @pytest.mark.parametrize(
     ("was", "becomes", "how"),
     [
-        ("softmax.sum[r] *= factors[r];", ";", NUMBERS),
+        (" sum[r] *= factors[r];", ";", NUMBERS),
         ("if (own >= rows) {", "if (own > rows) {", {"damage", "wrong numbers"}),
         ("while (end - batch > 1) {", "while (end - batch >= 1) {", {"time limit"}),
-        ("KeyRange seen = {0, sequence.k_len};", "KeyRange seen = {0, sequence.q_len};", NUMBERS),
+        ("- sequence.q_len; // of a", "+ sequence.q_len; // of a", NUMBERS),
         (
             "const int kv_head = head / call.heads_per_kv_head;",
             "const int kv_head = head * call.heads_per_kv_head;",
@@ -212,7 +213,11 @@ NUMBERS = {"wrong numbers"}
 )
 def test_a_lethal_mutant_dies_its_death(was: str, becomes: str, how: set[str]) -> None:
     file = next(f for f, text in TEXTS.items() if was in text)
-    verdict = trial.attempt({**TEXTS, file: TEXTS[file].replace(was, becomes)}, ORIGINALS)
+    texts = {**TEXTS, file: TEXTS[file].replace(was, becomes)}
+    # One kernel is tried.  The others count as unchanged, because they would take minutes.
+    broken = trial.shaders(texts)
+    first = next(name for name, source in broken.items() if source != ORIGINALS[name])
+    verdict = trial.attempt(texts, {**broken, first: ORIGINALS[first]})
     assert verdict.how in how, verdict
 
 
@@ -332,8 +337,8 @@ def cpu_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_on_a_gpu_a_mutant_dies_of_wrong_numbers_or_survives() -> None:
     variant = trial.rows()[0]
     source = ORIGINALS[variant.name]
-    assert source.count("softmax.sum[r] *= factors[r];") == 1
-    wrong = source.replace("softmax.sum[r] *= factors[r];", "")
+    assert source.count(" sum[r] *= factors[r];") == 1
+    wrong = source.replace(" sum[r] *= factors[r];", "")
     assert trial.try_on_gpu(variant, source) == Verdict("survived")
     assert trial.try_on_gpu(variant, wrong).how == "wrong numbers"
     assert trial.try_on_gpu(variant, "#error no\n").how == "compiler"

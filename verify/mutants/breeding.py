@@ -24,8 +24,9 @@ LEFT_ALONE = re.compile(
       \{\#.*?\#\} | \{%.*?%\} | \{\{.*?\}\}           # what Jinja reads
     | //[^\n]*                                        # comments
     | ^\#[^\n]*                                       # the preprocessor's lines
-    | ^struct\ .*?^\};                                # declarations: the compiler guards them
-    | ^(?:inline\ |\[\[kernel).*?^\{
+    | ^struct\ [^\n]*\n(?:\n|\ {4}[^\n(]*;[^\n]*\n|\ *//[^\n]*\n)*  # declarations: the compiler
+    | ^(?:inline\ |\[\[kernel).*?^\{                 # guards them, members and signatures alike
+    | ^\ {4}\w[^\n;{]*\([^;{]*\)(?:\ const)?\n\ {4}\{
     """,
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
