@@ -798,7 +798,7 @@ void decode(
     for (int first = group.y / call.kv_heads * Tile::BLOCK_Q; first < last; first += tiles * Tile::BLOCK_Q) {
         const PackedRows rows = find_packed_rows(first, Tile::BLOCK_Q, kv_head, sequence, call);
         const Band whole = find_band<WINDOW>(query_of(rows, 0), query_of(rows, rows.count - 1), sequence, call);
-        const Band band = split_band<Tile>(whole, split ? group.x : 0, split ? groups.x : 1);
+        const Band band = split_band<Tile>(whole, group.x, split ? groups.x : 1);
 
         // The barriers of the last tile's merge lie between its products and what is staged here.
         UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {

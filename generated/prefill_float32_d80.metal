@@ -417,7 +417,8 @@ inline void multiply_transposed(
                 Fragment<element> keys;
                 load_keys(keys, k_block, c, d);
                 UNROLL for (int r = 0; r < R; ++r) {
-                    simdgroup_multiply_accumulate(sums.fragments[r][0], queries.fragment(r, d), keys, sums.fragments[r][0]);
+                    Fragment<element> query = queries.fragment(r, d);
+                    simdgroup_multiply_accumulate(sums.fragments[r][0], query, keys, sums.fragments[r][0]);
                 }
             }
             add_to_column(scores, c, sums);
