@@ -49,47 +49,58 @@ constant constexpr int FRAGMENT = 8;
 template <typename T>
 using Fragment = simdgroup_matrix<T, FRAGMENT, FRAGMENT>;
 
-// Of each row of fragments, a lane holds 2 C elements of one row; element e is in fragment e / 2.
 template <typename T, int R, int C>
 struct Matrix {
     Fragment<T> fragments[R][C];
-
-    T get(int r, int e)
-    {
-        return fragments[r][e / 2].thread_elements()[e % 2];
-    }
-
-    void set(int r, int e, T value)
-    {
-        fragments[r][e / 2].thread_elements()[e % 2] = value;
-    }
-
-    void clear()
-    {
-        UNROLL for (int r = 0; r < R; ++r) {
-            UNROLL for (int c = 0; c < C; ++c) {
-                fragments[r][c] = make_filled_simdgroup_matrix<T, FRAGMENT, FRAGMENT>(T(0));
-            }
-        }
-    }
 };
 
-// Where a lane's elements lie in a fragment: at (row, column) and (row, column + 1).
+// Which two elements of every fragment a lane holds: (row, column) and (row, column + 1).
 struct Place {
     int row;
     int column;
-
-    // The column of element e in a row of fragments.
-    int column_of(int e) const
-    {
-        return e / 2 * FRAGMENT + column + e % 2;
-    }
 };
 
 inline Place find_place(uint lane)
 {
     const int quad = lane / 4;
     return {(quad & 4) + int(lane / 2) % 4, (quad & 2) * 2 + int(lane % 2) * 2};
+}
+
+// A = 0.
+template <typename T, int R, int C>
+inline void clear(thread Matrix<T, R, C>& a)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            a.fragments[r][c] = make_filled_simdgroup_matrix<T, FRAGMENT, FRAGMENT>(T(0));
+        }
+    }
+}
+
+// A = scale * A.
+template <int R, int C>
+inline void scale_elements(thread Matrix<float, R, C>& a, float scale)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] *= scale;
+            }
+        }
+    }
+}
+
+// A = cap * tanh(A).  fast::tanh would overflow for large arguments.
+template <int R, int C>
+inline void cap_elements(thread Matrix<float, R, C>& a, float cap)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] = cap * precise::tanh(a.fragments[r][c].thread_elements()[i]);
+            }
+        }
+    }
 }
 
 // A lane holds elements of two columns of each fragment.  The eight lanes that hold the same two
@@ -115,7 +126,7 @@ inline float2 lane_column_max(thread Matrix<float, R, C>& a, int c, float2 least
 {
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int i = 0; i < 2; ++i) {
-            least[i] = max(least[i], a.get(r, 2 * c + i));
+            least[i] = max(least[i], a.fragments[r][c].thread_elements()[i]);
         }
     }
     return least;
@@ -127,7 +138,7 @@ inline void scale_columns(thread Matrix<float, R, C>& a, int c, float2 factors)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int i = 0; i < 2; ++i) {
-            a.set(r, 2 * c + i, a.get(r, 2 * c + i) * factors[i]);
+            a.fragments[r][c].thread_elements()[i] *= factors[i];
         }
     }
 }
@@ -140,9 +151,9 @@ inline float2 exp2_columns(
 {
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int i = 0; i < 2; ++i) {
-            const float weight = fast::exp2(s.get(r, 2 * c + i) - maxima[i]);
+            const float weight = fast::exp2(s.fragments[r][c].thread_elements()[i] - maxima[i]);
             lane_sums[i] += weight;
-            p.set(r, 2 * c + i, element(weight));
+            p.fragments[r][c].thread_elements()[i] = element(weight);
         }
     }
     return lane_sums;
@@ -402,7 +413,7 @@ inline void mask_columns(
         UNROLL for (int r = 0; r < R; ++r) {
             const int row = key + r * FRAGMENT + place.row;
             if (row < seen.begin || row >= seen.end) {
-                scores.set(r, 2 * c + i, MASKED);
+                scores.fragments[r][c].thread_elements()[i] = MASKED;
             }
         }
     }
@@ -434,7 +445,7 @@ inline void add_column_alibi(thread Matrix<float, R, C>& scores, int c, ColumnAl
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int i = 0; i < 2; ++i) {
             const int distance = abs(alibi.diagonal[i] - (key + r * FRAGMENT + place.row));
-            scores.set(r, 2 * c + i, scores.get(r, 2 * c + i) - alibi.slope[i] * float(distance));
+            scores.fragments[r][c].thread_elements()[i] -= alibi.slope[i] * float(distance);
         }
     }
 }
@@ -495,7 +506,7 @@ inline void multiply_chunks(
     thread Matrix<float, R, C>& scores, int begin, int end, thread KeyRows<R>& rows, threadgroup const element* q_block,
     Place place)
 {
-    scores.clear();
+    clear(scores);
     UNROLL for (int chunk = begin; chunk < end; ++chunk) {
         element4 vectors[R];
         UNROLL for (int r = 0; r < R; ++r) {
@@ -530,32 +541,15 @@ inline void multiply_keys_queries(
     multiply_chunks(scores, 0, K_CHUNKS, rows, q_block, place);
 }
 
-// A = scale * A.
-template <int R, int C>
-inline void scale_elements(thread Matrix<float, R, C>& a, float scale)
-{
-    UNROLL for (int r = 0; r < R; ++r) {
-        UNROLL for (int e = 0; e < 2 * C; ++e) {
-            a.set(r, e, a.get(r, e) * scale);
-        }
-    }
-}
-
-// Turns scores into base-2 logits.  The softcap limits the natural logits; fast::tanh would overflow for
-// large ones.
+// Turns scores into base-2 logits.  The softcap limits the natural logits.
 template <int R, int C>
 inline void scale_scores(thread Matrix<float, R, C>& scores, constant Scaling& scaling)
 {
-    if (scaling.softcap == 0.0f) {
+    if (scaling.softcap > 0.0f) {
+        scale_elements(scores, scaling.softmax_scale / scaling.softcap);
+        cap_elements(scores, scaling.softcap * LOG2_E);
+    } else {
         scale_elements(scores, scaling.softmax_scale * LOG2_E);
-        return;
-    }
-    const float scale = scaling.softmax_scale / scaling.softcap;
-    const float cap = scaling.softcap * LOG2_E;
-    UNROLL for (int r = 0; r < R; ++r) {
-        UNROLL for (int e = 0; e < 2 * C; ++e) {
-            scores.set(r, e, cap * precise::tanh(scores.get(r, e) * scale));
-        }
     }
 }
 
@@ -569,28 +563,28 @@ inline float sink_weight(float sink, float maximum)
 struct ColumnSoftmax {
     float2 maximum; // of base-2 logits
     float2 sum;     // of the weights: this lane's, or all
-
-    // Before the first block.
-    void begin()
-    {
-        maximum = LEAST_MAX;
-        sum = 0.0f;
-    }
-
-    // The next block's weights: P^T = 2^(S^T - max).  The sum and O so far are multiplied by
-    // 2^(old max - max).
-    template <int R, int C, int D>
-    void update(
-        thread Matrix<element, R, C>& weights, thread Matrix<float, D, C>& outputs, thread Matrix<float, R, C>& scores, int c)
-    {
-        const float2 raised = column_max(lane_column_max(scores, c, maximum));
-        const float2 factor = fast::exp2(maximum - raised);
-        maximum = raised;
-        sum *= factor;
-        scale_columns(outputs, c, factor);
-        sum = exp2_columns(weights, scores, c, maximum, sum);
-    }
 };
+
+// Before the first block.
+inline void clear(thread ColumnSoftmax& softmax)
+{
+    softmax.maximum = LEAST_MAX;
+    softmax.sum = 0.0f;
+}
+
+// Online softmax: P^T = 2^(S^T - max).  The sum and O so far are multiplied by 2^(old max - max).
+template <int R, int C, int D>
+inline void update_column_softmax(
+    thread Matrix<element, R, C>& weights, thread Matrix<float, D, C>& outputs, thread ColumnSoftmax& softmax,
+    thread Matrix<float, R, C>& scores, int c)
+{
+    const float2 maximum = column_max(lane_column_max(scores, c, softmax.maximum));
+    const float2 factor = fast::exp2(softmax.maximum - maximum);
+    softmax.maximum = maximum;
+    softmax.sum *= factor;
+    scale_columns(outputs, c, factor);
+    softmax.sum = exp2_columns(weights, scores, c, maximum, softmax.sum);
+}
 
 // O^T += V^T P^T for a block of keys; values from `end` on do not exist and are read as 0.  V is read
 // once for the weights of all rows.
@@ -683,7 +677,7 @@ inline void merge_outputs(
                 }
                 UNROLL for (int i = 0; i < 2; ++i) {
                     threadgroup float& sum = merged[(place.column + i) * HEAD_DIM + column];
-                    sum = outputs.get(o, 2 * c + i) + (s == 0 ? 0.0f : sum);
+                    sum = outputs.fragments[o][c].thread_elements()[i] + (s == 0 ? 0.0f : sum);
                 }
             }
         }
@@ -786,9 +780,9 @@ void decode(
             const PackedRows own = rows_of_fragment(rows, r);
             alibi[r] = find_column_alibi(own, sequence, alibi_slopes, place, call);
             stage_queries<Tile>(q_block + r * Q_FRAGMENTS * FRAGMENT_ELEMENTS, q, own, call, thread_index);
-            softmax[r].begin();
+            clear(softmax[r]);
         }
-        outputs.clear();
+        clear(outputs);
         threadgroup_barrier(mem_flags::mem_threadgroup); // this one is staged
 
         const int first_key = band.visited.begin + int(simdgroup) * Tile::BLOCK_K;
@@ -802,7 +796,7 @@ void decode(
                 if (key < band.unmasked.begin || key + Tile::BLOCK_K > band.unmasked.end) {
                     mask_columns(scores, r, rows_of_fragment(rows, r), sequence, key, place, call);
                 }
-                softmax[r].update(weights, outputs, scores, r);
+                update_column_softmax(weights, outputs, softmax[r], scores, r);
             }
             add_weighted_values(outputs, weights, v, sequence, key, band.visited.end, place, call);
         }

@@ -46,47 +46,58 @@ constant constexpr int FRAGMENT = 8;
 template <typename T>
 using Fragment = simdgroup_matrix<T, FRAGMENT, FRAGMENT>;
 
-// Of each row of fragments, a lane holds 2 C elements of one row; element e is in fragment e / 2.
 template <typename T, int R, int C>
 struct Matrix {
     Fragment<T> fragments[R][C];
-
-    T get(int r, int e)
-    {
-        return fragments[r][e / 2].thread_elements()[e % 2];
-    }
-
-    void set(int r, int e, T value)
-    {
-        fragments[r][e / 2].thread_elements()[e % 2] = value;
-    }
-
-    void clear()
-    {
-        UNROLL for (int r = 0; r < R; ++r) {
-            UNROLL for (int c = 0; c < C; ++c) {
-                fragments[r][c] = make_filled_simdgroup_matrix<T, FRAGMENT, FRAGMENT>(T(0));
-            }
-        }
-    }
 };
 
-// Where a lane's elements lie in a fragment: at (row, column) and (row, column + 1).
+// Which two elements of every fragment a lane holds: (row, column) and (row, column + 1).
 struct Place {
     int row;
     int column;
-
-    // The column of element e in a row of fragments.
-    int column_of(int e) const
-    {
-        return e / 2 * FRAGMENT + column + e % 2;
-    }
 };
 
 inline Place find_place(uint lane)
 {
     const int quad = lane / 4;
     return {(quad & 4) + int(lane / 2) % 4, (quad & 2) * 2 + int(lane % 2) * 2};
+}
+
+// A = 0.
+template <typename T, int R, int C>
+inline void clear(thread Matrix<T, R, C>& a)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            a.fragments[r][c] = make_filled_simdgroup_matrix<T, FRAGMENT, FRAGMENT>(T(0));
+        }
+    }
+}
+
+// A = scale * A.
+template <int R, int C>
+inline void scale_elements(thread Matrix<float, R, C>& a, float scale)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] *= scale;
+            }
+        }
+    }
+}
+
+// A = cap * tanh(A).  fast::tanh would overflow for large arguments.
+template <int R, int C>
+inline void cap_elements(thread Matrix<float, R, C>& a, float cap)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] = cap * precise::tanh(a.fragments[r][c].thread_elements()[i]);
+            }
+        }
+    }
 }
 
 // A lane holds elements of one row of each fragment.  The four lanes that hold the same row have indices
@@ -103,25 +114,27 @@ inline float row_sum(float x)
     return x + simd_shuffle_xor(x, 8);
 }
 
-// Multiplies each row by its factor.
-template <int R, int C>
-inline void scale_rows(thread Matrix<float, R, C>& a, thread float (&factors)[R])
-{
-    UNROLL for (int r = 0; r < R; ++r) {
-        UNROLL for (int e = 0; e < 2 * C; ++e) {
-            a.set(r, e, a.get(r, e) * factors[r]);
-        }
-    }
-}
-
 // The largest element that this lane holds of each row.
 template <int R, int C>
 inline void lane_row_max(thread float (&maxima)[R], thread Matrix<float, R, C>& a)
 {
     UNROLL for (int r = 0; r < R; ++r) {
-        maxima[r] = a.get(r, 0);
-        UNROLL for (int e = 1; e < 2 * C; ++e) {
-            maxima[r] = max(maxima[r], a.get(r, e));
+        maxima[r] = a.fragments[r][0].thread_elements()[0];
+        UNROLL for (int c = 0; c < C; ++c) {
+            maxima[r] = max(maxima[r], max(a.fragments[r][c].thread_elements()[0], a.fragments[r][c].thread_elements()[1]));
+        }
+    }
+}
+
+// Multiplies each row by its factor.
+template <int R, int C>
+inline void scale_rows(thread Matrix<float, R, C>& a, thread float (&factors)[R])
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] *= factors[r];
+            }
         }
     }
 }
@@ -133,10 +146,12 @@ inline void exp2_rows(
     thread float (&maxima)[R])
 {
     UNROLL for (int r = 0; r < R; ++r) {
-        UNROLL for (int e = 0; e < 2 * C; ++e) {
-            const float weight = fast::exp2(fma(s.get(r, e), scale, -maxima[r]));
-            lane_sums[r] += weight;
-            p.set(r, e, element(weight));
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const float weight = fast::exp2(fma(s.fragments[r][c].thread_elements()[i], scale, -maxima[r]));
+                lane_sums[r] += weight;
+                p.fragments[r][c].thread_elements()[i] = element(weight);
+            }
         }
     }
 }
@@ -340,23 +355,27 @@ template <int R>
 struct Queries {
     device const element* source[R]; // this lane's rows and column
     bool exists[R];
-
-    void load(device const element* q, long stride, int row, int rows, Place place)
-    {
-        UNROLL for (int r = 0; r < R; ++r) {
-            const int own = row + r * FRAGMENT;
-            source[r] = q + own * stride + place.column;
-            exists[r] = own < rows;
-        }
-    }
-
-    Fragment<element> fragment(int r, int d)
-    {
-        Fragment<element> query;
-        load_query(query, source[r] + d * FRAGMENT, exists[r]);
-        return query;
-    }
 };
+
+template <int R>
+inline void load_queries(
+    thread Queries<R>& queries, device const element* q, long stride, int row, int rows, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        const int own = row + r * FRAGMENT;
+        queries.source[r] = q + own * stride + place.column;
+        queries.exists[r] = own < rows;
+    }
+}
+
+// Fragment column d of Q.
+template <int R>
+inline void find_column(thread Matrix<element, R, 1>& column, thread Queries<R>& queries, int d)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        load_query(column.fragments[r][0], queries.source[r] + d * FRAGMENT, queries.exists[r]);
+    }
+}
 
 // Copies a block of K or V to threadgroup memory; rows past the end are 0.  ROW_THREADS threads copy
 // each row, four elements at a time.
@@ -398,7 +417,7 @@ inline void add_to_column(thread Matrix<float, R, C>& a, int c, thread Matrix<fl
 {
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int i = 0; i < 2; ++i) {
-            a.set(r, 2 * c + i, a.get(r, 2 * c + i) + b.get(r, i));
+            a.fragments[r][c].thread_elements()[i] += b.fragments[r][0].thread_elements()[i];
         }
     }
 }
@@ -411,17 +430,18 @@ template <int R, int C>
 inline void multiply_transposed(
     thread Matrix<float, R, C>& scores, thread Queries<R>& queries, threadgroup const element* k_block)
 {
-    scores.clear();
+    clear(scores);
     UNROLL for (int c = 0; c < C; ++c) {
         UNROLL for (int begin = 0; begin < D_FRAGMENTS; begin += CHAIN) {
             Matrix<float, R, 1> sums;
-            sums.clear();
+            clear(sums);
             UNROLL for (int d = begin; d < min(begin + CHAIN, D_FRAGMENTS); ++d) {
                 Fragment<element> keys;
                 load_keys(keys, k_block, c, d);
+                Matrix<element, R, 1> column;
+                find_column(column, queries, d);
                 UNROLL for (int r = 0; r < R; ++r) {
-                    Fragment<element> query = queries.fragment(r, d);
-                    simdgroup_multiply_accumulate(sums.fragments[r][0], query, keys, sums.fragments[r][0]);
+                    simdgroup_multiply_accumulate(sums.fragments[r][0], column.fragments[r][0], keys, sums.fragments[r][0]);
                 }
             }
             add_to_column(scores, c, sums);
@@ -429,32 +449,15 @@ inline void multiply_transposed(
     }
 }
 
-// A = scale * A.
-template <int R, int C>
-inline void scale_elements(thread Matrix<float, R, C>& a, float scale)
-{
-    UNROLL for (int r = 0; r < R; ++r) {
-        UNROLL for (int e = 0; e < 2 * C; ++e) {
-            a.set(r, e, a.get(r, e) * scale);
-        }
-    }
-}
-
-// Turns scores into base-2 logits.  The softcap limits the natural logits; fast::tanh would overflow for
-// large ones.
+// Turns scores into base-2 logits.  The softcap limits the natural logits.
 template <int R, int C>
 inline void scale_scores(thread Matrix<float, R, C>& scores, constant Scaling& scaling)
 {
-    if (scaling.softcap == 0.0f) {
+    if (scaling.softcap > 0.0f) {
+        scale_elements(scores, scaling.softmax_scale / scaling.softcap);
+        cap_elements(scores, scaling.softcap * LOG2_E);
+    } else {
         scale_elements(scores, scaling.softmax_scale * LOG2_E);
-        return;
-    }
-    const float scale = scaling.softmax_scale / scaling.softcap;
-    const float cap = scaling.softcap * LOG2_E;
-    UNROLL for (int r = 0; r < R; ++r) {
-        UNROLL for (int e = 0; e < 2 * C; ++e) {
-            scores.set(r, e, cap * precise::tanh(scores.get(r, e) * scale));
-        }
     }
 }
 
@@ -475,9 +478,11 @@ inline void add_row_alibi(thread Matrix<float, R, C>& scores, RowAlibi alibi, in
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int diagonal = row + r * FRAGMENT + alibi.offset;
-        UNROLL for (int e = 0; e < 2 * C; ++e) {
-            const int distance = abs(diagonal - (key + place.column_of(e)));
-            scores.set(r, e, scores.get(r, e) - alibi.slope * float(distance));
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const int column = key + c * FRAGMENT + place.column + i;
+                scores.fragments[r][c].thread_elements()[i] -= alibi.slope * float(abs(diagonal - column));
+            }
         }
     }
 }
@@ -490,10 +495,12 @@ inline void mask_rows(
     UNROLL for (int r = 0; r < R; ++r) {
         const int diagonal = row + r * FRAGMENT + sequence.k_len - sequence.q_len;
         const KeyRange seen = keys_seen<MASK>(diagonal, sequence, call);
-        UNROLL for (int e = 0; e < 2 * C; ++e) {
-            const int column = key + place.column_of(e);
-            if (column >= seen.end || (MASK == WINDOW && column < seen.begin)) {
-                scores.set(r, e, MASKED);
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const int column = key + c * FRAGMENT + place.column + i;
+                if (column >= seen.end || (MASK == WINDOW && column < seen.begin)) {
+                    scores.fragments[r][c].thread_elements()[i] = MASKED;
+                }
             }
         }
     }
@@ -505,72 +512,74 @@ inline float sink_weight(float sink, float maximum)
     return sink <= MASKED ? 0.0f : fast::exp2(sink - maximum);
 }
 
+// The online softmax of this lane's rows; it has one in each row of fragments.
+template <int R>
+struct RowSoftmax {
+    float maximum[R]; // of the row's base-2 logits, at most SLACK below the true one
+    float sum[R];     // of the row's weights: this lane's, and from finish_row_softmax on all
+};
+
+// Before the first block; the sink takes part in the maximum from the start.
+template <int R>
+inline void clear(thread RowSoftmax<R>& softmax, float sink)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        softmax.maximum[r] = max(sink, LEAST_MAX);
+        softmax.sum[r] = 0.0f;
+    }
+}
+
+// Raises the maxima; the sums and O so far are multiplied by 2^(old maximum - new maximum).
+template <int R, int D>
+inline void raise_max(
+    thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax, thread float (&lane_maxima)[R])
+{
+    float factors[R];
+    UNROLL for (int r = 0; r < R; ++r) {
+        const float maximum = max(softmax.maximum[r], row_max(lane_maxima[r]));
+        factors[r] = fast::exp2(softmax.maximum[r] - maximum);
+        softmax.maximum[r] = maximum;
+        softmax.sum[r] *= factors[r];
+    }
+    scale_rows(outputs, factors);
+}
+
 // The maximum is raised only if a score exceeds it by more than SLACK, which is rare after the first
 // blocks.  So weights reach 2^SLACK = 256 at most, far below float16's largest value of 65504, and
 // their relative precision is the same.
 constant constexpr float SLACK = 8.0f;
 
-// The online softmax of this lane's rows; it has one in each row of fragments.
-template <int R>
-struct RowSoftmax {
-    float maximum[R]; // of the row's base-2 logits, at most SLACK below the true one
-    float sum[R];     // of the row's weights: this lane's, and from finish on all
-
-    // Before the first block; the sink takes part in the maximum from the start.
-    void begin(float sink)
-    {
-        UNROLL for (int r = 0; r < R; ++r) {
-            maximum[r] = max(sink, LEAST_MAX);
-            sum[r] = 0.0f;
-        }
+// Online softmax: P = 2^(scale S - max).
+template <int R, int C, int D>
+inline void update_row_softmax(
+    thread Matrix<element, R, C>& weights, thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax,
+    thread Matrix<float, R, C>& scores, float scale)
+{
+    float lane_maxima[R];
+    lane_row_max(lane_maxima, scores);
+    bool grown = false;
+    UNROLL for (int r = 0; r < R; ++r) {
+        lane_maxima[r] *= scale;
+        grown = grown || lane_maxima[r] > softmax.maximum[r] + SLACK;
     }
-
-    // Raises the maxima; the sums and O so far are multiplied by 2^(old maximum - new maximum).
-    template <int D>
-    void raise_max(thread Matrix<float, R, D>& outputs, thread float (&lane_maxima)[R])
-    {
-        float factors[R];
-        UNROLL for (int r = 0; r < R; ++r) {
-            const float raised = max(maximum[r], row_max(lane_maxima[r]));
-            factors[r] = fast::exp2(maximum[r] - raised);
-            maximum[r] = raised;
-            sum[r] *= factors[r];
-        }
-        scale_rows(outputs, factors);
+    if (simd_any(grown)) {
+        raise_max(outputs, softmax, lane_maxima);
     }
+    exp2_rows(weights, softmax.sum, scores, scale, softmax.maximum);
+}
 
-    // The next block's weights: P = 2^(scale S - max).
-    template <int C, int D>
-    void update(
-        thread Matrix<element, R, C>& weights, thread Matrix<float, R, D>& outputs, thread Matrix<float, R, C>& scores,
-        float scale)
-    {
-        float lane_maxima[R];
-        lane_row_max(lane_maxima, scores);
-        bool grown = false;
-        UNROLL for (int r = 0; r < R; ++r) {
-            lane_maxima[r] *= scale;
-            grown = grown || lane_maxima[r] > maximum[r] + SLACK;
-        }
-        if (simd_any(grown)) {
-            raise_max(outputs, lane_maxima);
-        }
-        exp2_rows(weights, sum, scores, scale, maximum);
+// After the last block: the lanes of a row add up their sums, and O is normalised.
+template <int R, int D>
+inline void finish_row_softmax(thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax, float sink)
+{
+    float factors[R];
+    UNROLL for (int r = 0; r < R; ++r) {
+        softmax.sum[r] = row_sum(softmax.sum[r]) + sink_weight(sink, softmax.maximum[r]);
+        // A row that sees no key has sum 0 and O 0, and stays so.
+        factors[r] = softmax.sum[r] == 0.0f ? 0.0f : 1.0f / softmax.sum[r];
     }
-
-    // After the last block: the lanes of a row add up their sums, and O is normalised.
-    template <int D>
-    void finish(thread Matrix<float, R, D>& outputs, float sink)
-    {
-        float factors[R];
-        UNROLL for (int r = 0; r < R; ++r) {
-            sum[r] = row_sum(sum[r]) + sink_weight(sink, maximum[r]);
-            // A row that sees no key has sum 0 and O 0, and stays so.
-            factors[r] = sum[r] == 0.0f ? 0.0f : 1.0f / sum[r];
-        }
-        scale_rows(outputs, factors);
-    }
-};
+    scale_rows(outputs, factors);
+}
 
 // O += P V.  A block's products are summed on their own, so that rounding errors grow with
 // the number of blocks and not with the number of keys.
@@ -580,7 +589,7 @@ inline void multiply_accumulate(
 {
     UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
         Matrix<float, R, 1> sums;
-        sums.clear();
+        clear(sums);
         UNROLL for (int c = 0; c < C; ++c) {
             Fragment<element> values;
             simdgroup_load(values, v_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
@@ -605,7 +614,7 @@ inline void store_rows(
         device element* target = out + own * stride + place.column;
         UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                target[d * FRAGMENT + i] = element(outputs.get(r, 2 * d + i));
+                target[d * FRAGMENT + i] = element(outputs.fragments[r][d].thread_elements()[i]);
             }
         }
     }
@@ -680,9 +689,9 @@ void prefill(
     Matrix<float, Tile::ROW_FRAGMENTS, D_FRAGMENTS> outputs;
     RowSoftmax<Tile::ROW_FRAGMENTS> softmax;
 
-    queries.load(q, call.q_row_stride, row, rows, place);
-    outputs.clear();
-    softmax.begin(sink);
+    load_queries(queries, q, call.q_row_stride, row, rows, place);
+    clear(outputs);
+    clear(softmax, sink);
 
     for (int key = band.visited.begin; key < band.visited.end; key += Tile::BLOCK_K) {
         threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
@@ -703,11 +712,11 @@ void prefill(
             }
             scale = 1.0f; // they are logits now
         }
-        softmax.update(weights, outputs, scores, scale);
+        update_row_softmax(weights, outputs, softmax, scores, scale);
         multiply_accumulate(outputs, weights, v_block);
     }
 
-    softmax.finish(outputs, sink);
+    finish_row_softmax(outputs, softmax, sink);
     store_rows(out, outputs, call.out_row_stride, row, rows, place);
     if (call.wants_lse != 0) {
         store_log_sum_exp(lse, softmax, row, rows, place);

@@ -114,7 +114,7 @@ def test_the_kernels_as_they_are_pass() -> None:
 
 
 def test_a_seed_draws_the_same_calls() -> None:
-    bug = broken(" sum[r] *= factors[r];", "")
+    bug = broken("softmax.sum[r] *= factors[r];", "")
     first, second = (search.search([CAUSAL], bug, 5, seed=1) for _ in range(2))
     assert first == second
 
@@ -140,7 +140,7 @@ def divided(case: Case) -> bool:
     ("variant", "family", "old", "new", "least"),
     [
         # Two blocks of keys are needed before a rescale is missed.
-        (CAUSAL, "prefill", " sum[r] *= factors[r];", "", several_blocks),
+        (CAUSAL, "prefill", "softmax.sum[r] *= factors[r];", "", several_blocks),
         (CAUSAL, "prefill", "head / call.heads_per_kv_head", "0", lambda c: c.shape.kv_heads > 1),
         (CAUSAL, "prefill", "if (own >= rows) {", "if (own > rows) {", any_rows),
         # Pages misread: one starts later than it does, all are the first.

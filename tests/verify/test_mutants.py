@@ -197,7 +197,7 @@ NUMBERS = {"wrong numbers"}
 @pytest.mark.parametrize(
     ("was", "becomes", "how"),
     [
-        (" sum[r] *= factors[r];", ";", NUMBERS),
+        ("softmax.sum[r] *= factors[r];", ";", NUMBERS),
         ("if (own >= rows) {", "if (own > rows) {", {"damage", "wrong numbers"}),
         ("while (end - batch > 1) {", "while (end - batch >= 1) {", {"time limit"}),
         ("- sequence.q_len; // of a", "+ sequence.q_len; // of a", NUMBERS),
@@ -337,8 +337,8 @@ def cpu_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_on_a_gpu_a_mutant_dies_of_wrong_numbers_or_survives() -> None:
     variant = trial.rows()[0]
     source = ORIGINALS[variant.name]
-    assert source.count(" sum[r] *= factors[r];") == 1
-    wrong = source.replace(" sum[r] *= factors[r];", "")
+    assert source.count("softmax.sum[r] *= factors[r];") == 1
+    wrong = source.replace("softmax.sum[r] *= factors[r];", "")
     assert trial.try_on_gpu(variant, source) == Verdict("survived")
     assert trial.try_on_gpu(variant, wrong).how == "wrong numbers"
     assert trial.try_on_gpu(variant, "#error no\n").how == "compiler"

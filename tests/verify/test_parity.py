@@ -77,7 +77,7 @@ def failing(variant: Variant, launch: Launch) -> dict[str, Outcome]:
         (CAUSAL, "seen.end = min(diagonal + 1,", "seen.end = min(diagonal + 2,"),
         (WINDOW, "max(diagonal - call.window_left, 0)", "max(diagonal + 1 - call.window_left, 0)"),
         (WINDOW, "unmasked = {last.begin, first.end}", "unmasked = {first.begin, first.end}"),
-        (CAUSAL, " sum[r] *= factors[r];", ""),
+        (CAUSAL, "softmax.sum[r] *= factors[r];", ""),
         (CAUSAL, "threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged", ""),
     ],
 )

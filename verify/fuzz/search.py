@@ -86,6 +86,8 @@ def widened(call: Call, outcome: Outcome) -> Outcome:
     # On its way to base 2 a logit is rounded once more than in plain attention; an error e of the
     # logits moves a row of the output by at most e times the distance of two values.
     logits = 2.0**-24 * largest_score(call) * 2 * value
+    # Weights that are all equal are rounded alike, once to the dtype: that scales a row of the output.
+    weights = torch.finfo(dtype).eps / 2 * abs(outcome.out.want)
     # A large sink leaves the keys weights near the dtype's least step.  Each is rounded by up to
     # half of it, times a value, and so is the output.  That can turn all of it to 0, and then its
     # cosine says nothing.
@@ -93,7 +95,7 @@ def widened(call: Call, outcome: Outcome) -> Outcome:
     underflow = least_step / 2 * (1 + max(case.shape.k_lens) * value)
     out = replace(
         outcome.out,
-        tolerance=outcome.out.tolerance + floor + logits + underflow,
+        tolerance=outcome.out.tolerance + floor + logits + weights + underflow,
         least_cosine=-1.0 if outcome.out.max_abs <= underflow else outcome.out.least_cosine,
     )
     return replace(outcome, out=out)

@@ -78,22 +78,25 @@ BY_HAND = (
     ),
     ByHand(
         "scores are rounded to elements",
-        "parts/scale_scores.metal.j2",
-        "a.get(r, e) * scale",
-        "element(a.get(r, e) * scale)",
+        "parts/matrix.metal.j2",
+        "a.fragments[r][c].thread_elements()[i] *= scale;",
+        "a.fragments[r][c].thread_elements()[i] = "
+        "element(a.fragments[r][c].thread_elements()[i] * scale);",
     ),
     ByHand(
         "products are summed as elements",
         "prefill/scores.metal.j2",
         " keys, scores.fragments[r][c]);",
         " keys, scores.fragments[r][c]); "
-        "for (int e = 2 * c; e < 2 * c + 2; ++e) scores.set(r, e, element(scores.get(r, e)));",
+        "for (int i = 0; i < 2; ++i) scores.fragments[r][c].thread_elements()[i] = "
+        "element(scores.fragments[r][c].thread_elements()[i]);",
     ),
     ByHand(
         "outputs are rounded to elements at every rescale",
         "parts/rows.metal.j2",
-        "a.get(r, e) * factors[r]",
-        "element(a.get(r, e) * factors[r])",
+        "a.fragments[r][c].thread_elements()[i] *= factors[r];",
+        "a.fragments[r][c].thread_elements()[i] = "
+        "element(a.fragments[r][c].thread_elements()[i] * factors[r]);",
     ),
     ByHand(
         "softcap acts on base-2 scores",
