@@ -352,8 +352,8 @@ SECTIONS = (
         "A second front end",
         "Shaders as C++ for OpenCL, in which clang knows address spaces and overloads as Metal has "
         "them: `nox -s lint` for ours, `nox -s foreign` for all. What is refused stands in the "
-        "[emulator's README](../emulator/README.md#a-second-front-end). That PyTorch's and MLX's "
-        "pass, which Apple's compiler took, shows that it refuses no more than it should.",
+        "[emulator's README](../emulator/README.md#a-second-front-end). PyTorch's and MLX's, which "
+        "Apple's compiler took, may have implicit narrowing and unions (`--lenient`), ours not.",
         of_front_end,
     ),
     Section(
