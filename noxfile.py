@@ -157,6 +157,8 @@ def foreign(session: nox.Session) -> None:
     install(session, "test", "torch")
     install_cuda(session)
     fetch_peers(session)
+    if not asks_for_help(session):
+        session.run("python", "-m", "verify.front_end", env=SOURCES)
     session.run("python", "-m", "verify.foreign", *session.posargs, env=SOURCES)
 
 

@@ -19,7 +19,12 @@ NEEDED = (
     *("kind", "date", "commit", "device", "machine", "torch", "command"),
     *("ran", "failed", "failures", "seconds", "complete"),
 )
-DEVICES = {"emulator": "CPU executor", "cuda": "NVIDIA GPU", "mps": "Mac"}
+DEVICES = {
+    "emulator": "CPU executor",
+    "cuda": "NVIDIA GPU",
+    "mps": "Mac",
+    "none": "none: compiled, not run",
+}
 
 INTRODUCTION = """\
 What has been run, where, at which commit, and what came out. `nox -s evidence` writes this page
@@ -195,6 +200,18 @@ def of_foreign(reports: Sequence[Report]) -> Iterable[str]:
     )
 
 
+def of_front_end(reports: Sequence[Report]) -> Iterable[str]:
+    for r in reports:
+        yield f"The compiler is {r['compiler']}, not Apple's."
+        yield table(
+            ("source", "files", "pass", "kernels in them"),
+            (
+                (row["source"], f"{row['files']:,}", f"{row['passed']:,}", f"{row['kernels']:,}")
+                for row in r["rows"]
+            ),
+        )
+
+
 def of_executors(reports: Sequence[Report]) -> Iterable[str]:
     for r in reports:
         yield table(
@@ -329,6 +346,15 @@ SECTIONS = (
         "Other people's shaders",
         "PyTorch's and MLX's attention, unmodified, on the same emulator: `nox -s foreign`.",
         of_foreign,
+    ),
+    Section(
+        "front_end",
+        "A second front end",
+        "Shaders as C++ for OpenCL, in which clang knows address spaces and overloads as Metal has "
+        "them: `nox -s lint` for ours, `nox -s foreign` for all. What is refused stands in the "
+        "[emulator's README](../emulator/README.md#a-second-front-end). PyTorch's and MLX's, which "
+        "Apple's compiler took, may have implicit narrowing and unions (`--lenient`), ours not.",
+        of_front_end,
     ),
     Section(
         "executors",

@@ -15,6 +15,7 @@ from .errors import (
     UninitializedError,
 )
 from .library import Kernel, Library, Report, compile
+from .opencl import check_types
 from .source.refusals import Finding, lint
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "RaceError",
     "Report",
     "UninitializedError",
+    "check_types",
     "compile",
     "lint",
 ]

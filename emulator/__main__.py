@@ -14,7 +14,8 @@ from typing import Any
 from .errors import CompileError, EmulatorError
 from .launch.structs import MAX_THREADGROUP_BYTES
 from .library import Library, compile
-from .source.refusals import lint
+from .opencl import check_types
+from .source.refusals import Finding, lint
 
 EXAMPLE = """\
 example: with this in scale.metal
@@ -94,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("check", help="compile and lint all kernels of a file")
     command.add_argument("file", metavar="kernel.metal")
     _add_source_options(command)
-    command.add_argument("--metal", default="3.1", metavar="VERSION", help="default: %(default)s")
+    _add_lint_options(command)
     command.add_argument("--constant", dest="constants", action="append", default=[],
                          metavar="NAME=VALUE")  # fmt: skip
     command.set_defaults(run=_check)
@@ -121,11 +122,13 @@ def _parser() -> argparse.ArgumentParser:
                          metavar="NAME=VALUE")  # fmt: skip
     command.set_defaults(run=_prepare)
 
-    command = commands.add_parser("lint", help="find what Apple's compiler refuses")
+    command = commands.add_parser(
+        "lint", help="find what Apple's compiler refuses, in two front ends"
+    )
     command.add_argument("paths", nargs="+", metavar="kernel.metal",
                          help="a file, or a directory: all .metal files below it")  # fmt: skip
     _add_source_options(command)
-    command.add_argument("--metal", default="3.1", metavar="VERSION", help="default: %(default)s")
+    _add_lint_options(command)
     command.set_defaults(run=_lint)
     return parser
 
@@ -135,6 +138,12 @@ def _add_source_options(command: argparse.ArgumentParser) -> None:
                          help="where #include looks")  # fmt: skip
     command.add_argument("-D", dest="defines", action="append", default=[], metavar="NAME=VALUE",
                          help="a macro")  # fmt: skip
+
+
+def _add_lint_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--metal", default="3.1", metavar="VERSION", help="default: %(default)s")
+    command.add_argument("--lenient", action="store_true",
+                         help="let unions and implicit narrowing pass, as Apple does")  # fmt: skip
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -195,6 +204,8 @@ def _check(options: argparse.Namespace) -> int:
         for lines, wrong in pool.map(lambda name: _describe(library, name), library.kernels):
             print(lines)
             findings += wrong
+    if not findings:
+        findings = [str(f) for f in _types(options, options.file)]
     for finding in findings:
         print(finding)
     count, kernels = len(findings), len(library.kernels)
@@ -246,7 +257,7 @@ def _prepare(options: argparse.Namespace) -> int:
 def _lint(options: argparse.Namespace) -> int:
     files = [file for path in options.paths for file in _metal_files(path)]
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        found = pool.map(lambda file: _findings(options, file), files)
+        found = pool.map(lambda file: _findings(options, file) or _types(options, file), files)
         findings = [finding for file in found for finding in file]
     for finding in findings:
         print(finding)
@@ -264,8 +275,13 @@ def _metal_files(path: str) -> list[str]:
     return files
 
 
-def _findings(options: argparse.Namespace, file: str) -> list[Any]:
-    return list(lint(file, options.include, _pairs(options.defines), options.metal))
+def _findings(options: argparse.Namespace, file: str) -> list[Finding]:
+    return lint(file, options.include, _pairs(options.defines), options.metal)
+
+
+def _types(options: argparse.Namespace, file: str) -> list[Finding]:
+    """Of a file that is sound so far: the second front end would say the same in other words."""
+    return check_types(file, options.include, _pairs(options.defines), options.lenient)
 
 
 def _library(options: argparse.Namespace, finite_math: bool = False) -> Library:

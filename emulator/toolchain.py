@@ -152,16 +152,29 @@ def compiler() -> tuple[list[str], str]:
     return [str(Path(package.origin).parent / "zig"), "c++"], ZIG_TARGETS[machine()]
 
 
+def front_end() -> list[str]:
+    """The command that starts clang's inner program, which takes flags that its driver does not."""
+    command, _ = compiler()
+    return [*(command if os.environ.get("METAL_EMULATOR_CXX") else [command[0], "clang"]), "-cc1"]
+
+
+@functools.cache
+def version(command: tuple[str, ...]) -> str:
+    """What a compiler says of itself: its name and version in the first line."""
+    return run([*command, "--version"]).stdout
+
+
 @functools.cache
 def _identity(command: tuple[str, ...]) -> str:
     """What a cached result depends on besides source and flags: compiler and shim."""
-    digest = hashlib.sha256(_run([*command, "--version"]).stdout.encode())
+    digest = hashlib.sha256(version(command).encode())
     for path in sorted(SHIM.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def _run(command: Sequence[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(command: Sequence[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the compiler, with zig's own files in the cache."""
     environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache_directory() / "zig")}
     try:
         return subprocess.run(
@@ -188,7 +201,7 @@ def preprocess(
     for path in (*include, str(INCLUDE)):
         command += ["-I", path]
     command += ["-iquote", str(directory), "-"]
-    result = _run(command, f'# 1 "{name}"\n{source}')
+    result = run(command, f'# 1 "{name}"\n{source}')
     if result.returncode != 0:
         raise CompileError(_readable(result.stderr))
     return result.stdout
@@ -286,7 +299,7 @@ def _cached(key: Sequence[str], compile_into: Callable[[Path], None]) -> Path:
 
 def _compile(flags: Sequence[str], source: Path, output: Path) -> None:
     command, target = compiler()
-    result = _run([*command, target, *flags, str(source), "-o", str(output)])
+    result = run([*command, target, *flags, str(source), "-o", str(output)])
     if result.returncode != 0:
         raise CompileError(_readable(result.stderr))
 

@@ -97,7 +97,7 @@ void combine_bfloat16_d256(
             const float own_lse = own < call.splits ? partial_lse[own * rows + row] : LEAST_MAX;
             const float own_weight = own_lse == LEAST_MAX ? 0.0f : fast::exp2(own_lse - row_max); // a NaN stays one
             for (int split = first; split < min(first + SIMD_WIDTH, call.splits); ++split) {
-                const float weight = simd_shuffle(own_weight, split - first);
+                const float weight = simd_shuffle(own_weight, ushort(split - first));
                 row_sum += weight;
                 UNROLL for (int i = 0; i < LANE_COLUMNS; ++i) {
                     const int column = i * SIMD_WIDTH + lane;

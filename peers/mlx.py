@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -24,11 +24,15 @@ STEEL = "steel/attn/kernels/steel_attention.h"
 VECTOR = "sdpa_vector.h"
 BLOCKED = "sdpa_blocked.h"
 KERNELS = "mlx/backend/metal/kernels"
+INCLUDE = TARGET / "include"
 METAL_NAMES = {torch.float16: "half", torch.bfloat16: "bfloat16_t", torch.float32: "float"}
 NAMES = {torch.float16: "float16_t", torch.bfloat16: "bfloat16_t", torch.float32: "float"}
 DTYPES = {name: dtype for dtype, name in NAMES.items()} | {
     dtype_name(dtype): dtype for dtype in NAMES
 }
+GROUPED = "sdpa_vector_2pass_1_gqa"  # and how many heads a KV head has
+MERGE = "sdpa_vector_2pass_2"
+BLOCKED_STEPS = ("scale_copy", "causal_mask")
 BLOCKED_DTYPES = (torch.float16, torch.bfloat16)
 MAX_THREADGROUP_BYTES = 32 * 1024
 GROUPED_KEYS = 8192  # scaled_dot_product_attention.cpp
@@ -48,30 +52,42 @@ def kernel_names() -> list[str]:
     return (TARGET / "kernels.txt").read_text().split()
 
 
-@functools.cache
-def _library(
-    header: str, statement: str, constants: tuple[tuple[str, bool | int], ...]
-) -> emulator.Library:
-    source = f"""
+@dataclass(frozen=True)
+class Instance:
+    """A kernel of MLX's library: ``template<arguments>`` of a header under its host name."""
+
+    header: str
+    name: str
+    template: str
+    arguments: str
+
+
+def source(header: str, instances: Iterable[Instance]) -> str:
+    """Metal that instantiates them as MLX's own .metal files do."""
+    statements = "\n".join(
+        f'    instantiate_kernel("{i.name}", {i.template}, {i.arguments})' for i in instances
+    )
+    return f"""
     #include <metal_stdlib>
     #include "{KERNELS}/utils.h"
     #include "{KERNELS}/{header}"
-    {statement}
+{statements}
     """
+
+
+@functools.cache
+def _library(instance: Instance, constants: tuple[tuple[str, bool | int], ...]) -> emulator.Library:
     return emulator.compile(
-        source,
-        include=[TARGET / "include"],
+        source(instance.header, [instance]),
+        include=[INCLUDE],
         function_constants=dict(constants),
         extensions=True,  # MLX's own build silences the warnings
     )
 
 
-def kernel(
-    header: str, name: str, template: str, arguments: str, constants: Constants
-) -> emulator.Kernel:
-    """``template<arguments>`` of a header under its host name, specialised to the constants."""
-    statement = f'instantiate_kernel("{name}", {template}, {arguments})'
-    return _library(header, statement, tuple(constants.items())).function(name)
+def kernel(instance: Instance, constants: Constants) -> emulator.Kernel:
+    """The kernel, specialised to the constants."""
+    return _library(instance, tuple(constants.items())).function(instance.name)
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,14 @@ class Steel:
     rows: int  # simdgroups along the queries ...
     columns: int  # ... and along the head dim
     mask: str  # dtype of the mask: bool_, or the dtype's own name
+
+    @property
+    def instance(self) -> Instance:
+        element = METAL_NAMES[self.dtype]
+        sizes = (self.block_q, self.block_k, self.head_dim, self.value_dim, self.rows, self.columns)
+        mask = "bool" if self.mask == "bool_" else element
+        arguments = f"{element}, {', '.join(map(str, sizes))}, {mask}, float"
+        return Instance(STEEL, self.name, "attention", arguments)
 
     @classmethod
     @functools.cache
@@ -141,14 +165,9 @@ def steel(
     params += pack("i", a.k_len - a.q_len)
     params += pack("q", *(n for x in (a.q, a.k, a.v, out) for n in x.stride()[:3]))
     mask_params = None if a.mask is None else pack("q", *a.mask.stride()[:3])
-    element = METAL_NAMES[s.dtype]
-    arguments = (
-        f"{element}, {s.block_q}, {s.block_k}, {s.head_dim}, {s.value_dim}, {s.rows}, {s.columns}, "
-        f"{'bool' if s.mask == 'bool_' else element}, float"
-    )
     return [
         PeerCall(
-            kernel(STEEL, s.name, "attention", arguments, constants),
+            kernel(s.instance, constants),
             [a.q, a.k, a.v, out, params, mask_params, a.mask, a.sinks, lse],
             threadgroups=(q_threadgroups, a.heads, a.batch),
             threads=(32, s.rows, s.columns),
@@ -178,9 +197,7 @@ def takes_grouped(a: Attention) -> bool:
     numbers of heads per KV head and some head dims.
     """
     plain = a.q_len == 1 and a.mask is None and a.sinks is None
-    name = (
-        f"sdpa_vector_2pass_1_gqa_{a.heads_per_kv_head}_{NAMES[a.dtype]}_{a.head_dim}_{a.value_dim}"
-    )
+    name = f"{GROUPED}_{a.heads_per_kv_head}_{NAMES[a.dtype]}_{a.head_dim}_{a.value_dim}"
     return plain and a.k_len >= GROUPED_KEYS and name in kernel_names()
 
 
@@ -227,7 +244,6 @@ def vector(
     is_bool = masked and a.mask is not None and a.mask.dtype == torch.bool
     mask_args = [a.mask if is_bool else None, a.mask if masked and not is_bool else None]
     mask_args += [None] * 3 if a.mask is None else [a.mask.stride(i) for i in (3, 2, 1)]
-    element = METAL_NAMES[a.dtype]
     constants: dict[str, bool | int] = {
         "has_mask": masked,
         "query_transposed": False,
@@ -238,24 +254,22 @@ def vector(
     }
     tensors = (a.q, a.k, a.v)
     shape = [a.k.stride(1), a.k.stride(2), a.v.stride(1), a.v.stride(2), a.scale, *mask_args]
-    name = f"{prefix}_{NAMES[a.dtype]}_{a.head_dim}_{a.value_dim}{unroll}"
-    arguments = f"{element}, {a.head_dim}, {a.value_dim}"
+    instance = vector_instance(prefix, a.dtype, a.head_dim, a.value_dim, unroll)
     if passes == 1:
         heads = None if a.sinks is None else a.heads
         return [
             PeerCall(
-                kernel(VECTOR, name, prefix, arguments, constants),
+                kernel(instance, constants),
                 [*tensors, out, a.heads_per_kv_head, a.k_len, *shape, a.sinks, heads],
                 threadgroups=(a.batch * a.heads, a.q_len, 1),
                 threads=(1024, 1, 1),
                 outputs=(3,),
             )
         ]
-    arguments += ", 1" if unroll else ", 4"
     partials, sums, maxima = _partials(a, splits)
     return [
         PeerCall(
-            kernel(VECTOR, name, prefix, arguments, constants | {"blocks": splits}),
+            kernel(instance, constants | {"blocks": splits}),
             [*tensors, partials, sums, maxima, None, a.k_len, *shape, a.sinks],
             threadgroups=(a.kv_heads, a.batch, splits),
             threads=(32, a.heads_per_kv_head, a.q_len),
@@ -263,6 +277,47 @@ def vector(
         ),
         _merge(a, out, partials, sums, maxima),
     ]
+
+
+def vector_instance(
+    prefix: str, dtype: torch.dtype, head_dim: int, value_dim: int, unroll: str = ""
+) -> Instance:
+    """A kernel whose name begins so; `unroll` is how it ends."""
+    name = f"{prefix}_{NAMES[dtype]}_{head_dim}_{value_dim}{unroll}"
+    arguments = f"{METAL_NAMES[dtype]}, {head_dim}, {value_dim}"
+    if prefix == "sdpa_vector_2pass_1":
+        arguments += ", 1" if unroll else ", 4"
+    heads = prefix.removeprefix(f"{GROUPED}_")
+    if heads == prefix:
+        return Instance(VECTOR, name, prefix, arguments)
+    arguments += f", {heads}, {heads_per_simdgroup(int(heads), value_dim)}"
+    return Instance(VECTOR, name, GROUPED, arguments)
+
+
+def merge_instance(dtype: torch.dtype, value_dim: int) -> Instance:
+    """The second pass."""
+    name = f"{MERGE}_{NAMES[dtype]}_{value_dim}"
+    return Instance(VECTOR, name, MERGE, f"{METAL_NAMES[dtype]}, {value_dim}")
+
+
+def blocked_instance(step: str, dtype: torch.dtype) -> Instance:
+    """A step of sdpa_blocked: "scale_copy" or "causal_mask"."""
+    template = f"sdpa_blocked_{step}"
+    return Instance(BLOCKED, f"{template}_{dtype_name(dtype)}", template, METAL_NAMES[dtype])
+
+
+def instances() -> list[Instance]:
+    """All kernels of MLX's compiled library whose sources are here."""
+    found = [s.instance for s in Steel.all()]
+    groups = {m[1] for name in kernel_names() if (m := re.match(rf"({GROUPED}_\d+)_", name))}
+    for prefix in ("sdpa_vector", "sdpa_vector_2pass_1", *sorted(groups)):
+        found += [vector_instance(prefix, *dims) for dims in vector_dims(prefix)]
+    pattern = re.compile(rf"{MERGE}_(\w+)_(\d+)")
+    merges = (pattern.fullmatch(name) for name in kernel_names())
+    found += [merge_instance(DTYPES[m[1]], int(m[2])) for m in merges if m]
+    for step in BLOCKED_STEPS:
+        found += [blocked_instance(step, dtype) for dtype in BLOCKED_DTYPES]
+    return found
 
 
 def heads_per_simdgroup(heads: int, value_dim: int) -> int:
@@ -280,20 +335,16 @@ def heads_per_simdgroup(heads: int, value_dim: int) -> int:
 def grouped(problem: Attention, out: Tensor, splits: int = 32) -> list[PeerCall]:
     """The launches for one query per head and many heads per KV head, without mask or sinks."""
     a = problem
-    prefix = f"sdpa_vector_2pass_1_gqa_{a.heads_per_kv_head}"
+    prefix = f"{GROUPED}_{a.heads_per_kv_head}"
     _require_vector(prefix, a, "")
     if a.q_len != 1 or a.mask is not None or a.sinks is not None:
         raise UnsupportedError(f"{a.q_len} queries, mask or sinks: {prefix} has one query only")
-    name = f"{prefix}_{NAMES[a.dtype]}_{a.head_dim}_{a.value_dim}"
-    taken = heads_per_simdgroup(a.heads_per_kv_head, a.value_dim)
-    arguments = (
-        f"{METAL_NAMES[a.dtype]}, {a.head_dim}, {a.value_dim}, {a.heads_per_kv_head}, {taken}"
-    )
+    instance = vector_instance(prefix, a.dtype, a.head_dim, a.value_dim)
     partials, sums, maxima = _partials(a, splits)
     strides = [a.k.stride(1), a.k.stride(2), a.v.stride(1), a.v.stride(2)]
     return [
         PeerCall(
-            kernel(VECTOR, name, "sdpa_vector_2pass_1_gqa", arguments, {}),
+            kernel(instance, {}),
             [a.q, a.k, a.v, partials, sums, maxima, None, a.k_len, *strides, a.scale],
             threadgroups=(a.kv_heads, a.batch, splits),
             threads=(32, a.heads_per_kv_head, 1),
@@ -331,10 +382,8 @@ def _partials(a: Attention, splits: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _merge(a: Attention, out: Tensor, partials: Tensor, sums: Tensor, maxima: Tensor) -> PeerCall:
     """The second pass."""
-    name = f"sdpa_vector_2pass_2_{NAMES[a.dtype]}_{a.value_dim}"
-    arguments = f"{METAL_NAMES[a.dtype]}, {a.value_dim}"
     return PeerCall(
-        kernel(VECTOR, name, "sdpa_vector_2pass_2", arguments, {}),
+        kernel(merge_instance(a.dtype, a.value_dim), {}),
         [partials, sums, maxima, out, int(partials.shape[2])],
         threadgroups=(a.batch * a.heads, a.q_len, 1),
         threads=(1024, 1, 1),
@@ -345,9 +394,8 @@ def _merge(a: Attention, out: Tensor, partials: Tensor, sums: Tensor, maxima: Te
 def scale_queries(q: Tensor, out: Tensor, scale: float) -> PeerCall:
     """sdpa_blocked's first step: q (batch, heads, rows, head_dim) times the scale."""
     batch, heads, rows, head_dim = q.shape
-    name = f"sdpa_blocked_scale_copy_{dtype_name(q.dtype)}"
     return PeerCall(
-        kernel(BLOCKED, name, "sdpa_blocked_scale_copy", METAL_NAMES[q.dtype], {}),
+        kernel(blocked_instance("scale_copy", q.dtype), {}),
         [q, out, scale, pack("q", *q.stride()), heads, rows, head_dim, 0],
         threadgroups=(1, rows, batch * heads),
         threads=(head_dim, 1, 1),
@@ -358,9 +406,8 @@ def scale_queries(q: Tensor, out: Tensor, scale: float) -> PeerCall:
 def mask_scores(scores: Tensor, tile_rows: int) -> PeerCall:
     """sdpa_blocked's causal mask: scores (heads * tile_rows, columns), in place."""
     rows, columns = scores.shape
-    name = f"sdpa_blocked_causal_mask_{dtype_name(scores.dtype)}"
     return PeerCall(
-        kernel(BLOCKED, name, "sdpa_blocked_causal_mask", METAL_NAMES[scores.dtype], {}),
+        kernel(blocked_instance("causal_mask", scores.dtype), {}),
         [scores, tile_rows, columns],
         threadgroups=(tile_rows, rows, 1),
         threads=(1, 1, 1),

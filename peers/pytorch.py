@@ -38,10 +38,9 @@ def available(header: str) -> bool:
     return (INCLUDE / header).exists()
 
 
-@functools.cache
-def library(header: str) -> emulator.Library:
-    """All kernels of a header, included as PyTorch's own .metal files do."""
-    source = f"""
+def source(header: str) -> str:
+    """Metal that includes a header as PyTorch's own .metal files do: all its kernels."""
+    return f"""
     #include <metal_stdlib>
     #include <metal_simdgroup>
     #include <metal_simdgroup_matrix>
@@ -49,7 +48,12 @@ def library(header: str) -> emulator.Library:
     using namespace metal;
     #include <{header}>
     """
-    return emulator.compile(source, include=[INCLUDE])
+
+
+@functools.cache
+def library(header: str) -> emulator.Library:
+    """All kernels of a header."""
+    return emulator.compile(source(header), include=[INCLUDE])
 
 
 def attention(problem: Attention, out: Tensor) -> list[PeerCall]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
-import re
 from pathlib import Path
 
+from ..headers import one_text
 from . import rewrites
 
 HERE = Path(__file__).parent
 # Where the shim's files are looked for: those for CUDA, then those that know no machine.
 SHIM = (HERE / "shim", HERE.parent / "shim")
-_INCLUDE = re.compile(r'#include "(\w+\.h)"')
 
 FINITE_MATH = "#define EMULATOR_FINITE_MATH\n"  # see finite() in ../shim/math.h
 
@@ -27,22 +26,5 @@ def assemble(host_name: str, program: str, finite_math: bool) -> str:
 
 @functools.cache
 def shim() -> str:
-    """All of the shim, each file once and behind those that it includes."""
-    seen: set[str] = set()
-    return _flat("metal.h", seen)
-
-
-def _flat(name: str, seen: set[str]) -> str:
-    if name in seen:
-        return ""
-    seen.add(name)
-    path = next(directory / name for directory in SHIM if (directory / name).exists())
-    shown = path.relative_to(HERE.parent.parent).as_posix()
-    text = [f'#line 1 "{shown}"']
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        included = _INCLUDE.match(line)
-        if included:
-            text += [_flat(included.group(1), seen), f'#line {number + 1} "{shown}"']
-        else:
-            text.append("" if line == "#pragma once" else line)
-    return "\n".join(text) + "\n"
+    """All of the shim."""
+    return one_text("metal.h", SHIM)

@@ -23,6 +23,7 @@ class Function:
     parameters: tuple[int, int]  # the parentheses
     body: tuple[int, int]  # the braces
     is_kernel: bool
+    owner: int  # the brace of the class that it is a member of, or -1
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class Outline:
         self.variables: list[Variable] = []
         self.classes: list[Class] = []
         self._tokens = tokens
-        self._read_scope(tokens.next(-1), len(tokens), is_class=False)
+        self._read_scope(tokens.next(-1), len(tokens), owner=-1)
 
-    def _read_scope(self, i: int, last: int, is_class: bool) -> None:
+    def _read_scope(self, i: int, last: int, owner: int) -> None:
         tokens = self._tokens
         while i < last:
             if tokens.text(i) in ("public", "protected", "private"):
@@ -60,9 +61,9 @@ class Outline:
                 angle = tokens.next(i)
                 i = tokens.next(max(angle, tokens.closing_angle(angle, certain=True)))
             else:
-                i = self._read_statement(i, last, is_class)
+                i = self._read_statement(i, last, owner)
 
-    def _read_statement(self, first: int, last: int, is_class: bool) -> int:
+    def _read_statement(self, first: int, last: int, owner: int) -> int:
         """Records what is declared from ``first`` on; returns the token behind it."""
         tokens = self._tokens
         parenthesis = equals = colon = -1
@@ -76,14 +77,14 @@ class Outline:
                 opened = opened_by(tokens, i)
                 if opened == "file":
                     self.classes.append(Class(words[-1], -1))
-                    self._read_scope(tokens.next(i), tokens.closing(i), is_class=False)
+                    self._read_scope(tokens.next(i), tokens.closing(i), owner=-1)
                     return tokens.next(tokens.closing(i))
                 if parenthesis > 0 and not (colon > 0 and initializes_member(tokens, i)):
-                    self._add_function(first, parenthesis, i)
+                    self._add_function(first, parenthesis, i, owner)
                     return tokens.next(tokens.closing(i))
                 if opened == "class":
                     self.classes.append(Class(self._class_name(first, i), colon))
-                    self._read_scope(tokens.next(i), tokens.closing(i), is_class=True)
+                    self._read_scope(tokens.next(i), tokens.closing(i), owner=i)
                     words = words[:1] if words[0] in _OTHERS else ["{}"]  # variables may follow
             if text == "(" and parenthesis < 0 and equals < 0:
                 if tokens.text(tokens.previous(i)) not in SPECIFIERS:
@@ -96,7 +97,7 @@ class Outline:
                 words.append(text)
             i = tokens.next(max(i, tokens.closing_angle(i)) if text == "<" else tokens.end(i))
         if parenthesis < 0 and len(words) > 1 and words[0] not in _OTHERS | {"template"}:
-            self._add_variable(first, equals if equals > 0 else i, words, is_class)
+            self._add_variable(first, equals if equals > 0 else i, words, owner >= 0)
         return tokens.next(i)
 
     def _class_name(self, first: int, brace: int) -> str:
@@ -109,7 +110,7 @@ class Outline:
             i = tokens.next(tokens.closing(i if tokens.text(i) == "[[" else tokens.next(i)))
         return tokens.text(i)
 
-    def _add_function(self, first: int, parenthesis: int, brace: int) -> None:
+    def _add_function(self, first: int, parenthesis: int, brace: int, owner: int) -> None:
         tokens = self._tokens
         name = tokens.previous(parenthesis)
         self.functions.append(
@@ -119,6 +120,7 @@ class Outline:
                 parameters=(parenthesis, tokens.closing(parenthesis)),
                 body=(brace, tokens.closing(brace)),
                 is_kernel="kernel" in tokens.texts[first:parenthesis],
+                owner=owner,
             )
         )
 

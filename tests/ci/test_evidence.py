@@ -52,6 +52,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "mutants": {"killed": 2, "equivalent": 1, "survivors": [], "how": {"wrong numbers": 2}},
     "foreign": {"rows": [{"source": "MLX x.h", "dtype": "float32", "kernels": 1, "cases": 2,
                           "refused": 0, "worst": 0.5}]},
+    "front_end": {"compiler": "clang version 22.1.8",
+                  "rows": [{"source": "generated", "files": 96, "passed": 96, "kernels": 234}]},
     "executors": {"rows": [{"family": "decode", "dtype": "float16", "tensor": "out", "kernels": 1,
                             "elements": 100, "differing": 1, "largest": 1e-3, "units": 1.0}]},
     "memory": MEMORY,

@@ -75,7 +75,7 @@ def cross_compile(kernel: emulator.Kernel, folder: Path) -> str:
         [*zig, "-nostdlib++", "-static", str(folder / "kernel.o"), str(folder / "driver.o"), "-o", str(program)],
     ]  # fmt: skip
     for command in commands:
-        result = toolchain._run(command)
+        result = toolchain.run(command)
         assert result.returncode == 0, result.stderr
     return str(program)
 

@@ -134,7 +134,7 @@ def vector_cases() -> Iterable[Case]:
 
 def blocked_cases() -> Iterable[Case]:
     """Every kernel of sdpa_blocked.h: what MLX does around its matrix products for long queries."""
-    for step in ("scale_copy", "causal_mask"):
+    for step in mlx.BLOCKED_STEPS:
         for dtype in mlx.BLOCKED_DTYPES:
             name = f"sdpa_blocked_{step}_{dtype_name(dtype)}"
             yield Case(BLOCKED, name, dtype, 64, 64, LONG, ONE, step, _no_attention, False)
