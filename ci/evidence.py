@@ -195,6 +195,22 @@ def of_foreign(reports: Sequence[Report]) -> Iterable[str]:
     )
 
 
+def of_apple(reports: Sequence[Report]) -> Iterable[str]:
+    for r in reports:
+        yield table(
+            ("source", "dtype", "compiled for", "kernels", "cases", "bit-equal", "explained"),
+            (
+                (
+                    *(row["source"], row["dtype"], row["compiled_for"], row["kernels"]),
+                    *(row["cases"], row["equal"], row["explained"]),
+                )
+                for row in r["rows"]
+            ),
+            left=3,
+        )
+        yield from (f"Explained: {why}." for why in r["explanations"])
+
+
 def of_executors(reports: Sequence[Report]) -> Iterable[str]:
     for r in reports:
         yield table(
@@ -329,6 +345,16 @@ SECTIONS = (
         "Other people's shaders",
         "PyTorch's and MLX's attention, unmodified, on the same emulator: `nox -s foreign`.",
         of_foreign,
+    ),
+    Section(
+        "apple",
+        "What Apple's compiler made of them",
+        "The same shaders twice on the CPU, with the same inputs: from the source, and as Apple's "
+        "compiler left them in the wheels for macOS (`nox -s foreign`, `python -m verify.apple`). "
+        "What this shows, and what both sides share, stands in the [emulator's "
+        "README](../emulator/README.md#what-apples-compiler-made). A kernel is bit-equal if every "
+        "element of all that it wrote is, in every case.",
+        of_apple,
     ),
     Section(
         "executors",

@@ -291,9 +291,7 @@ def build_air(
     return _cached([*flags, *LINK, *content, hashlib.sha256(code).hexdigest()], compile_into)
 
 
-def _cached(
-    key: Sequence[str], compile_into: Callable[[Path], None], suffix: str = ".so"
-) -> Path:
+def _cached(key: Sequence[str], compile_into: Callable[[Path], None], suffix: str = ".so") -> Path:
     """The library for this key, this compiler and this shim; `suffix` ".o": an object file.
 
     Processes may do this at the same time: each writes files of its own and renames them, the

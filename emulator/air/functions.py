@@ -8,18 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import CompileError
 
 FMULADD = "air.fmuladd"  # in the place of llvm.fmuladd, which may round once or twice
 
-# In runtime.cpp, under the same names.
-RUNTIME = {
-    *("air.wg.barrier", "air.simdgroup.barrier"),
-    *("air.simd_sum.f32", "air.simd_max.f32", "air.simd_shuffle_xor.f32"),
-    "air.simd_prefix_inclusive_sum.f32",
-    *("air.fast_exp.f32", "air.fast_exp2.f32", "air.fast_log.f32", "air.log2.f32", "air.tanh.f32"),
+RUNTIME = Path(__file__).parent / "runtime.cpp"
+# What it has under AIR's own names, and the attributes of arguments that it knows.
+IN_RUNTIME = {
+    f"air.{name}" for name in re.findall(r'^AIR\(.*?, "(.*?)"', RUNTIME.read_text(), re.M)
 }
+BUILT_IN = set(re.findall(r"^AIR_BUILT_IN\((\w+)\)", RUNTIME.read_text(), re.MULTILINE))
 
 # What every module gets.  A CPU without bfloat calls __truncsfbf2 to round to it: to nearest, ties
 # to even, and a NaN stays one.
@@ -60,17 +60,21 @@ class Declaration:
         return "\n".join([head + " {", *(f"  {line}" for line in body), "}"])
 
 
-def define(declared: Iterable[Declaration]) -> Iterable[str]:
+def define(declared: Iterable[Declaration]) -> str:
     """Definitions of what can be said in IR, declarations of the rest.
 
     Raises CompileError naming a function that is not covered.
     """
-    yield PRELUDE
+    lines = "\n".join(_written(declared)).splitlines()
+    # Two functions may call the same intrinsic, which is declared once.
+    declarations = dict.fromkeys(line for line in lines if line.startswith("declare "))
+    return "\n".join([PRELUDE, *declarations, *(x for x in lines if x not in declarations)])
+
+
+def _written(declared: Iterable[Declaration]) -> Iterable[str]:
     for function in declared:
-        if function.name in RUNTIME:
-            parameters = ", ".join(
-                f"{t} zeroext" if t == "i16" else t for t in function.parameters
-            )
+        if function.name in IN_RUNTIME:
+            parameters = ", ".join(f"{t} zeroext" if t == "i16" else t for t in function.parameters)
             yield f"declare {function.result} @{function.name}({parameters}) convergent"
             continue
         for pattern, write in DEFINITIONS.items():
@@ -113,7 +117,9 @@ def _element(matrix: str) -> str:
 
 
 def _widened(name: str, value: str, t: str) -> str:
-    return f"%{name} = " + (f"fadd float {value}, -0.0" if t == "float" else f"fpext {t} {value} to float")
+    return f"%{name} = " + (
+        f"fadd float {value}, -0.0" if t == "float" else f"fpext {t} {value} to float"
+    )
 
 
 def _product(f: Declaration, _: re.Match[str]) -> str:
@@ -135,7 +141,9 @@ def _product(f: Declaration, _: re.Match[str]) -> str:
     ]
     t = _element(f.result)
     for i in range(2):
-        narrow = f"fadd float %wide.{i}, -0.0" if t == "float" else f"fptrunc float %wide.{i} to {t}"
+        narrow = (
+            f"fadd float %wide.{i}, -0.0" if t == "float" else f"fptrunc float %wide.{i} to {t}"
+        )
         lines.append(f"%result.{i} = {narrow}")
     return f.define(*lines, *_both(t, "%result.0", "%result.1"))
 

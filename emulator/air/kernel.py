@@ -16,11 +16,10 @@ from ..launch.arguments import ZERO_PAGE, bind, triple
 from ..launch.build import Build
 from ..launch.structs import Launch
 from ..source.rewrites import Constant
-from . import module
+from . import functions, module
 from .container import Container
 
 HERE = Path(__file__).parent
-RUNTIME = HERE / "runtime.cpp"
 
 
 class Library:
@@ -54,7 +53,7 @@ class Library:
         readers = sorted(p for p in HERE.iterdir() if p.suffix in (".py", ".cpp"))
         try:
             return toolchain.build_air(
-                self._container.bitcode(name), translate, RUNTIME, readers
+                self._container.bitcode(name), translate, functions.RUNTIME, readers
             )
         except CompileError as error:
             raise CompileError(f"{name} in {self._container.path}: {error}") from None
@@ -107,12 +106,13 @@ class Kernel:
         """Gives function constants their values, then runs what the library runs at its start."""
         code = self._build.code
         for constant in self._kernel.constants:
-            names = {constant.name, constant.index} & self._constants.keys()
-            if not names:
+            keys = (constant.name, constant.index)
+            values = [self._constants[key] for key in keys if key in self._constants]
+            if not values:
                 raise EmulatorError(
                     f"{self.name}: function constant {constant.name} has no value; give one in "
                     "constants"
                 )
-            value = struct.pack(constant.code, self._constants[names.pop()])
+            value = struct.pack(constant.code, values[0])
             (ctypes.c_char * len(value)).in_dll(code, constant.symbol).raw = value
         code["air.set_constants"]()

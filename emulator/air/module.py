@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import CompileError
 from ..launch import structs
 from ..scalars import SCALARS, SPACES
-from ..source.declarations import BUILT_IN, Parameter
+from ..source.declarations import Parameter
 from . import functions
 
 CONSTANTS = {"bool": "?", "int": "i", "uint": "I", "short": "h", "ushort": "H", "float": "f"}
@@ -26,7 +26,7 @@ SYMBOL = r'@("[^"]+"|[\w.$-]+)'
 class Argument:
     """A kernel's argument, as the library describes it."""
 
-    attribute: str  # "buffer" or one of BUILT_IN
+    attribute: str  # "buffer" or one of functions.BUILT_IN
     name: str
     index: int  # n of [[buffer(n)]]
     space: int  # of SPACES
@@ -85,14 +85,16 @@ class Kernel:
         return cls(fields["name"], arguments, constants)
 
 
-# --- what the library says of the kernel -----------------------------------------------------------
+# --- what the library says of the kernel ---------------------------------------------------------
 
 
 class _Metadata:
     """The numbered nodes at the end of a module."""
 
     def __init__(self, text: str) -> None:
-        self._named = dict(re.findall(r"^!([\w.]+) = (?:distinct )?!\{(.*)\}$", text, re.MULTILINE))
+        self._named: dict[str, str] = dict(
+            re.findall(r"^!([\w.]+) = (?:distinct )?!\{(.*)\}$", text, re.MULTILINE)
+        )
 
     def references(self, node: str) -> list[str]:
         """Numbers of the nodes that a node consists of."""
@@ -130,9 +132,13 @@ def _argument(node: str) -> Argument:
         return match[1] if match else ""
 
     names = set(re.findall(r'!"air\.(\w+)"', node))
-    (attribute,) = names & {"buffer", *BUILT_IN} or {""}
+    (attribute,) = names & {"buffer", *functions.BUILT_IN} or {""}
     if not attribute:
         raise CompileError(f"an argument is neither a buffer nor a known built-in value: {node}")
+    if attribute == "buffer" and SPACES[number("address_space")] == "threadgroup":
+        raise CompileError(
+            f"argument {word('arg_name')} is threadgroup memory, which is not covered"
+        )
     return Argument(
         attribute,
         word("arg_name"),
@@ -157,7 +163,7 @@ def _constant(node: str) -> FunctionConstant:
     return FunctionConstant(name, int(index), CONSTANTS[kind], symbol.strip('"'))
 
 
-# --- the same code for a CPU -----------------------------------------------------------------------
+# --- the same code for a CPU ---------------------------------------------------------------------
 
 
 def translate(text: str, kernel: Kernel) -> str:
@@ -169,7 +175,7 @@ def translate(text: str, kernel: Kernel) -> str:
     text, declared = _take_declarations(text)
     parts = [
         text,
-        *functions.define(declared),
+        functions.define(declared),
         functions.entry(kernel.name, [(a.attribute, a.index) for a in kernel.arguments], types),
         functions.call_all("air.set_constants", begins),
     ]
@@ -205,7 +211,7 @@ def _reach(text: str) -> str:
     Function constants are set from outside.  What runs before the kernel is called by us.
     """
     text = re.sub(
-        r"^(@.*) = internal (?:unnamed_addr )?addrspace\(3\) global (.*) undef(, align \d+)$",
+        r"^(@.*) = internal (?:unnamed_addr )?addrspace\(3\) global (.*) (?:undef|poison|zeroinitializer)(, align \d+)$",
         r"\1 = hidden global \2 zeroinitializer\3",
         text,
         flags=re.MULTILINE,
@@ -235,7 +241,7 @@ def _take_declarations(text: str) -> tuple[str, list[functions.Declaration]]:
     text = text.replace("@llvm.fmuladd.", f"@{functions.FMULADD}.")
     # What LLVM makes of a marker whose form it no longer has; nothing calls it.
     text = re.sub(r"^declare .*@llvm\.lifetime\.\w+\.i64\(.*\n", "", text, flags=re.MULTILINE)
-    pattern = re.compile(rf"^declare (.*?) @(air\.[\w.]+)\((.*)\).*\n", re.MULTILINE)
+    pattern = re.compile(r"^declare (.*?) @(air\.[\w.]+)\((.*)\).*\n", re.MULTILINE)
     declared = [
         functions.Declaration(name, _type(result), tuple(_type(p) for p in _split(parameters)))
         for result, name, parameters in pattern.findall(text)
