@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -14,7 +15,7 @@ from .. import toolchain
 from ..errors import CompileError, EmulatorError
 from ..launch.arguments import ZERO_PAGE, bind, triple
 from ..launch.build import Build
-from ..launch.structs import Launch
+from ..launch.structs import MAX_THREADS, Launch
 from ..source.rewrites import Constant
 from . import functions, module
 from .container import Container
@@ -90,6 +91,11 @@ class Kernel:
         launch = Launch()
         launch.threadgroups[:] = triple(f"{self.name}: threadgroups", threadgroups)
         launch.threads[:] = triple(f"{self.name}: threads", threads)
+        if math.prod(launch.threads) > MAX_THREADS:
+            raise EmulatorError(
+                f"{self.name}: {math.prod(launch.threads)} threads per threadgroup; at most "
+                f"{MAX_THREADS}"
+            )
         arguments = self._kernel.arguments
         parameters = [a.parameter for a in arguments]
         bound = bind(self.name, parameters, [a.type for a in arguments], args)

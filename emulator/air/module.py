@@ -210,15 +210,16 @@ def _reach(text: str) -> str:
     Threads share threadgroup variables, and the optimiser must not take them for one thread's.
     Function constants are set from outside.  What runs before the kernel is called by us.
     """
+    unset = "(?:undef|poison|zeroinitializer)"
     text = re.sub(
-        r"^(@.*) = internal (?:unnamed_addr )?addrspace\(3\) global (.*) (?:undef|poison|zeroinitializer)(, align \d+)$",
+        rf"^(@.*) = internal (?:unnamed_addr )?addrspace\(3\) global (.*) {unset}(, align \d+)$",
         r"\1 = hidden global \2 zeroinitializer\3",
         text,
         flags=re.MULTILINE,
     )
     text = re.sub(
         r"^(@.*) = internal .*externally_initialized constant (\S+) undef, .*$",
-        r"\1 = global \2 0",
+        r"\1 = global \2 zeroinitializer",
         text,
         flags=re.MULTILINE,
     )

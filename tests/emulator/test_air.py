@@ -170,6 +170,8 @@ def test_threads_share_threadgroup_memory_and_see_constants(tmp_path: Path) -> N
         found.function("test").launch([out], 1, 64)
     with pytest.raises(EmulatorError, match=r"argument 0 \(out\) has dtype float32"):
         found.function("test", {7: 1}).launch([torch.zeros(64)], 1, 64)
+    with pytest.raises(EmulatorError, match="1056 threads per threadgroup; at most 1024"):
+        found.function("test", {7: 1}).launch([out], 1, (32, 33))
 
 
 @pytest.mark.parametrize(
