@@ -11,15 +11,14 @@ from emulator import air
 
 from . import fetch
 
+AUTHORS = {"PyTorch": fetch.PYTORCH_COMPILED, "MLX": fetch.METALLIB.parent}  # and their folders
+
 
 @functools.cache
 def libraries(author: str) -> tuple[air.Library, ...]:
-    """Those of "PyTorch" or "MLX", for the oldest macOS first; none if they are not here."""
-    paths = {
-        "PyTorch": sorted(fetch.PYTORCH_COMPILED.glob("*.metallib")),
-        "MLX": [fetch.METALLIB] if fetch.METALLIB.exists() else [],
-    }
-    return tuple(sorted(map(air.Library, paths[author]), key=lambda library: library.macos))
+    """Those of one of AUTHORS, for the oldest macOS first; none if they are not here."""
+    found = map(air.Library, AUTHORS[author].glob("*.metallib"))
+    return tuple(sorted(found, key=lambda library: library.macos))
 
 
 def available(author: str) -> bool:

@@ -35,11 +35,21 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def read_once() -> None:
+    """What all processes that fork from this one need."""
+    for header in (pytorch.PREFILL, pytorch.DECODE):
+        if pytorch.available(header):
+            pytorch.library(header)
+    for author in compiled.AUTHORS:
+        for library in compiled.libraries(author):
+            _ = library.kernels
+
+
 def main() -> int:
     chosen = options()
     console = terminal(TABLE_WIDTH)
     start = time.perf_counter()
-    for author in ("PyTorch", "MLX"):
+    for author in compiled.AUTHORS:
         if not compiled.available(author):
             console.print(
                 f"what Apple's compiler made of {author}'s shaders is not here, so it is not run: "
@@ -53,9 +63,7 @@ def main() -> int:
         if not subjects:
             console.print(f"no case has {chosen.only!r} in its name")
             return 1
-    for header in (pytorch.PREFILL, pytorch.DECODE):
-        if pytorch.available(header):
-            pytorch.library(header)  # read once, for all processes that fork from this one
+    read_once()
     console.print(f"{len(subjects)} cases of what Apple's compiler made", highlight=False)
     tasks = [partial(compare, subject) for subject in subjects]
     done = execute(tasks, "cases", console, "emulator", chosen.seconds)
