@@ -11,13 +11,20 @@ from emulator import air
 
 from . import fetch
 
-AUTHORS = {"PyTorch": fetch.PYTORCH_COMPILED, "MLX": fetch.METALLIB.parent}  # and their folders
+# Where the libraries of each are, and of which wheel they have to be: that of the sources.
+AUTHORS = {
+    "PyTorch": (fetch.PYTORCH_COMPILED, fetch.torch_requirement),
+    "MLX": (fetch.TARGET, fetch.requirement),
+}
 
 
 @functools.cache
 def libraries(author: str) -> tuple[air.Library, ...]:
     """Those of one of AUTHORS, for the oldest macOS first; none if they are not here."""
-    found = map(air.Library, AUTHORS[author].glob("*.metallib"))
+    folder, wanted = AUTHORS[author]
+    if not fetch.is_here(wanted(), folder):
+        return ()
+    found = map(air.Library, folder.glob("*.metallib"))
     return tuple(sorted(found, key=lambda library: library.macos))
 
 

@@ -67,8 +67,10 @@ def unpack(wheel: Path, target: Path, compiled: bool = False) -> None:
                 path.write_bytes(archive.read(name))
         metallib = archive.read(COMPILED)
     (target / "kernels.txt").write_text("\n".join(kernel_names(metallib)) + "\n")
+    library = target / METALLIB.name
+    library.unlink(missing_ok=True)  # an older wheel's would not fit the sources
     if compiled:
-        (target / METALLIB.name).write_bytes(metallib)
+        library.write_bytes(metallib)
 
 
 def unpack_pytorch(wheel: Path, target: Path) -> None:
@@ -145,9 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = download(wanted, TARGET, partial(unpack, compiled=chosen.compiled), without)
         if code and not without:
             return code
-    theirs = torch_requirement()
-    if chosen.compiled and not is_here(theirs, PYTORCH_COMPILED):
-        download(theirs, PYTORCH_COMPILED, unpack_pytorch, NOT_COMPARED)
+    if chosen.compiled and not is_here(torch_requirement(), PYTORCH_COMPILED):
+        download(torch_requirement(), PYTORCH_COMPILED, unpack_pytorch, NOT_COMPARED)
     return 0
 
 

@@ -230,6 +230,8 @@ def test_compiled_libraries_come_out_of_wheels(tmp_path: Path) -> None:
     fetch.unpack(tmp_path / "mlx.whl", tmp_path, compiled=True)
     found = {path.name: path.read_bytes() for path in tmp_path.glob("*.metallib")}
     assert found == {"macos-14.metallib": old, "macos-26.metallib": new, "mlx.metallib": old}
+    fetch.unpack(tmp_path / "mlx.whl", tmp_path)
+    assert not (tmp_path / "mlx.metallib").exists(), "it may be an older wheel's"
 
 
 def test_without_compiled_libraries_the_sources_are_still_run(
