@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,20 @@ def test_a_sample_of_attention_is_that_of_the_foreign_shaders() -> None:
     names = [s.name for s in run.all_subjects(sample=5)]
     assert names[:5] == attention
     assert [n.startswith("gated_delta") for n in names[5:]] == [True]
+
+
+def test_libraries_of_another_wheel_than_the_sources_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = struct.Struct("<4s8xHH9Q")
+    for macos in (26, 14):
+        library = header.pack(b"MTLB", macos, 0, 92, 88, 4, 0, 0, 0, 0, 92, 0) + bytes(4)
+        (tmp_path / f"macos-{macos}.metallib").write_bytes(library)
+    (tmp_path / "wheel.txt").write_text("torch==1.0")
+    monkeypatch.setattr(
+        compiled,
+        "AUTHORS",
+        {"A": (tmp_path, lambda: "torch==1.0"), "B": (tmp_path, lambda: "torch==2.0")},
+    )
+    assert [x.macos for x in compiled.libraries("A")] == [14, 26]
+    assert not compiled.available("B")
