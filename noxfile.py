@@ -37,10 +37,20 @@ def install(session: nox.Session, *groups: str) -> None:
     session.install(*requirements)
 
 
+def chosen(session: nox.Session, *names: str) -> list[str]:
+    """Those of the session's arguments that have these names, each with its value."""
+    words = [word for argument in session.posargs for word in argument.split("=", 1)]
+    return [word for pair in pairwise(words) if pair[0] in names for word in pair]
+
+
+def is_for_cuda(session: nox.Session) -> bool:
+    """Whether `--device cuda` is asked for."""
+    return chosen(session, "--device")[-1:] == ["cuda"]
+
+
 def install_cuda(session: nox.Session) -> None:
     """What `--device cuda` needs beside a torch with CUDA, where it is asked for."""
-    words = " ".join(session.posargs).replace("=", " ").split()
-    if ("--device", "cuda") in pairwise(words):
+    if is_for_cuda(session):
         install(session, "cuda")
 
 
@@ -153,13 +163,21 @@ def evidence(session: nox.Session) -> None:
 
 @nox.session(venv_params=WITH_TORCH)
 def foreign(session: nox.Session) -> None:
-    """Run PyTorch's and MLX's own attention kernels on the emulator (`-- --sample 40`)."""
+    """Run PyTorch's and MLX's own kernels on the emulator, and as Apple compiled them."""
     install(session, "test", "torch")
     install_cuda(session)
+<<<<<<< HEAD
     fetch_peers(session)
     if not asks_for_help(session):
         session.run("python", "-m", "verify.front_end", env=SOURCES)
+=======
+    on_cpu = not is_for_cuda(session)
+    fetch_peers(session, *(["--compiled"] if on_cpu else []))
+>>>>>>> refs/heads/air
     session.run("python", "-m", "verify.foreign", *session.posargs, env=SOURCES)
+    if on_cpu and not asks_for_help(session):
+        shared = chosen(session, "--sample", "--only", "--seconds")
+        session.run("python", "-m", "verify.apple", *shared, env=SOURCES)
 
 
 @nox.session

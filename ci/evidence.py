@@ -212,6 +212,22 @@ def of_front_end(reports: Sequence[Report]) -> Iterable[str]:
         )
 
 
+def of_apple(reports: Sequence[Report]) -> Iterable[str]:
+    for r in reports:
+        yield table(
+            ("source", "dtype", "compiled for", "kernels", "cases", "bit-equal", "explained"),
+            (
+                (
+                    *(row["source"], row["dtype"], row["compiled_for"], row["kernels"]),
+                    *(row["cases"], row["equal"], row["explained"]),
+                )
+                for row in r["rows"]
+            ),
+            left=3,
+        )
+        yield from (f"Explained: {why}." for why in r["explanations"])
+
+
 def of_executors(reports: Sequence[Report]) -> Iterable[str]:
     for r in reports:
         yield table(
@@ -355,6 +371,16 @@ SECTIONS = (
         "[emulator's README](../emulator/README.md#a-second-front-end). PyTorch's and MLX's, which "
         "Apple's compiler took, may have implicit narrowing and unions (`--lenient`), ours not.",
         of_front_end,
+    ),
+    Section(
+        "apple",
+        "What Apple's compiler made of them",
+        "The same shaders twice on the CPU, with the same inputs: from the source, and as Apple's "
+        "compiler left them in the wheels for macOS (`nox -s foreign`, `python -m verify.apple`). "
+        "What this shows, and what both sides share, stands in the [emulator's "
+        "README](../emulator/README.md#what-apples-compiler-made). A kernel is bit-equal if every "
+        "element of all that it wrote is, in every case.",
+        of_apple,
     ),
     Section(
         "executors",

@@ -171,6 +171,11 @@ class Kernel:
         return self._cuda.function(index).threadgroup_bytes
 
     @property
+    def function_constants(self) -> Mapping[int | str, Constant]:
+        """The values that the kernel was compiled with."""
+        return self._source.constants
+
+    @property
     def max_threads(self) -> int:
         """[[max_total_threads_per_threadgroup]], or Metal's own limit."""
         return int(self._fast.code.emulator_max_threads())

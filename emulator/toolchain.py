@@ -276,8 +276,36 @@ def _dialect(source: str, extensions: bool) -> list[str]:
     return newer + ([] if extensions else list(EXTENSIONS))
 
 
-def _cached(key: Sequence[str], compile_into: Callable[[Path], None]) -> Path:
-    """The library for this key, this compiler and this shim.
+def build_air(
+    code: bytes, translate: Callable[[str, Path], str], runtime: Path, readers: Sequence[Path]
+) -> Path:
+    """Compiles a kernel's LLVM bitcode into a shared library, or finds it in the cache.
+
+    ``translate`` makes IR for this machine out of the bitcode's, and may leave a file beside the
+    path that it gets.  ``runtime`` is C++ with what the IR calls; ``readers`` are all files that
+    the result depends on.
+    """
+    flags = [*ROUNDING, *CODE, *WARNINGS]
+    content = [path.read_text() for path in readers]
+
+    def compile_runtime(scratch: Path) -> None:
+        include = ["-isystem", str(SHIM), "-c"]
+        _compile([*LANGUAGE, *flags, *include], runtime, scratch / "kernel.o")
+
+    def compile_into(scratch: Path) -> None:
+        bitcode, theirs, ours = (scratch / n for n in ("kernel.bc", "theirs.ll", "ours.ll"))
+        bitcode.write_bytes(code)
+        _compile(["-w", "-S", "-emit-llvm", "-Xclang", "-disable-llvm-passes"], bitcode, theirs)
+        library = scratch / "kernel.so"
+        ours.write_text(translate(theirs.read_text(), library))
+        needed = _cached([*LANGUAGE, *flags, runtime.read_text()], compile_runtime, ".o")
+        _compile([*flags, *LINK, str(needed)], ours, library)
+
+    return _cached([*flags, *LINK, *content, hashlib.sha256(code).hexdigest()], compile_into)
+
+
+def _cached(key: Sequence[str], compile_into: Callable[[Path], None], suffix: str = ".so") -> Path:
+    """The library for this key, this compiler and this shim; `suffix` ".o": an object file.
 
     Processes may do this at the same time: each writes files of its own and renames them, the
     library last.
@@ -285,15 +313,14 @@ def _cached(key: Sequence[str], compile_into: Callable[[Path], None]) -> Path:
     command, target = compiler()
     digest = hashlib.sha256("\0".join([_identity(tuple(command)), target, *key]).encode())
     directory = cache_directory() / "kernels"
-    library = directory / f"{digest.hexdigest()}.so"
+    library = directory / f"{digest.hexdigest()}{suffix}"
     if not library.exists():
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
             compile_into(Path(scratch))
-            for suffix in (".json", ".so"):
-                made = Path(scratch, "kernel").with_suffix(suffix)
+            for made in (Path(scratch, f"kernel{end}") for end in (".json", suffix)):
                 if made.exists():
-                    made.replace(library.with_suffix(suffix))
+                    made.replace(library.with_suffix(made.suffix))
     return library
 
 

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import functools
 import re
+<<<<<<< HEAD
 from collections.abc import Iterable, Mapping
+=======
+from collections.abc import Mapping, Sequence
+>>>>>>> refs/heads/air
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +27,7 @@ from .fetch import TARGET
 STEEL = "steel/attn/kernels/steel_attention.h"
 VECTOR = "sdpa_vector.h"
 BLOCKED = "sdpa_blocked.h"
+GATED_DELTA = "gated_delta_update.h"
 KERNELS = "mlx/backend/metal/kernels"
 INCLUDE = TARGET / "include"
 METAL_NAMES = {torch.float16: "half", torch.bfloat16: "bfloat16_t", torch.float32: "float"}
@@ -412,4 +417,52 @@ def mask_scores(scores: Tensor, tile_rows: int) -> PeerCall:
         threadgroups=(tile_rows, rows, 1),
         threads=(1, 1, 1),
         outputs=(),
+    )
+
+
+@dataclass(frozen=True)
+class GatedDelta:
+    """An instantiation of gated_delta_fused_chunk: no attention, but transposed loads."""
+
+    name: str
+    dtype: torch.dtype
+    key_dim: int
+    value_dim: int
+    key_heads: int
+    value_heads: int
+    chunk: int
+
+    @classmethod
+    @functools.cache
+    def all(cls) -> tuple[GatedDelta, ...]:
+        """Those that MLX compiles."""
+        types = "|".join(NAMES.values())
+        pattern = re.compile(rf"gated_delta_fused_chunk_({types})_(\d+)_(\d+)_(\d+)_(\d+)_(\d+)")
+        matches = ((name, pattern.fullmatch(name)) for name in kernel_names())
+        return tuple(
+            cls(name, DTYPES[m[1]], *(int(n) for n in m.groups()[1:])) for name, m in matches if m
+        )
+
+
+def gated_delta(
+    instance: GatedDelta, inputs: Sequence[Tensor], out: Tensor, new_state: Tensor
+) -> PeerCall:
+    """The launch for q, k, v, the state before, decays and rates: the output, the state after.
+
+    q and k (batch, tokens, key_heads, key_dim), v and out (batch, tokens, value_heads, value_dim),
+    states (batch, value_heads, value_dim, key_dim) of float32, decays and rates (batch, tokens,
+    value_heads).
+    """
+    s = instance
+    batch, tokens = inputs[0].shape[:2]
+    arguments = (
+        f"{METAL_NAMES[s.dtype]}, {s.key_dim}, {s.value_dim}, {s.key_heads}, {s.value_heads}, "
+        f"{s.chunk}"
+    )
+    return PeerCall(
+        kernel(GATED_DELTA, s.name, "gated_delta_fused_chunk", arguments, {}),
+        [*inputs, out, new_state, int(tokens)],
+        threadgroups=(1, ceil_div(s.value_dim, 8 * 4), int(batch) * s.value_heads),
+        threads=(32, 4, 1),
+        outputs=(6, 7),
     )

@@ -8,7 +8,7 @@ typedef simdgroup_matrix<half, 8, 8> simdgroup_half8x8;
 typedef simdgroup_matrix<bfloat, 8, 8> simdgroup_bfloat8x8;
 typedef simdgroup_matrix<float, 8, 8> simdgroup_float8x8;
 
-template <typename T, int columns, int rows>
+template <typename T, int columns, int rows = columns>
 METAL_FUNC simdgroup_matrix<T, columns, rows> make_filled_simdgroup_matrix(T x)
 {
     return simdgroup_matrix<T, columns, rows>(x);

@@ -61,7 +61,7 @@ class Source:
         self.text = text  # as its author wrote it
         self._tokens = tokens = Tokens(preprocessed)
         self._scopes = Scopes(tokens)
-        self._constants = constants
+        self.constants = constants  # values of function constants, by index or name
         #: Names of threadgroup variables, by their numbers in shim/arena.h.
         self.variables = rewrites.place_threadgroup_variables(tokens.copy(), self._scopes)
         rewrites.refuse_what_metal_refuses(tokens)
@@ -117,7 +117,7 @@ class Source:
 
     def _rewrite(self, tokens: Tokens) -> None:
         """What both executors need."""
-        rewrites.substitute_function_constants(tokens, self._constants)
+        rewrites.substitute_function_constants(tokens, self.constants)
         rewrites.drop_members_for_other_spaces(tokens, self._scopes)
         rewrites.drop_member_address_spaces(tokens, self._scopes)
         rewrites.place_threadgroup_variables(tokens, self._scopes)

@@ -54,6 +54,9 @@ KINDS: dict[str, dict[str, Any]] = {
                           "refused": 0, "worst": 0.5}]},
     "front_end": {"compiler": "clang version 22.1.8",
                   "rows": [{"source": "generated", "files": 96, "passed": 96, "kernels": 234}]},
+    "apple": {"explanations": ["MLX x.h: too large (1 kernels)"],
+              "rows": [{"source": "MLX x.h", "dtype": "float32", "compiled_for": "macOS 14",
+                        "kernels": 3, "cases": 4, "equal": 2, "explained": 1}]},
     "executors": {"rows": [{"family": "decode", "dtype": "float16", "tensor": "out", "kernels": 1,
                             "elements": 100, "differing": 1, "largest": 1e-3, "units": 1.0}]},
     "memory": MEMORY,
@@ -116,6 +119,12 @@ def test_the_memory_story_has_a_row_for_each_length(folder: Path) -> None:
     assert "Eager, 131,072 tokens: Tried to allocate 256.00 GiB." in found
 
 
+def test_kernels_of_apples_compiler_are_counted(folder: Path) -> None:
+    found = sections(evidence.page(evidence.load(folder)))["What Apple's compiler made of them"]
+    assert "| MLX x.h | float32 | macOS 14 | 3 | 4 | 2 | 1 |" in found
+    assert "Explained: MLX x.h: too large (1 kernels)." in found
+
+
 def test_without_reports_the_page_says_so(tmp_path: Path) -> None:
     found = sections(evidence.page(evidence.load(tmp_path)))
     assert all("No report yet." in text for text in found.values())
@@ -126,7 +135,10 @@ def test_without_reports_the_page_says_so(tmp_path: Path) -> None:
     [
         ("{", r"x.json: Expecting"),
         ("{}", r"x.json has no kind, date"),
-        (json.dumps({"kind": "x", **GPU}), r"x.json is a 'x' on 'cuda': must be one of checks"),
+        (
+            json.dumps({"kind": "x", **GPU}),
+            r"x.json is a 'x' on 'cuda': must be one of apple, checks",
+        ),
     ],
 )
 def test_what_is_no_report_is_refused(text: str, why: str, tmp_path: Path) -> None:

@@ -263,7 +263,8 @@ def test_lanes_may_return_after_a_look_at_their_elements() -> None:
         """
         kernel void test(device float* out [[buffer(0)]], uint lane [[thread_index_in_simdgroup]])
         {
-            simdgroup_float8x8 m = make_filled_simdgroup_matrix<float, 8, 8>(3);
+            // As many rows as columns, where their number is left out.
+            simdgroup_float8x8 m = make_filled_simdgroup_matrix<float, 8>(3);
             if (lane % 4 == 1 || lane == 30) {
                 out[lane] = m.thread_elements()[0];
                 return;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -213,6 +214,38 @@ def test_headers_and_kernel_names_come_out_of_a_wheel(tmp_path: Path) -> None:
     header = fetch.HEADERS.removeprefix("mlx/") + "steel/a.h"
     assert files == [header, "kernels.txt", "wheel.whl"]
     assert (tmp_path / "kernels.txt").read_text() == "b\nkernel_\n"
+
+
+def test_compiled_libraries_come_out_of_wheels(tmp_path: Path) -> None:
+    # A header of 88 bytes, a list of no functions, and nothing else.
+    old, new = (
+        struct.pack("<4s8xHH9Q", b"MTLB", macos, 0, 92, 88, 4, 0, 0, 0, 0, 92, 0) + bytes(4)
+        for macos in (14, 26)
+    )
+    with zipfile.ZipFile(tmp_path / "torch.whl", "w") as archive:
+        archive.writestr(fetch.PYTORCH_BINARY, b"MTLBuffer" + old + b"code" + new)
+    with zipfile.ZipFile(tmp_path / "mlx.whl", "w") as archive:
+        archive.writestr(fetch.COMPILED, old)
+    fetch.unpack_pytorch(tmp_path / "torch.whl", tmp_path)
+    fetch.unpack(tmp_path / "mlx.whl", tmp_path, compiled=True)
+    found = {path.name: path.read_bytes() for path in tmp_path.glob("*.metallib")}
+    assert found == {"macos-14.metallib": old, "macos-26.metallib": new, "mlx.metallib": old}
+    fetch.unpack(tmp_path / "mlx.whl", tmp_path)
+    assert not (tmp_path / "mlx.metallib").exists(), "it may be an older wheel's"
+
+
+def test_without_compiled_libraries_the_sources_are_still_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wheel.txt").write_text(fetch.requirement())
+    monkeypatch.setattr(fetch, "TARGET", tmp_path)
+    monkeypatch.setattr(fetch, "METALLIB", tmp_path / "mlx.metallib")
+    monkeypatch.setattr(fetch, "PYTORCH_COMPILED", tmp_path / "compiled")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert fetch.main(["--compiled"]) == 0
+    assert fetch.is_here(fetch.requirement(), tmp_path)
+    said = capfd.readouterr().err
+    assert said.count(fetch.NOT_COMPARED) == said.count("\n") == 2
 
 
 @pytest.mark.parametrize(("arguments", "code"), [((), 1), (("--optional",), 0)])

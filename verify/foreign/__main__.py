@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import random
 import sys
 import time
 from functools import partial
@@ -48,14 +47,11 @@ def options() -> argparse.Namespace:
 
 
 def select(chosen: argparse.Namespace) -> list[Case]:
-    """The cases asked for; a sample is the same in every run."""
+    """The cases asked for."""
     cases = table.all_cases()
     if chosen.only:
         cases = [c for c in cases if chosen.only in f"{c.family} {c.name}"]
-    if chosen.sample and chosen.sample < len(cases):
-        kept = set(random.Random(0).sample(range(len(cases)), chosen.sample))
-        cases = [c for i, c in enumerate(cases) if i in kept]
-    return cases
+    return table.sample(cases, chosen.sample)
 
 
 def missing(results: list[report.Result]) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import random
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from torch import Tensor
 from peers import mlx, pytorch
 from peers.call import DTYPES, Attention, PeerCall, dtype_name
 
+T = TypeVar("T")
 Calls = Callable[[Attention, Tensor], list[PeerCall]]
 
 PREFILL = "PyTorch PrefillAttention.h"
@@ -154,6 +157,14 @@ def all_cases() -> list[Case]:
     if mlx.available():
         cases += [*steel_cases(), *vector_cases(), *blocked_cases()]
     return cases
+
+
+def sample(everything: Sequence[T], size: int | None) -> list[T]:
+    """So many of them, in their order and the same in every run; all if there are no more."""
+    if size is None or size >= len(everything):
+        return list(everything)
+    kept = set(random.Random(0).sample(range(len(everything)), size))
+    return [one for i, one in enumerate(everything) if i in kept]
 
 
 def instantiations(family: str) -> set[str]:

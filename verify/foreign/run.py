@@ -104,6 +104,30 @@ def expected(a: Attention, top_left: bool) -> tuple[Tensor, Tensor, tuple[Tensor
 
 
 @dataclass(frozen=True)
+class Launches:
+    """A case's kernels with their arguments, and where they leave their results."""
+
+    calls: Sequence[PeerCall]
+    got: Tensor
+    lse: Tensor | None = None
+
+
+def launches(case: Case, a: Attention) -> Launches:
+    """The launches that answer a problem."""
+    if case.has("scale_copy"):
+        scaled = torch.full_like(a.q, torch.nan)
+        return Launches([mlx.scale_queries(a.q, scaled, a.scale)], scaled)
+    if case.has("causal_mask"):
+        scores = any_scores(a)
+        return Launches([mlx.mask_scores(scores, a.q_len)], scores)
+    out = a.new_output()
+    if not case.has("lse"):
+        return Launches(case.calls(a, out), out)
+    lse = a.q.new_full(a.q.shape[:3], torch.nan, dtype=torch.float32)
+    return Launches(mlx.steel(a, out, lse, find_steel(case.kernel)), out, lse)
+
+
+@dataclass(frozen=True)
 class Bound:
     """A case's launches and what they are to compute."""
 
@@ -118,18 +142,15 @@ class Bound:
 
 def bind(case: Case, sizes: Sizes, device: str = "cpu") -> Bound:
     """The case's kernels with their arguments, on a device; what they are to compute is not."""
-    if case.family == BLOCKED:
-        return bind_step(case, sizes, device)
     a = problem(case, sizes)
+    started = launches(case, a.to(device))
+    if case.family == BLOCKED:
+        return Bound(started.calls, started.got, *expected_step(case, a))
     want, want_lse, plain = expected(a, case.top_left)
-    a = a.to(device)
-    out = a.new_output()
-    if not case.has("lse"):
-        return Bound(case.calls(a, out), out, want, plain)
-    lse = torch.full(a.q.shape[:3], torch.nan, device=device)
+    if started.lse is None:
+        return Bound(started.calls, started.got, want, plain)
     limit = reference.lse_tolerance(a.q, a.k, reference.Options(a.scale), want_lse)
-    calls = mlx.steel(a, out, lse, find_steel(case.kernel))
-    return Bound(calls, out, want, plain, lse, want_lse, limit)
+    return Bound(started.calls, started.got, want, plain, started.lse, want_lse, limit)
 
 
 def find_steel(name: str) -> mlx.Steel:
@@ -137,21 +158,20 @@ def find_steel(name: str) -> mlx.Steel:
     return next(s for s in mlx.Steel.all() if s.name == name)
 
 
-def bind_step(case: Case, sizes: Sizes, device: str) -> Bound:
+def any_scores(a: Attention) -> Tensor:
+    """Numbers for sdpa_blocked's mask, (heads * q_len, columns)."""
+    return torch.cat([a.q, a.q], -1)[0].flatten(0, 1)
+
+
+def expected_step(case: Case, a: Attention) -> tuple[Tensor, Sequence[Tensor]]:
     """One of sdpa_blocked's steps: the scaled queries, or scores whose late keys are hidden."""
-    a = problem(case, sizes)
     if case.has("scale_copy"):
         scale = torch.tensor(a.scale).to(a.dtype)
-        want, plain = a.q.double() * scale.double(), a.q * scale
-        q = a.q.to(device)
-        out = torch.full_like(q, torch.nan)
-        return Bound([mlx.scale_queries(q, out, a.scale)], out, want, [plain])
-    scores = torch.cat([a.q, a.q], -1)[0].flatten(0, 1)  # (heads * q_len, columns)
-    want = scores.double()
+        return a.q.double() * scale.double(), [a.q * scale]
+    want = any_scores(a).double()
     late = torch.ones(a.q_len, a.q_len, dtype=torch.bool).triu(1).repeat(a.heads, 1)
     want[:, -a.q_len :].masked_fill_(late, torch.finfo(a.dtype).min)
-    scores = scores.to(device)
-    return Bound([mlx.mask_scores(scores, a.q_len)], scores, want, [want])
+    return want, [want]
 
 
 def run(case: Case, device: str = "emulator") -> Outcome:
