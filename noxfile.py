@@ -166,14 +166,10 @@ def foreign(session: nox.Session) -> None:
     """Run PyTorch's and MLX's own kernels on the emulator, and as Apple compiled them."""
     install(session, "test", "torch")
     install_cuda(session)
-<<<<<<< HEAD
-    fetch_peers(session)
-    if not asks_for_help(session):
-        session.run("python", "-m", "verify.front_end", env=SOURCES)
-=======
     on_cpu = not is_for_cuda(session)
     fetch_peers(session, *(["--compiled"] if on_cpu else []))
->>>>>>> refs/heads/air
+    if not asks_for_help(session):
+        session.run("python", "-m", "verify.front_end", env=SOURCES)
     session.run("python", "-m", "verify.foreign", *session.posargs, env=SOURCES)
     if on_cpu and not asks_for_help(session):
         shared = chosen(session, "--sample", "--only", "--seconds")

@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-<<<<<<< HEAD
-from collections.abc import Iterable, Mapping
-=======
-from collections.abc import Mapping, Sequence
->>>>>>> refs/heads/air
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
