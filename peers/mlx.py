@@ -456,7 +456,7 @@ def gated_delta(
         f"{s.chunk}"
     )
     return PeerCall(
-        kernel(GATED_DELTA, s.name, "gated_delta_fused_chunk", arguments, {}),
+        kernel(Instance(GATED_DELTA, s.name, "gated_delta_fused_chunk", arguments), {}),
         [*inputs, out, new_state, int(tokens)],
         threadgroups=(1, ceil_div(s.value_dim, 8 * 4), int(batch) * s.value_heads),
         threads=(32, 4, 1),
