@@ -212,6 +212,28 @@ def of_front_end(reports: Sequence[Report]) -> Iterable[str]:
         )
 
 
+def of_registers(reports: Sequence[Report]) -> Iterable[str]:
+    yield wrapped(
+        "Estimate: what the kernel's source holds at once, from its tile (codegen/tiles.py); widened: "
+        "if a bfloat16 element takes a whole register, as it probably does on M1 and M2. AMD: what "
+        "LLVM's allocator for an AMD GPU (gfx1030) takes where it may, and what it spills if it has "
+        "the 128 registers of a thread of an Apple GPU. A tile in doubt has a smaller one in the "
+        "table, not yet in use. None of this is of Apple's compiler."
+    )
+    yield table(
+        ("kernel", "tile in doubt", "estimate", "widened", "AMD registers", "AMD spills"),
+        (
+            (
+                *(row["kernel"], "yes" if row["doubted"] else "", row["estimate"]),
+                *(row["widened"] or "", row["registers"], row["spilled"]),
+            )
+            for r in reports
+            for row in r["rows"]
+        ),
+        left=2,
+    )
+
+
 def of_executors(reports: Sequence[Report]) -> Iterable[str]:
     for r in reports:
         yield table(
@@ -355,6 +377,13 @@ SECTIONS = (
         "[emulator's README](../emulator/README.md#a-second-front-end). PyTorch's and MLX's, which "
         "Apple's compiler took, may have implicit narrowing and unions (`--lenient`), ours not.",
         of_front_end,
+    ),
+    Section(
+        "registers",
+        "Registers, estimated",
+        "32-bit registers per thread, of each shape the kernel that has most to remember: `python "
+        "-m verify.registers`.",
+        of_registers,
     ),
     Section(
         "executors",

@@ -54,6 +54,8 @@ KINDS: dict[str, dict[str, Any]] = {
                           "refused": 0, "worst": 0.5}]},
     "front_end": {"compiler": "clang version 22.1.8",
                   "rows": [{"source": "generated", "files": 96, "passed": 96, "kernels": 234}]},
+    "registers": {"rows": [{"kernel": "decode_x", "estimate": 121, "widened": None,
+                            "registers": 167, "spilled": 34, "doubted": True}]},
     "executors": {"rows": [{"family": "decode", "dtype": "float16", "tensor": "out", "kernels": 1,
                             "elements": 100, "differing": 1, "largest": 1e-3, "units": 1.0}]},
     "memory": MEMORY,
@@ -114,6 +116,11 @@ def test_the_memory_story_has_a_row_for_each_length(folder: Path) -> None:
     assert "| 131,072 | does not fit | 0.0 | does not fit | 1.50 | 11 |  |" in found
     assert "Kernel time from 8,192 tokens: tokens^1.01." in found
     assert "Eager, 131,072 tokens: Tried to allocate 256.00 GiB." in found
+
+
+def test_registers_have_the_estimate_beside_the_second_opinion(folder: Path) -> None:
+    found = sections(evidence.page(evidence.load(folder)))["Registers, estimated"]
+    assert "| decode_x | yes | 121 |  | 167 | 34 |" in found
 
 
 def test_without_reports_the_page_says_so(tmp_path: Path) -> None:
