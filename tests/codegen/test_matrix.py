@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from codegen import tiles
-from codegen.matrix import MASKS, MatrixError, Variant, checked, files, matrix
+from codegen.matrix import IN_DOUBT, MASKS, MatrixError, Variant, checked, files, matrix
 from codegen.tiles import MAX_REGISTERS, OTHER_REGISTERS, PrefillTile, TileError, parse
 
 SMALL = PrefillTile(simdgroups=4, rows=8, block_k=16)

@@ -1,4 +1,4 @@
-"""The registers that tiles.py expects, against the live ranges of the compiler's IR, and by hand."""
+"""The registers that tiles.py expects: against live ranges of the compiler's IR, and by hand."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 
 import emulator
-from codegen import matrix as variants
 from codegen.matrix import IN_DOUBT, Variant, matrix
 from codegen.tiles import (
     MAX_REGISTERS,
     OTHER_REGISTERS,
     TABLE,
     DecodeTile,
+    Doubt,
     TileError,
     decide,
     parse,
     parse_doubts,
+    sizes,
 )
 
 GENERATED = Path(__file__).parents[2] / "generated"
@@ -78,10 +79,10 @@ DOUBTS = """
 
 
 @pytest.mark.parametrize("doubt", IN_DOUBT, ids=lambda d: f"{d.family}-{d.head_dim}")
-def test_one_word_builds_the_smaller_tile(doubt: variants.tiles.Doubt) -> None:
+def test_one_word_builds_the_smaller_tile(doubt: Doubt) -> None:
     line = " | ".join([
         *(doubt.family, str(doubt.head_dim), str(doubt.element_bytes)),
-        *(variants.tiles.sizes(tile) for tile in (doubt.tile, doubt.smaller)), "smaller", "spills",
+        *(sizes(tile) for tile in (doubt.tile, doubt.smaller)), "smaller", "spills",
     ])  # fmt: skip
     tiles = parse(TABLE, IN_DOUBT)
     decided = decide(tiles, parse_doubts(DOUBTS + line))
