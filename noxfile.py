@@ -233,6 +233,12 @@ def cross(session: nox.Session) -> None:
 
 
 @nox.session
+def apple_compile(session: nox.Session) -> None:
+    """Compile every kernel with Apple's compiler; registers and spills (a Mac; no GPU needed)."""
+    session.run("python", "-m", "ci.apple_compile", *session.posargs)
+
+
+@nox.session
 def flake(session: nox.Session) -> None:
     """Evaluate flake.nix without a Mac (needs nix; `-- --allow-missing` does without)."""
     session.run("python", "-m", "ci.flake", *harmless(session))

@@ -228,6 +228,28 @@ def of_apple(reports: Sequence[Report]) -> Iterable[str]:
         yield from (f"Explained: {why}." for why in r["explanations"])
 
 
+def of_registers(reports: Sequence[Report]) -> Iterable[str]:
+    yield wrapped(
+        "Estimate: what the kernel's source holds at once, from its tile (codegen/tiles.py); "
+        "widened: if a bfloat16 element takes a whole register, as it probably does on M1 and M2. "
+        "AMD: what LLVM's allocator for an AMD GPU (gfx1030) takes where it may, and how many it "
+        "spills if it has the 128 registers of a thread of an Apple GPU. A tile in doubt has a "
+        "smaller one in codegen/tiles.py. None of this is of Apple's compiler."
+    )
+    yield table(
+        ("kernel", "tile in doubt", "estimate", "widened", "AMD registers", "AMD spills"),
+        (
+            (
+                *(row["kernel"], "yes" if row["doubted"] else "", row["estimate"]),
+                *(row["widened"] or "", row["registers"], row["spilled"]),
+            )
+            for r in reports
+            for row in r["rows"]
+        ),
+        left=2,
+    )
+
+
 def of_executors(reports: Sequence[Report]) -> Iterable[str]:
     for r in reports:
         yield table(
@@ -381,6 +403,13 @@ SECTIONS = (
         "README](../emulator/README.md#what-apples-compiler-made). A kernel is bit-equal if every "
         "element of all that it wrote is, in every case.",
         of_apple,
+    ),
+    Section(
+        "registers",
+        "Registers, estimated",
+        "32-bit registers per thread, of each shape the kernel that has most to remember: `python "
+        "-m verify.registers`.",
+        of_registers,
     ),
     Section(
         "executors",

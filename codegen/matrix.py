@@ -15,7 +15,8 @@ from codegen.tiles import PrefillTile, RowTile, Tile
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 MASKS = ("full", "causal", "window")
-TILES = tiles.parse(tiles.TABLE)
+IN_DOUBT = tiles.parse_doubts(tiles.IN_DOUBT)
+TILES = tiles.decide(tiles.parse(tiles.TABLE, IN_DOUBT), IN_DOUBT)
 
 
 class MatrixError(ValueError):
@@ -88,6 +89,10 @@ class Variant:
         return isinstance(self.tile, PrefillTile) and self.tile.holds_queries(
             self.head_dim, self.element_bytes
         )
+
+    def live(self, widened: bool = False) -> dict[str, int]:
+        """What a thread holds where it holds most: part -> 32-bit registers; see Tile.live."""
+        return self.tile.live(self.head_dim, self.element_bytes, widened)
 
     def manifest_row(self) -> dict[str, object]:
         """The variant as generated/manifest.json lists it."""

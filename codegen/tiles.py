@@ -47,15 +47,43 @@ TABLE = """
       256    |          4 8 16         |          4 8 8          |          4 8 16         |          4 8 8
 """  # noqa: E501
 
+# Tiles that may spill, by the estimate (also where 16-bit elements take a whole register) or by
+# the second opinion (docs/evidence.md), each with a smaller one of as many rows.  `use` says which
+# of the two is built: when a Mac shows spills, write "smaller".
+IN_DOUBT = """
+    family  | head_dim | bytes | tile    | smaller | use  | why it stays
+    --------+----------+-------+---------+---------+------+-------------
+    prefill |       96 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys are twice the barriers
+    prefill |      128 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys are twice the barriers
+    prefill |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys are twice the barriers
+    prefill |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys are twice the barriers
+    decode  |       64 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
+    decode  |       72 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
+    decode  |       72 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
+    decode  |       80 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
+    decode  |       80 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
+    decode  |       96 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
+    decode  |       96 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
+    decode  |      128 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
+    decode  |      128 |     4 | 8 16 16 | 8 16 8  | tile | the estimate is beyond the limit; a spill costs time, and no result
+    decode  |      192 |     4 | 4 8 16  | 4 8 8   | tile | half as many keys are half the loads in flight
+    decode  |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys are half the loads in flight
+"""  # noqa: E501
+
 FRAGMENT = 8  # rows and columns of a simdgroup_matrix, Metal Shading Language 2.3
 SIMD_WIDTH = 32  # threads per simdgroup on every Apple GPU
 MAX_THREADS = 1024  # per threadgroup, Metal feature set tables, Apple7 and later
 MAX_THREADGROUP_BYTES = 32 * 1024  # the same table
-K_CHUNK = 16  # columns of K that a decode kernel reads at a time; see decode/tile.metal.j2
+# Elements that a lane of a decode kernel reads at a time, and columns of K and V that a simdgroup
+# then has; see decode/tile.metal.j2.
+VECTOR = 4
+K_CHUNK = 4 * VECTOR
+V_CHUNK = 8 * VECTOR
 FLOAT_BYTES = 4
 REGISTER_BYTES = 4
 MAX_REGISTERS = 128  # per thread, github.com/dougallj/applegpu; beyond that the compiler spills
 # For addresses, indices and bounds; inferred, as no compiler for Apple GPUs is at hand.
+# docs/evidence.md has the sums beside what LLVM's allocator for another GPU takes.
 # tests/codegen/test_registers.py compares the sum with the live ranges of clang's IR.
 OTHER_REGISTERS = 20
 ROW_PADDING_BYTES = 16  # added to each staged row so that rows start in different banks
@@ -115,9 +143,24 @@ class Tile(ABC):
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
         """Bytes of threadgroup memory."""
 
-    def registers(self, head_dim: int, element_bytes: int) -> int:
+    def live(self, head_dim: int, element_bytes: int, widened: bool = False) -> dict[str, int]:
+        """What a thread holds where it holds most: part -> 32-bit registers, estimated.
+
+        `widened`: a 16-bit element takes a whole register, as bfloat16 probably does on M1 and M2,
+        whose documented instructions have no such operands (inferred; the code is the same).
+        Empty: no estimate.
+        """
+        return {}
+
+    def registers(self, head_dim: int, element_bytes: int, widened: bool = False) -> int:
         """32-bit registers per thread, estimated; 0: no estimate."""
-        return 0
+        return sum(self.live(head_dim, element_bytes, widened).values())
+
+
+def fragment_registers(element_bytes: int, widened: bool = False) -> int:
+    """Registers that a thread needs for its two elements of a fragment."""
+    held = REGISTER_BYTES if widened else element_bytes
+    return -(-FRAGMENT * FRAGMENT // SIMD_WIDTH * held // REGISTER_BYTES)
 
 
 @dataclass(frozen=True)
@@ -149,36 +192,33 @@ class PrefillTile(Tile):
         """Whether Q stays in registers; else its fragments are read again for each block."""
         return self.registers_with_queries(head_dim, element_bytes) <= MAX_REGISTERS
 
-    def registers(self, head_dim: int, element_bytes: int) -> int:
-        """32-bit registers per thread, estimated: what lives while S is computed."""
-        if self.holds_queries(head_dim, element_bytes):
-            return self.registers_with_queries(head_dim, element_bytes)
-        address_and_bound = 3 * self.rows // FRAGMENT
-        return self._without_queries(head_dim, element_bytes) + address_and_bound
+    def live(self, head_dim: int, element_bytes: int, widened: bool = False) -> dict[str, int]:
+        """While S is computed.  P needs no registers: it replaces S element by element."""
+        parts = self._parts(head_dim, element_bytes, widened)
+        if not self.holds_queries(head_dim, element_bytes):
+            parts["Q"] = 0
+            parts["address and bound of Q"] = 3 * self.rows // FRAGMENT
+        return parts
 
     def registers_with_queries(self, head_dim: int, element_bytes: int) -> int:
-        """The same if Q stays in them."""
-        queries = self._fragments(head_dim) * self._fragment_registers(element_bytes)
-        return self._without_queries(head_dim, element_bytes) + queries
+        """All registers if Q stays in them."""
+        return sum(self._parts(head_dim, element_bytes, widened=False).values())
 
-    def _without_queries(self, head_dim: int, element_bytes: int) -> int:
-        """O, S, a fragment each of Q, K and of a sum, and three statistics per row.
-
-        P needs no registers of its own: it replaces S element by element.
-        """
-        sums = self._fragment_registers(FLOAT_BYTES)
-        matrices = (self._fragments(head_dim) + self._fragments(self.block_k)) * sums
-        working = 2 * self._fragment_registers(element_bytes) + sums
-        return matrices + working + 3 * self.rows // FRAGMENT + OTHER_REGISTERS
+    def _parts(self, head_dim: int, element_bytes: int, widened: bool) -> dict[str, int]:
+        sums = fragment_registers(FLOAT_BYTES)
+        elements = fragment_registers(element_bytes, widened)
+        return {
+            "O": self._fragments(head_dim) * sums,
+            "S": self._fragments(self.block_k) * sums,
+            "Q": self._fragments(head_dim) * elements,
+            "a fragment of Q, of K and of a sum": 2 * elements + sums,
+            "statistics": 3 * self.rows // FRAGMENT,
+            "other": OTHER_REGISTERS,
+        }
 
     def _fragments(self, columns: int) -> int:
         """8x8 fragments in a simdgroup's rows of so many columns."""
         return self.rows // FRAGMENT * (columns // FRAGMENT)
-
-    @staticmethod
-    def _fragment_registers(element_bytes: int) -> int:
-        """Registers that a thread needs for its two elements of a fragment."""
-        return -(-FRAGMENT * FRAGMENT // SIMD_WIDTH * element_bytes // REGISTER_BYTES)
 
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
         return 2 * self.block_k * self.staged_stride(head_dim, element_bytes) * element_bytes
@@ -191,6 +231,26 @@ class DecodeTile(Tile):
     @property
     def step_k(self) -> int:
         return self.simdgroups * self.block_k
+
+    def live(self, head_dim: int, element_bytes: int, widened: bool = False) -> dict[str, int]:
+        """While a chunk of K is multiplied: of V a lane has two rows, of K one in each fragment."""
+        sums = fragment_registers(FLOAT_BYTES)
+        elements = fragment_registers(element_bytes, widened)
+        rows, keys = self.rows // FRAGMENT, self.block_k // FRAGMENT
+        columns = -(-head_dim // V_CHUNK) * V_CHUNK
+        parts = {
+            "O": rows * (columns // FRAGMENT) * sums,
+            "S": rows * keys * sums,
+            # Two columns of each fragment: maximum, sum, diagonal, slope.
+            "statistics and ALiBi": rows * 2 * 4,
+            "rows of K: addresses and bounds": keys * 3,
+            "a chunk of K": keys * (VECTOR // 2) * elements,
+            "a fragment of Q for each row, and of K": (rows + 1) * elements,
+            "other": OTHER_REGISTERS,
+        }
+        if element_bytes == FLOAT_BYTES:
+            parts["the sum of a chain"] = rows * keys * sums
+        return parts
 
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
         columns = -(-head_dim // K_CHUNK) * K_CHUNK
@@ -220,11 +280,79 @@ FIELDS = ("simdgroups", "rows", "block_k")
 KINDS = {"prefill": PrefillTile, "decode": DecodeTile}
 
 
-def parse(table: str) -> dict[tuple[str, int, int], tuple[Tile, ...]]:
+@dataclass(frozen=True)
+class Doubt:
+    """A tile that may need more registers than there are, and what to do about it."""
+
+    family: str
+    head_dim: int
+    element_bytes: int
+    tile: Tile
+    smaller: Tile
+    use: str  # "tile" or "smaller"
+    why: str
+
+    def __post_init__(self) -> None:
+        if self.use not in ("tile", "smaller"):
+            raise TileError(f"use = {self.use!r}: must be 'tile' or 'smaller'")
+        if not self.why:
+            raise TileError("why it stays must be said")
+        needed, less = (
+            tile.registers(self.head_dim, self.element_bytes) for tile in (self.tile, self.smaller)
+        )
+        if self.smaller.rows != self.tile.rows or less >= needed or less > MAX_REGISTERS:
+            raise TileError(
+                f"smaller = {sizes(self.smaller)}: must have {self.tile.rows} rows and need fewer "
+                f"registers than {needed} and than {MAX_REGISTERS + 1}; it needs {less}"
+            )
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Where in the table of tiles it stands."""
+        return self.family, self.head_dim, self.element_bytes
+
+
+def parse_doubts(table: str) -> tuple[Doubt, ...]:
+    """Read IN_DOUBT; an empty text has no doubts."""
+    doubts = []
+    for line in [line for line in table.splitlines() if line.strip()][2:]:
+        try:
+            family, head_dim, element_bytes, tile, smaller, use, why = map(
+                str.strip, line.split("|")
+            )
+            both = [read(family, list(FIELDS), text) for text in (tile, smaller)]
+            numbers = int(head_dim), int(element_bytes)
+            doubts.append(Doubt(family, *numbers, both[0], both[1], use, why))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TileError(f"tiles in doubt, line '{line.strip()}': {error}") from None
+    return tuple(doubts)
+
+
+def decide(
+    tiles: Mapping[tuple[str, int, int], tuple[Tile, ...]], doubts: Iterable[Doubt]
+) -> dict[tuple[str, int, int], tuple[Tile, ...]]:
+    """The tiles that are built.  Raises TileError for a doubt about a tile that is not there."""
+    decided = dict(tiles)
+    for doubt in doubts:
+        if doubt.tile not in decided.get(doubt.place, ()):
+            raise TileError(
+                f"tiles in doubt: {doubt.family} {doubt.element_bytes}, head_dim {doubt.head_dim} "
+                f"has no tile {sizes(doubt.tile)}"
+            )
+        if doubt.use == "smaller":
+            decided[doubt.place] = tuple(
+                doubt.smaller if tile == doubt.tile else tile for tile in decided[doubt.place]
+            )
+    return decided
+
+
+def parse(table: str, doubts: Iterable[Doubt] = ()) -> dict[tuple[str, int, int], tuple[Tile, ...]]:
     """Read the tile table into {(family, head_dim, element bytes): tiles, fewest rows first}.
 
     Its first line names the families and their element bytes, its second the tiles' fields.
+    A tile whose estimate is beyond what a thread may have is refused, unless `doubts` says why not.
     """
+    reasons = {(*doubt.place, doubt.tile) for doubt in doubts}
     families, names, _, *lines = (line for line in table.splitlines() if line.strip())
     headings = [heading.split() for heading in families.split("|")[1:]]
     columns = [cells.split() for cells in names.split("|")[1:]]
@@ -240,12 +368,13 @@ def parse(table: str) -> dict[tuple[str, int, int], tuple[Tile, ...]]:
                 rows = [tile.block_q for tile in tiles[key]]
                 if rows != sorted({*rows}):
                     raise TileError(f"tiles of {rows} rows: each must have more than the last")
-                needed = max(t.registers(int(head_dim), int(element_bytes)) for t in tiles[key])
-                if needed > MAX_REGISTERS:
-                    raise TileError(
-                        f"{family} {element_bytes}: {needed} registers per thread, "
-                        f"a GPU has {MAX_REGISTERS}"
-                    )
+                for tile in tiles[key]:
+                    needed = tile.registers(int(head_dim), int(element_bytes))
+                    if needed > MAX_REGISTERS and (*key, tile) not in reasons:
+                        raise TileError(
+                            f"{family} {element_bytes}: {needed} registers per thread, a GPU has "
+                            f"{MAX_REGISTERS}; take a smaller tile, or say in IN_DOUBT why it stays"
+                        )
         except (TypeError, ValueError) as error:
             raise TileError(f"tile table, line '{line.strip()}': {error}") from None
     return tiles

@@ -100,6 +100,20 @@ def _parser() -> argparse.ArgumentParser:
                          metavar="NAME=VALUE")  # fmt: skip
     command.set_defaults(run=_check)
 
+    command = commands.add_parser(
+        "registers",
+        help="estimate each kernel's registers, with a second opinion",
+        description="Registers are 32-bit, per thread. Neither column is of Apple's compiler: "
+        "'alive' is what clang's IR keeps alive at once in the source's order; the others are what "
+        "LLVM's allocator for an AMD GPU uses, and what it spills if it has 128.",
+    )
+    command.add_argument("file", metavar="kernel.metal")
+    command.add_argument("kernels", nargs="*", metavar="kernel", help="by default all of the file")
+    _add_source_options(command)
+    command.add_argument("--constant", dest="constants", action="append", default=[],
+                         metavar="NAME=VALUE")  # fmt: skip
+    command.set_defaults(run=_registers)
+
     command = commands.add_parser("cuda", help="print a kernel as CUDA C++")
     command.add_argument("file", metavar="kernel.metal")
     command.add_argument("kernel", nargs="?", help="its name for the host, if there are several")
@@ -225,6 +239,17 @@ def _describe(library: Library, name: str) -> tuple[str, list[str]]:
     line = f"{name}: {size} bytes of threadgroup memory, at most {kernel.max_threads} threads"
     limit = f"{name}: {size} bytes of threadgroup memory; Metal has {MAX_THREADGROUP_BYTES}"
     return line, [limit] if size > MAX_THREADGROUP_BYTES else []
+
+
+def _registers(options: argparse.Namespace) -> int:
+    library = _library(options)
+    names = options.kernels or library.kernels
+    width = max(map(len, ["kernel", *names]))
+    print(f"{'kernel':{width}}  alive  LLVM for AMD  spilled of 128")
+    for name in names:
+        alive, other = library.registers(name), library.second_opinion(name)
+        print(f"{name:{width}} {alive:6} {other.registers:13} {other.spilled:15}", flush=True)
+    return 0
 
 
 def _cuda(options: argparse.Namespace) -> int:

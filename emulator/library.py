@@ -22,6 +22,7 @@ from .errors import CompileError, DivergentBarrierError, EmulatorError
 from .launch.arguments import ZERO_PAGE, Memory, bind, triple
 from .launch.build import Build, Ran
 from .launch.structs import MAX_THREADGROUP_BYTES, SIMDGROUP, Launch
+from .opencl.lowering import Allocation, allocate
 from .source.rewrites import Constant
 from .source.translation import Source, Text
 
@@ -126,6 +127,11 @@ class Library:
         self._require(host_name)
         cpp = self._source.cpp(host_name)
         return registers.most_alive(toolchain.values_ir(cpp, self._extensions))
+
+    def second_opinion(self, host_name: str) -> Allocation:
+        """What LLVM's allocator for an AMD GPU makes of the kernel: see opencl/lowering.py."""
+        self._require(host_name)
+        return allocate(self._source, host_name)
 
     def _require(self, host_name: str) -> None:
         if host_name not in self.kernels:

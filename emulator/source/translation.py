@@ -78,6 +78,20 @@ class Source:
         """The kernel's parameters, in order."""
         return self._kernels[host_name].declaration.parameters
 
+    def function_name(self, host_name: str) -> str:
+        """What the source calls the function, or the template that it is of."""
+        return self._kernels[host_name].declaration.name
+
+    def alone(self, host_name: str) -> Tokens:
+        """The source as it is, with its function constants' values and without other kernels."""
+        tokens = self._tokens.copy()
+        for kernel in self._kernels.values():
+            if kernel.host_name != host_name:
+                head, body = kernel.declaration.head, kernel.declaration.body
+                tokens.blank(*(kernel.statement or (head[0], body[1] + 1)))
+        rewrites.substitute_function_constants(tokens, self._constants)
+        return tokens
+
     def cpp(self, host_name: str) -> str:
         """C++ in which this one kernel can be started; the others are left out."""
         tokens, scopes = self._tokens.copy(), self._scopes

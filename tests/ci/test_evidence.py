@@ -57,6 +57,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "apple": {"explanations": ["MLX x.h: too large (1 kernels)"],
               "rows": [{"source": "MLX x.h", "dtype": "float32", "compiled_for": "macOS 14",
                         "kernels": 3, "cases": 4, "equal": 2, "explained": 1}]},
+    "registers": {"rows": [{"kernel": "decode_x", "estimate": 121, "widened": None,
+                            "registers": 167, "spilled": 34, "doubted": True}]},
     "executors": {"rows": [{"family": "decode", "dtype": "float16", "tensor": "out", "kernels": 1,
                             "elements": 100, "differing": 1, "largest": 1e-3, "units": 1.0}]},
     "memory": MEMORY,
@@ -123,6 +125,11 @@ def test_kernels_of_apples_compiler_are_counted(folder: Path) -> None:
     found = sections(evidence.page(evidence.load(folder)))["What Apple's compiler made of them"]
     assert "| MLX x.h | float32 | macOS 14 | 3 | 4 | 2 | 1 |" in found
     assert "Explained: MLX x.h: too large (1 kernels)." in found
+
+
+def test_registers_have_the_estimate_beside_the_second_opinion(folder: Path) -> None:
+    found = sections(evidence.page(evidence.load(folder)))["Registers, estimated"]
+    assert "| decode_x | yes | 121 |  | 167 | 34 |" in found
 
 
 def test_without_reports_the_page_says_so(tmp_path: Path) -> None:

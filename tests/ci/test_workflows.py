@@ -39,13 +39,21 @@ def test_every_session_that_a_workflow_names_exists(workflow: Path) -> None:
     assert set(re.findall(r"ci/nox -s (\w+)", workflow.read_text())) <= SESSIONS
 
 
-# They write files of the project, or need an NVIDIA GPU.
-NOT_IN_CI = {"gen", "local", "evidence", "sanitize"}
+# They write files of the project, or need an NVIDIA GPU or a Mac.
+NOT_IN_CI = {"gen", "local", "evidence", "sanitize", "apple_compile"}
 
 
 def test_ci_runs_every_session_that_needs_no_gpu() -> None:
     assert {job.session for job in JOBS} == SESSIONS - NOT_IN_CI
     assert len(JOBS) == len({job.session for job in JOBS})
+
+
+def test_a_mac_compiles_every_kernel_with_apples_compiler() -> None:
+    text = (ROOT / ".github/workflows/macos.yaml").read_text()
+    job = text.split("\n  compile:\n")[1].split("\n  kernels:\n")[0]
+    assert "ci/nox -s apple_compile" in job
+    assert "path: build/apple_compile.json" in job  # where the session writes it
+    assert "if: always()" in job  # a report of spills is wanted most when it fails
 
 
 def listed(*arguments: str) -> str:

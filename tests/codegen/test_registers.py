@@ -1,4 +1,4 @@
-"""The registers that tiles.py expects, against the live ranges of the compiler's IR."""
+"""The registers that tiles.py expects: against live ranges of the compiler's IR, and by hand."""
 
 from __future__ import annotations
 
@@ -7,8 +7,19 @@ from pathlib import Path
 import pytest
 
 import emulator
-from codegen.matrix import Variant, matrix
-from codegen.tiles import MAX_REGISTERS
+from codegen.matrix import IN_DOUBT, Variant, matrix
+from codegen.tiles import (
+    MAX_REGISTERS,
+    OTHER_REGISTERS,
+    TABLE,
+    DecodeTile,
+    Doubt,
+    TileError,
+    decide,
+    parse,
+    parse_doubts,
+    sizes,
+)
 
 GENERATED = Path(__file__).parents[2] / "generated"
 # The mask and sinks have most to remember; bfloat16 is as wide as float16.
@@ -28,3 +39,82 @@ def test_values_fit_into_registers(variant: Variant) -> None:
     assert needed == pytest.approx(
         variant.tile.registers(variant.head_dim, variant.element_bytes), abs=SPREAD
     )
+
+
+def test_decode_by_hand() -> None:
+    """16 rows, 16 keys, head_dim 72: O has 96 columns, as V is read in chunks of 32."""
+    tile = DecodeTile(simdgroups=8, rows=16, block_k=16)
+    outputs, scores, chain = 2 * 12 * 2, 2 * 2 * 2, 2 * 2 * 2
+    statistics, keys = 2 * 8, 2 * 3  # of two columns each; an address of 64 bits, and a bound
+    halves = 2 * 2 + 3 * 1  # four elements of each row of K; fragments: two of Q, one of K
+    common = outputs + scores + statistics + keys + OTHER_REGISTERS
+    assert tile.registers(72, 2) == common + halves
+    assert tile.registers(72, 2, widened=True) == common + 2 * halves
+    assert tile.registers(72, 4) == common + 2 * halves + chain
+
+
+def test_parts_have_names() -> None:
+    for variant in matrix():
+        if variant.family in ("prefill", "decode"):
+            parts = variant.live()
+            assert {"O", "S", "other"} <= set(parts)
+            total = sum(parts.values())
+            assert total == variant.tile.registers(variant.head_dim, variant.element_bytes)
+            assert sum(variant.live(widened=True).values()) >= total
+
+
+def test_what_may_exceed_a_thread_is_in_doubt() -> None:
+    """Also if bfloat16 takes whole registers."""
+    doubted = {(*doubt.place, doubt.tile) for doubt in IN_DOUBT}
+    for v in matrix():
+        widened = v.dtype == "bfloat16"
+        if sum(v.live(widened).values()) > MAX_REGISTERS:
+            assert (v.family, v.head_dim, v.element_bytes, v.tile) in doubted
+
+
+DOUBTS = """
+    family | head_dim | bytes | tile | smaller | use | why
+    -------
+"""
+
+
+@pytest.mark.parametrize("doubt", IN_DOUBT, ids=lambda d: f"{d.family}-{d.head_dim}")
+def test_one_word_builds_the_smaller_tile(doubt: Doubt) -> None:
+    line = " | ".join([
+        *(doubt.family, str(doubt.head_dim), str(doubt.element_bytes)),
+        *(sizes(tile) for tile in (doubt.tile, doubt.smaller)), "smaller", "spills",
+    ])  # fmt: skip
+    tiles = parse(TABLE, IN_DOUBT)
+    decided = decide(tiles, parse_doubts(DOUBTS + line))
+    assert doubt.tile in tiles[doubt.place]
+    assert doubt.tile not in decided[doubt.place]
+    assert doubt.smaller in decided[doubt.place]
+    changed = [place for place in tiles if tiles[place] != decided[place]]
+    assert changed == [doubt.place]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("decode | 64 | 2 | 8 16 16 | 8 16 8 | both | spills", "use = 'both': must be 'tile'"),
+        ("decode | 64 | 2 | 8 16 16 | 8 16 8 | tile |", "why it stays must be said"),
+        ("decode | 64 | 2 | 8 16 16 | 8 8 8 | tile | x", "smaller = 8 8 8: must have 16 rows"),
+        ("decode | 64 | 2 | 8 16 16 | 8 16 32 | tile | x", "smaller = 8 16 32: .* it needs"),
+        ("combine | 64 | 2 | 8 16 16 | 8 16 8 | tile | x", "line 'combine"),
+        ("decode | 64", "line 'decode"),
+    ],
+)
+def test_a_doubt_that_cannot_be_read(line: str, message: str) -> None:
+    with pytest.raises(TileError, match=message):
+        parse_doubts(DOUBTS + line)
+
+
+def test_a_doubt_of_no_tile() -> None:
+    doubts = parse_doubts(DOUBTS + "decode | 64 | 2 | 8 16 24 | 8 16 8 | tile | x")
+    with pytest.raises(TileError, match="head_dim 64 has no tile 8 16 24"):
+        decide(parse(TABLE, IN_DOUBT), doubts)
+
+
+def test_without_its_reason_a_tile_beyond_the_limit_is_refused() -> None:
+    with pytest.raises(TileError, match="decode 4: 136 registers .* say in IN_DOUBT why it stays"):
+        parse(TABLE)
