@@ -89,7 +89,7 @@ class Source:
             if kernel.host_name != host_name:
                 head, body = kernel.declaration.head, kernel.declaration.body
                 tokens.blank(*(kernel.statement or (head[0], body[1] + 1)))
-        rewrites.substitute_function_constants(tokens, self._constants)
+        rewrites.substitute_function_constants(tokens, self.constants)
         return tokens
 
     def cpp(self, host_name: str) -> str:
