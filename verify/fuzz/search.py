@@ -87,7 +87,8 @@ def widened(call: Call, outcome: Outcome) -> Outcome:
     # logits moves a row of the output by at most e times the distance of two values.
     logits = 2.0**-24 * largest_score(call) * 2 * value
     # Weights that are all equal are rounded alike, once to the dtype: that scales the output's row.
-    weights = torch.finfo(dtype).eps / 2 * abs(outcome.out.want)
+    want = outcome.out.want if math.isfinite(outcome.out.want) else 0.0
+    weights = torch.finfo(dtype).eps / 2 * abs(want)
     # A large sink leaves the keys weights near the dtype's least step.  Each is rounded by up to
     # half of it, times a value, and so is the output.  That can turn all of it to 0, and then its
     # cosine says nothing.

@@ -24,9 +24,8 @@ LEFT_ALONE = re.compile(
       \{\#.*?\#\} | \{%.*?%\} | \{\{.*?\}\}           # what Jinja reads
     | //[^\n]*                                        # comments
     | ^\#[^\n]*                                       # the preprocessor's lines
-    | ^struct\ [^\n]*\n(?:\n|\ {4}[^\n(]*;[^\n]*\n|\ *//[^\n]*\n)*  # declarations: the compiler
-    | ^(?:inline\ |\[\[kernel).*?^\{                 # guards them, members and signatures alike
-    | ^\ {4}\w[^\n;{]*\([^;{]*\)(?:\ const)?\n\ {4}\{
+    | ^struct\ .*?^\};                                # declarations: the compiler guards them
+    | ^(?:inline\ |\[\[kernel).*?^\{
     """,
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
