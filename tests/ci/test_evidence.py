@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ci import evidence
+from ci.evidence_sections import SECTIONS
 from verify import evidence as reports
 from verify.parity.large import LargeRun
 from verify.parity.report import Report, VariantResult, summary
@@ -89,8 +90,8 @@ def sections(text: str) -> dict[str, str]:
 
 def test_each_kind_has_its_section_with_machine_and_commit(folder: Path) -> None:
     found = sections(evidence.page(evidence.load(folder)))
-    assert list(found) == [section.title for section in evidence.SECTIONS]
-    assert {section.kind for section in evidence.SECTIONS} == set(KINDS)
+    assert list(found) == [section.title for section in SECTIONS]
+    assert {section.kind for section in SECTIONS} == set(KINDS)
     for text in found.values():
         assert "`abc123`" in text
         assert "NVIDIA H100" in text or "Some CPU" in text
