@@ -26,12 +26,12 @@ from ci.gpu_archive import ArchiveError, read
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = ROOT / "generated"
 REPORT = ROOT / "build/apple_compile.json"
-SUMMARY = (
-    "GITHUB_STEP_SUMMARY"  # environment variable: where a workflow's job takes its summary from
-)
+# An environment variable of GitHub's: the file in which a job leaves its summary.
+SUMMARY = "GITHUB_STEP_SUMMARY"
 
 OLDEST = "metal3.1"  # of macOS 14
 NEWER = ("metal4.1", "metal4.0", "metal3.2")  # newest first
+# metal-tt's names of the generations, by a third party's recipe that nobody here has tried.
 GPUS = {
     "applegpu_g13s": "M1",
     "applegpu_g14s": "M2",

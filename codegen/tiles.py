@@ -53,21 +53,21 @@ TABLE = """
 IN_DOUBT = """
     family  | head_dim | bytes | tile    | smaller | use  | why it stays
     --------+----------+-------+---------+---------+------+-------------
-    prefill |       96 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys are twice the barriers
-    prefill |      128 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys are twice the barriers
-    prefill |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys are twice the barriers
-    prefill |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys are twice the barriers
-    decode  |       64 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
-    decode  |       72 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
-    decode  |       72 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
-    decode  |       80 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
-    decode  |       80 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
-    decode  |       96 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
-    decode  |       96 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
-    decode  |      128 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys are half the loads in flight
-    decode  |      128 |     4 | 8 16 16 | 8 16 8  | tile | the estimate is beyond the limit; a spill costs time, and no result
-    decode  |      192 |     4 | 4 8 16  | 4 8 8   | tile | half as many keys are half the loads in flight
-    decode  |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys are half the loads in flight
+    prefill |       96 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
+    prefill |      128 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
+    prefill |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
+    prefill |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
+    decode  |       64 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode  |       72 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode  |       72 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode  |       80 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode  |       80 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode  |       96 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode  |       96 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode  |      128 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode  |      128 |     4 | 8 16 16 | 8 16 8  | tile | beyond the limit by the estimate; a spill costs time, not correctness
+    decode  |      192 |     4 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
+    decode  |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
 """  # noqa: E501
 
 FRAGMENT = 8  # rows and columns of a simdgroup_matrix, Metal Shading Language 2.3
