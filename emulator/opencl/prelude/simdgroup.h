@@ -1,25 +1,11 @@
 // Barriers, and what the lanes of a simdgroup tell each other.
 #pragma once
+#include "mem_flags.h"
 #include "types.h"
 #include "type_traits.h"
 
 namespace metal {
 
-enum class mem_flags : uint {
-    mem_none = 0,
-    mem_device = 1,
-    mem_threadgroup = 2,
-    mem_texture = 4,
-    mem_threadgroup_imageblock = 8,
-};
-constexpr mem_flags operator|(mem_flags a, mem_flags b)
-{
-    return static_cast<mem_flags>(static_cast<uint>(a) | static_cast<uint>(b));
-}
-constexpr mem_flags operator&(mem_flags a, mem_flags b)
-{
-    return static_cast<mem_flags>(static_cast<uint>(a) & static_cast<uint>(b));
-}
 void threadgroup_barrier(mem_flags);
 void simdgroup_barrier(mem_flags);
 
