@@ -6,8 +6,8 @@ for 16-bit elements (float16, bfloat16) and one for float32:
     simdgroups   simdgroups per threadgroup
     rows         query rows per simdgroup, a multiple of 8; with 16, each fragment of K or V that is
                  loaded serves two matrix products
-    block_k      keys per block, a multiple of 8; in decode per simdgroup: more keys are more loads
-                 in flight
+    block        keys per block, a multiple of 8; in decode per simdgroup: more keys are more loads
+                 in flight; in backward_kv, where the rows are keys, query rows per block
 
 Prefill stages blocks of K and V in threadgroup memory.  It holds S, P and O in registers (two
 elements of every 8x8 fragment per thread), and Q if it fits; else it reads Q again for each block.
@@ -34,17 +34,17 @@ from dataclasses import dataclass
 # How the tiles were chosen, and the tiles; `nox -s tune` writes both.
 TUNED = "by hand, from counted work and modelled times"
 TABLE = """
-    head_dim |        prefill 2        |        prefill 4        |         decode 2        |         decode 4
-             | simdgroups rows block_k | simdgroups rows block_k | simdgroups rows block_k | simdgroups rows block_k
-    ---------+-------------------------+-------------------------+-------------------------+------------------------
-       32    |         4 16 32         |         4 16 32         |     4 8 32, 8 16 16     |     4 8 32, 8 16 16
-       64    |         4 16 32         |          4 8 32         |     4 8 32, 8 16 16     |     4 8 32, 8 16 16
-       72    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
-       80    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
-       96    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
-      128    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
-      192    |          4 8 16         |          4 8 16         |          4 8 16         |          4 8 16
-      256    |          4 8 16         |          4 8 8          |          4 8 16         |          4 8 8
+    head_dim |       prefill 2       |       prefill 4       |        decode 2       |        decode 4       |      backward_q 2     |      backward_q 4     |     backward_kv 2     |     backward_kv 4
+             | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block
+    ---------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+----------------------
+       32    |        4 16 32        |        4 16 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |        4 16 16        |         4 8 32
+       64    |        4 16 32        |         4 8 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |         4 8 32        |         4 8 16
+       72    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+       80    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+       96    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+      128    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 16        |         4 8 8
+      192    |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16
+      256    |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8
 """  # noqa: E501
 
 FRAGMENT = 8  # rows and columns of a simdgroup_matrix, Metal Shading Language 2.3
@@ -71,7 +71,7 @@ class Tile(ABC):
 
     simdgroups: int
     rows: int
-    block_k: int
+    block: int
 
     def __post_init__(self) -> None:
         for name, value, step in self.sizes():
@@ -88,13 +88,18 @@ class Tile(ABC):
         return (
             ("simdgroups", self.simdgroups, 1),
             ("rows", self.rows, FRAGMENT),
-            ("block_k", self.block_k, FRAGMENT),
+            ("block", self.block, FRAGMENT),
         )
 
     @property
     def block_q(self) -> int:
         """Query rows per threadgroup."""
         return self.rows
+
+    @property
+    def block_k(self) -> int:
+        """Keys per block."""
+        return self.block
 
     @property
     def step_k(self) -> int:
@@ -119,6 +124,11 @@ class Tile(ABC):
         """32-bit registers per thread, estimated; 0: no estimate."""
         return 0
 
+    def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
+        """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
+        registers."""
+        return ()
+
 
 @dataclass(frozen=True)
 class PrefillTile(Tile):
@@ -126,9 +136,9 @@ class PrefillTile(Tile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.threads % self.block_k:
+        if self.threads % self.block:
             raise TileError(
-                f"block_k = {self.block_k}: must divide the {self.threads} threads, "
+                f"block = {self.block}: must divide the {self.threads} threads, "
                 "as many of which stage each row"
             )
 
@@ -138,20 +148,20 @@ class PrefillTile(Tile):
 
     @property
     def row_threads(self) -> int:
-        """Threads that stage a row of K or V."""
-        return self.threads // self.block_k
+        """Threads that stage a row of a block."""
+        return self.threads // self.block
 
     def staged_stride(self, head_dim: int, element_bytes: int) -> int:
         """Elements from one staged K or V row to the next."""
         return head_dim + ROW_PADDING_BYTES // element_bytes
 
-    def holds_queries(self, head_dim: int, element_bytes: int) -> bool:
+    def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
         """Whether Q stays in registers; else its fragments are read again for each block."""
-        return self.registers_with_queries(head_dim, element_bytes) <= MAX_REGISTERS
+        return (self.registers_with_queries(head_dim, element_bytes) <= MAX_REGISTERS,)
 
     def registers(self, head_dim: int, element_bytes: int) -> int:
         """32-bit registers per thread, estimated: what lives while S is computed."""
-        if self.holds_queries(head_dim, element_bytes):
+        if all(self.rows_held(head_dim, element_bytes)):
             return self.registers_with_queries(head_dim, element_bytes)
         address_and_bound = 3 * self.rows // FRAGMENT
         return self._without_queries(head_dim, element_bytes) + address_and_bound
@@ -167,7 +177,7 @@ class PrefillTile(Tile):
         P needs no registers of its own: it replaces S element by element.
         """
         sums = self._fragment_registers(FLOAT_BYTES)
-        matrices = (self._fragments(head_dim) + self._fragments(self.block_k)) * sums
+        matrices = (self._fragments(head_dim) + self._fragments(self.block)) * sums
         working = 2 * self._fragment_registers(element_bytes) + sums
         return matrices + working + 3 * self.rows // FRAGMENT + OTHER_REGISTERS
 
@@ -181,7 +191,7 @@ class PrefillTile(Tile):
         return -(-FRAGMENT * FRAGMENT // SIMD_WIDTH * element_bytes // REGISTER_BYTES)
 
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
-        return 2 * self.block_k * self.staged_stride(head_dim, element_bytes) * element_bytes
+        return 2 * self.block * self.staged_stride(head_dim, element_bytes) * element_bytes
 
 
 @dataclass(frozen=True)
@@ -190,7 +200,7 @@ class DecodeTile(Tile):
 
     @property
     def step_k(self) -> int:
-        return self.simdgroups * self.block_k
+        return self.simdgroups * self.block
 
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
         columns = -(-head_dim // K_CHUNK) * K_CHUNK
@@ -202,12 +212,100 @@ class DecodeTile(Tile):
 
 
 @dataclass(frozen=True)
+class BackwardTile(PrefillTile):
+    """Each simdgroup has rows of its own, of two tensors; all use the same blocks of two others.
+
+    The gradients of its rows are added up in registers.
+    """
+
+    def gradients(self, head_dim: int, element_bytes: int) -> int:
+        """How many matrices of gradients a kernel adds up."""
+        return 1
+
+    def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
+        """Whether its rows of the first tensor, and of the second, stay in registers."""
+        gradients = self.gradients(head_dim, element_bytes)
+        free = MAX_REGISTERS - self._least_registers(head_dim, element_bytes, gradients)
+        tensor = self._tensor_registers(head_dim, element_bytes)
+        return tensor <= free, 2 * tensor <= free
+
+    def registers(self, head_dim: int, element_bytes: int) -> int:
+        """32-bit registers per thread, estimated: what lives while a gradient is added to."""
+        held = sum(self.rows_held(head_dim, element_bytes))
+        tensors = held * self._tensor_registers(head_dim, element_bytes)
+        gradients = self.gradients(head_dim, element_bytes)
+        return self._least_registers(head_dim, element_bytes, gradients) + tensors
+
+    def _tensor_registers(self, head_dim: int, element_bytes: int) -> int:
+        return self._fragments(head_dim) * self._fragment_registers(element_bytes)
+
+    def _least_registers(self, head_dim: int, element_bytes: int, gradients: int) -> int:
+        """Gradients, S, dP, a fragment each of two factors and a sum, seven numbers for each row:
+        an address and a bound of either tensor, statistics and what it sees.
+
+        P and dS need no registers of their own: they replace S and dP element by element.
+        """
+        sums = self._fragment_registers(FLOAT_BYTES)
+        fragments = gradients * self._fragments(head_dim) + 2 * self._fragments(self.block)
+        matrices = fragments * sums
+        working = 2 * self._fragment_registers(element_bytes) + sums
+        return matrices + working + 7 * self.rows // FRAGMENT + OTHER_REGISTERS
+
+
+@dataclass(frozen=True)
+class BackwardQTile(BackwardTile):
+    """The rows are those of Q and of the gradient of O; the blocks are of K and V."""
+
+
+@dataclass(frozen=True)
+class BackwardKVTile(BackwardTile):
+    """The rows are those of K and V; the blocks are of Q and of the gradient of O."""
+
+    def gradients(self, head_dim: int, element_bytes: int) -> int:
+        """Those of K and V, if both fit into the registers; else each has a kernel of its own."""
+        both = self._least_registers(head_dim, element_bytes, gradients=2)
+        return 2 if both <= MAX_REGISTERS else 1
+
+    @property
+    def block_q(self) -> int:
+        return self.block
+
+    @property
+    def block_k(self) -> int:
+        """Keys per threadgroup."""
+        return self.simdgroups * self.rows
+
+    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
+        statistics = 2 * self.block * FLOAT_BYTES
+        return super().threadgroup_bytes(head_dim, element_bytes) + statistics
+
+
+@dataclass(frozen=True)
+class RowBlockTile(Tile):
+    """Each simdgroup has one row after the other."""
+
+    simdgroups: int = 8
+    rows: int = 8
+    block: int = 1
+
+    def sizes(self) -> Iterable[tuple[str, int, int]]:
+        return ()
+
+    @property
+    def block_q(self) -> int:
+        return self.simdgroups * self.rows
+
+    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
+        return self.block_q * FLOAT_BYTES
+
+
+@dataclass(frozen=True)
 class RowTile(Tile):
     """One simdgroup has one row."""
 
     simdgroups: int = 1
     rows: int = 1
-    block_k: int = 1
+    block: int = 1
 
     def sizes(self) -> Iterable[tuple[str, int, int]]:
         return ()
@@ -216,8 +314,13 @@ class RowTile(Tile):
         return 0
 
 
-FIELDS = ("simdgroups", "rows", "block_k")
-KINDS = {"prefill": PrefillTile, "decode": DecodeTile}
+FIELDS = ("simdgroups", "rows", "block")
+KINDS = {
+    "prefill": PrefillTile,
+    "decode": DecodeTile,
+    "backward_q": BackwardQTile,
+    "backward_kv": BackwardKVTile,
+}
 
 
 def parse(table: str) -> dict[tuple[str, int, int], tuple[Tile, ...]]:

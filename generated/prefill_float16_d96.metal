@@ -201,8 +201,8 @@ struct Call {
     int pages; // number of pages in K and V
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
-    int wants_lse; // 1: lse is written
     int has_alibi; // 1: alibi_slopes are given
+    int wants_lse; // 1: lse is written
     int least_queries; // packed: shorter sequences are left to decode
 };
 
@@ -311,11 +311,11 @@ inline Band find_band(int first_query, int last_query, Sequence sequence, consta
 }
 
 // The index of the sequence that threadgroup `index` works on.  In a padded batch the grid has an axis
-// for it.  In a packed batch, sequence b has the threadgroups from q_start(b) / BLOCK_Q + b to where
-// those of b + 1 begin.  These are enough for its rows wherever they start, so the host can choose the
-// grid without any sequence's length.  Bisection finds b.
-template <typename Tile>
-inline int find_batch(int index, int batch_in_grid, constant Call& call, device const int* cu_seqlens_q)
+// for it.  In a packed batch, sequence b has the threadgroups from begins[b] / BLOCK + b to where those
+// of b + 1 begin.  These are enough for its rows wherever they start, so the host can choose the grid
+// without any sequence's length.  Bisection finds b.
+template <int BLOCK>
+inline int find_batch(int index, int batch_in_grid, constant Call& call, device const int* begins, int rows)
 {
     if (call.packed == 0) {
         return batch_in_grid;
@@ -324,7 +324,7 @@ inline int find_batch(int index, int batch_in_grid, constant Call& call, device 
     int end = call.batch;
     while (end - batch > 1) {
         const int middle = (batch + end) / 2;
-        if (first_query(cu_seqlens_q, middle, call) / Tile::BLOCK_Q + middle <= index) {
+        if (clamp(begins[middle], 0, rows) / BLOCK + middle <= index) {
             batch = middle;
         } else {
             end = middle;
@@ -333,97 +333,117 @@ inline int find_batch(int index, int batch_in_grid, constant Call& call, device 
     return batch; // the batch strides of packed tensors are 0
 }
 
-// The first query row of threadgroup `index`, within its sequence.
-template <typename Tile>
-inline int find_first_row(int index, Sequence sequence, constant Call& call)
+// The first row of threadgroup `index`, within its sequence, which begins at row `begin`.
+template <int BLOCK>
+inline int find_first_row(int index, int begin, int batch, constant Call& call)
 {
-    const int first_index = call.packed == 0 ? 0 : sequence.q_start / Tile::BLOCK_Q + sequence.batch;
-    return (index - first_index) * Tile::BLOCK_Q;
+    const int first_index = call.packed == 0 ? 0 : begin / BLOCK + batch;
+    return (index - first_index) * BLOCK;
 }
 
-// Reads one fragment of a simdgroup's rows of Q; a row that does not exist is 0.
-inline void load_query(thread Fragment<element>& query, device const element* source, bool exists)
+// Reads one fragment of a simdgroup's rows of a tensor; a row that does not exist is 0.
+inline void load_fragment(thread Fragment<element>& fragment, device const element* source, bool exists)
 {
     UNROLL for (int i = 0; i < 2; ++i) {
-        query.thread_elements()[i] = exists ? source[i] : element(0);
+        fragment.thread_elements()[i] = exists ? source[i] : element(0);
     }
 }
 
-// A simdgroup's rows of Q, held in registers.
+// A simdgroup's rows of a tensor, held in registers.
 template <int R>
-struct Queries {
+struct HeldRows {
     Matrix<element, R, D_FRAGMENTS> held;
 };
 
 template <int R>
-inline void load_queries(
-    thread Queries<R>& queries, device const element* q, long stride, int row, int rows, Place place)
+inline void load_rows(
+    thread HeldRows<R>& rows, device const element* source, long stride, int row, int end, Place place)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int own = row + r * FRAGMENT;
         UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
-            load_query(queries.held.fragments[r][d], q + own * stride + d * FRAGMENT + place.column, own < rows);
+            load_fragment(rows.held.fragments[r][d], source + own * stride + d * FRAGMENT + place.column, own < end);
         }
     }
 }
 
-// Fragment column d of Q.
+// Fragment column d of the rows.
 template <int R>
-inline void find_column(thread Matrix<element, R, 1>& column, thread Queries<R>& queries, int d)
+inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R>& rows, int d)
 {
     UNROLL for (int r = 0; r < R; ++r) {
-        column.fragments[r][0] = queries.held.fragments[r][d];
+        column.fragments[r][0] = rows.held.fragments[r][d];
     }
 }
 
-// Copies a block of K or V to threadgroup memory; rows past the end are 0.  ROW_THREADS threads copy
-// each row, four elements at a time.
-template <typename Tile>
-inline void stage_rows(
-    threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
-    long row_stride, constant Call& call, uint thread_index)
+// Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
+// exist.  ROW_THREADS threads share a row.
+template <int ROW_THREADS>
+inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
 {
-    constexpr int ROW_THREADS = Tile::THREADS / Tile::BLOCK_K;
     constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
-    const int row = thread_index / ROW_THREADS;
-    const int column = thread_index % ROW_THREADS * 4;
-    const bool exists = key + row < sequence.k_len;
-    if (exists) {
-        source += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call) + column;
-    }
-    threadgroup element* target = block + row * STAGED_STRIDE + column;
     UNROLL for (int i = 0; i < HEAD_DIM; i += PART) {
         if (HEAD_DIM % PART != 0 && column + i >= HEAD_DIM) {
             continue; // the last part has less
         }
         element4 value = element4(0);
         if (exists) {
-            value = element4(*(device const packed_element4*)(source + i));
+            value = element4(*(device const packed_element4*)(source + column + i));
         }
-        *(threadgroup element4*)(target + i) = value;
+        *(threadgroup element4*)(target + column + i) = value;
     }
 }
 
-// Reads fragment (c, d) of a block of K, transposed: columns x keys.
-inline void load_keys(thread Fragment<element>& keys, threadgroup const element* k_block, int c, int d)
+// Copies a block of K or V to threadgroup memory; rows past the end are 0.
+template <typename Tile>
+inline void stage_rows(
+    threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
+    long row_stride, constant Call& call, uint thread_index)
 {
-    simdgroup_load(keys, k_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
+    constexpr int ROW_THREADS = Tile::THREADS / Tile::BLOCK_K;
+    const int row = thread_index / ROW_THREADS;
+    const bool exists = key + row < sequence.k_len;
+    if (exists) {
+        source += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call);
+    }
+    stage_row<ROW_THREADS>(block + row * STAGED_STRIDE, source, thread_index % ROW_THREADS * 4, exists);
 }
 
-// S = Q K^T.
-template <int R, int C>
-inline void multiply_transposed(
-    thread Matrix<float, R, C>& scores, thread Queries<R>& queries, threadgroup const element* k_block)
+// Reads fragment (c, d) of a block of staged rows, transposed: head_dim x rows.
+inline void load_transposed(thread Fragment<element>& fragment, threadgroup const element* block, int c, int d)
 {
-    clear(scores);
+    simdgroup_load(fragment, block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
+}
+
+// S = A B^T, where B is a block of staged rows.
+template <typename Rows, int R, int C>
+inline void multiply_transposed(thread Matrix<float, R, C>& s, thread Rows& a, threadgroup const element* block)
+{
+    clear(s);
     UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
         Matrix<element, R, 1> column;
-        find_column(column, queries, d);
+        find_column(column, a, d);
         UNROLL for (int c = 0; c < C; ++c) {
-            Fragment<element> keys;
-            load_keys(keys, k_block, c, d);
+            Fragment<element> b;
+            load_transposed(b, block, c, d);
             UNROLL for (int r = 0; r < R; ++r) {
-                simdgroup_multiply_accumulate(scores.fragments[r][c], column.fragments[r][0], keys, scores.fragments[r][c]);
+                simdgroup_multiply_accumulate(s.fragments[r][c], column.fragments[r][0], b, s.fragments[r][c]);
+            }
+        }
+    }
+}
+
+// O += P B, where B is a block of staged rows.
+template <int R, int C>
+inline void multiply_accumulate(
+    thread Matrix<float, R, D_FRAGMENTS>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* block)
+{
+    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            Fragment<element> b;
+            simdgroup_load(b, block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
+            UNROLL for (int r = 0; r < R; ++r) {
+                simdgroup_multiply_accumulate(outputs.fragments[r][d], weights.fragments[r][c], b, outputs.fragments[r][d]);
             }
         }
     }
@@ -561,22 +581,6 @@ inline void finish_row_softmax(thread Matrix<float, R, D>& outputs, thread RowSo
     scale_rows(outputs, factors);
 }
 
-// O += P V.
-template <int R, int C>
-inline void multiply_accumulate(
-    thread Matrix<float, R, D_FRAGMENTS>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* v_block)
-{
-    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
-        UNROLL for (int c = 0; c < C; ++c) {
-            Fragment<element> values;
-            simdgroup_load(values, v_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
-            UNROLL for (int r = 0; r < R; ++r) {
-                simdgroup_multiply_accumulate(outputs.fragments[r][d], weights.fragments[r][c], values, outputs.fragments[r][d]);
-            }
-        }
-    }
-}
-
 // Writes the rows that exist to device memory.
 template <int R>
 inline void store_rows(
@@ -635,9 +639,9 @@ void prefill(
     // Where this threadgroup works: some query rows of one sequence, one head.
     // Under a causal mask the last rows see most keys: they start first.
     const int index = MASK == CAUSAL ? groups.x - 1 - group.x : group.x;
-    const int batch = find_batch<Tile>(index, group.z, call, cu_seqlens_q);
+    const int batch = find_batch<Tile::BLOCK_Q>(index, group.z, call, cu_seqlens_q, call.q_len);
     const Sequence sequence = find_sequence(batch, call, cu_seqlens_q, k_begin, k_end, block_table);
-    const int first_row = find_first_row<Tile>(index, sequence, call);
+    const int first_row = find_first_row<Tile::BLOCK_Q>(index, sequence.q_start, batch, call);
     if (first_row < 0 || first_row >= sequence.q_len || sequence.q_len < call.least_queries) {
         return; // a ragged batch has at most one empty threadgroup per sequence and head
     }
@@ -659,13 +663,13 @@ void prefill(
     out += batch * call.out_batch_stride + (sequence.q_start + first_row) * call.out_row_stride + head * call.out_head_stride;
     lse += batch * call.lse_batch_stride + head * call.lse_head_stride + sequence.q_start + first_row;
 
-    Queries<Tile::ROW_FRAGMENTS> queries;
+    HeldRows<Tile::ROW_FRAGMENTS> queries;
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> scores;
     Matrix<element, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> weights;
     Matrix<float, Tile::ROW_FRAGMENTS, D_FRAGMENTS> outputs;
     RowSoftmax<Tile::ROW_FRAGMENTS> softmax;
 
-    load_queries(queries, q, call.q_row_stride, row, rows, place);
+    load_rows(queries, q, call.q_row_stride, row, rows, place);
     clear(outputs);
     clear(softmax, sink);
 

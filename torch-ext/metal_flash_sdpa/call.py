@@ -8,7 +8,7 @@ from torch import Tensor
 from . import gpu, launchers
 from .catalogue import BUILT_IN, Catalogue
 from .keys import ALL_ROWS, Keys
-from .plan import DECODE_QUERIES, Append, Request, plan, plan_append
+from .plan import DECODE_QUERIES, Append, Backward, Request, plan, plan_append, plan_backward
 
 _INT32 = torch.iinfo(torch.int32)
 _DTYPE_NAMES = {
@@ -91,6 +91,47 @@ def append(
         positions, pairs = rotary_cos.shape
         what = Append(*what[:2], _strides(rotated_q), 2 * pairs, positions, interleaved)
     launchers.run(plan_append(request, what), tensors)
+
+
+def differentiate(
+    *,
+    grad_out: Tensor,
+    grad_lse: Optional[Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    options: Options,
+    cu_seqlens_q: Optional[Tensor],
+    keys: Keys,
+    grad_q: Optional[Tensor],
+    grad_k: Optional[Tensor],
+    grad_v: Optional[Tensor],
+    wants_sinks: bool,
+    catalogue: Catalogue = BUILT_IN,
+) -> Optional[Tensor]:
+    """Write the gradients of q, k and v that are not None; returns that of the sinks, float32.
+
+    `out` and `lse` are what the forward pass gave.  Every sum is in a fixed order.
+    """
+    request, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys)
+    tensors["lse"] = lse
+    tensors["grad_out"] = _readable(grad_out)
+    if grad_lse is not None:
+        tensors["grad_lse"] = _contiguous(grad_lse, torch.float32)
+    gradients = {"grad_q": grad_q, "grad_k": grad_k, "grad_v": grad_v}
+    tensors.update({name: grad for name, grad in gradients.items() if grad is not None})
+    what = Backward(
+        _strides(tensors["grad_out"]),
+        *((0, 0, 0) if grad is None else _strides(grad) for grad in gradients.values()),
+        wants_q=grad_q is not None,
+        wants_k=grad_k is not None,
+        wants_v=grad_v is not None,
+        has_grad_lse=grad_lse is not None,
+    )
+    tensors = launchers.run(plan_backward(request, what, catalogue), tensors, catalogue)
+    return tensors["grad_sinks"].sum((0, 2)) if wants_sinks else None
 
 
 def _prepare(

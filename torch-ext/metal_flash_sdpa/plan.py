@@ -19,6 +19,8 @@ UNBOUNDED = 2**30 - 1
 # Sequences of at most so many query rows are decoded: rows are packed over the heads of a group.
 DECODE_QUERIES = 16
 
+BACKWARD_FAMILIES = ("backward_rows", "backward_q", "backward_kv", "backward_k", "backward_v")
+
 SIMD_WIDTH = 32  # threads per simdgroup on every Apple GPU
 
 Strides = Tuple[int, int, int]
@@ -73,6 +75,19 @@ class Append(NamedTuple):
     rotary_dim: int = 0  # elements of a row that are rotated; 0: none
     rotary_rows: int = 0  # positions that have an angle
     interleaved: bool = True  # pairs are neighbours; else one element of either half
+
+
+class Backward(NamedTuple):
+    """Which gradients of a request are asked for, and how they and the output's lie in memory."""
+
+    grad_out_strides: Strides
+    grad_q_strides: Strides
+    grad_k_strides: Strides
+    grad_v_strides: Strides
+    wants_q: bool = True
+    wants_k: bool = True
+    wants_v: bool = True
+    has_grad_lse: bool = False  # the log-sum-exp has a gradient of its own
 
 
 class LaunchPlan(NamedTuple):
@@ -187,7 +202,47 @@ class _Append(NamedTuple):
     queries_advance: bool
 
 
-_Known = Union[_Attention, _Append]
+class _Backward(NamedTuple):
+    """The same of the kernels of the backward pass."""
+
+    q_batch_stride: int
+    q_row_stride: int
+    q_head_stride: int
+    k_batch_stride: int
+    k_row_stride: int
+    k_head_stride: int
+    v_batch_stride: int
+    v_row_stride: int
+    v_head_stride: int
+    out_batch_stride: int
+    out_row_stride: int
+    out_head_stride: int
+    grad_out_batch_stride: int
+    grad_out_row_stride: int
+    grad_out_head_stride: int
+    grad_q_batch_stride: int
+    grad_q_row_stride: int
+    grad_q_head_stride: int
+    grad_k_batch_stride: int
+    grad_k_row_stride: int
+    grad_k_head_stride: int
+    grad_v_batch_stride: int
+    grad_v_row_stride: int
+    grad_v_head_stride: int
+    alibi_batch_stride: int
+    alibi_head_stride: int
+    lse_batch_stride: int
+    lse_head_stride: int
+    heads_per_kv_head: int
+    window_left: int
+    window_right: int
+    has_grad_lse: bool
+    wants_k: bool
+    wants_v: bool
+
+
+_Known = Union[_Attention, _Append, _Backward]
+_KNOWN = {"append": _Append, **dict.fromkeys(BACKWARD_FAMILIES, _Backward)}
 
 
 class _Layout(NamedTuple):
@@ -204,7 +259,7 @@ class _Layout(NamedTuple):
 @lru_cache(maxsize=None)
 def _layout(catalogue: Catalogue, family: str, dtype: str) -> _Layout:
     signature = catalogue.signatures[family]
-    known = _Append if family == "append" else _Attention
+    known = _KNOWN.get(family, _Attention)
     place = {name: i for i, name in enumerate((*Request._fields, *known._fields))}
     codes = "".join(code for _, code in signature.ints)
     # A struct that holds a 64-bit member is a multiple of 8 bytes long.
@@ -266,6 +321,15 @@ def _attention(request: Request, left: int, right: int, **of_family: int) -> _At
     )
 
 
+def _tiles(request: Request, rows: int, block: int) -> int:
+    """Threadgroups for `rows` rows of Q or K, so many in each.
+
+    In a packed batch sequence b owns those from its first row // block + b on; see find_batch in
+    the kernels.
+    """
+    return rows // block + request.batch if request.packed else -(-rows // block)
+
+
 def _longest(request: Request) -> int:
     """No sequence has more query rows."""
     if request.packed and request.max_q_len:
@@ -282,13 +346,9 @@ def plan_prefill(request: Request, least_queries: int = 0, catalogue: Catalogue 
     _check(request)
     mask, left, right = band(request.causal, request.window_size)
     variant = catalogue.variant("prefill", request.head_dim, request.dtype, mask, request.has_sinks)
-    if request.packed:
-        # Sequence b owns the tiles from q_start(b) // block_q + b on; see find_batch in the kernel.
-        tiles, batches = request.q_len // variant.block_q + request.batch, 1
-    else:
-        tiles, batches = -(-request.q_len // variant.block_q), request.batch
+    tiles = _tiles(request, request.q_len, variant.block_q)
     known = _attention(request, left, right, least_queries=least_queries)
-    grid = (tiles if request.q_len else 0, request.heads, batches)
+    grid = (tiles if request.q_len else 0, request.heads, 1 if request.packed else request.batch)
     return Plan((_launch(catalogue, "prefill", variant, request, known, grid),))
 
 
@@ -385,3 +445,65 @@ def plan(request: Request, catalogue: Catalogue = BUILT_IN) -> Plan:
     prefill = plan_prefill(request, DECODE_QUERIES + 1, catalogue=catalogue)
     decode = plan_decode(request, DECODE_QUERIES, catalogue=catalogue)
     return Plan(prefill.launches + decode.launches, decode.workspace)
+
+
+@lru_cache(maxsize=4096)
+def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = BUILT_IN) -> Plan:
+    """The launches that compute the gradients of `request`, each of its own threadgroups alone.
+
+    The workspace's grad_sinks, (batch, heads, parts), is what each part of a head's rows adds to
+    the gradient of its sink; in a packed batch all sequences are one.
+    Raises ValueError, naming the field, for what no kernel computes.
+    """
+    _check(request)
+    mask, left, right = band(request.causal, request.window_size)
+    known = _Backward(
+        *request.q_strides,
+        *request.k_strides,
+        *request.v_strides,
+        *request.out_strides,
+        *backward.grad_out_strides,
+        *backward.grad_q_strides,
+        *backward.grad_k_strides,
+        *backward.grad_v_strides,
+        *request.alibi_strides,
+        lse_batch_stride=0 if request.packed else request.heads * request.q_len,
+        lse_head_stride=request.q_len,
+        heads_per_kv_head=request.heads // request.kv_heads,
+        window_left=left,
+        window_right=right,
+        has_grad_lse=backward.has_grad_lse,
+        wants_k=backward.wants_k,
+        wants_v=backward.wants_v,
+    )
+    head_dim, dtype = request.head_dim, request.dtype
+    batches = 1 if request.packed else request.batch
+
+    def launch(family: str, rows: int, heads: int) -> LaunchPlan:
+        variant = catalogue.variant(family, head_dim, dtype, mask)
+        block = variant.block_q if family == "backward_q" else variant.step_k
+        grid = (_tiles(request, rows, block) if rows else 0, heads, batches)
+        return _launch(catalogue, family, variant, request, known, grid)
+
+    rows = catalogue.variant("backward_rows", head_dim, dtype, sinks=True)
+    parts = -(-request.q_len // rows.block_q)
+    grid = (parts, request.heads, batches)
+    launches = [_launch(catalogue, "backward_rows", rows, request, known, grid)]
+    if backward.wants_q:
+        launches.append(launch("backward_q", request.q_len, request.heads))
+    together = catalogue.has("backward_kv", head_dim, dtype, mask)
+    if together and (backward.wants_k or backward.wants_v):
+        launches.append(launch("backward_kv", request.k_len, request.kv_heads))
+    elif not together:
+        wanted = (("backward_k", backward.wants_k), ("backward_v", backward.wants_v))
+        for family in (family for family, is_wanted in wanted if is_wanted):
+            launches.append(launch(family, request.k_len, request.kv_heads))
+    of_rows = (batches, request.heads, request.q_len)
+    return Plan(
+        tuple(launches),
+        (
+            ("row_lse", of_rows),
+            ("row_delta", of_rows),
+            ("grad_sinks", (batches, request.heads, parts)),
+        ),
+    )
