@@ -114,8 +114,10 @@ def test_the_kernels_as_they_are_pass() -> None:
 
 
 def test_a_seed_draws_the_same_calls() -> None:
-    bug = broken("softmax.sum[r] *= factors[r];", "")
-    first, second = (search.search([CAUSAL], bug, 5, seed=1) for _ in range(2))
+    def nothing(_: Variant) -> Launch:
+        return lambda *_: None
+
+    first, second = (search.search([CAUSAL], nothing, 5, seed=1) for _ in range(2))
     assert first == second
 
 
