@@ -68,6 +68,9 @@ SINKS = Buffer(
 )
 
 
+DROPOUT_SEED = Buffer(
+    "dropout_seed", "int", "const", "two words: the key of dropout's random numbers", optional=True
+)
 OUT_READ = replace(OUT, access="const")
 LSE_READ = replace(LSE, access="const", optional=False)
 GRAD_OUT = Buffer("grad_out", None, "const", "gradient of the output rows")
@@ -128,6 +131,10 @@ ALIBI_STRIDES = (
 )
 WANTS_LSE = Field("wants_lse", "int", "1: lse is written")
 HAS_ALIBI = Field("has_alibi", "int", "1: alibi_slopes are given")
+DROPOUT = (
+    Field("has_dropout", "int", "1: dropout_seed is given, and weights are dropped"),
+    Field("keep_below", "int", "bits of a uint: a weight is kept if its random number is less"),
+)
 HAS_SINKS = Field("has_sinks", "int", "1: sinks are given")
 BATCH = Field("batch", "int", "number of sequences")
 Q_LEN = Field("q_len", "int", "query rows of each sequence; packed: of all sequences together")
@@ -170,6 +177,7 @@ SOFTMAX = (
     Field("softmax_scale", "float", "multiplies Q K^T"),
     Field("softcap", "float", "scores become softcap * tanh(score / softcap); 0: off"),
 )
+KEEP_SCALE = Field("keep_scale", "float", "1 / (1 - dropout_p), which scales the weights that are kept")
 
 
 def backward(*gradients: str) -> Signature:
@@ -179,25 +187,27 @@ def backward(*gradients: str) -> Signature:
         buffers=(
             *(Q, K, V, GRAD_OUT, *row_statistics("const")),
             *(gradient(tensor) for tensor in gradients),
-            *(CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES),
+            *(CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, DROPOUT_SEED),
         ),
         ints=(
             *attention("q", "k", "v", "grad_out", *(f"grad_{tensor}" for tensor in gradients)),
             *(wants if len(gradients) > 1 else ()),
+            *DROPOUT,
         ),
-        floats=SOFTMAX,
+        floats=(*SOFTMAX, KEEP_SCALE),
     )
 
 
 # Longs stand first, so that the struct has no padding.
 SIGNATURES = {
     "prefill": Signature(
-        buffers=(Q, K, V, OUT, LSE, CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),
+        buffers=(Q, K, V, OUT, LSE, CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS, DROPOUT_SEED),
         ints=(
             *FORWARD,
             Field("least_queries", "int", "packed: shorter sequences are left to decode"),
+            *DROPOUT,
         ),
-        floats=SOFTMAX,
+        floats=(*SOFTMAX, KEEP_SCALE),
     ),
     "decode": Signature(
         buffers=(Q, K, V, OUT, LSE, *partial(""), CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),

@@ -159,11 +159,14 @@ struct Call {
     int has_alibi; // 1: alibi_slopes are given
     int wants_k; // 1: the gradient of k is wanted
     int wants_v; // 1: the gradient of v is wanted
+    int has_dropout; // 1: dropout_seed is given, and weights are dropped
+    int keep_below; // bits of a uint: a weight is kept if its random number is less
 };
 
 struct Scaling {
     float softmax_scale; // multiplies Q K^T
     float softcap; // scores become softcap * tanh(score / softcap); 0: off
+    float keep_scale; // 1 / (1 - dropout_p), which scales the weights that are kept
 };
 
 // A sequence's rows in Q and K.
@@ -428,6 +431,56 @@ inline RowAlibi find_row_alibi(device const float* alibi_slopes, Sequence sequen
     return {call.has_alibi == 0 ? 0.0f : LOG2_E * alibi_slopes[place], sequence.k_len - sequence.q_len};
 }
 
+// Dropout: whether a weight is kept depends on the call's seed and on which weight it is, and on nothing
+// else.  So the backward pass, with other tiles, keeps the same ones.
+struct Dropout {
+    uint2 seed;
+    uint head;
+    uint batch;
+    uint keep_below; // a weight is kept if its random number is less
+};
+
+inline Dropout find_dropout(device const int* dropout_seed, int head, int batch, constant Call& call)
+{
+    const uint2 seed = call.has_dropout == 0 ? uint2(0) : uint2(dropout_seed[0], dropout_seed[1]);
+    return {seed, uint(head), uint(batch), uint(call.keep_below)};
+}
+
+// Philox 4x32 with 7 rounds (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
+inline uint4 philox(uint4 counter, uint2 key)
+{
+    UNROLL for (int round = 0; round < 7; ++round) {
+        const uint high_x = mulhi(0xD2511F53u, counter.x);
+        const uint high_z = mulhi(0xCD9E8D57u, counter.z);
+        counter = uint4(
+            high_z ^ counter.y ^ key.x, 0xCD9E8D57u * counter.z, high_x ^ counter.w ^ key.y, 0xD2511F53u * counter.x);
+        key += uint2(0x9E3779B9u, 0xBB67AE85u);
+    }
+    return counter;
+}
+
+// Each call of philox serves four neighbouring keys.
+inline bool is_kept(Dropout dropout, int query, int key)
+{
+    const uint4 numbers = philox(uint4(query, key / 4, dropout.head, dropout.batch), dropout.seed);
+    return numbers[key % 4] < dropout.keep_below;
+}
+
+// Sets what is not kept to 0; columns are queries.
+template <typename T, int R, int C>
+inline void drop_from_columns(thread Matrix<T, R, C>& a, Dropout dropout, int key, int query, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                if (!is_kept(dropout, query + c * FRAGMENT + place.column + i, key + r * FRAGMENT)) {
+                    a.fragments[r][c].thread_elements()[i] = T(0);
+                }
+            }
+        }
+    }
+}
+
 // The base-2 log-sum-exp of a row that sees nothing: every weight is exactly 0 beside it, and no
 // difference with a score overflows.
 constant constexpr float UNSEEN = 3.0e37f;
@@ -513,13 +566,13 @@ inline void weigh_columns(
 template <int R, int C>
 inline void differentiate_columns(
     thread Matrix<element, R, C>& grad_scores, thread Matrix<float, R, C>& weights, thread Matrix<float, R, C>& grad_weights,
-    BlockStatistics block, Place place)
+    BlockStatistics block, Place place, float keep_scale)
 {
     UNROLL for (int c = 0; c < C; ++c) {
         UNROLL for (int i = 0; i < 2; ++i) {
             const float delta = block.delta[c * FRAGMENT + place.column + i];
             UNROLL for (int r = 0; r < R; ++r) {
-                const float difference = grad_weights.fragments[r][c].thread_elements()[i] - delta;
+                const float difference = fma(grad_weights.fragments[r][c].thread_elements()[i], keep_scale, -delta);
                 grad_scores.fragments[r][c].thread_elements()[i] =
                     element(weights.fragments[r][c].thread_elements()[i] * difference);
             }
@@ -562,8 +615,9 @@ void backward_kv(
     device const int* k_end [[buffer(10)]],
     device const int* block_table [[buffer(11)]],
     device const float* alibi_slopes [[buffer(12)]],
-    constant Call& call [[buffer(13)]],
-    constant Scaling& scaling [[buffer(14)]],
+    device const int* dropout_seed [[buffer(13)]],
+    constant Call& call [[buffer(14)]],
+    constant Scaling& scaling [[buffer(15)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
     uint simdgroup [[simdgroup_index_in_threadgroup]],
@@ -616,6 +670,7 @@ void backward_kv(
     const int first_head = kv_head * call.heads_per_kv_head;
     for (int head = first_head; head < first_head + call.heads_per_kv_head; ++head) {
         const RowAlibi alibi = find_row_alibi(alibi_slopes, sequence, head, call);
+        const Dropout dropout = find_dropout(dropout_seed, head, batch, call);
         const bool plain = scaling.softcap == 0.0f && alibi.slope == 0.0f;
         device const element* q_rows = q + head * call.q_head_stride;
         device const element* grad_rows = grad_out + head * call.grad_out_head_stride;
@@ -642,11 +697,17 @@ void backward_kv(
                 clear_unseen(scores, seeing, query, place);
             }
             if (call.wants_v != 0) {
+                if (call.has_dropout != 0) {
+                    drop_from_columns(weights, dropout, first_key + row, query, place);
+                }
                 multiply_accumulate(v_gradients, weights, grad_block);
             }
             if (call.wants_k != 0) {
                 multiply_transposed(grad_weights, values, grad_block);
-                differentiate_columns(weights, scores, grad_weights, statistics, place);
+                if (call.has_dropout != 0) {
+                    drop_from_columns(grad_weights, dropout, first_key + row, query, place);
+                }
+                differentiate_columns(weights, scores, grad_weights, statistics, place, scaling.keep_scale);
                 multiply_accumulate(k_gradients, weights, q_block);
             }
         }
@@ -658,6 +719,7 @@ void backward_kv(
         store_rows(grad_k, k_gradients, call.grad_k_row_stride, row, rows, place);
     }
     if (call.wants_v != 0) {
+        scale_elements(v_gradients, scaling.keep_scale);
         grad_v += batch * call.grad_v_batch_stride + start * call.grad_v_row_stride + kv_head * call.grad_v_head_stride;
         store_rows(grad_v, v_gradients, call.grad_v_row_stride, row, rows, place);
     }

@@ -152,11 +152,14 @@ struct Call {
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
     int has_alibi; // 1: alibi_slopes are given
+    int has_dropout; // 1: dropout_seed is given, and weights are dropped
+    int keep_below; // bits of a uint: a weight is kept if its random number is less
 };
 
 struct Scaling {
     float softmax_scale; // multiplies Q K^T
     float softcap; // scores become softcap * tanh(score / softcap); 0: off
+    float keep_scale; // 1 / (1 - dropout_p), which scales the weights that are kept
 };
 
 // A sequence's rows in Q and K.
@@ -393,6 +396,56 @@ inline RowAlibi find_row_alibi(device const float* alibi_slopes, Sequence sequen
     return {call.has_alibi == 0 ? 0.0f : LOG2_E * alibi_slopes[place], sequence.k_len - sequence.q_len};
 }
 
+// Dropout: whether a weight is kept depends on the call's seed and on which weight it is, and on nothing
+// else.  So the backward pass, with other tiles, keeps the same ones.
+struct Dropout {
+    uint2 seed;
+    uint head;
+    uint batch;
+    uint keep_below; // a weight is kept if its random number is less
+};
+
+inline Dropout find_dropout(device const int* dropout_seed, int head, int batch, constant Call& call)
+{
+    const uint2 seed = call.has_dropout == 0 ? uint2(0) : uint2(dropout_seed[0], dropout_seed[1]);
+    return {seed, uint(head), uint(batch), uint(call.keep_below)};
+}
+
+// Philox 4x32 with 7 rounds (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
+inline uint4 philox(uint4 counter, uint2 key)
+{
+    UNROLL for (int round = 0; round < 7; ++round) {
+        const uint high_x = mulhi(0xD2511F53u, counter.x);
+        const uint high_z = mulhi(0xCD9E8D57u, counter.z);
+        counter = uint4(
+            high_z ^ counter.y ^ key.x, 0xCD9E8D57u * counter.z, high_x ^ counter.w ^ key.y, 0xD2511F53u * counter.x);
+        key += uint2(0x9E3779B9u, 0xBB67AE85u);
+    }
+    return counter;
+}
+
+// Each call of philox serves four neighbouring keys.
+inline bool is_kept(Dropout dropout, int query, int key)
+{
+    const uint4 numbers = philox(uint4(query, key / 4, dropout.head, dropout.batch), dropout.seed);
+    return numbers[key % 4] < dropout.keep_below;
+}
+
+// Sets what is not kept to 0; rows are queries.
+template <typename T, int R, int C>
+inline void drop_from_rows(thread Matrix<T, R, C>& a, Dropout dropout, int query, int key, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                if (!is_kept(dropout, query + r * FRAGMENT, key + c * FRAGMENT + place.column + i)) {
+                    a.fragments[r][c].thread_elements()[i] = T(0);
+                }
+            }
+        }
+    }
+}
+
 // The base-2 log-sum-exp of a row that sees nothing: every weight is exactly 0 beside it, and no
 // difference with a score overflows.
 constant constexpr float UNSEEN = 3.0e37f;
@@ -480,12 +533,12 @@ inline void weigh_rows(
 template <int R, int C>
 inline void differentiate_rows(
     thread Matrix<element, R, C>& grad_scores, thread Matrix<float, R, C>& weights, thread Matrix<float, R, C>& grad_weights,
-    thread RowStatistics<R>& rows)
+    thread RowStatistics<R>& rows, float keep_scale)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int c = 0; c < C; ++c) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                const float difference = grad_weights.fragments[r][c].thread_elements()[i] - rows.delta[r];
+                const float difference = fma(grad_weights.fragments[r][c].thread_elements()[i], keep_scale, -rows.delta[r]);
                 grad_scores.fragments[r][c].thread_elements()[i] =
                     element(weights.fragments[r][c].thread_elements()[i] * difference);
             }
@@ -527,8 +580,9 @@ void backward_q(
     device const int* k_end [[buffer(9)]],
     device const int* block_table [[buffer(10)]],
     device const float* alibi_slopes [[buffer(11)]],
-    constant Call& call [[buffer(12)]],
-    constant Scaling& scaling [[buffer(13)]],
+    device const int* dropout_seed [[buffer(12)]],
+    constant Call& call [[buffer(13)]],
+    constant Scaling& scaling [[buffer(14)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint3 groups [[threadgroups_per_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
@@ -550,6 +604,7 @@ void backward_q(
     const int head = group.y;
     const int kv_head = head / call.heads_per_kv_head;
     const RowAlibi alibi = find_row_alibi(alibi_slopes, sequence, head, call);
+    const Dropout dropout = find_dropout(dropout_seed, head, batch, call);
     const bool plain = scaling.softcap == 0.0f && alibi.slope == 0.0f;
     const int last_row = min(first_row + Tile::BLOCK_Q, sequence.q_len) - 1;
     const Band band = find_band<MASK>(first_row, last_row, sequence, call);
@@ -594,7 +649,10 @@ void backward_q(
             clear_unseen(scores, statistics.seen, key, place);
         }
         multiply_transposed(grad_weights, grad_rows, v_block);
-        differentiate_rows(grad_scores, scores, grad_weights, statistics);
+        if (call.has_dropout != 0) {
+            drop_from_rows(grad_weights, dropout, first_row + row, key, place);
+        }
+        differentiate_rows(grad_scores, scores, grad_weights, statistics, scaling.keep_scale);
         multiply_accumulate(gradients, grad_scores, k_block);
     }
 

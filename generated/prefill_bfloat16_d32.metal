@@ -204,11 +204,14 @@ struct Call {
     int has_alibi; // 1: alibi_slopes are given
     int wants_lse; // 1: lse is written
     int least_queries; // packed: shorter sequences are left to decode
+    int has_dropout; // 1: dropout_seed is given, and weights are dropped
+    int keep_below; // bits of a uint: a weight is kept if its random number is less
 };
 
 struct Scaling {
     float softmax_scale; // multiplies Q K^T
     float softcap; // scores become softcap * tanh(score / softcap); 0: off
+    float keep_scale; // 1 / (1 - dropout_p), which scales the weights that are kept
 };
 
 // The offset of a row of K or V, in elements.  In a paged cache, `pages` lists the sequence's pages (its
@@ -506,6 +509,56 @@ inline void mask_rows(
     }
 }
 
+// Dropout: whether a weight is kept depends on the call's seed and on which weight it is, and on nothing
+// else.  So the backward pass, with other tiles, keeps the same ones.
+struct Dropout {
+    uint2 seed;
+    uint head;
+    uint batch;
+    uint keep_below; // a weight is kept if its random number is less
+};
+
+inline Dropout find_dropout(device const int* dropout_seed, int head, int batch, constant Call& call)
+{
+    const uint2 seed = call.has_dropout == 0 ? uint2(0) : uint2(dropout_seed[0], dropout_seed[1]);
+    return {seed, uint(head), uint(batch), uint(call.keep_below)};
+}
+
+// Philox 4x32 with 7 rounds (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
+inline uint4 philox(uint4 counter, uint2 key)
+{
+    UNROLL for (int round = 0; round < 7; ++round) {
+        const uint high_x = mulhi(0xD2511F53u, counter.x);
+        const uint high_z = mulhi(0xCD9E8D57u, counter.z);
+        counter = uint4(
+            high_z ^ counter.y ^ key.x, 0xCD9E8D57u * counter.z, high_x ^ counter.w ^ key.y, 0xD2511F53u * counter.x);
+        key += uint2(0x9E3779B9u, 0xBB67AE85u);
+    }
+    return counter;
+}
+
+// Each call of philox serves four neighbouring keys.
+inline bool is_kept(Dropout dropout, int query, int key)
+{
+    const uint4 numbers = philox(uint4(query, key / 4, dropout.head, dropout.batch), dropout.seed);
+    return numbers[key % 4] < dropout.keep_below;
+}
+
+// Sets what is not kept to 0; rows are queries.
+template <typename T, int R, int C>
+inline void drop_from_rows(thread Matrix<T, R, C>& a, Dropout dropout, int query, int key, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                if (!is_kept(dropout, query + r * FRAGMENT, key + c * FRAGMENT + place.column + i)) {
+                    a.fragments[r][c].thread_elements()[i] = T(0);
+                }
+            }
+        }
+    }
+}
+
 // What a sink adds to the sum of a row with this maximum; both are base-2 logits.  NaN gives NaN.
 inline float sink_weight(float sink, float maximum)
 {
@@ -570,13 +623,14 @@ inline void update_row_softmax(
 
 // After the last block: the lanes of a row add up their sums, and O is normalised.
 template <int R, int D>
-inline void finish_row_softmax(thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax, float sink)
+inline void finish_row_softmax(
+    thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax, float sink, float keep_scale)
 {
     float factors[R];
     UNROLL for (int r = 0; r < R; ++r) {
         softmax.sum[r] = row_sum(softmax.sum[r]) + sink_weight(sink, softmax.maximum[r]);
         // A row that sees no key has sum 0 and O 0, and stays so.
-        factors[r] = softmax.sum[r] == 0.0f ? 0.0f : 1.0f / softmax.sum[r];
+        factors[r] = softmax.sum[r] == 0.0f ? 0.0f : keep_scale / softmax.sum[r];
     }
     scale_rows(outputs, factors);
 }
@@ -625,8 +679,9 @@ void prefill(
     device const int* block_table [[buffer(8)]],
     device const float* alibi_slopes [[buffer(9)]],
     device const float* sinks [[buffer(10)]],
-    constant Call& call [[buffer(11)]],
-    constant Scaling& scaling [[buffer(12)]],
+    device const int* dropout_seed [[buffer(11)]],
+    constant Call& call [[buffer(12)]],
+    constant Scaling& scaling [[buffer(13)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint3 groups [[threadgroups_per_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
@@ -649,6 +704,7 @@ void prefill(
     const int kv_head = head / call.heads_per_kv_head;
     const float sink = SINKS ? sinks[head] * LOG2_E : MASKED;
     const RowAlibi alibi = find_row_alibi(alibi_slopes, sequence, head, call);
+    const Dropout dropout = find_dropout(dropout_seed, head, batch, call);
     const bool only_scaled = scaling.softmax_scale > 0.0f && scaling.softcap == 0.0f && alibi.slope == 0.0f;
     const int last_row = min(first_row + Tile::BLOCK_Q, sequence.q_len) - 1;
     const Band band = find_band<MASK>(first_row, last_row, sequence, call);
@@ -693,10 +749,13 @@ void prefill(
             scale = 1.0f; // they are logits now
         }
         update_row_softmax(weights, outputs, softmax, scores, scale);
+        if (call.has_dropout != 0) {
+            drop_from_rows(weights, dropout, first_row + row, key, place);
+        }
         multiply_accumulate(outputs, weights, v_block);
     }
 
-    finish_row_softmax(outputs, softmax, sink);
+    finish_row_softmax(outputs, softmax, sink, scaling.keep_scale);
     store_rows(out, outputs, call.out_row_stride, row, rows, place);
     if (call.wants_lse != 0) {
         store_log_sum_exp(lse, softmax, row, rows, place);

@@ -1269,6 +1269,7 @@ SIGNATURES = {
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
             "sinks",  # attention sink of each query head: a logit
+            "dropout_seed",  # two words: the key of dropout's random numbers
         ),
         optional={
             "lse": "float32",
@@ -1278,6 +1279,7 @@ SIGNATURES = {
             "block_table": "int32",
             "alibi_slopes": "float32",
             "sinks": "float32",
+            "dropout_seed": "int32",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -1312,10 +1314,13 @@ SIGNATURES = {
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("wants_lse", "i"),  # 1: lse is written
             ("least_queries", "i"),  # packed: shorter sequences are left to decode
+            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
+            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
             "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
         ),
     ),
     "decode": Signature(
@@ -1464,6 +1469,7 @@ SIGNATURES = {
             "k_end",  # the row after each sequence's last key
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
+            "dropout_seed",  # two words: the key of dropout's random numbers
         ),
         optional={
             "grad_q": None,
@@ -1472,6 +1478,7 @@ SIGNATURES = {
             "k_end": "int32",
             "block_table": "int32",
             "alibi_slopes": "float32",
+            "dropout_seed": "int32",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -1507,10 +1514,13 @@ SIGNATURES = {
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
+            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
             "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
         ),
     ),
     "backward_kv": Signature(
@@ -1528,6 +1538,7 @@ SIGNATURES = {
             "k_end",  # the row after each sequence's last key
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
+            "dropout_seed",  # two words: the key of dropout's random numbers
         ),
         optional={
             "grad_k": None,
@@ -1537,6 +1548,7 @@ SIGNATURES = {
             "k_end": "int32",
             "block_table": "int32",
             "alibi_slopes": "float32",
+            "dropout_seed": "int32",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -1577,10 +1589,13 @@ SIGNATURES = {
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("wants_k", "i"),  # 1: the gradient of k is wanted
             ("wants_v", "i"),  # 1: the gradient of v is wanted
+            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
+            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
             "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
         ),
     ),
     "backward_k": Signature(
@@ -1597,6 +1612,7 @@ SIGNATURES = {
             "k_end",  # the row after each sequence's last key
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
+            "dropout_seed",  # two words: the key of dropout's random numbers
         ),
         optional={
             "grad_k": None,
@@ -1605,6 +1621,7 @@ SIGNATURES = {
             "k_end": "int32",
             "block_table": "int32",
             "alibi_slopes": "float32",
+            "dropout_seed": "int32",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -1640,10 +1657,13 @@ SIGNATURES = {
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
+            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
             "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
         ),
     ),
     "backward_v": Signature(
@@ -1660,6 +1680,7 @@ SIGNATURES = {
             "k_end",  # the row after each sequence's last key
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
+            "dropout_seed",  # two words: the key of dropout's random numbers
         ),
         optional={
             "grad_v": None,
@@ -1668,6 +1689,7 @@ SIGNATURES = {
             "k_end": "int32",
             "block_table": "int32",
             "alibi_slopes": "float32",
+            "dropout_seed": "int32",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -1703,10 +1725,13 @@ SIGNATURES = {
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
+            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
             "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
         ),
     ),
     "append": Signature(

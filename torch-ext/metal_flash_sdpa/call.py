@@ -27,6 +27,8 @@ class Options(NamedTuple):
     causal: bool = False
     window_size: Tuple[int, int] = (-1, -1)
     softcap: float = 0.0
+    dropout_p: float = 0.0
+    dropout_seed: Optional[Tensor] = None  # (2,) int32, on q's device; with dropout_p alone
 
 
 NO_OPTIONS = Options()
@@ -168,6 +170,8 @@ def _prepare(
     if options.alibi_slopes is not None:
         tensors["alibi_slopes"] = options.alibi_slopes
         alibi_strides = (0, *options.alibi_slopes.stride())[-2:]
+    if options.dropout_p and options.dropout_seed is not None:
+        tensors["dropout_seed"] = options.dropout_seed
     q_len, heads, head_dim = q.shape[-3:]
     scale = options.softmax_scale
     request = Request(
@@ -198,10 +202,19 @@ def _prepare(
         pages=pages,
         table_stride=table_stride,
         max_q_len=max_q_len,
+        has_dropout=options.dropout_p > 0,
+        keep_below=_keep_below(options.dropout_p) if options.dropout_p else 0,
+        keep_scale=1 / (1 - options.dropout_p),
         num_splits=splits,
         gpu=gpu.describe(q.device.type),
     )
     return request, tensors
+
+
+def _keep_below(dropout_p: float) -> int:
+    """The probability to be kept as a bound for 32 random bits, in an int32's bits."""
+    bound = min(round((1 - dropout_p) * 2**32), 2**32 - 1)
+    return bound - 2**32 if bound >= 2**31 else bound
 
 
 def _strides(tensor: Tensor) -> Tuple[int, int, int]:

@@ -62,6 +62,9 @@ class Request(NamedTuple):
     pages: int = 0  # number of pages in K and V
     table_stride: int = 0  # of the block table, from one sequence to the next
     max_q_len: int = 0  # packed: no sequence has more query rows, as the caller says; 0: unknown
+    has_dropout: bool = False  # are weights dropped?
+    keep_below: int = 0  # bits of a uint32, as int32: a weight is kept if its number is less
+    keep_scale: float = 1.0  # of the weights that are kept
     num_splits: int = 0  # parts that decoding splits the keys into; 0: as many as suit the GPU
     gpu: Gpu = Gpu()
 
@@ -438,9 +441,9 @@ def plan(request: Request, catalogue: Catalogue = BUILT_IN) -> Plan:
     read back.  Raises ValueError, naming the field, for what no kernel computes.
     """
     longest = _longest(request)
-    if longest <= DECODE_QUERIES:
+    if longest <= DECODE_QUERIES and not request.has_dropout:
         return plan_decode(request, catalogue=catalogue)
-    if not request.packed or request.batch == 1:
+    if not request.packed or request.batch == 1 or request.has_dropout:
         return plan_prefill(request, catalogue=catalogue)
     prefill = plan_prefill(request, DECODE_QUERIES + 1, catalogue=catalogue)
     decode = plan_decode(request, DECODE_QUERIES, catalogue=catalogue)
