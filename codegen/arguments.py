@@ -80,13 +80,21 @@ def row_statistics(access: str) -> tuple[Buffer, ...]:
     """What the backward kernels need of each query row, laid out as the log-sum-exp."""
     return (
         Buffer("row_lse", "float", access, "base-2 log-sum-exp of each row"),
-        Buffer("row_delta", "float", access, "sum of dO * O, less the gradient of lse, of each row"),
+        Buffer(
+            "row_delta", "float", access, "sum of dO * O, less the gradient of lse, of each row"
+        ),
     )
 
 
 def gradient(tensor: str) -> Buffer:
     """The gradient of a tensor, which has the tensor's shape."""
     return Buffer(f"grad_{tensor}", None, "", f"gradient of {tensor}", optional=True)
+
+
+def partial_gradient(tensor: str) -> Buffer:
+    """What each split of the query blocks adds to the gradient of a tensor."""
+    comment = f"gradient of {tensor} from each split: (split, batch, row, KV head, head_dim)"
+    return Buffer(f"partial_{tensor}", "float", "", comment, optional=True)
 
 
 def partial(access: str) -> tuple[Buffer, ...]:
@@ -155,6 +163,9 @@ WINDOW = (
     Field("window_right", "int", "keys seen after the diagonal"),
 )
 SPLITS = Field("splits", "int", "number of splits of the keys; 1: no partial results")
+BLOCK_SPLITS = Field(
+    "splits", "int", "number of splits of the query blocks; 1: no partial gradients"
+)
 SLOTS = Field("slots", "int", "queries per sequence that partial results have room for")
 
 
@@ -177,7 +188,9 @@ SOFTMAX = (
     Field("softmax_scale", "float", "multiplies Q K^T"),
     Field("softcap", "float", "scores become softcap * tanh(score / softcap); 0: off"),
 )
-KEEP_SCALE = Field("keep_scale", "float", "1 / (1 - dropout_p), which scales the weights that are kept")
+KEEP_SCALE = Field(
+    "keep_scale", "float", "1 / (1 - dropout_p), which scales the weights that are kept"
+)
 
 
 def backward(*gradients: str) -> Signature:
@@ -187,11 +200,13 @@ def backward(*gradients: str) -> Signature:
         buffers=(
             *(Q, K, V, GRAD_OUT, *row_statistics("const")),
             *(gradient(tensor) for tensor in gradients),
+            *(partial_gradient(tensor) for tensor in gradients if tensor != "q"),
             *(CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, DROPOUT_SEED),
         ),
         ints=(
             *attention("q", "k", "v", "grad_out", *(f"grad_{tensor}" for tensor in gradients)),
             *(wants if len(gradients) > 1 else ()),
+            *((BLOCK_SPLITS,) if "q" not in gradients else ()),
             *DROPOUT,
         ),
         floats=(*SOFTMAX, KEEP_SCALE),

@@ -19,12 +19,17 @@ import torch
 from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "torch-ext")]  # a checkout; installed, the package needs neither
+sys.path[:0] = [
+    str(ROOT),
+    str(ROOT / "torch-ext"),
+]  # a checkout; installed, the package needs neither
 
 from metal_flash_sdpa import flash_attn_func  # noqa: E402
 
 ALPHABET = "0123456789+= "
-NEAR = 1e-3  # a loss may differ from eager's by so much of it: sums in another order, step after step
+NEAR = (
+    1e-3  # a loss may differ from eager's by so much of it: sums in another order, step after step
+)
 
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -125,8 +130,9 @@ def train(options: argparse.Namespace, attention: Attention) -> tuple[list[float
         torch.cuda.reset_peak_memory_stats()
     for _ in range(options.steps):
         text = sums(options.batch, options.tokens, generator).to(device)
-        with saved.count(), torch.autocast(
-            device.type, torch.bfloat16, enabled=options.dtype == "bfloat16"
+        with (
+            saved.count(),
+            torch.autocast(device.type, torch.bfloat16, enabled=options.dtype == "bfloat16"),
         ):
             logits = model(text[:, :-1])
             loss = nn.functional.cross_entropy(logits.flatten(0, 1), text[:, 1:].flatten())
@@ -153,7 +159,9 @@ def main() -> int:
     parser.add_argument("--device", default="mps" if mac else "cpu")
     options = parser.parse_args()
     if options.width % options.head_dim:
-        parser.error(f"--width is {options.width}: must be a multiple of --head-dim, {options.head_dim}")
+        parser.error(
+            f"--width is {options.width}: must be a multiple of --head-dim, {options.head_dim}"
+        )
 
     theirs, theirs_saved, theirs_peak = train(options, eager)
     ours, ours_saved, ours_peak = train(options, kernel)
@@ -162,12 +170,18 @@ def main() -> int:
     for step in range(0, options.steps, every):
         a, b = theirs[step], ours[step]
         print(f"{step:6}{a:12.6f}{b:12.6f}{abs(a - b) / a:12.1e}")
-    print(f"kept for the backward pass, MiB: eager {theirs_saved / 2**20:.1f}, kernel {ours_saved / 2**20:.1f}")
+    print(
+        f"kept for the backward pass, MiB: eager {theirs_saved / 2**20:.1f}, kernel {ours_saved / 2**20:.1f}"
+    )
     if ours_peak:
-        print(f"peak of the GPU's memory, MiB: eager {theirs_peak / 2**20:.0f}, kernel {ours_peak / 2**20:.0f}")
+        print(
+            f"peak of the GPU's memory, MiB: eager {theirs_peak / 2**20:.0f}, kernel {ours_peak / 2**20:.0f}"
+        )
     worst = max(abs(a - b) / a for a, b in zip(theirs, ours))
     allowed = NEAR if options.dtype == "float32" else 0.05
-    print(f"{'PASS' if worst <= allowed else 'FAIL'} losses differ by at most {worst:.1e} of eager's")
+    print(
+        f"{'PASS' if worst <= allowed else 'FAIL'} losses differ by at most {worst:.1e} of eager's"
+    )
     return int(worst > allowed)
 
 

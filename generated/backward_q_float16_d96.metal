@@ -547,19 +547,19 @@ inline void differentiate_rows(
 }
 
 // Writes the rows that exist to device memory.
-template <int R>
+template <typename T, int R>
 inline void store_rows(
-    device element* out, thread Matrix<float, R, D_FRAGMENTS>& outputs, long stride, int row, int rows, Place place)
+    device T* out, thread Matrix<float, R, D_FRAGMENTS>& outputs, long stride, int row, int rows, Place place)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int own = row + r * FRAGMENT;
         if (own >= rows) {
             continue;
         }
-        device element* target = out + own * stride + place.column;
+        device T* target = out + own * stride + place.column;
         UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                target[d * FRAGMENT + i] = element(outputs.fragments[r][d].thread_elements()[i]);
+                target[d * FRAGMENT + i] = T(outputs.fragments[r][d].thread_elements()[i]);
             }
         }
     }

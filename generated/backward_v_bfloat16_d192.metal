@@ -5,7 +5,8 @@
 // Flash attention, backward: the gradient of V.  Everything is transposed: rows are keys.
 //   P^T  = 2^(logits - log-sum-exp)    recomputed from K and Q
 //   dV   = P^T dO
-// A threadgroup goes over all query heads that share its KV head, so that no sum is split.
+// A threadgroup goes over all query heads that share its KV head.  Where that would leave cores idle,
+// several do, each over a split of the blocks, and partial results are added up in fixed order.
 //   head_dim   192
 //   elements   bfloat16; scores, weights and sums in float32
 //   masks      full, causal (aligned bottom-right), sliding window (left, right)
@@ -151,6 +152,7 @@ struct Call {
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
     int has_alibi; // 1: alibi_slopes are given
+    int splits; // number of splits of the query blocks; 1: no partial gradients
     int has_dropout; // 1: dropout_seed is given, and weights are dropped
     int keep_below; // bits of a uint: a weight is kept if its random number is less
 };
@@ -601,19 +603,19 @@ inline void differentiate_columns(
 }
 
 // Writes the rows that exist to device memory.
-template <int R>
+template <typename T, int R>
 inline void store_rows(
-    device element* out, thread Matrix<float, R, D_FRAGMENTS>& outputs, long stride, int row, int rows, Place place)
+    device T* out, thread Matrix<float, R, D_FRAGMENTS>& outputs, long stride, int row, int rows, Place place)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int own = row + r * FRAGMENT;
         if (own >= rows) {
             continue;
         }
-        device element* target = out + own * stride + place.column;
+        device T* target = out + own * stride + place.column;
         UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                target[d * FRAGMENT + i] = element(outputs.fragments[r][d].thread_elements()[i]);
+                target[d * FRAGMENT + i] = T(outputs.fragments[r][d].thread_elements()[i]);
             }
         }
     }
@@ -629,15 +631,17 @@ void backward_v(
     device const float* row_lse [[buffer(4)]],
     device const float* row_delta [[buffer(5)]],
     device element* grad_v [[buffer(6)]],
-    device const int* cu_seqlens_q [[buffer(7)]],
-    device const int* k_begin [[buffer(8)]],
-    device const int* k_end [[buffer(9)]],
-    device const int* block_table [[buffer(10)]],
-    device const float* alibi_slopes [[buffer(11)]],
-    device const int* dropout_seed [[buffer(12)]],
-    constant Call& call [[buffer(13)]],
-    constant Scaling& scaling [[buffer(14)]],
+    device float* partial_v [[buffer(7)]],
+    device const int* cu_seqlens_q [[buffer(8)]],
+    device const int* k_begin [[buffer(9)]],
+    device const int* k_end [[buffer(10)]],
+    device const int* block_table [[buffer(11)]],
+    device const float* alibi_slopes [[buffer(12)]],
+    device const int* dropout_seed [[buffer(13)]],
+    constant Call& call [[buffer(14)]],
+    constant Scaling& scaling [[buffer(15)]],
     uint3 group [[threadgroup_position_in_grid]],
+    uint3 groups [[threadgroups_per_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
     uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]])
@@ -648,10 +652,12 @@ void backward_v(
     threadgroup float delta_block[Tile::BLOCK_Q];
     const BlockStatistics statistics = {lse_block, delta_block};
 
-    // Where this threadgroup works: some keys of one sequence, one KV head.
-    const int batch = find_batch<Tile::BLOCK_K>(group.x, group.z, call, k_begin, call.k_len);
+    // Where this threadgroup works: some keys of one sequence, one KV head, one split.
+    const int index = group.x / call.splits;
+    const int split = group.x % call.splits;
+    const int batch = find_batch<Tile::BLOCK_K>(index, group.z, call, k_begin, call.k_len);
     const Sequence sequence = find_sequence(batch, call, cu_seqlens_q, k_begin, k_end, block_table);
-    const int first_key = find_first_row<Tile::BLOCK_K>(group.x, sequence.k_start, batch, call);
+    const int first_key = find_first_row<Tile::BLOCK_K>(index, sequence.k_start, batch, call);
     if (first_key < 0 || first_key >= sequence.k_len) {
         return; // a ragged batch has at most one empty threadgroup per sequence and head
     }
@@ -680,6 +686,8 @@ void backward_v(
         seeing[r] = queries_seeing<MASK>(first_key + row + r * FRAGMENT, sequence, call);
     }
 
+    const int blocks = (max(band.visited.end - band.visited.begin, 0) + Tile::BLOCK_Q - 1) / Tile::BLOCK_Q; // of each head
+    const int blocks_per_split = (blocks * call.heads_per_kv_head + call.splits - 1) / call.splits;
     const int first_head = kv_head * call.heads_per_kv_head;
     for (int head = first_head; head < first_head + call.heads_per_kv_head; ++head) {
         const RowAlibi alibi = find_row_alibi(alibi_slopes, sequence, head, call);
@@ -688,8 +696,11 @@ void backward_v(
         device const element* q_rows = q + head * call.q_head_stride;
         device const element* grad_rows = grad_out + head * call.grad_out_head_stride;
         const long lse_start = first_lse + head * call.lse_head_stride;
+        const int first_block = max(split * blocks_per_split - (head - first_head) * blocks, 0);
+        const int last_block = min((split + 1) * blocks_per_split - (head - first_head) * blocks, blocks);
 
-        for (int query = band.visited.begin; query < band.visited.end; query += Tile::BLOCK_Q) {
+        for (int block = first_block; block < last_block; ++block) {
+            const int query = band.visited.begin + block * Tile::BLOCK_Q;
             threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
             stage_rows<Tile::THREADS, Tile::BLOCK_Q>(
                 q_block, q_rows, call.q_row_stride, query, sequence.q_len, thread_index);
@@ -715,9 +726,17 @@ void backward_v(
         }
     }
 
+    const long kv_heads = groups.y;
+    const long first_partial = (long(split) * groups.z + group.z) * call.k_len + start;
     scale_elements(v_gradients, scaling.keep_scale);
-    grad_v += batch * call.grad_v_batch_stride + start * call.grad_v_row_stride + kv_head * call.grad_v_head_stride;
-    store_rows(grad_v, v_gradients, call.grad_v_row_stride, row, rows, place);
+    if (call.splits > 1) {
+        device float* partial = partial_v + (first_partial * kv_heads + kv_head) * HEAD_DIM;
+        store_rows(partial, v_gradients, kv_heads * HEAD_DIM, row, rows, place);
+    } else {
+        grad_v += batch * call.grad_v_batch_stride + start * call.grad_v_row_stride;
+        grad_v += kv_head * call.grad_v_head_stride;
+        store_rows(grad_v, v_gradients, call.grad_v_row_stride, row, rows, place);
+    }
 }
 
 // The kernels.  To compile one of them alone, define ONLY and ONLY_<its name>.

@@ -1533,6 +1533,8 @@ SIGNATURES = {
             "row_delta",  # sum of dO * O, less the gradient of lse, of each row
             "grad_k",  # gradient of k
             "grad_v",  # gradient of v
+            "partial_k",  # gradient of k from each split: (split, batch, row, KV head, head_dim)
+            "partial_v",  # gradient of v from each split: (split, batch, row, KV head, head_dim)
             "cu_seqlens_q",  # packed: first query row of each sequence, and the end
             "k_begin",  # the row of each sequence's first key
             "k_end",  # the row after each sequence's last key
@@ -1543,6 +1545,8 @@ SIGNATURES = {
         optional={
             "grad_k": None,
             "grad_v": None,
+            "partial_k": "float32",
+            "partial_v": "float32",
             "cu_seqlens_q": "int32",
             "k_begin": "int32",
             "k_end": "int32",
@@ -1589,6 +1593,7 @@ SIGNATURES = {
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("wants_k", "i"),  # 1: the gradient of k is wanted
             ("wants_v", "i"),  # 1: the gradient of v is wanted
+            ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
             ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
         ),
@@ -1607,6 +1612,7 @@ SIGNATURES = {
             "row_lse",  # base-2 log-sum-exp of each row
             "row_delta",  # sum of dO * O, less the gradient of lse, of each row
             "grad_k",  # gradient of k
+            "partial_k",  # gradient of k from each split: (split, batch, row, KV head, head_dim)
             "cu_seqlens_q",  # packed: first query row of each sequence, and the end
             "k_begin",  # the row of each sequence's first key
             "k_end",  # the row after each sequence's last key
@@ -1616,6 +1622,7 @@ SIGNATURES = {
         ),
         optional={
             "grad_k": None,
+            "partial_k": "float32",
             "cu_seqlens_q": "int32",
             "k_begin": "int32",
             "k_end": "int32",
@@ -1657,6 +1664,7 @@ SIGNATURES = {
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
             ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
         ),
@@ -1675,6 +1683,7 @@ SIGNATURES = {
             "row_lse",  # base-2 log-sum-exp of each row
             "row_delta",  # sum of dO * O, less the gradient of lse, of each row
             "grad_v",  # gradient of v
+            "partial_v",  # gradient of v from each split: (split, batch, row, KV head, head_dim)
             "cu_seqlens_q",  # packed: first query row of each sequence, and the end
             "k_begin",  # the row of each sequence's first key
             "k_end",  # the row after each sequence's last key
@@ -1684,6 +1693,7 @@ SIGNATURES = {
         ),
         optional={
             "grad_v": None,
+            "partial_v": "float32",
             "cu_seqlens_q": "int32",
             "k_begin": "int32",
             "k_end": "int32",
@@ -1725,6 +1735,7 @@ SIGNATURES = {
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
             ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
         ),

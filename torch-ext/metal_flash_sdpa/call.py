@@ -132,7 +132,14 @@ def differentiate(
         wants_v=grad_v is not None,
         has_grad_lse=grad_lse is not None,
     )
-    tensors = launchers.run(plan_backward(request, what, catalogue), tensors, catalogue)
+    launches = plan_backward(request, what, catalogue)
+    if request.packed:  # rows that belong to no sequence are added up, too
+        for name, shape in launches.workspace:
+            tensors[name] = torch.zeros(shape, dtype=torch.float32, device=q.device)
+    tensors = launchers.run(launches, tensors, catalogue)
+    for grad, partial in ((grad_k, "partial_k"), (grad_v, "partial_v")):
+        if grad is not None and partial in tensors:
+            grad.copy_(tensors[partial].sum(0).reshape(grad.shape))
     return tensors["grad_sinks"].sum((0, 2)) if wants_sinks else None
 
 

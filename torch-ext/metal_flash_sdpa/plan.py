@@ -11,7 +11,7 @@ from typing import Any, Callable, NamedTuple, Sequence, Tuple, Union
 
 from ._variants import Variant
 from .catalogue import BUILT_IN, Catalogue
-from .splits import Gpu, choose
+from .splits import Gpu, choose, choose_blocks
 
 # Lengths and windows stay below this, so that no sum of two of them overflows int32 in a kernel.
 UNBOUNDED = 2**30 - 1
@@ -242,6 +242,7 @@ class _Backward(NamedTuple):
     has_grad_lse: bool
     wants_k: bool
     wants_v: bool
+    splits: int
 
 
 _Known = Union[_Attention, _Append, _Backward]
@@ -452,7 +453,11 @@ def plan(request: Request, catalogue: Catalogue = BUILT_IN) -> Plan:
 
 @lru_cache(maxsize=4096)
 def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = BUILT_IN) -> Plan:
-    """The launches that compute the gradients of `request`, each of its own threadgroups alone.
+    """The launches that compute the gradients of `request`.
+
+    Where the keys' threadgroups are few, the query blocks are split among more of them.  The
+    workspace then has partial_k and partial_v, (splits, batch, k_len, kv_heads, head_dim), which
+    add up to the gradients.
 
     The workspace's grad_sinks, (batch, heads, parts), is what each part of a head's rows adds to
     the gradient of its sink; in a packed batch all sequences are one.
@@ -460,6 +465,19 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     """
     _check(request)
     mask, left, right = band(request.causal, request.window_size)
+    head_dim, dtype = request.head_dim, request.dtype
+    batches = 1 if request.packed else request.batch
+    wanted = {"k": backward.wants_k, "v": backward.wants_v}
+    together = catalogue.has("backward_kv", head_dim, dtype, mask)
+    of_keys = ["backward_kv"] if together else [f"backward_{x}" for x in wanted if wanted[x]]
+    splits = 1
+    for family in of_keys:
+        variant = catalogue.variant(family, head_dim, dtype, mask)
+        tiles = _tiles(request, request.k_len, variant.step_k) * request.kv_heads * batches
+        # A query sees at most so many keys, and a key so many queries.
+        queries = min(request.q_len, left + right + variant.step_k)
+        blocks = -(-queries // variant.block_q) * (request.heads // request.kv_heads)
+        splits = choose_blocks(request.gpu, tiles, blocks)
     known = _Backward(
         *request.q_strides,
         *request.k_strides,
@@ -478,35 +496,31 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
         has_grad_lse=backward.has_grad_lse,
         wants_k=backward.wants_k,
         wants_v=backward.wants_v,
+        splits=splits,
     )
-    head_dim, dtype = request.head_dim, request.dtype
-    batches = 1 if request.packed else request.batch
-
-    def launch(family: str, rows: int, heads: int) -> LaunchPlan:
-        variant = catalogue.variant(family, head_dim, dtype, mask)
-        block = variant.block_q if family == "backward_q" else variant.step_k
-        grid = (_tiles(request, rows, block) if rows else 0, heads, batches)
-        return _launch(catalogue, family, variant, request, known, grid)
 
     rows = catalogue.variant("backward_rows", head_dim, dtype, sinks=True)
     parts = -(-request.q_len // rows.block_q)
     grid = (parts, request.heads, batches)
     launches = [_launch(catalogue, "backward_rows", rows, request, known, grid)]
     if backward.wants_q:
-        launches.append(launch("backward_q", request.q_len, request.heads))
-    together = catalogue.has("backward_kv", head_dim, dtype, mask)
-    if together and (backward.wants_k or backward.wants_v):
-        launches.append(launch("backward_kv", request.k_len, request.kv_heads))
-    elif not together:
-        wanted = (("backward_k", backward.wants_k), ("backward_v", backward.wants_v))
-        for family in (family for family, is_wanted in wanted if is_wanted):
-            launches.append(launch(family, request.k_len, request.kv_heads))
+        variant = catalogue.variant("backward_q", head_dim, dtype, mask)
+        tiles = _tiles(request, request.q_len, variant.block_q) if request.q_len else 0
+        grid = (tiles, request.heads, batches)
+        launches.append(_launch(catalogue, "backward_q", variant, request, known, grid))
+    for family in of_keys if any(wanted.values()) else ():
+        variant = catalogue.variant(family, head_dim, dtype, mask)
+        tiles = _tiles(request, request.k_len, variant.step_k) if request.k_len else 0
+        grid = (tiles * splits, request.kv_heads, batches)
+        launches.append(_launch(catalogue, family, variant, request, known, grid))
     of_rows = (batches, request.heads, request.q_len)
+    partial = (splits, batches, request.k_len, request.kv_heads, head_dim)
     return Plan(
         tuple(launches),
         (
             ("row_lse", of_rows),
             ("row_delta", of_rows),
             ("grad_sinks", (batches, request.heads, parts)),
+            *((f"partial_{x}", partial) for x in wanted if wanted[x] and splits > 1),
         ),
     )

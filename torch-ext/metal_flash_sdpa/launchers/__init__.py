@@ -46,7 +46,8 @@ def run(
         device = _device(tensors)
         tensors = dict(tensors)
         for name, shape in plan.workspace:
-            tensors[name] = torch.empty(shape, dtype=torch.float32, device=device)
+            if name not in tensors:
+                tensors[name] = torch.empty(shape, dtype=torch.float32, device=device)
     for step in plan.launches:
         if 0 not in step.threadgroups:
             launch(step, tensors, catalogue)
