@@ -87,7 +87,8 @@ class Variant:
     @property
     def rows_held(self) -> tuple[bool, ...]:
         """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
-        registers."""
+        registers.
+        """
         return self.tile.rows_held(self.head_dim, self.element_bytes)
 
     def manifest_row(self) -> dict[str, object]:

@@ -126,7 +126,8 @@ class Tile(ABC):
 
     def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
         """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
-        registers."""
+        registers.
+        """
         return ()
 
 

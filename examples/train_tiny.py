@@ -49,7 +49,7 @@ def eager(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.einsum("bhij,bjhd->bihd", weights, v)
 
 
-class Block(nn.Module):
+class Block(nn.Module):  # type: ignore[misc]
     """Attention and a perceptron, each beside a way around it."""
 
     def __init__(self, width: int, heads: int, attention: Attention) -> None:
@@ -67,7 +67,7 @@ class Block(nn.Module):
         return x + self.perceptron(self.between(x))
 
 
-class Gpt(nn.Module):
+class Gpt(nn.Module):  # type: ignore[misc]
     """Characters in, the next character's logits out."""
 
     def __init__(self, options: argparse.Namespace, attention: Attention) -> None:
