@@ -3,8 +3,8 @@
     python examples/train_tiny.py
     python examples/train_tiny.py --steps 300 --tokens 1024 --width 512 --layers 8   (on a GPU)
 
-It makes its own text, sums such as 27+5=32.  Both models start alike and see the same text, so their
-losses stay together.  On a Mac it runs on the GPU, elsewhere through the emulator; there a step takes
+It makes its own text, sums such as 27+5=32.  Both models start alike and see the same text, so that
+their losses stay together.  On a Mac it runs on the GPU, elsewhere through the emulator; there a step takes
 seconds, and on an NVIDIA GPU (--device cuda) the emulator's second executor runs the kernels.
 """
 
@@ -144,6 +144,11 @@ def train(options: argparse.Namespace, attention: Attention) -> tuple[list[float
     return losses, saved.bytes, peak
 
 
+def report(what: str, theirs: int, ours: int) -> None:
+    """One line about memory."""
+    print(f"{what}, MiB: eager {theirs / 2**20:.1f}, kernel {ours / 2**20:.1f}")
+
+
 def main() -> int:
     """Print both losses and both memories; return 1 if the losses part."""
     assert __doc__ is not None
@@ -170,13 +175,9 @@ def main() -> int:
     for step in range(0, options.steps, every):
         a, b = theirs[step], ours[step]
         print(f"{step:6}{a:12.6f}{b:12.6f}{abs(a - b) / a:12.1e}")
-    print(
-        f"kept for the backward pass, MiB: eager {theirs_saved / 2**20:.1f}, kernel {ours_saved / 2**20:.1f}"
-    )
+    report("kept for the backward pass", theirs_saved, ours_saved)
     if ours_peak:
-        print(
-            f"peak of the GPU's memory, MiB: eager {theirs_peak / 2**20:.0f}, kernel {ours_peak / 2**20:.0f}"
-        )
+        report("peak of the GPU's memory", theirs_peak, ours_peak)
     worst = max(abs(a - b) / a for a, b in zip(theirs, ours))
     allowed = NEAR if options.dtype == "float32" else 0.05
     print(

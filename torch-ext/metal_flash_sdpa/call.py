@@ -125,8 +125,10 @@ def differentiate(
     gradients = {"grad_q": grad_q, "grad_k": grad_k, "grad_v": grad_v}
     tensors.update({name: grad for name, grad in gradients.items() if grad is not None})
     what = Backward(
-        _strides(tensors["grad_out"]),
-        *((0, 0, 0) if grad is None else _strides(grad) for grad in gradients.values()),
+        grad_out_strides=_strides(tensors["grad_out"]),
+        grad_q_strides=_strides_of(grad_q),
+        grad_k_strides=_strides_of(grad_k),
+        grad_v_strides=_strides_of(grad_v),
         wants_q=grad_q is not None,
         wants_k=grad_k is not None,
         wants_v=grad_v is not None,
@@ -228,6 +230,10 @@ def _strides(tensor: Tensor) -> Tuple[int, int, int]:
     """(batch, row, head), where packed tensors have no batch axis."""
     batch, row, head = (0, *tensor.stride())[-4:-1]
     return batch, row, head
+
+
+def _strides_of(tensor: Optional[Tensor]) -> Tuple[int, int, int]:
+    return (0, 0, 0) if tensor is None else _strides(tensor)
 
 
 def _contiguous(tensor: Tensor, dtype: torch.dtype) -> Tensor:

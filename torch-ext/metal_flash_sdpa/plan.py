@@ -246,7 +246,7 @@ class _Backward(NamedTuple):
 
 
 _Known = Union[_Attention, _Append, _Backward]
-_KNOWN = {"append": _Append, **dict.fromkeys(BACKWARD_FAMILIES, _Backward)}
+_FIELDS = {"append": _Append._fields, **dict.fromkeys(BACKWARD_FAMILIES, _Backward._fields)}
 
 
 class _Layout(NamedTuple):
@@ -263,8 +263,8 @@ class _Layout(NamedTuple):
 @lru_cache(maxsize=None)
 def _layout(catalogue: Catalogue, family: str, dtype: str) -> _Layout:
     signature = catalogue.signatures[family]
-    known = _KNOWN.get(family, _Attention)
-    place = {name: i for i, name in enumerate((*Request._fields, *known._fields))}
+    fields_known = _FIELDS.get(family, _Attention._fields)
+    place = {name: i for i, name in enumerate((*Request._fields, *fields_known))}
     codes = "".join(code for _, code in signature.ints)
     # A struct that holds a 64-bit member is a multiple of 8 bytes long.
     fields = struct.Struct("<" + codes + ("4x" if codes.count("i") % 2 else ""))
