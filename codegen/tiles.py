@@ -16,11 +16,12 @@ registers at head_dim 256, and at 192 reading Q again is more device traffic tha
 decode all simdgroups work on the same rows, each on keys of its own.  K and V go from device memory
 straight into registers; only Q is staged.
 
-The backward kernels work as prefill's do, on rows of two tensors and blocks of two others.  Over the
-keys of some query rows (backward_q) the rows are of Q and dO, the blocks of K and V; over the queries
-of some keys (backward_kv) it is the other way round.  Beside S they hold dP, and the gradients that
-they add up: one matrix in backward_q, two in backward_kv.  Two do not fit at head_dim 192 and 256:
-there dK and dV have a kernel each, which costs an eighth product of 8x8 fragments beside seven.
+The backward kernels work as prefill's do, on rows of two tensors and blocks of two others.  Over
+the keys of some query rows (backward_q) the rows are of Q and dO, the blocks of K and V; over the
+queries of some keys (backward_kv) it is the other way round.  Beside S they hold dP, and the
+gradients that they add up: one matrix in backward_q, two in backward_kv.  Two do not fit at
+head_dim 192 and 256: there dK and dV have a kernel each, which costs an eighth product of 8x8
+fragments beside seven.
 
 A cell may hold several tiles, those with fewer rows first.  A plan takes the first with room for
 all rows that share a KV head, so that K and V are read once for them; if none has, the last.

@@ -4,8 +4,8 @@
     python examples/train_tiny.py --steps 300 --tokens 1024 --width 512 --layers 8   (on a GPU)
 
 It makes its own text, sums such as 27+5=32.  Both models start alike and see the same text, so that
-their losses stay together.  On a Mac it runs on the GPU, elsewhere through the emulator; there a step takes
-seconds, and on an NVIDIA GPU (--device cuda) the emulator's second executor runs the kernels.
+their losses stay together.  On a Mac it runs on the GPU, elsewhere through the emulator; there a
+step takes seconds, and on an NVIDIA GPU (--device cuda) the second executor runs the kernels.
 """
 
 from __future__ import annotations

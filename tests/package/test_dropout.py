@@ -108,7 +108,7 @@ def test_forward_and_backward_drop_what_philox_says(
 
 @pytest.mark.parametrize("dropout_p", [0.01, 0.17, 0.9])
 def test_the_kept_are_as_many_as_asked_for(dropout_p: float) -> None:
-    """With v = 1 and k = 0, out counts the weights that are kept."""
+    """With v = 1 and k = 0 out counts the weights that are kept."""
     q_len, k_len, heads = 64, 512, 4
     q, k = torch.zeros(1, q_len, heads, 32), torch.zeros(1, k_len, heads, 32)
     seed = torch.tensor([3, 4], dtype=torch.int32)
