@@ -16,10 +16,16 @@ from .keys import Keys
 from .plan import lse_shape
 
 
-def _outputs(q: Tensor, return_lse: bool) -> Tuple[Tensor, Tensor]:
-    """Memory for out and its log-sum-exp, which is empty if nobody wants it."""
-    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
+def _outputs(q: Tensor, return_lse: bool, packed: bool = False) -> Tuple[Tensor, Tensor]:
+    """Memory for out and its log-sum-exp, which is empty if nobody wants it.
+
+    In a packed batch there may be rows that belong to no sequence: 0 and -inf.
+    """
     shape = lse_shape(q.shape) if return_lse else (0,)
+    if packed:
+        lse = torch.full(shape, -torch.inf, dtype=torch.float32, device=q.device)
+        return torch.zeros(q.shape, dtype=q.dtype, device=q.device), lse
+    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     return out, torch.empty(shape, dtype=torch.float32, device=q.device)
 
 
@@ -40,15 +46,20 @@ def forward(
     softcap: float,
     max_q_len: int,
     block_table: Optional[Tensor],
+    dropout_p: float,
+    dropout_seed: Optional[Tensor],
 ) -> Tuple[Tensor, Tensor]:
     """Out and its log-sum-exp, empty without return_lse; packed if there are cu_seqlens."""
     checks.check_window(window_left, window_right)
     checks.check_longest("max_seqlen_q", max_q_len)
-    out, lse = _outputs(q, return_lse)
+    out, lse = _outputs(q, return_lse, packed=cu_seqlens_q is not None)
+    window = (window_left, window_right)
     call.attend(
         *(out, lse if return_lse else None, q, k, v),
         options=Options(
-            sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap
+            *(sinks, alibi_slopes, softmax_scale, causal, window, softcap),
+            dropout_p=dropout_p,
+            dropout_seed=dropout_seed,
         ),
         cu_seqlens_q=cu_seqlens_q,
         keys=keys.packed(cu_seqlens_k, block_table),
@@ -59,9 +70,114 @@ def forward(
 
 @forward.register_fake
 def _(
-    q: Tensor, k: Tensor, v: Tensor, return_lse: bool, *_: Any, **__: Any
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    return_lse: bool,
+    cu_seqlens_q: Optional[Tensor],
+    *_: Any,
+    **__: Any,
 ) -> Tuple[Tensor, Tensor]:
-    return _outputs(q, return_lse)
+    return _outputs(q, return_lse, packed=cu_seqlens_q is not None)
+
+
+def _gradient(tensor: Optional[Tensor], wanted: bool, packed: bool) -> Tensor:
+    """Memory for a tensor's gradient, empty if nobody wants it; 0 for rows in no sequence."""
+    if tensor is None or not wanted:
+        return torch.empty((0,))
+    make = torch.zeros if packed else torch.empty
+    return make(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+
+
+@torch.library.custom_op(add_op_namespace_prefix("backward"), mutates_args=())
+def backward(
+    grad_out: Tensor,
+    grad_lse: Optional[Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    cu_seqlens_q: Optional[Tensor],
+    cu_seqlens_k: Optional[Tensor],
+    sinks: Optional[Tensor],
+    alibi_slopes: Optional[Tensor],
+    softmax_scale: Optional[float],
+    causal: bool,
+    window_left: int,
+    window_right: int,
+    softcap: float,
+    dropout_p: float,
+    dropout_seed: Optional[Tensor],
+    wants_q: bool,
+    wants_k: bool,
+    wants_v: bool,
+    wants_sinks: bool,
+) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of q, k, v and the sinks, empty where they are not wanted."""
+    packed = cu_seqlens_q is not None
+    grad_q, grad_k, grad_v = (
+        _gradient(tensor, wanted, packed)
+        for tensor, wanted in ((q, wants_q), (k, wants_k), (v, wants_v))
+    )
+    window = (window_left, window_right)
+    grad_sinks = call.differentiate(
+        grad_out=grad_out,
+        grad_lse=grad_lse,
+        q=q,
+        k=k,
+        v=v,
+        out=out,
+        lse=lse,
+        options=Options(
+            *(sinks, alibi_slopes, softmax_scale, causal, window, softcap),
+            dropout_p=dropout_p,
+            dropout_seed=dropout_seed,
+        ),
+        cu_seqlens_q=cu_seqlens_q,
+        keys=keys.packed(cu_seqlens_k),
+        grad_q=grad_q if wants_q else None,
+        grad_k=grad_k if wants_k else None,
+        grad_v=grad_v if wants_v else None,
+        wants_sinks=wants_sinks,
+    )
+    if sinks is None or grad_sinks is None:
+        return grad_q, grad_k, grad_v, _gradient(None, False, packed)
+    return grad_q, grad_k, grad_v, grad_sinks.to(sinks.dtype)
+
+
+@backward.register_fake
+def _(
+    grad_out: Tensor,
+    grad_lse: Optional[Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    cu_seqlens_q: Optional[Tensor],
+    cu_seqlens_k: Optional[Tensor],
+    sinks: Optional[Tensor],
+    alibi_slopes: Optional[Tensor],
+    softmax_scale: Optional[float],
+    causal: bool,
+    window_left: int,
+    window_right: int,
+    softcap: float,
+    dropout_p: float,
+    dropout_seed: Optional[Tensor],
+    wants_q: bool,
+    wants_k: bool,
+    wants_v: bool,
+    wants_sinks: bool,
+) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    packed = cu_seqlens_q is not None
+    return (
+        _gradient(q, wants_q, packed),
+        _gradient(k, wants_k, packed),
+        _gradient(v, wants_v, packed),
+        _gradient(sinks, wants_sinks, False),
+    )
 
 
 @torch.library.custom_op(add_op_namespace_prefix("forward_into"), mutates_args=("out",))
@@ -224,8 +340,8 @@ def _(
 
 
 NO_BACKWARD = (
-    "metal-flash-sdpa has no backward pass yet: it computes attention for inference. "
-    "Run under torch.no_grad(), or train with another attn_implementation, such as sdpa"
+    "flash_attn_varlen_func has no backward pass with a block_table: a cache is for inference. "
+    "Run under torch.no_grad(), or pass k and v without pages"
 )
 NO_BACKWARD_CACHED = (
     "flash_attn_with_kvcache has no backward pass: a cache is for inference. "
