@@ -13,17 +13,17 @@ from torch import Tensor
 from . import ops
 
 _NO_VMAP = (
-    "metal-flash-sdpa does not support torch.vmap: fold the mapped axis into the batch, which every "
-    "call has"
+    "metal-flash-sdpa does not support torch.vmap: fold the mapped axis into the batch, which "
+    "every call has"
 )
 _NO_SECOND_DERIVATIVE = (
-    "metal-flash-sdpa has no second derivatives (double backward, torch.func.hessian) and no "
-    "forward-mode derivatives: compute this attention with torch's own operations"
+    "metal-flash-sdpa has no second derivatives (double backward, torch.func.hessian): compute "
+    "this attention with torch's own operations"
 )
 _TENSORS = 4  # q, k, v and the sinks: what a gradient may be asked for
 
 
-class _Attend(torch.autograd.Function):
+class _Attend(torch.autograd.Function):  # type: ignore[misc]
     """Out and its log-sum-exp; both have gradients."""
 
     @staticmethod
@@ -44,7 +44,7 @@ class _Attend(torch.autograd.Function):
         dropout_p: float,
         max_q_len: int,
     ) -> Tuple[Tensor, Tensor]:
-        return ops.forward(
+        outputs: Tuple[Tensor, Tensor] = ops.forward(
             q=q,
             k=k,
             v=v,
@@ -63,6 +63,7 @@ class _Attend(torch.autograd.Function):
             dropout_p=dropout_p,
             dropout_seed=dropout_seed,
         )
+        return outputs
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Tuple[Any, ...], output: Tuple[Tensor, Tensor]) -> None:
@@ -85,15 +86,11 @@ class _Attend(torch.autograd.Function):
         return (*given, *(None,) * (ctx.count - _TENSORS))
 
     @staticmethod
-    def jvp(*_: Any) -> Any:
-        raise NotImplementedError(_NO_SECOND_DERIVATIVE)
-
-    @staticmethod
     def vmap(*_: Any) -> Any:
         raise NotImplementedError(_NO_VMAP)
 
 
-class _Differentiate(torch.autograd.Function):
+class _Differentiate(torch.autograd.Function):  # type: ignore[misc]
     """The gradients, which have none of their own."""
 
     @staticmethod
@@ -121,7 +118,7 @@ class _Differentiate(torch.autograd.Function):
         wants_v: bool,
         wants_sinks: bool,
     ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        return ops.backward(
+        gradients: Tuple[Tensor, Tensor, Tensor, Tensor] = ops.backward(
             grad_out=grad_out,
             grad_lse=grad_lse,
             q=q,
@@ -145,6 +142,7 @@ class _Differentiate(torch.autograd.Function):
             wants_v=wants_v,
             wants_sinks=wants_sinks,
         )
+        return gradients
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Tuple[Any, ...], output: Any) -> None:
@@ -152,10 +150,6 @@ class _Differentiate(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *_: Any) -> Any:
-        raise NotImplementedError(_NO_SECOND_DERIVATIVE)
-
-    @staticmethod
-    def jvp(*_: Any) -> Any:
         raise NotImplementedError(_NO_SECOND_DERIVATIVE)
 
     @staticmethod
@@ -205,7 +199,7 @@ def attention(
             *(softmax_scale, causal, window_left, window_right, softcap, dropout_p, max_q_len),
         )
         return found
-    return ops.forward(
+    outputs: Tuple[Tensor, Tensor] = ops.forward(
         q=q,
         k=k,
         v=v,
@@ -224,3 +218,4 @@ def attention(
         dropout_p=dropout_p,
         dropout_seed=seed,
     )
+    return outputs
