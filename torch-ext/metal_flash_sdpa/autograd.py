@@ -1,148 +1,97 @@
-"""The backward pass, as torch's autograd, its function transforms and its compiler want it.
+"""Derivatives: those of attention; of everything else an error that says why there are none.
 
-Two functions over two ops: the backward pass of the first calls the second, whose own backward pass
-refuses.  A custom op's registered autograd would give torch.func.jvp zeros without a word, and
-once_differentiable a second derivative of zero.
+Attention is differentiated by two functions.  The backward pass of the first calls the second,
+whose own backward pass refuses.  Both are torch.autograd.Function, which torch.func.grad and vjp
+need.  Less would be silently wrong: the autograd that a custom op may register has zeros for
+torch.func.jvp, and once_differentiable has zeros for a second derivative.
 """
 
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from . import ops
+from ._ops import add_op_namespace_prefix
+from .transforms import FORWARD_MODE, VMAP, unsupported
 
-_NO_VMAP = (
-    "metal-flash-sdpa does not support torch.vmap: fold the mapped axis into the batch, which "
-    "every call has"
+SECOND_DERIVATIVES = (
+    "second derivatives (double backward, grad of grad, torch.func.hessian)",
+    "compute this attention with torch's own operations",
 )
-_NO_SECOND_DERIVATIVE = (
-    "metal-flash-sdpa has no second derivatives (double backward, torch.func.hessian): compute "
-    "this attention with torch's own operations"
+_WAY_OUT = (
+    "Run under torch.no_grad(), or train with flash_attn_func or flash_attn_varlen_func, without a "
+    "block_table"
 )
-_TENSORS = 4  # q, k, v and the sinks: what a gradient may be asked for
+NO_BACKWARD_PAGED = (
+    "flash_attn_varlen_func has no backward pass with a block_table: a cache is for inference. "
+    + _WAY_OUT
+)
+NO_BACKWARD_CACHED = (
+    f"flash_attn_with_kvcache has no backward pass: a cache is for inference. {_WAY_OUT}"
+)
+NO_BACKWARD_INTO = (
+    f"flash_attention_varlen writes `out` in place: no gradient flows through it. {_WAY_OUT}"
+)
+
+Gradients = Tuple[Optional[Tensor], ...]
 
 
-class _Attend(torch.autograd.Function):  # type: ignore[misc]
-    """Out and its log-sum-exp; both have gradients."""
+class Attention(Function):  # type: ignore[misc]
+    """`ops.forward`, of the same arguments; with return_lse, without which nothing is kept."""
 
     @staticmethod
-    def forward(
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        sinks: Optional[Tensor],
-        alibi_slopes: Optional[Tensor],
-        cu_seqlens_q: Optional[Tensor],
-        cu_seqlens_k: Optional[Tensor],
-        dropout_seed: Optional[Tensor],
-        softmax_scale: Optional[float],
-        causal: bool,
-        window_left: int,
-        window_right: int,
-        softcap: float,
-        dropout_p: float,
-        max_q_len: int,
-    ) -> Tuple[Tensor, Tensor]:
-        outputs: Tuple[Tensor, Tensor] = ops.forward(
-            q=q,
-            k=k,
-            v=v,
-            return_lse=True,
-            cu_seqlens_q=cu_seqlens_q,
-            cu_seqlens_k=cu_seqlens_k,
-            sinks=sinks,
-            alibi_slopes=alibi_slopes,
-            softmax_scale=softmax_scale,
-            causal=causal,
-            window_left=window_left,
-            window_right=window_right,
-            softcap=softcap,
-            max_q_len=max_q_len,
-            block_table=None,
-            dropout_p=dropout_p,
-            dropout_seed=dropout_seed,
-        )
-        return outputs
+    def forward(*arguments: Any) -> Any:
+        return ops.forward(*arguments)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Tuple[Any, ...], output: Tuple[Tensor, Tensor]) -> None:
-        *tensors, scale, causal, left, right, softcap, dropout_p, _ = inputs
-        ctx.save_for_backward(*tensors, *output)
-        ctx.options = (scale, causal, left, right, softcap, dropout_p)
-        ctx.count = len(inputs)
+        q, k, v, _, cu_seqlens_q, cu_seqlens_k, sinks, slopes, *numbers = inputs
+        *mask, _, block_table, dropout_p, dropout_seed = numbers
+        out, lse = output
+        ctx.save_for_backward(
+            *(q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, dropout_seed)
+        )
+        ctx.numbers = (*mask, dropout_p)
+        ctx.paged = block_table is not None
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Optional[Tensor]) -> Tuple[Optional[Tensor], ...]:
-        grad_out, grad_lse = gradients
-        saved = ctx.saved_tensors  # once: torch.utils.checkpoint computes them anew
-        out = saved[-2]
-        wanted = ctx.needs_input_grad[:_TENSORS]
+    def backward(ctx: Any, grad_out: Optional[Tensor], grad_lse: Optional[Tensor]) -> Gradients:
+        q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, seed = ctx.saved_tensors
+        needs = ctx.needs_input_grad
+        wanted = [needs[0], needs[1], needs[2], needs[6]]  # q, k, v and sinks
         if grad_out is None:
             grad_out = torch.zeros_like(out)
-        found = _Differentiate.apply(grad_out, grad_lse, *saved, *ctx.options, *wanted)
-        given = (grad if is_wanted else None for grad, is_wanted in zip(found, wanted))
-        return (*given, *(None,) * (ctx.count - _TENSORS))
+        if ctx.paged:
+            inputs = [q, k, v, q if sinks is None else sinks]
+            found = no_backward(grad_out, inputs, NO_BACKWARD_PAGED)
+        else:
+            found = Differentiation.apply(
+                *(wanted, grad_out, grad_lse, q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k),
+                *(sinks, slopes, *ctx.numbers, seed),
+            )
+        grad_q, grad_k, grad_v, grad_sinks = (
+            grad if is_wanted else None for grad, is_wanted in zip(found, wanted)
+        )
+        return (grad_q, grad_k, grad_v, None, None, None, grad_sinks, *[None] * (len(needs) - 7))
+
+    @staticmethod
+    def jvp(*_: Any) -> Any:
+        raise unsupported(*FORWARD_MODE)
 
     @staticmethod
     def vmap(*_: Any) -> Any:
-        raise NotImplementedError(_NO_VMAP)
+        raise unsupported(*VMAP)
 
 
-class _Differentiate(torch.autograd.Function):  # type: ignore[misc]
-    """The gradients, which have none of their own."""
+class Differentiation(Function):  # type: ignore[misc]
+    """`ops.backward`, of the same arguments; it has no derivatives of its own."""
 
     @staticmethod
-    def forward(
-        grad_out: Tensor,
-        grad_lse: Optional[Tensor],
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        sinks: Optional[Tensor],
-        alibi_slopes: Optional[Tensor],
-        cu_seqlens_q: Optional[Tensor],
-        cu_seqlens_k: Optional[Tensor],
-        dropout_seed: Optional[Tensor],
-        out: Tensor,
-        lse: Tensor,
-        softmax_scale: Optional[float],
-        causal: bool,
-        window_left: int,
-        window_right: int,
-        softcap: float,
-        dropout_p: float,
-        wants_q: bool,
-        wants_k: bool,
-        wants_v: bool,
-        wants_sinks: bool,
-    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        gradients: Tuple[Tensor, Tensor, Tensor, Tensor] = ops.backward(
-            grad_out=grad_out,
-            grad_lse=grad_lse,
-            q=q,
-            k=k,
-            v=v,
-            out=out,
-            lse=lse,
-            cu_seqlens_q=cu_seqlens_q,
-            cu_seqlens_k=cu_seqlens_k,
-            sinks=sinks,
-            alibi_slopes=alibi_slopes,
-            softmax_scale=softmax_scale,
-            causal=causal,
-            window_left=window_left,
-            window_right=window_right,
-            softcap=softcap,
-            dropout_p=dropout_p,
-            dropout_seed=dropout_seed,
-            wants_q=wants_q,
-            wants_k=wants_k,
-            wants_v=wants_v,
-            wants_sinks=wants_sinks,
-        )
-        return gradients
+    def forward(*arguments: Any) -> Any:
+        return ops.backward(*arguments)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Tuple[Any, ...], output: Any) -> None:
@@ -150,11 +99,18 @@ class _Differentiate(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, *_: Any) -> Any:
-        raise NotImplementedError(_NO_SECOND_DERIVATIVE)
+        raise unsupported(*SECOND_DERIVATIVES)
+
+    @staticmethod
+    def jvp(*_: Any) -> Any:
+        raise unsupported(*FORWARD_MODE)
 
     @staticmethod
     def vmap(*_: Any) -> Any:
-        raise NotImplementedError(_NO_VMAP)
+        raise unsupported(*VMAP)
+
+
+ops.forward.register_autograd(Attention.backward, setup_context=Attention.setup_context)
 
 
 def attention(
@@ -169,8 +125,7 @@ def attention(
     alibi_slopes: Optional[Tensor],
     softmax_scale: Optional[float],
     causal: bool,
-    window_left: int,
-    window_right: int,
+    window_size: Sequence[int],
     softcap: float,
     max_q_len: int,
     block_table: Optional[Tensor],
@@ -184,38 +139,75 @@ def attention(
     seed = None
     if dropout_p:
         seed = torch.randint(-(2**31), 2**31, (2,), dtype=torch.int32).to(q.device)
-    if (
-        block_table is None
-        and torch.is_grad_enabled()
-        and (
-            q.requires_grad
-            or k.requires_grad
-            or v.requires_grad
-            or (sinks is not None and sinks.requires_grad)
-        )
-    ):
-        found: Tuple[Tensor, Tensor] = _Attend.apply(
-            *(q, k, v, sinks, alibi_slopes, cu_seqlens_q, cu_seqlens_k, seed),
-            *(softmax_scale, causal, window_left, window_right, softcap, dropout_p, max_q_len),
-        )
-        return found
-    outputs: Tuple[Tensor, Tensor] = ops.forward(
-        q=q,
-        k=k,
-        v=v,
-        return_lse=return_lse,
-        cu_seqlens_q=cu_seqlens_q,
-        cu_seqlens_k=cu_seqlens_k,
-        sinks=sinks,
-        alibi_slopes=alibi_slopes,
-        softmax_scale=softmax_scale,
-        causal=causal,
-        window_left=window_left,
-        window_right=window_right,
-        softcap=softcap,
-        max_q_len=max_q_len,
-        block_table=block_table,
-        dropout_p=dropout_p,
-        dropout_seed=seed,
+    differentiable = is_differentiated(q, k, v, sinks, alibi_slopes)
+    attend = Attention.apply if differentiable else ops.forward
+    outputs: Tuple[Tensor, Tensor] = attend(
+        *(q, k, v, return_lse or differentiable, cu_seqlens_q, cu_seqlens_k, sinks, alibi_slopes),
+        *(softmax_scale, causal, *window_size, softcap, max_q_len, block_table, dropout_p, seed),
     )
     return outputs
+
+
+def is_differentiated(*tensors: Optional[Tensor]) -> bool:
+    """Whether a gradient may be asked for.
+
+    Within torch.func's transforms always: an outer one's tensors do not say that they need it.
+    """
+    if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        return True
+    return torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in tensors
+    )
+
+
+@torch.library.custom_op(add_op_namespace_prefix("no_backward"), mutates_args=())
+def no_backward(grad: Tensor, inputs: List[Tensor], why: str) -> List[Tensor]:
+    """In place of the gradients of `inputs`: an error that says why there are none.
+
+    An op, so that a model compiled with gradients on, and only ever run forward, compiles.  It
+    takes the output's gradient, so that no compiler moves it into the forward pass.
+    """
+    raise NotImplementedError(why)
+
+
+@no_backward.register_fake
+def _(grad: Tensor, inputs: List[Tensor], why: str) -> List[Tensor]:
+    return [torch.empty_like(tensor) for tensor in inputs]
+
+
+def _refuse_backward(op: Any, why: str) -> None:
+    """Let the backward pass of an op say why there is none."""
+
+    def save_inputs(ctx: Any, inputs: Tuple[Any, ...], output: Any) -> None:
+        ctx.count = len(inputs)
+        ctx.places = [
+            i
+            for i, value in enumerate(inputs)
+            if isinstance(value, Tensor) and value.is_floating_point()
+        ]
+        ctx.save_for_backward(*(inputs[i] for i in ctx.places))
+
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> Gradients:
+        gradients = dict(zip(ctx.places, no_backward(grad, list(ctx.saved_tensors), why)))
+        return tuple(gradients.get(i) for i in range(ctx.count))
+
+    op.register_autograd(backward, setup_context=save_inputs)
+
+
+@torch.library.custom_op(add_op_namespace_prefix("nothing_of"), mutates_args=())
+def nothing_of(q: Tensor, k: Tensor, v: Tensor, sinks: Optional[Tensor]) -> Tensor:
+    """-0.0, which added to a number leaves its bits as they are.
+
+    An output written in place has no gradient.  Added to it, this one has the backward pass that
+    says so, where without it the inputs would go without a gradient silently.
+    """
+    return torch.full((), -0.0, dtype=q.dtype, device=q.device)
+
+
+@nothing_of.register_fake
+def _(q: Tensor, *_: Any) -> Tensor:
+    return torch.empty((), dtype=q.dtype, device=q.device)
+
+
+_refuse_backward(ops.forward_cached, NO_BACKWARD_CACHED)
+_refuse_backward(nothing_of, NO_BACKWARD_INTO)

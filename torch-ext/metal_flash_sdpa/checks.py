@@ -338,6 +338,20 @@ def check_out(out: Any, query: Tensor) -> None:
         raise ValueError("out requires grad, but no gradient flows through it: pass out.detach()")
 
 
+def check_gradient(name: str, gradient: Optional[Tensor], result: Tensor) -> None:
+    """Check what a backward pass is given as the gradient of a result; None is 0."""
+    if gradient is None:
+        return
+    gradients_name = f"the gradient of {name}"
+    _check_tensor(gradients_name, gradient, (result.dtype,))
+    _check_beside(gradients_name, gradient, name, result)
+    if gradient.shape != result.shape:
+        raise ValueError(
+            f"{gradients_name} has shape {_shape(gradient)}: must be that of {name}, "
+            f"{_shape(result)}"
+        )
+
+
 def _check_tensor(name: str, value: Any, dtypes: Tuple[torch.dtype, ...] = ()) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is {_name(value)}: must be a torch.Tensor")

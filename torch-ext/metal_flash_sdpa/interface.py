@@ -80,13 +80,13 @@ def flash_attn_func(
     """
     q, k, v = cast(q, k, v)
     checks.check_qkv(checks.PADDED, checks.PADDED, q=q, k=k, v=v)
-    transforms.refuse(q, k, v, s_aux, alibi_slopes, differentiable=True)
+    transforms.refuse(q, k, v, s_aux, differentiable=True)
+    transforms.refuse(alibi_slopes)
     checks.check_batch(k.shape[0], "k", q)
     checks.check_options(
         q, q.shape[0], dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
     checks.check_bool("return_attn_probs", return_attn_probs)
-    left, right = window_size
     out, lse = autograd.attention(
         q=q,
         k=k,
@@ -98,8 +98,7 @@ def flash_attn_func(
         alibi_slopes=alibi_slopes,
         softmax_scale=softmax_scale,
         causal=causal,
-        window_left=left,
-        window_right=right,
+        window_size=window_size,
         softcap=softcap,
         max_q_len=0,
         block_table=None,
@@ -155,16 +154,15 @@ def flash_attn_varlen_func(
     q, k, v = cast(q, k, v)
     checks.check_qkv(checks.PACKED, key_axes, q=q, k=k, v=v)
     transforms.refuse(
-        *(q, k, v, cu_seqlens_q, cu_seqlens_k, s_aux, alibi_slopes),
-        differentiable=block_table is None,
+        *(q, k, v, cu_seqlens_q, cu_seqlens_k, s_aux), differentiable=block_table is None
     )
+    transforms.refuse(alibi_slopes)
     batch = checks.check_sequences(q, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
     checks.check_block_table(block_table, batch, q, k)
     checks.check_options(
         q, batch, dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
     checks.check_bool("return_attn_probs", return_attn_probs)
-    left, right = window_size
     out, lse = autograd.attention(
         q=q,
         k=k,
@@ -176,8 +174,7 @@ def flash_attn_varlen_func(
         alibi_slopes=alibi_slopes,
         softmax_scale=softmax_scale,
         causal=causal,
-        window_left=left,
-        window_right=right,
+        window_size=window_size,
         softcap=softcap,
         max_q_len=_known(max_seqlen_q),
         block_table=block_table,
@@ -370,7 +367,7 @@ def flash_attention_varlen(
     )
     inputs = [tensor for tensor in (query, key, value, s_aux) if tensor is not None]
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        out.add_(ops.nothing_of(query, key, value, s_aux))
+        out.add_(autograd.nothing_of(query, key, value, s_aux))
 
 
 def _known(length: Union[int, Tensor]) -> int:

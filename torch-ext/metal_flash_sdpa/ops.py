@@ -1,10 +1,10 @@
-"""The torch ops: what torch.compile and autograd see of a call.
+"""The torch ops: what torch.compile sees of a call, and autograd.py builds on.
 
 Each has a fake implementation, so that a compiled graph has no break, and is written for inputs
 that interface.py has checked, but for the numbers that only a running graph knows.
 """
 
-from typing import Any, List, Optional, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -81,16 +81,32 @@ def _(
     return _outputs(q, return_lse, packed=cu_seqlens_q is not None)
 
 
-def _gradient(tensor: Optional[Tensor], wanted: bool, packed: bool) -> Tensor:
-    """Memory for a tensor's gradient, empty if nobody wants it; 0 for rows in no sequence."""
-    if tensor is None or not wanted:
-        return torch.empty((0,))
+Gradients = Tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def _gradients(
+    wanted: Sequence[bool],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    sinks: Optional[Tensor],
+    packed: bool,
+) -> Gradients:
+    """Memory for the gradients of q, k, v and sinks, each empty if it is not wanted.
+
+    In a packed batch there may be rows that belong to no sequence: 0.
+    """
     make = torch.zeros if packed else torch.empty
-    return make(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+    grad_q, grad_k, grad_v, grad_sinks = (
+        make(like.shape if is_wanted else (0,), dtype=like.dtype, device=like.device)
+        for like, is_wanted in zip((q, k, v, q if sinks is None else sinks), wanted)
+    )
+    return grad_q, grad_k, grad_v, grad_sinks
 
 
 @torch.library.custom_op(add_op_namespace_prefix("backward"), mutates_args=())
 def backward(
+    wanted: Sequence[bool],
     grad_out: Tensor,
     grad_lse: Optional[Tensor],
     q: Tensor,
@@ -109,19 +125,20 @@ def backward(
     softcap: float,
     dropout_p: float,
     dropout_seed: Optional[Tensor],
-    wants_q: bool,
-    wants_k: bool,
-    wants_v: bool,
-    wants_sinks: bool,
-) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients of q, k, v and the sinks, empty where they are not wanted."""
+) -> Gradients:
+    """The gradients of q, k, v and sinks, of which four are `wanted`; the others are empty.
+
+    `out` and `lse` are what `forward` gave; dropout_seed is what it took.
+    """
+    checks.check_gradient("out", grad_out, out)
+    checks.check_gradient("softmax_lse", grad_lse, lse)
     packed = cu_seqlens_q is not None
-    grad_q, grad_k, grad_v = (
-        _gradient(tensor, wanted, packed)
-        for tensor, wanted in ((q, wants_q), (k, wants_k), (v, wants_v))
-    )
+    gradients = _gradients(wanted, q, k, v, sinks, packed)
     window = (window_left, window_right)
-    grad_sinks = call.differentiate(
+    grad_q, grad_k, grad_v, grad_sinks = (
+        gradient if is_wanted else None for gradient, is_wanted in zip(gradients, wanted)
+    )
+    of_sinks = call.differentiate(
         grad_out=grad_out,
         grad_lse=grad_lse,
         q=q,
@@ -136,18 +153,19 @@ def backward(
         ),
         cu_seqlens_q=cu_seqlens_q,
         keys=keys.packed(cu_seqlens_k),
-        grad_q=grad_q if wants_q else None,
-        grad_k=grad_k if wants_k else None,
-        grad_v=grad_v if wants_v else None,
-        wants_sinks=wants_sinks,
+        grad_q=grad_q,
+        grad_k=grad_k,
+        grad_v=grad_v,
+        wants_sinks=grad_sinks is not None,
     )
-    if sinks is None or grad_sinks is None:
-        return grad_q, grad_k, grad_v, _gradient(None, False, packed)
-    return grad_q, grad_k, grad_v, grad_sinks.to(sinks.dtype)
+    if grad_sinks is not None and of_sinks is not None:
+        grad_sinks.copy_(of_sinks)
+    return gradients
 
 
 @backward.register_fake
 def _(
+    wanted: Sequence[bool],
     grad_out: Tensor,
     grad_lse: Optional[Tensor],
     q: Tensor,
@@ -158,26 +176,10 @@ def _(
     cu_seqlens_q: Optional[Tensor],
     cu_seqlens_k: Optional[Tensor],
     sinks: Optional[Tensor],
-    alibi_slopes: Optional[Tensor],
-    softmax_scale: Optional[float],
-    causal: bool,
-    window_left: int,
-    window_right: int,
-    softcap: float,
-    dropout_p: float,
-    dropout_seed: Optional[Tensor],
-    wants_q: bool,
-    wants_k: bool,
-    wants_v: bool,
-    wants_sinks: bool,
-) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-    packed = cu_seqlens_q is not None
-    return (
-        _gradient(q, wants_q, packed),
-        _gradient(k, wants_k, packed),
-        _gradient(v, wants_v, packed),
-        _gradient(sinks, wants_sinks, False),
-    )
+    *_: Any,
+    **__: Any,
+) -> Gradients:
+    return _gradients(wanted, q, k, v, sinks, packed=cu_seqlens_q is not None)
 
 
 @torch.library.custom_op(add_op_namespace_prefix("forward_into"), mutates_args=("out",))
@@ -337,71 +339,3 @@ def _(
     q: Tensor, k_cache: Tensor, v_cache: Tensor, return_lse: bool, *_: Any, **__: Any
 ) -> Tuple[Tensor, Tensor]:
     return _outputs(q, return_lse)
-
-
-NO_BACKWARD = (
-    "flash_attn_varlen_func has no backward pass with a block_table: a cache is for inference. "
-    "Run under torch.no_grad(), or pass k and v without pages"
-)
-NO_BACKWARD_CACHED = (
-    "flash_attn_with_kvcache has no backward pass: a cache is for inference. "
-    "Run under torch.no_grad(), or train with another attn_implementation, such as sdpa"
-)
-NO_BACKWARD_INTO = (
-    "flash_attention_varlen writes `out` in place: no gradient flows through it. "
-    "Run under torch.no_grad(), or train with another attn_implementation, such as sdpa"
-)
-
-
-@torch.library.custom_op(add_op_namespace_prefix("no_backward"), mutates_args=())
-def no_backward(grad: Tensor, inputs: List[Tensor], why: str) -> List[Tensor]:
-    """In place of the gradients of `inputs`: an error that says why there are none.
-
-    An op, so that a model compiled with gradients on, and only ever run forward, compiles.  It
-    takes the output's gradient, so that no compiler moves it into the forward pass.
-    """
-    raise NotImplementedError(why)
-
-
-@no_backward.register_fake
-def _(grad: Tensor, inputs: List[Tensor], why: str) -> List[Tensor]:
-    return [torch.empty_like(tensor) for tensor in inputs]
-
-
-def _refuse_backward(op: Any, why: str) -> None:
-    """Let the backward pass of an op say why there is none."""
-
-    def save_inputs(ctx: Any, inputs: Tuple[Any, ...], output: Any) -> None:
-        ctx.count = len(inputs)
-        ctx.places = [
-            i
-            for i, value in enumerate(inputs)
-            if isinstance(value, Tensor) and value.is_floating_point()
-        ]
-        ctx.save_for_backward(*(inputs[i] for i in ctx.places))
-
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> Tuple[Optional[Tensor], ...]:
-        gradients = dict(zip(ctx.places, no_backward(grad, list(ctx.saved_tensors), why)))
-        return tuple(gradients.get(i) for i in range(ctx.count))
-
-    op.register_autograd(backward, setup_context=save_inputs)
-
-
-@torch.library.custom_op(add_op_namespace_prefix("nothing_of"), mutates_args=())
-def nothing_of(q: Tensor, k: Tensor, v: Tensor, sinks: Optional[Tensor]) -> Tensor:
-    """-0.0, which added to a number leaves its bits as they are.
-
-    An output written in place has no gradient.  Added to it, this one has the backward pass that
-    says so, where without it the inputs would go without a gradient silently.
-    """
-    return torch.full((), -0.0, dtype=q.dtype, device=q.device)
-
-
-@nothing_of.register_fake
-def _(q: Tensor, *_: Any) -> Tensor:
-    return torch.empty((), dtype=q.dtype, device=q.device)
-
-
-_refuse_backward(forward, NO_BACKWARD)
-_refuse_backward(forward_cached, NO_BACKWARD_CACHED)
-_refuse_backward(nothing_of, NO_BACKWARD_INTO)

@@ -1,9 +1,9 @@
-"""Refuses torch's function transforms, by name: no kernel here has a rule for any of them.
+"""Refuses torch's function transforms by name where there is no rule for them.
 
 Without this, torch.func.jvp would pass through an op as if it were constant, and give zeros.
 """
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, List, Mapping, Tuple
 
 import torch
 from torch import Tensor
@@ -13,54 +13,62 @@ from torch.autograd import forward_ad
 _functorch = torch._C._functorch
 _Transform = _functorch.TransformType
 
+Unsupported = Tuple[str, str]  # what is not supported, and what to do instead
+
 _NONE = ("", "")
-_FORWARD_MODE = (
+FORWARD_MODE = (
     "forward-mode derivatives (torch.func.jvp, jacfwd, linearize, dual tensors)",
     "compute this attention with torch's own operations",
 )
-_REVERSE_MODE = (
-    "torch.func.grad, vjp, jacrev and hessian of a function for inference",
-    "flash_attn_func and flash_attn_varlen_func without a block_table have gradients",
+REVERSE_MODE = (
+    "torch.func.grad, vjp, jacrev and hessian here",
+    "flash_attn_func, and flash_attn_varlen_func without a block_table, have gradients, though not "
+    "of alibi_slopes",
 )
-_Refused = Dict[Any, Tuple[str, str]]
-_REFUSED: _Refused = {
-    _Transform.Vmap: (
-        "torch.vmap",
-        "fold the mapped axis into the batch, which every call has",
-    ),
-    _Transform.Jvp: _FORWARD_MODE,
-    _Transform.Grad: _REVERSE_MODE,
-}
+VMAP = ("torch.vmap", "fold the mapped axis into the batch, which every call has")
 
-
-_FIRST_DERIVATIVES = {key: words for key, words in _REFUSED.items() if key != _Transform.Grad}
+_DIFFERENTIABLE = {_Transform.Vmap: VMAP, _Transform.Jvp: FORWARD_MODE}
+_CONSTANT = {**_DIFFERENTIABLE, _Transform.Grad: REVERSE_MODE}
 
 
 def refuse(*tensors: object, differentiable: bool = False) -> None:
     """Raise NotImplementedError if a transform is at work on one of these tensors.
 
-    What is `differentiable` has a backward pass, which torch.func.grad and its kin may use.
+    With respect to `differentiable` ones torch.func.grad and vjp have a rule.
     """
-    refused = _FIRST_DERIVATIVES if differentiable else _REFUSED
+    at_hand = [tensor for tensor in tensors if isinstance(tensor, Tensor)]
+    if not at_hand:
+        return
     if torch.compiler.is_compiling():
         # Which tensors it is at work on cannot be asked here, so none may be around at all.
-        what, way_out = _around_the_graph(refused)
+        found = _around_the_graph(differentiable)
     elif torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
-        what, way_out = _at_work_on([t for t in tensors if isinstance(t, Tensor)], refused)
+        found = _at_work_on(at_hand, differentiable)
     else:
         return
-    if what:
-        raise NotImplementedError(f"metal-flash-sdpa does not support {what}: {way_out}")
+    if found[0]:
+        raise unsupported(*found)
 
 
-def _around_the_graph(refused: _Refused) -> Tuple[str, str]:
-    innermost = _functorch.peek_interpreter_stack()
-    if innermost is not None:
-        return refused.get(innermost.key(), _NONE)
-    return _FORWARD_MODE if forward_ad._current_level >= 0 else _NONE
+def unsupported(what: str, way_out: str) -> NotImplementedError:
+    """The error of what is not supported."""
+    return NotImplementedError(f"metal-flash-sdpa does not support {what}: {way_out}")
 
 
-def _at_work_on(tensors: List[Tensor], refused: _Refused) -> Tuple[str, str]:
+def _refused(differentiable: bool) -> Mapping[Any, Unsupported]:
+    return _DIFFERENTIABLE if differentiable else _CONSTANT
+
+
+def _around_the_graph(differentiable: bool) -> Unsupported:
+    refused = _refused(differentiable)
+    for interpreter in reversed(_functorch.get_interpreter_stack() or ()):
+        if interpreter.key() in refused:
+            return refused[interpreter.key()]
+    return FORWARD_MODE if forward_ad._current_level >= 0 else _NONE
+
+
+def _at_work_on(tensors: List[Tensor], differentiable: bool) -> Unsupported:
+    refused = _refused(differentiable)
     stack = _functorch.get_interpreter_stack() or ()
     at_level = {interpreter.level(): interpreter.key() for interpreter in stack}
     innermost = max(at_level, default=0)
@@ -72,13 +80,10 @@ def _at_work_on(tensors: List[Tensor], refused: _Refused) -> Tuple[str, str]:
         if transform == _Transform.Vmap or (transform in refused and level != innermost):
             return refused[transform]
         if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
-            return _FORWARD_MODE
-        if (
-            _Transform.Grad in refused
-            and tensor.requires_grad
-            and _Transform.Grad in at_level.values()
-        ):
-            return _REVERSE_MODE
+            return FORWARD_MODE
+        if _Transform.Grad in refused and _Transform.Grad in at_level.values():
+            if tensor.requires_grad:
+                return REVERSE_MODE
     return _NONE
 
 
