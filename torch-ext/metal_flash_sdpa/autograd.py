@@ -3,18 +3,20 @@
 Attention is differentiated by two functions.  The backward pass of the first calls the second,
 whose own backward pass refuses.  Both are torch.autograd.Function, which torch.func.grad and vjp
 need.  Less would be silently wrong: the autograd that a custom op may register has zeros for
-torch.func.jvp, and once_differentiable has zeros for a second derivative.
+torch.func.jvp, and once_differentiable has zeros for a second derivative.  Each takes the arguments
+of its op, and says so with `wraps`: torch.compile counts the parameters of a forward function.
 """
 
+from functools import wraps
 from typing import Any, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from . import ops
+from . import ops, transforms
 from ._ops import add_op_namespace_prefix
-from .transforms import FORWARD_MODE, VMAP, unsupported
+from .transforms import VMAP, unsupported
 
 SECOND_DERIVATIVES = (
     "second derivatives (double backward, grad of grad, torch.func.hessian)",
@@ -42,6 +44,7 @@ class Attention(Function):  # type: ignore[misc]
     """`ops.forward`, of the same arguments; with return_lse, without which nothing is kept."""
 
     @staticmethod
+    @wraps(ops.forward._init_fn)
     def forward(*arguments: Any) -> Any:
         return ops.forward(*arguments)
 
@@ -60,6 +63,7 @@ class Attention(Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, grad_out: Optional[Tensor], grad_lse: Optional[Tensor]) -> Gradients:
         q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, seed = ctx.saved_tensors
+        transforms.refuse(grad_out, grad_lse, differentiable=True)
         needs = ctx.needs_input_grad
         wanted = [needs[0], needs[1], needs[2], needs[6]]  # q, k, v and sinks
         if grad_out is None:
@@ -78,10 +82,6 @@ class Attention(Function):  # type: ignore[misc]
         return (grad_q, grad_k, grad_v, None, None, None, grad_sinks, *[None] * (len(needs) - 7))
 
     @staticmethod
-    def jvp(*_: Any) -> Any:
-        raise unsupported(*FORWARD_MODE)
-
-    @staticmethod
     def vmap(*_: Any) -> Any:
         raise unsupported(*VMAP)
 
@@ -90,6 +90,7 @@ class Differentiation(Function):  # type: ignore[misc]
     """`ops.backward`, of the same arguments; it has no derivatives of its own."""
 
     @staticmethod
+    @wraps(ops.backward._init_fn)
     def forward(*arguments: Any) -> Any:
         return ops.backward(*arguments)
 
@@ -100,10 +101,6 @@ class Differentiation(Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, *_: Any) -> Any:
         raise unsupported(*SECOND_DERIVATIVES)
-
-    @staticmethod
-    def jvp(*_: Any) -> Any:
-        raise unsupported(*FORWARD_MODE)
 
     @staticmethod
     def vmap(*_: Any) -> Any:
