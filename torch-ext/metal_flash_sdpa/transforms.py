@@ -3,7 +3,7 @@
 Without this, torch.func.jvp would pass through an op as if it were constant, and give zeros.
 """
 
-from typing import Any, List, Mapping, Tuple
+from typing import List, Tuple
 
 import torch
 from torch import Tensor
@@ -22,8 +22,8 @@ FORWARD_MODE = (
 )
 REVERSE_MODE = (
     "torch.func.grad, vjp, jacrev and hessian here",
-    "flash_attn_func, and flash_attn_varlen_func without a block_table, have gradients, though not "
-    "of alibi_slopes",
+    "outside of torch.compile(fullgraph=True) flash_attn_func, and flash_attn_varlen_func without a "
+    "block_table, have gradients, though not of alibi_slopes",
 )
 VMAP = ("torch.vmap", "fold the mapped axis into the batch, which every call has")
 
@@ -40,8 +40,10 @@ def refuse(*tensors: object, differentiable: bool = False) -> None:
     if not at_hand:
         return
     if torch.compiler.is_compiling():
-        # Which tensors it is at work on cannot be asked here, so none may be around at all.
-        found = _around_the_graph(differentiable)
+        # Which tensors it is at work on cannot be asked here, so none may be around at all.  Nor
+        # can be asked with respect to which of them torch.func.grad is to differentiate.  Without
+        # fullgraph torch takes the error as a reason to run the call as it is, which may do.
+        found = _around_the_graph()
     elif torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         found = _at_work_on(at_hand, differentiable)
     else:
@@ -55,20 +57,15 @@ def unsupported(what: str, way_out: str) -> NotImplementedError:
     return NotImplementedError(f"metal-flash-sdpa does not support {what}: {way_out}")
 
 
-def _refused(differentiable: bool) -> Mapping[Any, Unsupported]:
-    return _DIFFERENTIABLE if differentiable else _CONSTANT
-
-
-def _around_the_graph(differentiable: bool) -> Unsupported:
-    refused = _refused(differentiable)
-    for interpreter in reversed(_functorch.get_interpreter_stack() or ()):
-        if interpreter.key() in refused:
-            return refused[interpreter.key()]
+def _around_the_graph() -> Unsupported:
+    innermost = _functorch.peek_interpreter_stack()
+    if innermost is not None:
+        return _CONSTANT.get(innermost.key(), _NONE)
     return FORWARD_MODE if forward_ad._current_level >= 0 else _NONE
 
 
 def _at_work_on(tensors: List[Tensor], differentiable: bool) -> Unsupported:
-    refused = _refused(differentiable)
+    refused = _DIFFERENTIABLE if differentiable else _CONSTANT
     stack = _functorch.get_interpreter_stack() or ()
     at_level = {interpreter.level(): interpreter.key() for interpreter in stack}
     innermost = max(at_level, default=0)
