@@ -1,13 +1,11 @@
 """Derivatives: those of attention; of everything else an error that says why there are none.
 
-Attention is differentiated by two functions.  The backward pass of the first calls the second,
-whose own backward pass refuses.  Both are torch.autograd.Function, which torch.func.grad and vjp
-need.  Less would be silently wrong: the autograd that a custom op may register has zeros for
-torch.func.jvp, and once_differentiable has zeros for a second derivative.  Each takes the arguments
-of its op, and says so with `wraps`: torch.compile counts the parameters of a forward function.
+The op of attention has its backward pass registered, which torch.compile traces.  torch.func.grad
+and vjp want a torch.autograd.Function instead, and get one of the same rules.  So is the backward
+pass itself, where it may be differentiated: its own backward pass refuses.  (An op without one is a
+constant to torch.func, whose second derivatives would be 0.)
 """
 
-from functools import wraps
 from typing import Any, List, Optional, Sequence, Tuple
 
 import torch
@@ -44,7 +42,6 @@ class Attention(Function):  # type: ignore[misc]
     """`ops.forward`, of the same arguments; with return_lse, without which nothing is kept."""
 
     @staticmethod
-    @wraps(ops.forward._init_fn)
     def forward(*arguments: Any) -> Any:
         return ops.forward(*arguments)
 
@@ -72,7 +69,8 @@ class Attention(Function):  # type: ignore[misc]
             inputs = [q, k, v, q if sinks is None else sinks]
             found = no_backward(grad_out, inputs, NO_BACKWARD_PAGED)
         else:
-            found = Differentiation.apply(
+            again = torch.is_grad_enabled() or _in_transform()
+            found = (Differentiation.apply if again else ops.backward)(
                 *(wanted, grad_out, grad_lse, q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k),
                 *(sinks, slopes, *ctx.numbers, seed),
             )
@@ -90,7 +88,6 @@ class Differentiation(Function):  # type: ignore[misc]
     """`ops.backward`, of the same arguments; it has no derivatives of its own."""
 
     @staticmethod
-    @wraps(ops.backward._init_fn)
     def forward(*arguments: Any) -> Any:
         return ops.backward(*arguments)
 
@@ -136,22 +133,22 @@ def attention(
     seed = None
     if dropout_p:
         seed = torch.randint(-(2**31), 2**31, (2,), dtype=torch.int32).to(q.device)
-    differentiable = is_differentiated(q, k, v, sinks, alibi_slopes)
-    attend = Attention.apply if differentiable else ops.forward
-    outputs: Tuple[Tensor, Tensor] = attend(
-        *(q, k, v, return_lse or differentiable, cu_seqlens_q, cu_seqlens_k, sinks, alibi_slopes),
-        *(softmax_scale, causal, *window_size, softcap, max_q_len, block_table, dropout_p, seed),
+    in_transform = _in_transform()
+    return_lse = return_lse or in_transform or may_need_gradients(q, k, v, sinks, alibi_slopes)
+    outputs: Tuple[Tensor, Tensor] = (Attention.apply if in_transform else ops.forward)(
+        *(q, k, v, return_lse, cu_seqlens_q, cu_seqlens_k, sinks, alibi_slopes, softmax_scale),
+        *(causal, *window_size, softcap, max_q_len, block_table, dropout_p, seed),
     )
     return outputs
 
 
-def is_differentiated(*tensors: Optional[Tensor]) -> bool:
-    """Whether a gradient may be asked for.
+def _in_transform() -> bool:
+    """Whether torch.func is at work; in a graph it is not, see transforms.py."""
+    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
 
-    Within torch.func's transforms always: an outer one's tensors do not say that they need it.
-    """
-    if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
-        return True
+
+def may_need_gradients(*tensors: Optional[Tensor]) -> bool:
+    """Whether a backward pass may be asked for."""
     return torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in tensors
     )

@@ -6,7 +6,6 @@ nothing waits for the GPU.
 
 from typing import Optional, Sequence, Tuple, Union
 
-import torch
 from torch import Tensor
 
 from . import autograd, checks, ops, transforms
@@ -365,8 +364,7 @@ def flash_attention_varlen(
         softcap=softcap,
         max_q_len=_known(max_seqlen_q),
     )
-    inputs = [tensor for tensor in (query, key, value, s_aux) if tensor is not None]
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+    if autograd.may_need_gradients(query, key, value, s_aux):
         out.add_(autograd.nothing_of(query, key, value, s_aux))
 
 

@@ -3,7 +3,7 @@
 Without this, torch.func.jvp would pass through an op as if it were constant, and give zeros.
 """
 
-from typing import List, Tuple
+from typing import Iterator, List, Tuple
 
 import torch
 from torch import Tensor
@@ -70,18 +70,25 @@ def _at_work_on(tensors: List[Tensor], differentiable: bool) -> Unsupported:
     at_level = {interpreter.level(): interpreter.key() for interpreter in stack}
     innermost = max(at_level, default=0)
     for tensor in tensors:
-        level = _functorch.maybe_get_level(tensor)
-        transform = at_level.get(level)
         # Within torch.func.jvp and grad constants are wrapped as well: they have no tangent and
         # require no gradient.  Of an outer transform's tensors that cannot be asked.
-        if transform == _Transform.Vmap or (transform in refused and level != innermost):
-            return refused[transform]
+        for level in _levels(tensor):
+            transform = at_level.get(level)
+            if transform == _Transform.Vmap or (transform in refused and level != innermost):
+                return refused[transform]
         if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
             return FORWARD_MODE
         if _Transform.Grad in refused and _Transform.Grad in at_level.values():
             if tensor.requires_grad:
                 return REVERSE_MODE
     return _NONE
+
+
+def _levels(tensor: Tensor) -> Iterator[int]:
+    """The transforms that have wrapped a tensor, innermost first."""
+    while _functorch.is_functorch_wrapped_tensor(tensor):
+        yield _functorch.maybe_get_level(tensor)
+        tensor = _functorch.get_unwrapped(tensor)
 
 
 # What torch.compiler.assume_constant_result and disable do, without importing the compiler here,
