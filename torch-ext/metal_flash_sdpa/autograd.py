@@ -1,9 +1,9 @@
 """Derivatives: those of attention; of everything else an error that says why there are none.
 
-The op of attention has its backward pass registered, which torch.compile traces.  torch.func.grad
-and vjp want a torch.autograd.Function instead, and get one of the same rules.  So is the backward
-pass itself, where it may be differentiated: its own backward pass refuses.  (An op without one is a
-constant to torch.func, whose second derivatives would be 0.)
+Attention is a torch.autograd.Function, whose backward pass is a second one where it may itself be
+differentiated: that one's backward pass refuses.  torch.func wants such functions, and an op with
+its backward pass registered takes twice their time.  torch.compile wants the op: while it traces,
+a function does not know which gradients it needs.  Both have the same rules.
 """
 
 from typing import Any, List, Optional, Sequence, Tuple
@@ -34,6 +34,8 @@ NO_BACKWARD_CACHED = (
 NO_BACKWARD_INTO = (
     f"flash_attention_varlen writes `out` in place: no gradient flows through it. {_WAY_OUT}"
 )
+
+_compiling = torch.compiler.is_compiling
 
 Gradients = Tuple[Optional[Tensor], ...]
 
@@ -69,7 +71,7 @@ class Attention(Function):  # type: ignore[misc]
             inputs = [q, k, v, q if sinks is None else sinks]
             found = no_backward(grad_out, inputs, NO_BACKWARD_PAGED)
         else:
-            again = torch.is_grad_enabled() or _in_transform()
+            again = torch.is_grad_enabled() or _transformed()
             found = (Differentiation.apply if again else ops.backward)(
                 *(wanted, grad_out, grad_lse, q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k),
                 *(sinks, slopes, *ctx.numbers, seed),
@@ -133,25 +135,29 @@ def attention(
     seed = None
     if dropout_p:
         seed = torch.randint(-(2**31), 2**31, (2,), dtype=torch.int32).to(q.device)
-    in_transform = _in_transform()
-    return_lse = return_lse or in_transform or may_need_gradients(q, k, v, sinks, alibi_slopes)
-    outputs: Tuple[Tensor, Tensor] = (Attention.apply if in_transform else ops.forward)(
-        *(q, k, v, return_lse, cu_seqlens_q, cu_seqlens_k, sinks, alibi_slopes, softmax_scale),
-        *(causal, *window_size, softcap, max_q_len, block_table, dropout_p, seed),
+    differentiable = may_need_gradients(q, k, v, sinks, alibi_slopes)
+    attend = Attention.apply if differentiable and not _compiling() else ops.forward
+    outputs: Tuple[Tensor, Tensor] = attend(
+        *(q, k, v, return_lse or differentiable, cu_seqlens_q, cu_seqlens_k, sinks, alibi_slopes),
+        *(softmax_scale, causal, *window_size, softcap, max_q_len, block_table, dropout_p, seed),
     )
     return outputs
 
 
-def _in_transform() -> bool:
-    """Whether torch.func is at work; in a graph it is not, see transforms.py."""
-    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
-
-
 def may_need_gradients(*tensors: Optional[Tensor]) -> bool:
-    """Whether a backward pass may be asked for."""
-    return torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in tensors
+    """Whether a backward pass may be asked for.
+
+    Within torch.func's transforms always: an outer one's tensors do not say whether they need it.
+    """
+    return _transformed() or (
+        torch.is_grad_enabled()
+        and any(tensor is not None and tensor.requires_grad for tensor in tensors)
     )
+
+
+def _transformed() -> bool:
+    """Whether torch.func is at work; it never is in a graph, see transforms.py."""
+    return not _compiling() and torch._C._are_functorch_transforms_active()
 
 
 @torch.library.custom_op(add_op_namespace_prefix("no_backward"), mutates_args=())
