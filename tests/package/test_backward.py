@@ -155,15 +155,17 @@ class Call:
         """How far the gradient of a sink may be off.
 
         It is the sum over rows of -weight * (dO . O - dLSE), one number with nothing to average
-        its errors.  With u = 2^-24 and the dtype's own unit: weights and O are rounded to the
-        dtype, which takes it that far off with |V| in place of V; a dot product of n terms is off
-        by n u of their magnitudes, and so is a sum; the weight as far as the log-sum-exp is.
+        its errors.  In float32, with u = 2^-24, a dot product of n terms is off by n u of their
+        magnitudes, and so is a sum; a weight is as far off as the log-sum-exp.  In 16 bits weights
+        and O are rounded to them, each element of O by twice the unit of softmax(...) |V| at most.
+        These roundings are independent, so that six times the root of their squares' sum holds.
         """
         assert self.sinks is not None
         scale = case.head_dim**-0.5 if case.softmax_scale is None else case.softmax_scale
         options, u = Options(scale, **case.mask), 2.0**-24
         unit = 0.0 if case.dtype == torch.float32 else torch.finfo(case.dtype).eps / 2
-        sinks, bound = self.sinks.detach(), torch.zeros(HEADS, dtype=torch.float64)
+        sinks = self.sinks.detach()
+        bound, squares = torch.zeros(2, HEADS, dtype=torch.float64)
         for at, keys in zip(rows(case.q_lens), rows(case.k_lens)):
             q, k, v = (x.detach() for x in self.tensors.values())
             q, k, v = q[at], k[keys], v[keys].abs()
@@ -171,12 +173,13 @@ class Call:
             if len(k) == 0:
                 lse = sinks.double().unsqueeze(1).expand(HEADS, len(q))
             weight = (sinks.double().unsqueeze(1) - lse).exp()
-            products = (self.grad_out[at].double().abs() * wide).sum(-1).T
-            terms = products + self.grad_lse[:, at].abs() * case.with_lse
+            products = self.grad_out[at].double().abs() * wide
+            sums = products.sum(-1).T
+            terms = sums + self.grad_lse[:, at].abs() * case.with_lse
             relative = lse_tolerance(q, k, options, lse, self.slopes) + (len(q) + 4) * u
-            of_products = 2 * unit + (2 * case.head_dim + len(k)) * u
-            bound += (weight * (of_products * products + relative * terms)).sum(1)
-        return bound
+            bound += (weight * ((2 * case.head_dim + len(k)) * u * sums + relative * terms)).sum(1)
+            squares += ((2 * unit * products).square().sum(-1).T * weight.square()).sum(1)
+        return bound + 6 * squares.sqrt()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -17,7 +17,7 @@ from ._ops import add_op_namespace_prefix
 from .transforms import VMAP, unsupported
 
 SECOND_DERIVATIVES = (
-    "second derivatives (double backward, grad of grad, torch.func.hessian)",
+    "second derivatives (double backward, grad of grad)",
     "compute this attention with torch's own operations",
 )
 _WAY_OUT = (

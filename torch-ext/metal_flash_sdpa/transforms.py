@@ -17,11 +17,11 @@ Unsupported = Tuple[str, str]  # what is not supported, and what to do instead
 
 _NONE = ("", "")
 FORWARD_MODE = (
-    "forward-mode derivatives (torch.func.jvp, jacfwd, linearize, dual tensors)",
+    "forward-mode derivatives (torch.func.jvp, jacfwd, hessian, linearize, dual tensors)",
     "compute this attention with torch's own operations",
 )
 REVERSE_MODE = (
-    "torch.func.grad, vjp, jacrev and hessian here",
+    "torch.func.grad, vjp and jacrev here",
     "outside of torch.compile(fullgraph=True) flash_attn_func, and flash_attn_varlen_func without a "
     "block_table, have gradients, though not of alibi_slopes",
 )
