@@ -116,8 +116,8 @@ def test_opcheck(dtype: torch.dtype, with_sinks: bool) -> None:
     q, k, v = (t.flatten(0, 1) for t in (q, k, v))
     cu_q, cu_k = offsets((11, 29)), offsets((20, 30))
     slopes = torch.rand(2, 4)
-    options = (cu_q, cu_k, sinks, slopes, 0.3, False, -1, -1, 5.0, 29, None, 0.0, None)
-    opcheck(ops.forward, (q, k, v, True, *options))
+    numbers = (0.3, False, -1, -1, 5.0, 29, None, 0.0, None)
+    opcheck(ops.forward, (q, k, v, True, cu_q, cu_k, sinks, slopes, *numbers))
     for out in (torch.empty_like(q), torch.empty(32, 4, 40, dtype=dtype).permute(2, 1, 0)):
         arguments = (out, q, k, v, cu_q, cu_k, sinks, None, True, 7, 7, 0.0, 29)
         opcheck(ops.forward_into, arguments)

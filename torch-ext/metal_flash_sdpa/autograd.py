@@ -149,10 +149,9 @@ def may_need_gradients(*tensors: Optional[Tensor]) -> bool:
 
     Within torch.func's transforms always: an outer one's tensors do not say whether they need it.
     """
-    return _transformed() or (
-        torch.is_grad_enabled()
-        and any(tensor is not None and tensor.requires_grad for tensor in tensors)
-    )
+    if _transformed():
+        return True
+    return torch.is_grad_enabled() and any([t is not None and t.requires_grad for t in tensors])
 
 
 def _transformed() -> bool:

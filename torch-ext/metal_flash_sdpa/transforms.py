@@ -22,8 +22,8 @@ FORWARD_MODE = (
 )
 REVERSE_MODE = (
     "torch.func.grad, vjp and jacrev here",
-    "outside of torch.compile(fullgraph=True) flash_attn_func, and flash_attn_varlen_func without a "
-    "block_table, have gradients, though not of alibi_slopes",
+    "outside of torch.compile(fullgraph=True) flash_attn_func has gradients, though not of "
+    "alibi_slopes, and so has flash_attn_varlen_func without a block_table",
 )
 VMAP = ("torch.vmap", "fold the mapped axis into the batch, which every call has")
 
@@ -36,16 +36,13 @@ def refuse(*tensors: object, differentiable: bool = False) -> None:
 
     With respect to `differentiable` ones torch.func.grad and vjp have a rule.
     """
-    at_hand = [tensor for tensor in tensors if isinstance(tensor, Tensor)]
-    if not at_hand:
-        return
     if torch.compiler.is_compiling():
         # Which tensors it is at work on cannot be asked here, so none may be around at all.  Nor
         # can be asked with respect to which of them torch.func.grad is to differentiate.  Without
         # fullgraph torch takes the error as a reason to run the call as it is, which may do.
         found = _around_the_graph()
     elif torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
-        found = _at_work_on(at_hand, differentiable)
+        found = _at_work_on([t for t in tensors if isinstance(t, Tensor)], differentiable)
     else:
         return
     if found[0]:
@@ -78,9 +75,8 @@ def _at_work_on(tensors: List[Tensor], differentiable: bool) -> Unsupported:
                 return refused[transform]
         if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
             return FORWARD_MODE
-        if _Transform.Grad in refused and _Transform.Grad in at_level.values():
-            if tensor.requires_grad:
-                return REVERSE_MODE
+        if tensor.requires_grad and not differentiable and _Transform.Grad in at_level.values():
+            return REVERSE_MODE
     return _NONE
 
 
