@@ -151,7 +151,7 @@ def may_need_gradients(*tensors: Optional[Tensor]) -> bool:
     """
     if _transformed():
         return True
-    return torch.is_grad_enabled() and any([t is not None and t.requires_grad for t in tensors])
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def _transformed() -> bool:
