@@ -249,6 +249,17 @@ def test_a_paged_cache_has_no_backward_pass(compiles: bool) -> None:
         out.sum().backward()
 
 
+def test_the_log_sum_exp_is_kept_even_if_nobody_asked_for_it() -> None:
+    q, k, v, sinks = draw()
+    wants: Any = flash_attn_func(q, k, v, s_aux=sinks, return_attn_probs=True)
+    does_not: Any = flash_attn_func(q, k, v, s_aux=sinks)
+    got, want = (torch.autograd.grad(x.sum(), (q, k, v, sinks)) for x in (does_not, wants[0]))
+    assert same(got, want)
+    out, _ = ops.forward(q, k, v, False, None, None, sinks, None, None, *FORWARD)
+    with pytest.raises(ValueError, match="must have been called with return_lse"):
+        out.sum().backward()
+
+
 def results() -> tuple[Any, ...]:
     q, k, v, sinks = draw(needs=False)
     out, lse = ops.forward(q, k, v, True, None, None, sinks, None, None, *FORWARD)

@@ -130,6 +130,8 @@ def backward(
 
     `out` and `lse` are what `forward` gave; dropout_seed is what it took.
     """
+    if lse.shape != lse_shape(q.shape):
+        raise ValueError("lse is empty: forward must have been called with return_lse")
     checks.check_gradient("out", grad_out, out)
     checks.check_gradient("softmax_lse", grad_lse, lse)
     packed = cu_seqlens_q is not None
