@@ -7,7 +7,7 @@ binds what a call does not have.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,35 @@ SINKS = Buffer(
 )
 
 
+DROPOUT_SEED = Buffer(
+    "dropout_seed", "int", "const", "two words: the key of dropout's random numbers", optional=True
+)
+OUT_READ = replace(OUT, access="const")
+LSE_READ = replace(LSE, access="const", optional=False)
+GRAD_OUT = Buffer("grad_out", None, "const", "gradient of the output rows")
+
+
+def row_statistics(access: str) -> tuple[Buffer, ...]:
+    """What the backward kernels need of each query row, laid out as the log-sum-exp."""
+    return (
+        Buffer("row_lse", "float", access, "base-2 log-sum-exp of each row"),
+        Buffer(
+            "row_delta", "float", access, "sum of dO * O, less the gradient of lse, of each row"
+        ),
+    )
+
+
+def gradient(tensor: str) -> Buffer:
+    """The gradient of a tensor, which has the tensor's shape."""
+    return Buffer(f"grad_{tensor}", None, "", f"gradient of {tensor}", optional=True)
+
+
+def partial_gradient(tensor: str) -> Buffer:
+    """What each split of the query blocks adds to the gradient of a tensor."""
+    comment = f"gradient of {tensor} from each split: (split, batch, row, KV head, head_dim)"
+    return Buffer(f"partial_{tensor}", "float", "", comment, optional=True)
+
+
 def partial(access: str) -> tuple[Buffer, ...]:
     """The partial results: what each split of the keys gives for each row."""
     axes = "(split, sequence, slot, head"
@@ -110,6 +139,11 @@ ALIBI_STRIDES = (
 )
 WANTS_LSE = Field("wants_lse", "int", "1: lse is written")
 HAS_ALIBI = Field("has_alibi", "int", "1: alibi_slopes are given")
+DROPOUT = (
+    Field("has_dropout", "int", "1: dropout_seed is given, and weights are dropped"),
+    Field("keep_below", "int", "bits of a uint: a weight is kept if its random number is less"),
+)
+HAS_SINKS = Field("has_sinks", "int", "1: sinks are given")
 BATCH = Field("batch", "int", "number of sequences")
 Q_LEN = Field("q_len", "int", "query rows of each sequence; packed: of all sequences together")
 K_LEN = Field("k_len", "int", "rows of K of each sequence, used or not; packed: of all sequences")
@@ -129,37 +163,72 @@ WINDOW = (
     Field("window_right", "int", "keys seen after the diagonal"),
 )
 SPLITS = Field("splits", "int", "number of splits of the keys; 1: no partial results")
-SLOTS = Field("slots", "int", "queries per sequence that partial results have room for")
-ATTENTION = (
-    *strides("q", "k", "v", "out"),
-    *LSE_STRIDES,
-    *ALIBI_STRIDES,
-    TABLE_STRIDE,
-    *(BATCH, Q_LEN, K_LEN, PACKED, HEADS_PER_KV_HEAD),
-    *(HAS_K_BEGIN, *CACHE),
-    *WINDOW,
-    *(WANTS_LSE, HAS_ALIBI),
+BLOCK_SPLITS = Field(
+    "splits", "int", "number of splits of the query blocks; 1: no partial gradients"
 )
+SLOTS = Field("slots", "int", "queries per sequence that partial results have room for")
+
+
+def attention(*tensors: str) -> tuple[Field, ...]:
+    """What every kernel that goes over keys is told; with the strides of its tensors."""
+    return (
+        *strides(*tensors),
+        *LSE_STRIDES,
+        *ALIBI_STRIDES,
+        TABLE_STRIDE,
+        *(BATCH, Q_LEN, K_LEN, PACKED, HEADS_PER_KV_HEAD),
+        *(HAS_K_BEGIN, *CACHE),
+        *WINDOW,
+        HAS_ALIBI,
+    )
+
+
+FORWARD = (*attention("q", "k", "v", "out"), WANTS_LSE)
 SOFTMAX = (
     Field("softmax_scale", "float", "multiplies Q K^T"),
     Field("softcap", "float", "scores become softcap * tanh(score / softcap); 0: off"),
 )
+KEEP_SCALE = Field(
+    "keep_scale", "float", "1 / (1 - dropout_p), which scales the weights that are kept"
+)
+
+
+def backward(*gradients: str) -> Signature:
+    """A kernel that writes the gradients of these tensors; of several, those that are wanted."""
+    wants = (Field(f"wants_{x}", "int", f"1: the gradient of {x} is wanted") for x in gradients)
+    return Signature(
+        buffers=(
+            *(Q, K, V, GRAD_OUT, *row_statistics("const")),
+            *(gradient(tensor) for tensor in gradients),
+            *(partial_gradient(tensor) for tensor in gradients if tensor != "q"),
+            *(CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, DROPOUT_SEED),
+        ),
+        ints=(
+            *attention("q", "k", "v", "grad_out", *(f"grad_{tensor}" for tensor in gradients)),
+            *(wants if len(gradients) > 1 else ()),
+            *((BLOCK_SPLITS,) if "q" not in gradients else ()),
+            *DROPOUT,
+        ),
+        floats=(*SOFTMAX, KEEP_SCALE),
+    )
+
 
 # Longs stand first, so that the struct has no padding.
 SIGNATURES = {
     "prefill": Signature(
-        buffers=(Q, K, V, OUT, LSE, CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),
+        buffers=(Q, K, V, OUT, LSE, CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS, DROPOUT_SEED),
         ints=(
-            *ATTENTION,
+            *FORWARD,
             Field("least_queries", "int", "packed: shorter sequences are left to decode"),
+            *DROPOUT,
         ),
-        floats=SOFTMAX,
+        floats=(*SOFTMAX, KEEP_SCALE),
     ),
     "decode": Signature(
         buffers=(Q, K, V, OUT, LSE, *partial(""), CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),
         ints=(
-            *ATTENTION,
-            Field("has_sinks", "int", "1: sinks are given"),
+            *FORWARD,
+            HAS_SINKS,
             KV_HEADS,
             Field("most_queries", "int", "packed: longer sequences are left to prefill"),
             *(SPLITS, SLOTS),
@@ -171,6 +240,33 @@ SIGNATURES = {
         ints=(*strides("out"), *LSE_STRIDES, *(BATCH, Q_LEN, PACKED, WANTS_LSE, SPLITS, SLOTS)),
         floats=(),
     ),
+    "backward_rows": Signature(
+        buffers=(
+            *(OUT_READ, GRAD_OUT, LSE_READ),
+            Buffer("grad_lse", "float", "const", "gradient of lse", optional=True),
+            SINKS,
+            *row_statistics(""),
+            Buffer(
+                "grad_sinks",
+                "float",
+                "",
+                "what each threadgroup's rows add to a sink's gradient: (batch, head, threadgroup)",
+                optional=True,
+            ),
+        ),
+        ints=(
+            *strides("out", "grad_out"),
+            *LSE_STRIDES,
+            Q_LEN,
+            Field("has_grad_lse", "int", "1: grad_lse is given"),
+            HAS_SINKS,
+        ),
+        floats=(),
+    ),
+    "backward_q": backward("q"),
+    "backward_kv": backward("k", "v"),
+    "backward_k": backward("k"),
+    "backward_v": backward("v"),
     "append": Signature(
         buffers=(
             Q,

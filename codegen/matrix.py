@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, product
 
 from codegen import tiles
-from codegen.tiles import PrefillTile, RowTile, Tile
+from codegen.tiles import BackwardKVTile, RowBlockTile, RowTile, Tile
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 MASKS = ("full", "causal", "window")
@@ -58,7 +58,7 @@ class Variant:
     def name(self) -> str:
         """The kernel's host name; the tile's shape is part of it."""
         parts = [self.stem]
-        if not isinstance(self.tile, RowTile):
+        if not isinstance(self.tile, (RowTile, RowBlockTile)):
             parts.append(self.tile.name)
         if self.mask:
             parts += [self.mask, *(["sinks"] if self.sinks else [])]
@@ -72,8 +72,10 @@ class Variant:
     @property
     def template_arguments(self) -> str:
         """The arguments of the Metal template that make this kernel."""
-        modes = (self.mask.upper(), str(self.sinks).lower()) if self.mask else ()
-        return ", ".join((self.tile.name, *modes))
+        if self.mask is None:
+            return self.tile.name
+        modes = (str(self.sinks).lower(),) if self.family == "prefill" else ()
+        return ", ".join((self.tile.name, self.mask.upper(), *modes))
 
     @property
     def element_bytes(self) -> int:
@@ -84,11 +86,11 @@ class Variant:
         return self.tile.threadgroup_bytes(self.head_dim, self.element_bytes)
 
     @property
-    def holds_queries(self) -> bool:
-        """Whether a prefill kernel keeps Q in registers."""
-        return isinstance(self.tile, PrefillTile) and self.tile.holds_queries(
-            self.head_dim, self.element_bytes
-        )
+    def rows_held(self) -> tuple[bool, ...]:
+        """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
+        registers.
+        """
+        return self.tile.rows_held(self.head_dim, self.element_bytes)
 
     def live(self, widened: bool = False) -> dict[str, int]:
         """What a thread holds where it holds most: part -> 32-bit registers; see Tile.live."""
@@ -141,6 +143,20 @@ def decode() -> Iterable[Variant]:
             yield Variant("decode", head_dim, dtype, None, True, tile)
 
 
+def backward() -> Iterable[Variant]:
+    """head_dim x dtype x tile x mask.  Sinks are part of the log-sum-exp."""
+    for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
+        size = ELEMENT_BYTES[dtype]
+        yield Variant("backward_rows", head_dim, dtype, None, True, RowBlockTile())
+        for tile, mask in product(TILES["backward_q", head_dim, size], MASKS):
+            yield Variant("backward_q", head_dim, dtype, mask, False, tile)
+        for tile, mask in product(TILES["backward_kv", head_dim, size], MASKS):
+            assert isinstance(tile, BackwardKVTile)
+            together = tile.gradients(head_dim, size) == 2
+            for family in ("backward_kv",) if together else ("backward_k", "backward_v"):
+                yield Variant(family, head_dim, dtype, mask, False, tile)
+
+
 def rowwise(family: str) -> Iterable[Variant]:
     """The kernels of a family that works row by row, without attention: head_dim x dtype."""
     for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
@@ -149,7 +165,7 @@ def rowwise(family: str) -> Iterable[Variant]:
 
 def matrix() -> tuple[Variant, ...]:
     """Every variant that exists, in manifest order."""
-    return checked(chain(prefill(), decode(), rowwise("combine"), rowwise("append")))
+    return checked(chain(prefill(), decode(), rowwise("combine"), rowwise("append"), backward()))
 
 
 def files(variants: Iterable[Variant]) -> dict[str, list[Variant]]:

@@ -23,6 +23,7 @@ BUILDING = "docs/building.md"
 CARD = "CARD.md"
 PACKAGE_MODULE = "torch-ext/metal_flash_sdpa/_variants.py"
 BUILD_TOML = "build.toml"
+TEMPLATE_OF = {"backward_k": "backward_kv", "backward_v": "backward_kv"}  # family -> its folder
 TILE_COLUMNS = {"prefill": "prefill tile", "decode": "decode tile"}  # family -> heading
 NATIVE_SUFFIXES = (".cpp", ".h", ".mm")
 
@@ -65,14 +66,15 @@ def shader(variants: Sequence[Variant], jinja: Environment) -> str:
     """The Metal source of the variants that share a file.
 
     Raises RenderError naming the file if its template fails, if it is not ASCII, or if only some of
-    the variants hold Q in registers: the code for that stands once in the file.
+    the variants hold rows in registers: the code for that stands once in the file.
     """
     first = variants[0]
     signature = arguments.SIGNATURES[first.family]
-    if len({variant.holds_queries for variant in variants}) > 1:
-        raise RenderError(f"{first.file}: some of its tiles hold Q in registers and some do not")
+    if len({variant.rows_held for variant in variants}) > 1:
+        raise RenderError(f"{first.file}: some of its tiles hold rows in registers and some do not")
+    folder = TEMPLATE_OF.get(first.family, first.family)
     try:
-        text = jinja.get_template(f"{first.family}/kernel.metal.j2").render(
+        text = jinja.get_template(f"{folder}/kernel.metal.j2").render(
             file=first.file,
             banner=BANNER,
             family=first.family,
@@ -80,7 +82,7 @@ def shader(variants: Sequence[Variant], jinja: Environment) -> str:
             dtype=first.dtype,
             element_bytes=first.element_bytes,
             metal_type=METAL_TYPES[first.dtype],
-            holds_queries=first.holds_queries,
+            rows_are_held=first.rows_held,
             tiles=list(dict.fromkeys(variant.tile for variant in variants)),
             variants=variants,
             buffers=signature.buffers,

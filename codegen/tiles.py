@@ -6,8 +6,8 @@ for 16-bit elements (float16, bfloat16) and one for float32:
     simdgroups   simdgroups per threadgroup
     rows         query rows per simdgroup, a multiple of 8; with 16, each fragment of K or V that is
                  loaded serves two matrix products
-    block_k      keys per block, a multiple of 8; in decode per simdgroup: more keys are more loads
-                 in flight
+    block        keys per block, a multiple of 8; in decode per simdgroup: more keys are more loads
+                 in flight; in backward_kv, where the rows are keys, query rows per block
 
 Prefill stages blocks of K and V in threadgroup memory.  It holds S, P and O in registers (two
 elements of every 8x8 fragment per thread), and Q if it fits; else it reads Q again for each block.
@@ -15,6 +15,13 @@ A wide head_dim therefore needs fewer rows and a shorter block: 16 rows of O alo
 registers at head_dim 256, and at 192 reading Q again is more device traffic than K and V.  In
 decode all simdgroups work on the same rows, each on keys of its own.  K and V go from device memory
 straight into registers; only Q is staged.
+
+The backward kernels work as prefill's do, on rows of two tensors and blocks of two others.  Over
+the keys of some query rows (backward_q) the rows are of Q and dO, the blocks of K and V; over the
+queries of some keys (backward_kv) it is the other way round.  Beside S they hold dP, and the
+gradients that they add up: one matrix in backward_q, two in backward_kv.  Two do not fit at
+head_dim 192 and 256: there dK and dV have a kernel each, which costs an eighth product of 8x8
+fragments beside seven.
 
 A cell may hold several tiles, those with fewer rows first.  A plan takes the first with room for
 all rows that share a KV head, so that K and V are read once for them; if none has, the last.
@@ -34,17 +41,17 @@ from dataclasses import dataclass
 # How the tiles were chosen, and the tiles; `nox -s tune` writes both.
 TUNED = "by hand, from counted work and modelled times"
 TABLE = """
-    head_dim |        prefill 2        |        prefill 4        |         decode 2        |         decode 4
-             | simdgroups rows block_k | simdgroups rows block_k | simdgroups rows block_k | simdgroups rows block_k
-    ---------+-------------------------+-------------------------+-------------------------+------------------------
-       32    |         4 16 32         |         4 16 32         |     4 8 32, 8 16 16     |     4 8 32, 8 16 16
-       64    |         4 16 32         |          4 8 32         |     4 8 32, 8 16 16     |     4 8 32, 8 16 16
-       72    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
-       80    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
-       96    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
-      128    |         4 16 32         |          4 8 16         |     4 8 32, 8 16 16     |     4 8 16, 8 16 16
-      192    |          4 8 16         |          4 8 16         |          4 8 16         |          4 8 16
-      256    |          4 8 16         |          4 8 8          |          4 8 16         |          4 8 8
+    head_dim |       prefill 2       |       prefill 4       |        decode 2       |        decode 4       |      backward_q 2     |      backward_q 4     |     backward_kv 2     |     backward_kv 4
+             | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block
+    ---------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+----------------------
+       32    |        4 16 32        |        4 16 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |        4 16 16        |         4 8 32
+       64    |        4 16 32        |         4 8 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |         4 8 32        |         4 8 16
+       72    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+       80    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+       96    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+      128    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 16        |         4 8 8
+      192    |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16
+      256    |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8
 """  # noqa: E501
 
 # Tiles that may spill, by the estimate (also where 16-bit elements take a whole register) or by
@@ -99,7 +106,7 @@ class Tile(ABC):
 
     simdgroups: int
     rows: int
-    block_k: int
+    block: int
 
     def __post_init__(self) -> None:
         for name, value, step in self.sizes():
@@ -116,13 +123,18 @@ class Tile(ABC):
         return (
             ("simdgroups", self.simdgroups, 1),
             ("rows", self.rows, FRAGMENT),
-            ("block_k", self.block_k, FRAGMENT),
+            ("block", self.block, FRAGMENT),
         )
 
     @property
     def block_q(self) -> int:
         """Query rows per threadgroup."""
         return self.rows
+
+    @property
+    def block_k(self) -> int:
+        """Keys per block."""
+        return self.block
 
     @property
     def step_k(self) -> int:
@@ -156,6 +168,12 @@ class Tile(ABC):
         """32-bit registers per thread, estimated; 0: no estimate."""
         return sum(self.live(head_dim, element_bytes, widened).values())
 
+    def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
+        """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
+        registers.
+        """
+        return ()
+
 
 def fragment_registers(element_bytes: int, widened: bool = False) -> int:
     """Registers that a thread needs for its two elements of a fragment."""
@@ -169,9 +187,9 @@ class PrefillTile(Tile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.threads % self.block_k:
+        if self.threads % self.block:
             raise TileError(
-                f"block_k = {self.block_k}: must divide the {self.threads} threads, "
+                f"block = {self.block}: must divide the {self.threads} threads, "
                 "as many of which stage each row"
             )
 
@@ -181,21 +199,21 @@ class PrefillTile(Tile):
 
     @property
     def row_threads(self) -> int:
-        """Threads that stage a row of K or V."""
-        return self.threads // self.block_k
+        """Threads that stage a row of a block."""
+        return self.threads // self.block
 
     def staged_stride(self, head_dim: int, element_bytes: int) -> int:
         """Elements from one staged K or V row to the next."""
         return head_dim + ROW_PADDING_BYTES // element_bytes
 
-    def holds_queries(self, head_dim: int, element_bytes: int) -> bool:
+    def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
         """Whether Q stays in registers; else its fragments are read again for each block."""
-        return self.registers_with_queries(head_dim, element_bytes) <= MAX_REGISTERS
+        return (self.registers_with_queries(head_dim, element_bytes) <= MAX_REGISTERS,)
 
     def live(self, head_dim: int, element_bytes: int, widened: bool = False) -> dict[str, int]:
         """While S is computed.  P needs no registers: it replaces S element by element."""
         parts = self._parts(head_dim, element_bytes, widened)
-        if not self.holds_queries(head_dim, element_bytes):
+        if not all(self.rows_held(head_dim, element_bytes)):
             parts["Q"] = 0
             parts["address and bound of Q"] = 3 * self.rows // FRAGMENT
         return parts
@@ -209,7 +227,7 @@ class PrefillTile(Tile):
         elements = fragment_registers(element_bytes, widened)
         return {
             "O": self._fragments(head_dim) * sums,
-            "S": self._fragments(self.block_k) * sums,
+            "S": self._fragments(self.block) * sums,
             "Q": self._fragments(head_dim) * elements,
             "a fragment of Q, of K and of a sum": 2 * elements + sums,
             "statistics": 3 * self.rows // FRAGMENT,
@@ -221,7 +239,7 @@ class PrefillTile(Tile):
         return self.rows // FRAGMENT * (columns // FRAGMENT)
 
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
-        return 2 * self.block_k * self.staged_stride(head_dim, element_bytes) * element_bytes
+        return 2 * self.block * self.staged_stride(head_dim, element_bytes) * element_bytes
 
 
 @dataclass(frozen=True)
@@ -230,7 +248,7 @@ class DecodeTile(Tile):
 
     @property
     def step_k(self) -> int:
-        return self.simdgroups * self.block_k
+        return self.simdgroups * self.block
 
     def live(self, head_dim: int, element_bytes: int, widened: bool = False) -> dict[str, int]:
         """While a chunk of K is multiplied: of V a lane has two rows, of K one in each fragment."""
@@ -262,12 +280,107 @@ class DecodeTile(Tile):
 
 
 @dataclass(frozen=True)
+class BackwardTile(PrefillTile):
+    """Each simdgroup has rows of its own, of two tensors; all use the same blocks of two others.
+
+    The gradients of its rows are added up in registers.
+    """
+
+    def gradients(self, head_dim: int, element_bytes: int) -> int:
+        """How many matrices of gradients a kernel adds up."""
+        return 1
+
+    def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
+        """Whether its rows of the first tensor, and of the second, stay in registers."""
+        gradients = self.gradients(head_dim, element_bytes)
+        least = self._least(head_dim, element_bytes, gradients)
+        free = MAX_REGISTERS - sum(least.values())
+        tensor = self._fragments(head_dim) * fragment_registers(element_bytes)
+        return tensor <= free, 2 * tensor <= free
+
+    def live(self, head_dim: int, element_bytes: int, widened: bool = False) -> dict[str, int]:
+        """While a gradient is added to."""
+        parts = self._least(
+            head_dim, element_bytes, self.gradients(head_dim, element_bytes), widened
+        )
+        held = sum(self.rows_held(head_dim, element_bytes))
+        elements = fragment_registers(element_bytes, widened)
+        parts["rows held"] = held * self._fragments(head_dim) * elements
+        return parts
+
+    def _least(
+        self, head_dim: int, element_bytes: int, gradients: int, widened: bool = False
+    ) -> dict[str, int]:
+        """The same without the rows that may be held.
+
+        P and dS need no registers of their own: they replace S and dP element by element.
+        """
+        sums = fragment_registers(FLOAT_BYTES)
+        elements = fragment_registers(element_bytes, widened)
+        return {
+            "gradients": gradients * self._fragments(head_dim) * sums,
+            "S and dP": 2 * self._fragments(self.block) * sums,
+            "a fragment each of two factors, and of a sum": 2 * elements + sums,
+            # An address and a bound of either tensor, statistics and what the row sees.
+            "addresses, statistics and band": 7 * self.rows // FRAGMENT,
+            "other": OTHER_REGISTERS,
+        }
+
+
+@dataclass(frozen=True)
+class BackwardQTile(BackwardTile):
+    """The rows are those of Q and of the gradient of O; the blocks are of K and V."""
+
+
+@dataclass(frozen=True)
+class BackwardKVTile(BackwardTile):
+    """The rows are those of K and V; the blocks are of Q and of the gradient of O."""
+
+    def gradients(self, head_dim: int, element_bytes: int) -> int:
+        """Those of K and V, if both fit into the registers; else each has a kernel of its own."""
+        both = self._least(head_dim, element_bytes, gradients=2)
+        return 2 if sum(both.values()) <= MAX_REGISTERS else 1
+
+    @property
+    def block_q(self) -> int:
+        return self.block
+
+    @property
+    def block_k(self) -> int:
+        """Keys per threadgroup."""
+        return self.simdgroups * self.rows
+
+    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
+        statistics = 2 * self.block * FLOAT_BYTES
+        return super().threadgroup_bytes(head_dim, element_bytes) + statistics
+
+
+@dataclass(frozen=True)
+class RowBlockTile(Tile):
+    """Each simdgroup has one row after the other."""
+
+    simdgroups: int = 8
+    rows: int = 8
+    block: int = 1
+
+    def sizes(self) -> Iterable[tuple[str, int, int]]:
+        return ()
+
+    @property
+    def block_q(self) -> int:
+        return self.simdgroups * self.rows
+
+    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
+        return self.block_q * FLOAT_BYTES
+
+
+@dataclass(frozen=True)
 class RowTile(Tile):
     """One simdgroup has one row."""
 
     simdgroups: int = 1
     rows: int = 1
-    block_k: int = 1
+    block: int = 1
 
     def sizes(self) -> Iterable[tuple[str, int, int]]:
         return ()
@@ -276,8 +389,13 @@ class RowTile(Tile):
         return 0
 
 
-FIELDS = ("simdgroups", "rows", "block_k")
-KINDS = {"prefill": PrefillTile, "decode": DecodeTile}
+FIELDS = ("simdgroups", "rows", "block")
+KINDS: dict[str, type[PrefillTile] | type[DecodeTile]] = {
+    "prefill": PrefillTile,
+    "decode": DecodeTile,
+    "backward_q": BackwardQTile,
+    "backward_kv": BackwardKVTile,
+}
 
 
 @dataclass(frozen=True)

@@ -238,8 +238,8 @@ struct Call {
     int pages; // number of pages in K and V
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
-    int wants_lse; // 1: lse is written
     int has_alibi; // 1: alibi_slopes are given
+    int wants_lse; // 1: lse is written
     int has_sinks; // 1: sinks are given
     int kv_heads; // number of KV heads
     int most_queries; // packed: longer sequences are left to prefill

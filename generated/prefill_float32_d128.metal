@@ -201,14 +201,17 @@ struct Call {
     int pages; // number of pages in K and V
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
-    int wants_lse; // 1: lse is written
     int has_alibi; // 1: alibi_slopes are given
+    int wants_lse; // 1: lse is written
     int least_queries; // packed: shorter sequences are left to decode
+    int has_dropout; // 1: dropout_seed is given, and weights are dropped
+    int keep_below; // bits of a uint: a weight is kept if its random number is less
 };
 
 struct Scaling {
     float softmax_scale; // multiplies Q K^T
     float softcap; // scores become softcap * tanh(score / softcap); 0: off
+    float keep_scale; // 1 / (1 - dropout_p), which scales the weights that are kept
 };
 
 // The offset of a row of K or V, in elements.  In a paged cache, `pages` lists the sequence's pages (its
@@ -311,11 +314,11 @@ inline Band find_band(int first_query, int last_query, Sequence sequence, consta
 }
 
 // The index of the sequence that threadgroup `index` works on.  In a padded batch the grid has an axis
-// for it.  In a packed batch, sequence b has the threadgroups from q_start(b) / BLOCK_Q + b to where
-// those of b + 1 begin.  These are enough for its rows wherever they start, so the host can choose the
-// grid without any sequence's length.  Bisection finds b.
-template <typename Tile>
-inline int find_batch(int index, int batch_in_grid, constant Call& call, device const int* cu_seqlens_q)
+// for it.  In a packed batch, sequence b has the threadgroups from begins[b] / BLOCK + b to where those
+// of b + 1 begin.  These are enough for its rows wherever they start, so the host can choose the grid
+// without any sequence's length.  Bisection finds b.
+template <int BLOCK>
+inline int find_batch(int index, int batch_in_grid, constant Call& call, device const int* begins, int rows)
 {
     if (call.packed == 0) {
         return batch_in_grid;
@@ -324,7 +327,7 @@ inline int find_batch(int index, int batch_in_grid, constant Call& call, device 
     int end = call.batch;
     while (end - batch > 1) {
         const int middle = (batch + end) / 2;
-        if (first_query(cu_seqlens_q, middle, call) / Tile::BLOCK_Q + middle <= index) {
+        if (clamp(begins[middle], 0, rows) / BLOCK + middle <= index) {
             batch = middle;
         } else {
             end = middle;
@@ -333,81 +336,86 @@ inline int find_batch(int index, int batch_in_grid, constant Call& call, device 
     return batch; // the batch strides of packed tensors are 0
 }
 
-// The first query row of threadgroup `index`, within its sequence.
-template <typename Tile>
-inline int find_first_row(int index, Sequence sequence, constant Call& call)
+// The first row of threadgroup `index`, within its sequence, which begins at row `begin`.
+template <int BLOCK>
+inline int find_first_row(int index, int begin, int batch, constant Call& call)
 {
-    const int first_index = call.packed == 0 ? 0 : sequence.q_start / Tile::BLOCK_Q + sequence.batch;
-    return (index - first_index) * Tile::BLOCK_Q;
+    const int first_index = call.packed == 0 ? 0 : begin / BLOCK + batch;
+    return (index - first_index) * BLOCK;
 }
 
-// Reads one fragment of a simdgroup's rows of Q; a row that does not exist is 0.
-inline void load_query(thread Fragment<element>& query, device const element* source, bool exists)
+// Reads one fragment of a simdgroup's rows of a tensor; a row that does not exist is 0.
+inline void load_fragment(thread Fragment<element>& fragment, device const element* source, bool exists)
 {
     UNROLL for (int i = 0; i < 2; ++i) {
-        query.thread_elements()[i] = exists ? source[i] : element(0);
+        fragment.thread_elements()[i] = exists ? source[i] : element(0);
     }
 }
 
-// A simdgroup's rows of Q, held in registers.
+// A simdgroup's rows of a tensor, held in registers.
 template <int R>
-struct Queries {
+struct HeldRows {
     Matrix<element, R, D_FRAGMENTS> held;
 };
 
 template <int R>
-inline void load_queries(
-    thread Queries<R>& queries, device const element* q, long stride, int row, int rows, Place place)
+inline void load_rows(
+    thread HeldRows<R>& rows, device const element* source, long stride, int row, int end, Place place)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int own = row + r * FRAGMENT;
         UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
-            load_query(queries.held.fragments[r][d], q + own * stride + d * FRAGMENT + place.column, own < rows);
+            load_fragment(rows.held.fragments[r][d], source + own * stride + d * FRAGMENT + place.column, own < end);
         }
     }
 }
 
-// Fragment column d of Q.
+// Fragment column d of the rows.
 template <int R>
-inline void find_column(thread Matrix<element, R, 1>& column, thread Queries<R>& queries, int d)
+inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R>& rows, int d)
 {
     UNROLL for (int r = 0; r < R; ++r) {
-        column.fragments[r][0] = queries.held.fragments[r][d];
+        column.fragments[r][0] = rows.held.fragments[r][d];
     }
 }
 
-// Copies a block of K or V to threadgroup memory; rows past the end are 0.  ROW_THREADS threads copy
-// each row, four elements at a time.
-template <typename Tile>
-inline void stage_rows(
-    threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
-    long row_stride, constant Call& call, uint thread_index)
+// Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
+// exist.  ROW_THREADS threads share a row.
+template <int ROW_THREADS>
+inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
 {
-    constexpr int ROW_THREADS = Tile::THREADS / Tile::BLOCK_K;
     constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
-    const int row = thread_index / ROW_THREADS;
-    const int column = thread_index % ROW_THREADS * 4;
-    const bool exists = key + row < sequence.k_len;
-    if (exists) {
-        source += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call) + column;
-    }
-    threadgroup element* target = block + row * STAGED_STRIDE + column;
     UNROLL for (int i = 0; i < HEAD_DIM; i += PART) {
         if (HEAD_DIM % PART != 0 && column + i >= HEAD_DIM) {
             continue; // the last part has less
         }
         element4 value = element4(0);
         if (exists) {
-            value = element4(*(device const packed_element4*)(source + i));
+            value = element4(*(device const packed_element4*)(source + column + i));
         }
-        *(threadgroup element4*)(target + i) = value;
+        *(threadgroup element4*)(target + column + i) = value;
     }
 }
 
-// Reads fragment (c, d) of a block of K, transposed: columns x keys.
-inline void load_keys(thread Fragment<element>& keys, threadgroup const element* k_block, int c, int d)
+// Copies a block of K or V to threadgroup memory; rows past the end are 0.
+template <typename Tile>
+inline void stage_rows(
+    threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
+    long row_stride, constant Call& call, uint thread_index)
 {
-    simdgroup_load(keys, k_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
+    constexpr int ROW_THREADS = Tile::THREADS / Tile::BLOCK_K;
+    const int row = thread_index / ROW_THREADS;
+    const bool exists = key + row < sequence.k_len;
+    if (exists) {
+        source += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call);
+    }
+    stage_row<ROW_THREADS>(block + row * STAGED_STRIDE, source, thread_index % ROW_THREADS * 4, exists);
+}
+
+// Reads fragment (c, d) of a block of staged rows, transposed: head_dim x rows.
+inline void load_transposed(thread Fragment<element>& fragment, threadgroup const element* block, int c, int d)
+{
+    simdgroup_load(fragment, block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
 }
 
 // Adds B to fragment column c of A.
@@ -421,30 +429,49 @@ inline void add_to_column(thread Matrix<float, R, C>& a, int c, thread Matrix<fl
     }
 }
 
-// S = Q K^T.  A float32 product is summed in short chains, so that its rounding error grows with
-// the chain's length and not with HEAD_DIM.
+// S = A B^T, where B is a block of staged rows.  A float32 product is summed in short chains, so that
+// its rounding error grows with the chain's length and not with HEAD_DIM.
 constant constexpr int CHAIN = 4; // fragments
 
-template <int R, int C>
-inline void multiply_transposed(
-    thread Matrix<float, R, C>& scores, thread Queries<R>& queries, threadgroup const element* k_block)
+template <typename Rows, int R, int C>
+inline void multiply_transposed(thread Matrix<float, R, C>& s, thread Rows& a, threadgroup const element* block)
 {
-    clear(scores);
+    clear(s);
     UNROLL for (int c = 0; c < C; ++c) {
         UNROLL for (int begin = 0; begin < D_FRAGMENTS; begin += CHAIN) {
             Matrix<float, R, 1> sums;
             clear(sums);
             UNROLL for (int d = begin; d < min(begin + CHAIN, D_FRAGMENTS); ++d) {
-                Fragment<element> keys;
-                load_keys(keys, k_block, c, d);
+                Fragment<element> b;
+                load_transposed(b, block, c, d);
                 Matrix<element, R, 1> column;
-                find_column(column, queries, d);
+                find_column(column, a, d);
                 UNROLL for (int r = 0; r < R; ++r) {
-                    simdgroup_multiply_accumulate(sums.fragments[r][0], column.fragments[r][0], keys, sums.fragments[r][0]);
+                    simdgroup_multiply_accumulate(sums.fragments[r][0], column.fragments[r][0], b, sums.fragments[r][0]);
                 }
             }
-            add_to_column(scores, c, sums);
+            add_to_column(s, c, sums);
         }
+    }
+}
+
+// O += P B, where B is a block of staged rows.  A block's products are summed on their own, so that
+// rounding errors grow with the number of blocks and not with the number of rows.
+template <int R, int C>
+inline void multiply_accumulate(
+    thread Matrix<float, R, D_FRAGMENTS>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* block)
+{
+    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        Matrix<float, R, 1> sums;
+        clear(sums);
+        UNROLL for (int c = 0; c < C; ++c) {
+            Fragment<element> b;
+            simdgroup_load(b, block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
+            UNROLL for (int r = 0; r < R; ++r) {
+                simdgroup_multiply_accumulate(sums.fragments[r][0], weights.fragments[r][c], b, sums.fragments[r][0]);
+            }
+        }
+        add_to_column(outputs, d, sums);
     }
 }
 
@@ -499,6 +526,56 @@ inline void mask_rows(
                 const int column = key + c * FRAGMENT + place.column + i;
                 if (column >= seen.end || (MASK == WINDOW && column < seen.begin)) {
                     scores.fragments[r][c].thread_elements()[i] = MASKED;
+                }
+            }
+        }
+    }
+}
+
+// Dropout: whether a weight is kept depends on the call's seed and on which weight it is, and on nothing
+// else.  So the backward pass, with other tiles, keeps the same ones.
+struct Dropout {
+    uint2 seed;
+    uint head;
+    uint batch;
+    uint keep_below; // a weight is kept if its random number is less
+};
+
+inline Dropout find_dropout(device const int* dropout_seed, int head, int batch, constant Call& call)
+{
+    const uint2 seed = call.has_dropout == 0 ? uint2(0) : uint2(dropout_seed[0], dropout_seed[1]);
+    return {seed, uint(head), uint(batch), uint(call.keep_below)};
+}
+
+// Philox 4x32 with 7 rounds (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
+inline uint4 philox(uint4 counter, uint2 key)
+{
+    UNROLL for (int round = 0; round < 7; ++round) {
+        const uint high_x = mulhi(0xD2511F53u, counter.x);
+        const uint high_z = mulhi(0xCD9E8D57u, counter.z);
+        counter = uint4(
+            high_z ^ counter.y ^ key.x, 0xCD9E8D57u * counter.z, high_x ^ counter.w ^ key.y, 0xD2511F53u * counter.x);
+        key += uint2(0x9E3779B9u, 0xBB67AE85u);
+    }
+    return counter;
+}
+
+// Each call of philox serves four neighbouring keys.
+inline bool is_kept(Dropout dropout, int query, int key)
+{
+    const uint4 numbers = philox(uint4(query, key / 4, dropout.head, dropout.batch), dropout.seed);
+    return numbers[key % 4] < dropout.keep_below;
+}
+
+// Sets what is not kept to 0; rows are queries.
+template <typename T, int R, int C>
+inline void drop_from_rows(thread Matrix<T, R, C>& a, Dropout dropout, int query, int key, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                if (!is_kept(dropout, query + r * FRAGMENT, key + c * FRAGMENT + place.column + i)) {
+                    a.fragments[r][c].thread_elements()[i] = T(0);
                 }
             }
         }
@@ -569,51 +646,32 @@ inline void update_row_softmax(
 
 // After the last block: the lanes of a row add up their sums, and O is normalised.
 template <int R, int D>
-inline void finish_row_softmax(thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax, float sink)
+inline void finish_row_softmax(
+    thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax, float sink, float keep_scale)
 {
     float factors[R];
     UNROLL for (int r = 0; r < R; ++r) {
         softmax.sum[r] = row_sum(softmax.sum[r]) + sink_weight(sink, softmax.maximum[r]);
         // A row that sees no key has sum 0 and O 0, and stays so.
-        factors[r] = softmax.sum[r] == 0.0f ? 0.0f : 1.0f / softmax.sum[r];
+        factors[r] = softmax.sum[r] == 0.0f ? 0.0f : keep_scale / softmax.sum[r];
     }
     scale_rows(outputs, factors);
 }
 
-// O += P V.  A block's products are summed on their own, so that rounding errors grow with
-// the number of blocks and not with the number of keys.
-template <int R, int C>
-inline void multiply_accumulate(
-    thread Matrix<float, R, D_FRAGMENTS>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* v_block)
-{
-    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
-        Matrix<float, R, 1> sums;
-        clear(sums);
-        UNROLL for (int c = 0; c < C; ++c) {
-            Fragment<element> values;
-            simdgroup_load(values, v_block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
-            UNROLL for (int r = 0; r < R; ++r) {
-                simdgroup_multiply_accumulate(sums.fragments[r][0], weights.fragments[r][c], values, sums.fragments[r][0]);
-            }
-        }
-        add_to_column(outputs, d, sums);
-    }
-}
-
 // Writes the rows that exist to device memory.
-template <int R>
+template <typename T, int R>
 inline void store_rows(
-    device element* out, thread Matrix<float, R, D_FRAGMENTS>& outputs, long stride, int row, int rows, Place place)
+    device T* out, thread Matrix<float, R, D_FRAGMENTS>& outputs, long stride, int row, int rows, Place place)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int own = row + r * FRAGMENT;
         if (own >= rows) {
             continue;
         }
-        device element* target = out + own * stride + place.column;
+        device T* target = out + own * stride + place.column;
         UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                target[d * FRAGMENT + i] = element(outputs.fragments[r][d].thread_elements()[i]);
+                target[d * FRAGMENT + i] = T(outputs.fragments[r][d].thread_elements()[i]);
             }
         }
     }
@@ -644,8 +702,9 @@ void prefill(
     device const int* block_table [[buffer(8)]],
     device const float* alibi_slopes [[buffer(9)]],
     device const float* sinks [[buffer(10)]],
-    constant Call& call [[buffer(11)]],
-    constant Scaling& scaling [[buffer(12)]],
+    device const int* dropout_seed [[buffer(11)]],
+    constant Call& call [[buffer(12)]],
+    constant Scaling& scaling [[buffer(13)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint3 groups [[threadgroups_per_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
@@ -658,9 +717,9 @@ void prefill(
     // Where this threadgroup works: some query rows of one sequence, one head.
     // Under a causal mask the last rows see most keys: they start first.
     const int index = MASK == CAUSAL ? groups.x - 1 - group.x : group.x;
-    const int batch = find_batch<Tile>(index, group.z, call, cu_seqlens_q);
+    const int batch = find_batch<Tile::BLOCK_Q>(index, group.z, call, cu_seqlens_q, call.q_len);
     const Sequence sequence = find_sequence(batch, call, cu_seqlens_q, k_begin, k_end, block_table);
-    const int first_row = find_first_row<Tile>(index, sequence, call);
+    const int first_row = find_first_row<Tile::BLOCK_Q>(index, sequence.q_start, batch, call);
     if (first_row < 0 || first_row >= sequence.q_len || sequence.q_len < call.least_queries) {
         return; // a ragged batch has at most one empty threadgroup per sequence and head
     }
@@ -668,6 +727,7 @@ void prefill(
     const int kv_head = head / call.heads_per_kv_head;
     const float sink = SINKS ? sinks[head] * LOG2_E : MASKED;
     const RowAlibi alibi = find_row_alibi(alibi_slopes, sequence, head, call);
+    const Dropout dropout = find_dropout(dropout_seed, head, batch, call);
     const bool only_scaled = scaling.softmax_scale > 0.0f && scaling.softcap == 0.0f && alibi.slope == 0.0f;
     const int last_row = min(first_row + Tile::BLOCK_Q, sequence.q_len) - 1;
     const Band band = find_band<MASK>(first_row, last_row, sequence, call);
@@ -682,13 +742,13 @@ void prefill(
     out += batch * call.out_batch_stride + (sequence.q_start + first_row) * call.out_row_stride + head * call.out_head_stride;
     lse += batch * call.lse_batch_stride + head * call.lse_head_stride + sequence.q_start + first_row;
 
-    Queries<Tile::ROW_FRAGMENTS> queries;
+    HeldRows<Tile::ROW_FRAGMENTS> queries;
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> scores;
     Matrix<element, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> weights;
     Matrix<float, Tile::ROW_FRAGMENTS, D_FRAGMENTS> outputs;
     RowSoftmax<Tile::ROW_FRAGMENTS> softmax;
 
-    load_queries(queries, q, call.q_row_stride, row, rows, place);
+    load_rows(queries, q, call.q_row_stride, row, rows, place);
     clear(outputs);
     clear(softmax, sink);
 
@@ -712,10 +772,13 @@ void prefill(
             scale = 1.0f; // they are logits now
         }
         update_row_softmax(weights, outputs, softmax, scores, scale);
+        if (call.has_dropout != 0) {
+            drop_from_rows(weights, dropout, first_row + row, key, place);
+        }
         multiply_accumulate(outputs, weights, v_block);
     }
 
-    finish_row_softmax(outputs, softmax, sink);
+    finish_row_softmax(outputs, softmax, sink, scaling.keep_scale);
     store_rows(out, outputs, call.out_row_stride, row, rows, place);
     if (call.wants_lse != 0) {
         store_log_sum_exp(lse, softmax, row, rows, place);

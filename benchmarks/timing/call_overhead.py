@@ -96,6 +96,7 @@ def calls_timed(batches: int = 200, calls: int = 200) -> list[Timed]:
     sinks = torch.zeros(8)
     asked = Options(sinks, causal=True, window_size=(127, 127))
     one, one_out = q[:, :1], out[:, :1]
+    options = (None, None, True, 127, 127, 0.0, 0, None, 0.0, None)
     parts = iter([keys[:, : length % count + 1] for length in range(2 * count)])
 
     def planned() -> None:
@@ -110,7 +111,7 @@ def calls_timed(batches: int = 200, calls: int = 200) -> list[Timed]:
         attend(one_out, None, one, part, part, asked)
 
     def op() -> None:
-        ops.forward(q, k, v, False, None, None, sinks, None, None, True, 127, 127, 0.0, 0, None)
+        ops.forward(q, k, v, False, None, None, sinks, *options)
 
     def public() -> None:
         flash_attn_func(q, k, v, causal=True, window_size=(127, 127), s_aux=sinks)

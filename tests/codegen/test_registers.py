@@ -43,7 +43,7 @@ def test_values_fit_into_registers(variant: Variant) -> None:
 
 def test_decode_by_hand() -> None:
     """16 rows, 16 keys, head_dim 72: O has 96 columns, as V is read in chunks of 32."""
-    tile = DecodeTile(simdgroups=8, rows=16, block_k=16)
+    tile = DecodeTile(simdgroups=8, rows=16, block=16)
     outputs, scores, chain = 2 * 12 * 2, 2 * 2 * 2, 2 * 2 * 2
     statistics, keys = 2 * 8, 2 * 3  # of two columns each; an address of 64 bits, and a bound
     halves = 2 * 2 + 3 * 1  # four elements of each row of K; fragments: two of Q, one of K

@@ -111,43 +111,16 @@ def test_opcheck(dtype: torch.dtype, with_sinks: bool) -> None:
     q, k, v = draw(20, 25, dtype)
     transposed = q.transpose(1, 2).contiguous().transpose(1, 2)
     for query, return_lse in ((q, True), (transposed, True), (q, False)):
-        options = (None, None, sinks, None, None, True, 7, 7, 0.0, 0, None)
+        options = (None, None, sinks, None, None, True, 7, 7, 0.0, 0, None, 0.0, None)
         opcheck(ops.forward, (query, k, v, return_lse, *options))
     q, k, v = (t.flatten(0, 1) for t in (q, k, v))
     cu_q, cu_k = offsets((11, 29)), offsets((20, 30))
     slopes = torch.rand(2, 4)
-    opcheck(
-        ops.forward, (q, k, v, True, cu_q, cu_k, sinks, slopes, 0.3, False, -1, -1, 5.0, 29, None)
-    )
+    numbers = (0.3, False, -1, -1, 5.0, 29, None, 0.0, None)
+    opcheck(ops.forward, (q, k, v, True, cu_q, cu_k, sinks, slopes, *numbers))
     for out in (torch.empty_like(q), torch.empty(32, 4, 40, dtype=dtype).permute(2, 1, 0)):
         arguments = (out, q, k, v, cu_q, cu_k, sinks, None, True, 7, 7, 0.0, 29)
         opcheck(ops.forward_into, arguments)
-
-
-@pytest.mark.parametrize("compiled", [False, True])
-def test_forward_runs_with_gradients_on_and_backward_says_no(compiled: bool) -> None:
-    def function(*tensors: Any) -> Any:
-        q, k, v, sinks = tensors
-        return flash_attn_func(q, k, v, causal=True, s_aux=sinks, return_attn_probs=True)
-
-    call = torch.compile(function, backend="aot_eager", fullgraph=True) if compiled else function
-    tensors = (*draw(20, 25), SINKS)
-    want = function(*tensors)
-    with_gradients = [tensor.clone().requires_grad_() for tensor in tensors]
-    got = call(*with_gradients)
-    assert got[0].requires_grad
-    assert torch.equal(got[0], want[0])
-    assert torch.equal(got[1], want[1])
-    for result in (got[0], call(*with_gradients)[1]):
-        with pytest.raises(NotImplementedError, match="metal-flash-sdpa has no backward pass yet"):
-            result.sum().backward()
-
-
-def test_only_the_query_may_want_a_gradient() -> None:
-    q, k, v = draw(20, 25)
-    out: Any = flash_attn_func(q.requires_grad_(), k, v)
-    with pytest.raises(NotImplementedError, match="no backward pass yet"):
-        out.sum().backward()
 
 
 def test_in_place_with_gradients_on() -> None:

@@ -57,7 +57,9 @@ def into(q: Tensor) -> Any:
     return out * 2
 
 
-FUNCTIONS: list[Function] = [padded, packed, cached, into]
+DIFFERENTIABLE: list[Function] = [padded, packed]
+INFERENCE: list[Function] = [cached, into]
+FUNCTIONS = DIFFERENTIABLE + INFERENCE
 
 
 def summed(function: Function) -> Function:
@@ -69,17 +71,50 @@ def with_dual_tensors(function: Function) -> Any:
         return function(forward_ad.make_dual(QUERIES, DIRECTION))
 
 
+FORWARD_MODE = "torch.func.jvp, jacfwd, hessian, linearize, dual tensors"
 TRANSFORMS: dict[str, tuple[Callable[[Function], Any], str]] = {
-    "jvp": (lambda f: jvp(f, (QUERIES,), (DIRECTION,)), "torch.func.jvp"),
-    "linearize": (lambda f: linearize(f, QUERIES), "linearize"),
-    "jacfwd": (lambda f: jacfwd(summed(f))(QUERIES), "jacfwd"),
-    "dual tensors": (with_dual_tensors, "dual tensors"),
-    "grad": (lambda f: grad(summed(f))(QUERIES), "torch.func.grad"),
-    "vjp": (lambda f: vjp(f, QUERIES), "vjp"),
-    "jacrev": (lambda f: jacrev(summed(f))(QUERIES), "jacrev"),
-    "hessian": (lambda f: hessian(summed(f))(QUERIES), "hessian"),
+    "jvp": (lambda f: jvp(f, (QUERIES,), (DIRECTION,)), FORWARD_MODE),
+    "linearize": (lambda f: linearize(f, QUERIES), FORWARD_MODE),
+    "jacfwd": (lambda f: jacfwd(summed(f))(QUERIES), FORWARD_MODE),
+    "dual tensors": (with_dual_tensors, FORWARD_MODE),
     "vmap": (lambda f: vmap(f)(QUERIES[None]), "torch.vmap"),
 }
+REVERSE_MODE = "torch.func.grad, vjp and jacrev"
+OF_INFERENCE: dict[str, tuple[Callable[[Function], Any], str]] = {
+    **TRANSFORMS,
+    "grad": (lambda f: grad(summed(f))(QUERIES), REVERSE_MODE),
+    "vjp": (lambda f: vjp(f, QUERIES), REVERSE_MODE),
+    "jacrev": (lambda f: jacrev(summed(f))(QUERIES), REVERSE_MODE),
+    "hessian": (lambda f: hessian(summed(f))(QUERIES), FORWARD_MODE),
+}
+
+
+def with_dual_gradient(function: Function) -> Any:
+    q = QUERIES.clone().requires_grad_()
+    out = function(q)
+    with forward_ad.dual_level():
+        gradient = forward_ad.make_dual(torch.ones_like(out), torch.ones_like(out))
+        return torch.autograd.grad(out, q, gradient, create_graph=True)
+
+
+def jvp_of_vjp(function: Function) -> Any:
+    out, pull_back = vjp(function, QUERIES)
+    return jvp(pull_back, (out,), (out,))
+
+
+OF_GRADIENTS: dict[str, tuple[Callable[[Function], Any], str]] = {
+    **TRANSFORMS,
+    "jacrev": (lambda f: jacrev(summed(f))(QUERIES), "torch.vmap"),
+    "hessian": (lambda f: hessian(summed(f))(QUERIES), FORWARD_MODE),
+    "grad of grad": (lambda f: grad(lambda q: grad(squared(f))(q).sum())(QUERIES), "second"),
+    "vmap of grad": (lambda f: vmap(grad(summed(f)))(QUERIES[None]), "torch.vmap"),
+    "jvp of vjp": (jvp_of_vjp, FORWARD_MODE),
+    "a dual gradient": (with_dual_gradient, FORWARD_MODE),
+}
+
+
+def squared(function: Function) -> Function:
+    return lambda q: function(q).square().sum()
 
 
 ONE = torch.ones(())
@@ -94,19 +129,11 @@ NESTED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: jvp(lambda q: grad(scaled(q))(ONE), (QUERIES,), (DIRECTION,)),
         "torch.func.jvp",
     ),
-    "jvp in grad": (
-        lambda: grad(lambda q: jvp(scaled(q), (ONE,), (ONE,))[1])(QUERIES),
-        "torch.func.grad",
-    ),
     "vmap in jvp": (
         lambda: jvp(lambda q: vmap(scaled(q))(ONE[None]), (QUERIES,), (DIRECTION,)),
         "torch.func.jvp",
     ),
     "grad in vmap": (lambda: vmap(lambda q: grad(scaled(q))(ONE))(QUERIES[None]), "torch.vmap"),
-    "a parameter in grad": (
-        lambda: grad(scaled(QUERIES.clone().requires_grad_()))(ONE),
-        "torch.func.grad",
-    ),
 }
 
 
@@ -117,24 +144,99 @@ def test_so_it_is_of_an_outer_transform(name: str) -> None:
         call()
 
 
+def by_autograd(function: Function) -> Tensor:
+    q = QUERIES.clone().requires_grad_()
+    return torch.autograd.grad(function(q).sum(), q)[0]
+
+
+def of_a_parameter() -> Tensor:
+    """It is a constant to torch.func.grad, but not to the backward pass around that."""
+    q = QUERIES.clone().requires_grad_()
+    return torch.autograd.grad(grad(scaled(q))(ONE), q)[0]
+
+
+DERIVATIVES: dict[str, Callable[[], Tensor]] = {
+    "grad": lambda: grad(lambda q: padded(q).sum())(QUERIES),
+    "vjp": lambda: vjp(padded, QUERIES)[1](torch.ones_like(QUERIES))[0],
+    "packed": lambda: grad(lambda q: packed(q).sum())(QUERIES),
+    "jvp in grad": lambda: grad(lambda q: jvp(scaled(q), (ONE,), (ONE,))[1])(QUERIES),
+    "grad in grad": lambda: grad(lambda q: grad(scaled(q))(ONE))(QUERIES),
+    "vmap in grad": lambda: grad(lambda q: vmap(scaled(q))(torch.ones(2) / 2).sum())(QUERIES),
+    "a parameter": of_a_parameter,
+    "grad of compiled code": lambda: grad(summed(compiled(padded)))(QUERIES),
+    "grad in compiled code": lambda: compiled(lambda q: grad(summed(padded))(q))(QUERIES),
+}
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_reverse_mode_gives_the_gradient(name: str) -> None:
+    assert torch.equal(DERIVATIVES[name](), by_autograd(packed if name == "packed" else padded))
+
+
+def test_with_respect_to_every_tensor() -> None:
+    def loss(q: Tensor, k: Tensor, v: Tensor, sinks: Tensor) -> Any:
+        out, lse, _ = flash_attn_func(q, k, v, s_aux=sinks, return_attn_probs=True)
+        return out.square().sum() + lse.square().sum()
+
+    tensors = (QUERIES, KEYS, VALUES, torch.ones(4))
+    leaves = [x.clone().requires_grad_() for x in tensors]
+    want = torch.autograd.grad(loss(*leaves), leaves)
+    for which in ((3,), (1, 2), (0, 1, 2, 3)):
+        gradient: Any = grad(loss, which)
+        whole: Any = torch.compile(gradient, backend="aot_eager")
+        for function in (gradient, whole):
+            for i, got in zip(which, function(*tensors), strict=True):
+                assert torch.equal(got, want[i])
+
+
+def test_a_graph_cannot_hold_it() -> None:
+    """There a tensor does not say whether torch.func.grad is to differentiate by it."""
+    whole = compiled(lambda q: grad(summed(padded))(q), fullgraph=True)
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        whole(QUERIES)
+
+
+def test_slopes_have_no_gradient() -> None:
+    def loss(slopes: Tensor) -> Any:
+        return flash_attn_func(QUERIES, KEYS, VALUES, alibi_slopes=slopes).sum()  # type: ignore[union-attr]
+
+    with pytest.raises(NotImplementedError, match="not of alibi_slopes"):
+        grad(loss)(torch.ones(4))
+
+
 def compiled(function: Function, fullgraph: bool = False) -> Function:
     found: Function = torch.compile(function, backend="aot_eager", fullgraph=fullgraph)
     return found
 
 
-@pytest.mark.parametrize("name", TRANSFORMS)
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("name", OF_INFERENCE)
+@pytest.mark.parametrize("function", INFERENCE)
 def test_a_transform_is_refused_by_name(function: Function, name: str) -> None:
-    transform, message = TRANSFORMS[name]
+    transform, message = OF_INFERENCE[name]
     with pytest.raises(NotImplementedError, match=f"metal-flash-sdpa does not .*{message}"):
         transform(function)
 
 
-@pytest.mark.parametrize("name", [name for name in TRANSFORMS if name != "linearize"])
-@pytest.mark.parametrize("function", [padded, cached])
+@pytest.mark.parametrize("name", OF_GRADIENTS)
+@pytest.mark.parametrize("function", DIFFERENTIABLE)
+def test_so_is_all_but_the_first_derivative(function: Function, name: str) -> None:
+    transform, message = OF_GRADIENTS[name]
+    with pytest.raises(NotImplementedError, match=f"metal-flash-sdpa does not .*{message}"):
+        transform(function)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (function, name)
+        for function, transforms in ((padded, TRANSFORMS), (cached, OF_INFERENCE))
+        for name in transforms
+        if name != "linearize"
+    ],
+)
 def test_so_it_is_of_and_within_compiled_code(function: Function, name: str) -> None:
     """Torch cannot trace linearize."""
-    transform, message = TRANSFORMS[name]
+    transform, message = OF_INFERENCE[name]
     with pytest.raises(NotImplementedError, match=message):
         transform(compiled(function))
     torch._dynamo.reset()
@@ -157,15 +259,13 @@ def test_a_constant_within_a_transform_is_no_transform(function: Function) -> No
 
 
 WHY: dict[Function, str] = {
-    padded: "metal-flash-sdpa has no backward pass yet",
-    packed: "metal-flash-sdpa has no backward pass yet",
     cached: "flash_attn_with_kvcache has no backward pass: a cache is for inference",
     into: "flash_attention_varlen writes `out` in place: no gradient flows through it",
 }
 
 
 @pytest.mark.parametrize("compiles", [False, True])
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", INFERENCE)
 def test_forward_runs_with_gradients_on_and_backward_says_why_not(
     function: Function, compiles: bool
 ) -> None:

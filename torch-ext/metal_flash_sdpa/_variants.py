@@ -694,6 +694,564 @@ VARIANTS = {
     ("append", 256, "float32", None, False): (
         Variant("append_float32_d256", "append_float32_d256.metal", 1, 32, 1),
     ),
+    ("backward_rows", 32, "float16", None, True): (
+        Variant("backward_rows_float16_d32", "backward_rows_float16_d32.metal", 64, 256, 1),
+    ),
+    ("backward_q", 32, "float16", "full", False): (
+        Variant("backward_q_float16_d32_q64k32_full", "backward_q_float16_d32.metal", 64, 128, 32),
+    ),
+    ("backward_q", 32, "float16", "causal", False): (
+        Variant("backward_q_float16_d32_q64k32_causal", "backward_q_float16_d32.metal", 64, 128, 32),
+    ),
+    ("backward_q", 32, "float16", "window", False): (
+        Variant("backward_q_float16_d32_q64k32_window", "backward_q_float16_d32.metal", 64, 128, 32),
+    ),
+    ("backward_kv", 32, "float16", "full", False): (
+        Variant("backward_kv_float16_d32_q16k64_full", "backward_kv_float16_d32.metal", 16, 128, 64),
+    ),
+    ("backward_kv", 32, "float16", "causal", False): (
+        Variant("backward_kv_float16_d32_q16k64_causal", "backward_kv_float16_d32.metal", 16, 128, 64),
+    ),
+    ("backward_kv", 32, "float16", "window", False): (
+        Variant("backward_kv_float16_d32_q16k64_window", "backward_kv_float16_d32.metal", 16, 128, 64),
+    ),
+    ("backward_rows", 32, "bfloat16", None, True): (
+        Variant("backward_rows_bfloat16_d32", "backward_rows_bfloat16_d32.metal", 64, 256, 1),
+    ),
+    ("backward_q", 32, "bfloat16", "full", False): (
+        Variant("backward_q_bfloat16_d32_q64k32_full", "backward_q_bfloat16_d32.metal", 64, 128, 32),
+    ),
+    ("backward_q", 32, "bfloat16", "causal", False): (
+        Variant("backward_q_bfloat16_d32_q64k32_causal", "backward_q_bfloat16_d32.metal", 64, 128, 32),
+    ),
+    ("backward_q", 32, "bfloat16", "window", False): (
+        Variant("backward_q_bfloat16_d32_q64k32_window", "backward_q_bfloat16_d32.metal", 64, 128, 32),
+    ),
+    ("backward_kv", 32, "bfloat16", "full", False): (
+        Variant("backward_kv_bfloat16_d32_q16k64_full", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
+    ),
+    ("backward_kv", 32, "bfloat16", "causal", False): (
+        Variant("backward_kv_bfloat16_d32_q16k64_causal", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
+    ),
+    ("backward_kv", 32, "bfloat16", "window", False): (
+        Variant("backward_kv_bfloat16_d32_q16k64_window", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
+    ),
+    ("backward_rows", 32, "float32", None, True): (
+        Variant("backward_rows_float32_d32", "backward_rows_float32_d32.metal", 64, 256, 1),
+    ),
+    ("backward_q", 32, "float32", "full", False): (
+        Variant("backward_q_float32_d32_q32k32_full", "backward_q_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_q", 32, "float32", "causal", False): (
+        Variant("backward_q_float32_d32_q32k32_causal", "backward_q_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_q", 32, "float32", "window", False): (
+        Variant("backward_q_float32_d32_q32k32_window", "backward_q_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 32, "float32", "full", False): (
+        Variant("backward_kv_float32_d32_q32k32_full", "backward_kv_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 32, "float32", "causal", False): (
+        Variant("backward_kv_float32_d32_q32k32_causal", "backward_kv_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 32, "float32", "window", False): (
+        Variant("backward_kv_float32_d32_q32k32_window", "backward_kv_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 64, "float16", None, True): (
+        Variant("backward_rows_float16_d64", "backward_rows_float16_d64.metal", 64, 256, 1),
+    ),
+    ("backward_q", 64, "float16", "full", False): (
+        Variant("backward_q_float16_d64_q64k32_full", "backward_q_float16_d64.metal", 64, 128, 32),
+    ),
+    ("backward_q", 64, "float16", "causal", False): (
+        Variant("backward_q_float16_d64_q64k32_causal", "backward_q_float16_d64.metal", 64, 128, 32),
+    ),
+    ("backward_q", 64, "float16", "window", False): (
+        Variant("backward_q_float16_d64_q64k32_window", "backward_q_float16_d64.metal", 64, 128, 32),
+    ),
+    ("backward_kv", 64, "float16", "full", False): (
+        Variant("backward_kv_float16_d64_q32k32_full", "backward_kv_float16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 64, "float16", "causal", False): (
+        Variant("backward_kv_float16_d64_q32k32_causal", "backward_kv_float16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 64, "float16", "window", False): (
+        Variant("backward_kv_float16_d64_q32k32_window", "backward_kv_float16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 64, "bfloat16", None, True): (
+        Variant("backward_rows_bfloat16_d64", "backward_rows_bfloat16_d64.metal", 64, 256, 1),
+    ),
+    ("backward_q", 64, "bfloat16", "full", False): (
+        Variant("backward_q_bfloat16_d64_q64k32_full", "backward_q_bfloat16_d64.metal", 64, 128, 32),
+    ),
+    ("backward_q", 64, "bfloat16", "causal", False): (
+        Variant("backward_q_bfloat16_d64_q64k32_causal", "backward_q_bfloat16_d64.metal", 64, 128, 32),
+    ),
+    ("backward_q", 64, "bfloat16", "window", False): (
+        Variant("backward_q_bfloat16_d64_q64k32_window", "backward_q_bfloat16_d64.metal", 64, 128, 32),
+    ),
+    ("backward_kv", 64, "bfloat16", "full", False): (
+        Variant("backward_kv_bfloat16_d64_q32k32_full", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 64, "bfloat16", "causal", False): (
+        Variant("backward_kv_bfloat16_d64_q32k32_causal", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 64, "bfloat16", "window", False): (
+        Variant("backward_kv_bfloat16_d64_q32k32_window", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 64, "float32", None, True): (
+        Variant("backward_rows_float32_d64", "backward_rows_float32_d64.metal", 64, 256, 1),
+    ),
+    ("backward_q", 64, "float32", "full", False): (
+        Variant("backward_q_float32_d64_q32k32_full", "backward_q_float32_d64.metal", 32, 128, 32),
+    ),
+    ("backward_q", 64, "float32", "causal", False): (
+        Variant("backward_q_float32_d64_q32k32_causal", "backward_q_float32_d64.metal", 32, 128, 32),
+    ),
+    ("backward_q", 64, "float32", "window", False): (
+        Variant("backward_q_float32_d64_q32k32_window", "backward_q_float32_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 64, "float32", "full", False): (
+        Variant("backward_kv_float32_d64_q16k32_full", "backward_kv_float32_d64.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 64, "float32", "causal", False): (
+        Variant("backward_kv_float32_d64_q16k32_causal", "backward_kv_float32_d64.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 64, "float32", "window", False): (
+        Variant("backward_kv_float32_d64_q16k32_window", "backward_kv_float32_d64.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 72, "float16", None, True): (
+        Variant("backward_rows_float16_d72", "backward_rows_float16_d72.metal", 64, 256, 1),
+    ),
+    ("backward_q", 72, "float16", "full", False): (
+        Variant("backward_q_float16_d72_q32k32_full", "backward_q_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_q", 72, "float16", "causal", False): (
+        Variant("backward_q_float16_d72_q32k32_causal", "backward_q_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_q", 72, "float16", "window", False): (
+        Variant("backward_q_float16_d72_q32k32_window", "backward_q_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 72, "float16", "full", False): (
+        Variant("backward_kv_float16_d72_q32k32_full", "backward_kv_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 72, "float16", "causal", False): (
+        Variant("backward_kv_float16_d72_q32k32_causal", "backward_kv_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 72, "float16", "window", False): (
+        Variant("backward_kv_float16_d72_q32k32_window", "backward_kv_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 72, "bfloat16", None, True): (
+        Variant("backward_rows_bfloat16_d72", "backward_rows_bfloat16_d72.metal", 64, 256, 1),
+    ),
+    ("backward_q", 72, "bfloat16", "full", False): (
+        Variant("backward_q_bfloat16_d72_q32k32_full", "backward_q_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_q", 72, "bfloat16", "causal", False): (
+        Variant("backward_q_bfloat16_d72_q32k32_causal", "backward_q_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_q", 72, "bfloat16", "window", False): (
+        Variant("backward_q_bfloat16_d72_q32k32_window", "backward_q_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 72, "bfloat16", "full", False): (
+        Variant("backward_kv_bfloat16_d72_q32k32_full", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 72, "bfloat16", "causal", False): (
+        Variant("backward_kv_bfloat16_d72_q32k32_causal", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 72, "bfloat16", "window", False): (
+        Variant("backward_kv_bfloat16_d72_q32k32_window", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 72, "float32", None, True): (
+        Variant("backward_rows_float32_d72", "backward_rows_float32_d72.metal", 64, 256, 1),
+    ),
+    ("backward_q", 72, "float32", "full", False): (
+        Variant("backward_q_float32_d72_q32k16_full", "backward_q_float32_d72.metal", 32, 128, 16),
+    ),
+    ("backward_q", 72, "float32", "causal", False): (
+        Variant("backward_q_float32_d72_q32k16_causal", "backward_q_float32_d72.metal", 32, 128, 16),
+    ),
+    ("backward_q", 72, "float32", "window", False): (
+        Variant("backward_q_float32_d72_q32k16_window", "backward_q_float32_d72.metal", 32, 128, 16),
+    ),
+    ("backward_kv", 72, "float32", "full", False): (
+        Variant("backward_kv_float32_d72_q16k32_full", "backward_kv_float32_d72.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 72, "float32", "causal", False): (
+        Variant("backward_kv_float32_d72_q16k32_causal", "backward_kv_float32_d72.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 72, "float32", "window", False): (
+        Variant("backward_kv_float32_d72_q16k32_window", "backward_kv_float32_d72.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 80, "float16", None, True): (
+        Variant("backward_rows_float16_d80", "backward_rows_float16_d80.metal", 64, 256, 1),
+    ),
+    ("backward_q", 80, "float16", "full", False): (
+        Variant("backward_q_float16_d80_q32k32_full", "backward_q_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_q", 80, "float16", "causal", False): (
+        Variant("backward_q_float16_d80_q32k32_causal", "backward_q_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_q", 80, "float16", "window", False): (
+        Variant("backward_q_float16_d80_q32k32_window", "backward_q_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 80, "float16", "full", False): (
+        Variant("backward_kv_float16_d80_q32k32_full", "backward_kv_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 80, "float16", "causal", False): (
+        Variant("backward_kv_float16_d80_q32k32_causal", "backward_kv_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 80, "float16", "window", False): (
+        Variant("backward_kv_float16_d80_q32k32_window", "backward_kv_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 80, "bfloat16", None, True): (
+        Variant("backward_rows_bfloat16_d80", "backward_rows_bfloat16_d80.metal", 64, 256, 1),
+    ),
+    ("backward_q", 80, "bfloat16", "full", False): (
+        Variant("backward_q_bfloat16_d80_q32k32_full", "backward_q_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_q", 80, "bfloat16", "causal", False): (
+        Variant("backward_q_bfloat16_d80_q32k32_causal", "backward_q_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_q", 80, "bfloat16", "window", False): (
+        Variant("backward_q_bfloat16_d80_q32k32_window", "backward_q_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 80, "bfloat16", "full", False): (
+        Variant("backward_kv_bfloat16_d80_q32k32_full", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 80, "bfloat16", "causal", False): (
+        Variant("backward_kv_bfloat16_d80_q32k32_causal", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 80, "bfloat16", "window", False): (
+        Variant("backward_kv_bfloat16_d80_q32k32_window", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 80, "float32", None, True): (
+        Variant("backward_rows_float32_d80", "backward_rows_float32_d80.metal", 64, 256, 1),
+    ),
+    ("backward_q", 80, "float32", "full", False): (
+        Variant("backward_q_float32_d80_q32k16_full", "backward_q_float32_d80.metal", 32, 128, 16),
+    ),
+    ("backward_q", 80, "float32", "causal", False): (
+        Variant("backward_q_float32_d80_q32k16_causal", "backward_q_float32_d80.metal", 32, 128, 16),
+    ),
+    ("backward_q", 80, "float32", "window", False): (
+        Variant("backward_q_float32_d80_q32k16_window", "backward_q_float32_d80.metal", 32, 128, 16),
+    ),
+    ("backward_kv", 80, "float32", "full", False): (
+        Variant("backward_kv_float32_d80_q16k32_full", "backward_kv_float32_d80.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 80, "float32", "causal", False): (
+        Variant("backward_kv_float32_d80_q16k32_causal", "backward_kv_float32_d80.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 80, "float32", "window", False): (
+        Variant("backward_kv_float32_d80_q16k32_window", "backward_kv_float32_d80.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 96, "float16", None, True): (
+        Variant("backward_rows_float16_d96", "backward_rows_float16_d96.metal", 64, 256, 1),
+    ),
+    ("backward_q", 96, "float16", "full", False): (
+        Variant("backward_q_float16_d96_q32k32_full", "backward_q_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_q", 96, "float16", "causal", False): (
+        Variant("backward_q_float16_d96_q32k32_causal", "backward_q_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_q", 96, "float16", "window", False): (
+        Variant("backward_q_float16_d96_q32k32_window", "backward_q_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 96, "float16", "full", False): (
+        Variant("backward_kv_float16_d96_q32k32_full", "backward_kv_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 96, "float16", "causal", False): (
+        Variant("backward_kv_float16_d96_q32k32_causal", "backward_kv_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 96, "float16", "window", False): (
+        Variant("backward_kv_float16_d96_q32k32_window", "backward_kv_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 96, "bfloat16", None, True): (
+        Variant("backward_rows_bfloat16_d96", "backward_rows_bfloat16_d96.metal", 64, 256, 1),
+    ),
+    ("backward_q", 96, "bfloat16", "full", False): (
+        Variant("backward_q_bfloat16_d96_q32k32_full", "backward_q_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_q", 96, "bfloat16", "causal", False): (
+        Variant("backward_q_bfloat16_d96_q32k32_causal", "backward_q_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_q", 96, "bfloat16", "window", False): (
+        Variant("backward_q_bfloat16_d96_q32k32_window", "backward_q_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 96, "bfloat16", "full", False): (
+        Variant("backward_kv_bfloat16_d96_q32k32_full", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 96, "bfloat16", "causal", False): (
+        Variant("backward_kv_bfloat16_d96_q32k32_causal", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 96, "bfloat16", "window", False): (
+        Variant("backward_kv_bfloat16_d96_q32k32_window", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 96, "float32", None, True): (
+        Variant("backward_rows_float32_d96", "backward_rows_float32_d96.metal", 64, 256, 1),
+    ),
+    ("backward_q", 96, "float32", "full", False): (
+        Variant("backward_q_float32_d96_q32k16_full", "backward_q_float32_d96.metal", 32, 128, 16),
+    ),
+    ("backward_q", 96, "float32", "causal", False): (
+        Variant("backward_q_float32_d96_q32k16_causal", "backward_q_float32_d96.metal", 32, 128, 16),
+    ),
+    ("backward_q", 96, "float32", "window", False): (
+        Variant("backward_q_float32_d96_q32k16_window", "backward_q_float32_d96.metal", 32, 128, 16),
+    ),
+    ("backward_kv", 96, "float32", "full", False): (
+        Variant("backward_kv_float32_d96_q16k32_full", "backward_kv_float32_d96.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 96, "float32", "causal", False): (
+        Variant("backward_kv_float32_d96_q16k32_causal", "backward_kv_float32_d96.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 96, "float32", "window", False): (
+        Variant("backward_kv_float32_d96_q16k32_window", "backward_kv_float32_d96.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 128, "float16", None, True): (
+        Variant("backward_rows_float16_d128", "backward_rows_float16_d128.metal", 64, 256, 1),
+    ),
+    ("backward_q", 128, "float16", "full", False): (
+        Variant("backward_q_float16_d128_q32k32_full", "backward_q_float16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_q", 128, "float16", "causal", False): (
+        Variant("backward_q_float16_d128_q32k32_causal", "backward_q_float16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_q", 128, "float16", "window", False): (
+        Variant("backward_q_float16_d128_q32k32_window", "backward_q_float16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 128, "float16", "full", False): (
+        Variant("backward_kv_float16_d128_q16k32_full", "backward_kv_float16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 128, "float16", "causal", False): (
+        Variant("backward_kv_float16_d128_q16k32_causal", "backward_kv_float16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 128, "float16", "window", False): (
+        Variant("backward_kv_float16_d128_q16k32_window", "backward_kv_float16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 128, "bfloat16", None, True): (
+        Variant("backward_rows_bfloat16_d128", "backward_rows_bfloat16_d128.metal", 64, 256, 1),
+    ),
+    ("backward_q", 128, "bfloat16", "full", False): (
+        Variant("backward_q_bfloat16_d128_q32k32_full", "backward_q_bfloat16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_q", 128, "bfloat16", "causal", False): (
+        Variant("backward_q_bfloat16_d128_q32k32_causal", "backward_q_bfloat16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_q", 128, "bfloat16", "window", False): (
+        Variant("backward_q_bfloat16_d128_q32k32_window", "backward_q_bfloat16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 128, "bfloat16", "full", False): (
+        Variant("backward_kv_bfloat16_d128_q16k32_full", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 128, "bfloat16", "causal", False): (
+        Variant("backward_kv_bfloat16_d128_q16k32_causal", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 128, "bfloat16", "window", False): (
+        Variant("backward_kv_bfloat16_d128_q16k32_window", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 128, "float32", None, True): (
+        Variant("backward_rows_float32_d128", "backward_rows_float32_d128.metal", 64, 256, 1),
+    ),
+    ("backward_q", 128, "float32", "full", False): (
+        Variant("backward_q_float32_d128_q32k16_full", "backward_q_float32_d128.metal", 32, 128, 16),
+    ),
+    ("backward_q", 128, "float32", "causal", False): (
+        Variant("backward_q_float32_d128_q32k16_causal", "backward_q_float32_d128.metal", 32, 128, 16),
+    ),
+    ("backward_q", 128, "float32", "window", False): (
+        Variant("backward_q_float32_d128_q32k16_window", "backward_q_float32_d128.metal", 32, 128, 16),
+    ),
+    ("backward_kv", 128, "float32", "full", False): (
+        Variant("backward_kv_float32_d128_q8k32_full", "backward_kv_float32_d128.metal", 8, 128, 32),
+    ),
+    ("backward_kv", 128, "float32", "causal", False): (
+        Variant("backward_kv_float32_d128_q8k32_causal", "backward_kv_float32_d128.metal", 8, 128, 32),
+    ),
+    ("backward_kv", 128, "float32", "window", False): (
+        Variant("backward_kv_float32_d128_q8k32_window", "backward_kv_float32_d128.metal", 8, 128, 32),
+    ),
+    ("backward_rows", 192, "float16", None, True): (
+        Variant("backward_rows_float16_d192", "backward_rows_float16_d192.metal", 64, 256, 1),
+    ),
+    ("backward_q", 192, "float16", "full", False): (
+        Variant("backward_q_float16_d192_q32k16_full", "backward_q_float16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", 192, "float16", "causal", False): (
+        Variant("backward_q_float16_d192_q32k16_causal", "backward_q_float16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", 192, "float16", "window", False): (
+        Variant("backward_q_float16_d192_q32k16_window", "backward_q_float16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_k", 192, "float16", "full", False): (
+        Variant("backward_k_float16_d192_q16k32_full", "backward_k_float16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "float16", "full", False): (
+        Variant("backward_v_float16_d192_q16k32_full", "backward_v_float16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_k", 192, "float16", "causal", False): (
+        Variant("backward_k_float16_d192_q16k32_causal", "backward_k_float16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "float16", "causal", False): (
+        Variant("backward_v_float16_d192_q16k32_causal", "backward_v_float16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_k", 192, "float16", "window", False): (
+        Variant("backward_k_float16_d192_q16k32_window", "backward_k_float16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "float16", "window", False): (
+        Variant("backward_v_float16_d192_q16k32_window", "backward_v_float16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 192, "bfloat16", None, True): (
+        Variant("backward_rows_bfloat16_d192", "backward_rows_bfloat16_d192.metal", 64, 256, 1),
+    ),
+    ("backward_q", 192, "bfloat16", "full", False): (
+        Variant("backward_q_bfloat16_d192_q32k16_full", "backward_q_bfloat16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", 192, "bfloat16", "causal", False): (
+        Variant("backward_q_bfloat16_d192_q32k16_causal", "backward_q_bfloat16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", 192, "bfloat16", "window", False): (
+        Variant("backward_q_bfloat16_d192_q32k16_window", "backward_q_bfloat16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_k", 192, "bfloat16", "full", False): (
+        Variant("backward_k_bfloat16_d192_q16k32_full", "backward_k_bfloat16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "bfloat16", "full", False): (
+        Variant("backward_v_bfloat16_d192_q16k32_full", "backward_v_bfloat16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_k", 192, "bfloat16", "causal", False): (
+        Variant("backward_k_bfloat16_d192_q16k32_causal", "backward_k_bfloat16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "bfloat16", "causal", False): (
+        Variant("backward_v_bfloat16_d192_q16k32_causal", "backward_v_bfloat16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_k", 192, "bfloat16", "window", False): (
+        Variant("backward_k_bfloat16_d192_q16k32_window", "backward_k_bfloat16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "bfloat16", "window", False): (
+        Variant("backward_v_bfloat16_d192_q16k32_window", "backward_v_bfloat16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 192, "float32", None, True): (
+        Variant("backward_rows_float32_d192", "backward_rows_float32_d192.metal", 64, 256, 1),
+    ),
+    ("backward_q", 192, "float32", "full", False): (
+        Variant("backward_q_float32_d192_q32k16_full", "backward_q_float32_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", 192, "float32", "causal", False): (
+        Variant("backward_q_float32_d192_q32k16_causal", "backward_q_float32_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", 192, "float32", "window", False): (
+        Variant("backward_q_float32_d192_q32k16_window", "backward_q_float32_d192.metal", 32, 128, 16),
+    ),
+    ("backward_k", 192, "float32", "full", False): (
+        Variant("backward_k_float32_d192_q16k32_full", "backward_k_float32_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "float32", "full", False): (
+        Variant("backward_v_float32_d192_q16k32_full", "backward_v_float32_d192.metal", 16, 128, 32),
+    ),
+    ("backward_k", 192, "float32", "causal", False): (
+        Variant("backward_k_float32_d192_q16k32_causal", "backward_k_float32_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "float32", "causal", False): (
+        Variant("backward_v_float32_d192_q16k32_causal", "backward_v_float32_d192.metal", 16, 128, 32),
+    ),
+    ("backward_k", 192, "float32", "window", False): (
+        Variant("backward_k_float32_d192_q16k32_window", "backward_k_float32_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "float32", "window", False): (
+        Variant("backward_v_float32_d192_q16k32_window", "backward_v_float32_d192.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 256, "float16", None, True): (
+        Variant("backward_rows_float16_d256", "backward_rows_float16_d256.metal", 64, 256, 1),
+    ),
+    ("backward_q", 256, "float16", "full", False): (
+        Variant("backward_q_float16_d256_q32k16_full", "backward_q_float16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_q", 256, "float16", "causal", False): (
+        Variant("backward_q_float16_d256_q32k16_causal", "backward_q_float16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_q", 256, "float16", "window", False): (
+        Variant("backward_q_float16_d256_q32k16_window", "backward_q_float16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_k", 256, "float16", "full", False): (
+        Variant("backward_k_float16_d256_q16k32_full", "backward_k_float16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_v", 256, "float16", "full", False): (
+        Variant("backward_v_float16_d256_q16k32_full", "backward_v_float16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_k", 256, "float16", "causal", False): (
+        Variant("backward_k_float16_d256_q16k32_causal", "backward_k_float16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_v", 256, "float16", "causal", False): (
+        Variant("backward_v_float16_d256_q16k32_causal", "backward_v_float16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_k", 256, "float16", "window", False): (
+        Variant("backward_k_float16_d256_q16k32_window", "backward_k_float16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_v", 256, "float16", "window", False): (
+        Variant("backward_v_float16_d256_q16k32_window", "backward_v_float16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 256, "bfloat16", None, True): (
+        Variant("backward_rows_bfloat16_d256", "backward_rows_bfloat16_d256.metal", 64, 256, 1),
+    ),
+    ("backward_q", 256, "bfloat16", "full", False): (
+        Variant("backward_q_bfloat16_d256_q32k16_full", "backward_q_bfloat16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_q", 256, "bfloat16", "causal", False): (
+        Variant("backward_q_bfloat16_d256_q32k16_causal", "backward_q_bfloat16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_q", 256, "bfloat16", "window", False): (
+        Variant("backward_q_bfloat16_d256_q32k16_window", "backward_q_bfloat16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_k", 256, "bfloat16", "full", False): (
+        Variant("backward_k_bfloat16_d256_q16k32_full", "backward_k_bfloat16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_v", 256, "bfloat16", "full", False): (
+        Variant("backward_v_bfloat16_d256_q16k32_full", "backward_v_bfloat16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_k", 256, "bfloat16", "causal", False): (
+        Variant("backward_k_bfloat16_d256_q16k32_causal", "backward_k_bfloat16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_v", 256, "bfloat16", "causal", False): (
+        Variant("backward_v_bfloat16_d256_q16k32_causal", "backward_v_bfloat16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_k", 256, "bfloat16", "window", False): (
+        Variant("backward_k_bfloat16_d256_q16k32_window", "backward_k_bfloat16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_v", 256, "bfloat16", "window", False): (
+        Variant("backward_v_bfloat16_d256_q16k32_window", "backward_v_bfloat16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 256, "float32", None, True): (
+        Variant("backward_rows_float32_d256", "backward_rows_float32_d256.metal", 64, 256, 1),
+    ),
+    ("backward_q", 256, "float32", "full", False): (
+        Variant("backward_q_float32_d256_q32k8_full", "backward_q_float32_d256.metal", 32, 128, 8),
+    ),
+    ("backward_q", 256, "float32", "causal", False): (
+        Variant("backward_q_float32_d256_q32k8_causal", "backward_q_float32_d256.metal", 32, 128, 8),
+    ),
+    ("backward_q", 256, "float32", "window", False): (
+        Variant("backward_q_float32_d256_q32k8_window", "backward_q_float32_d256.metal", 32, 128, 8),
+    ),
+    ("backward_k", 256, "float32", "full", False): (
+        Variant("backward_k_float32_d256_q8k32_full", "backward_k_float32_d256.metal", 8, 128, 32),
+    ),
+    ("backward_v", 256, "float32", "full", False): (
+        Variant("backward_v_float32_d256_q8k32_full", "backward_v_float32_d256.metal", 8, 128, 32),
+    ),
+    ("backward_k", 256, "float32", "causal", False): (
+        Variant("backward_k_float32_d256_q8k32_causal", "backward_k_float32_d256.metal", 8, 128, 32),
+    ),
+    ("backward_v", 256, "float32", "causal", False): (
+        Variant("backward_v_float32_d256_q8k32_causal", "backward_v_float32_d256.metal", 8, 128, 32),
+    ),
+    ("backward_k", 256, "float32", "window", False): (
+        Variant("backward_k_float32_d256_q8k32_window", "backward_k_float32_d256.metal", 8, 128, 32),
+    ),
+    ("backward_v", 256, "float32", "window", False): (
+        Variant("backward_v_float32_d256_q8k32_window", "backward_v_float32_d256.metal", 8, 128, 32),
+    ),
 }
 
 # family -> Signature
@@ -711,6 +1269,7 @@ SIGNATURES = {
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
             "sinks",  # attention sink of each query head: a logit
+            "dropout_seed",  # two words: the key of dropout's random numbers
         ),
         optional={
             "lse": "float32",
@@ -720,6 +1279,7 @@ SIGNATURES = {
             "block_table": "int32",
             "alibi_slopes": "float32",
             "sinks": "float32",
+            "dropout_seed": "int32",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -751,13 +1311,16 @@ SIGNATURES = {
             ("pages", "i"),  # number of pages in K and V
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
-            ("wants_lse", "i"),  # 1: lse is written
             ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("wants_lse", "i"),  # 1: lse is written
             ("least_queries", "i"),  # packed: shorter sequences are left to decode
+            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
+            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
             "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
         ),
     ),
     "decode": Signature(
@@ -817,8 +1380,8 @@ SIGNATURES = {
             ("pages", "i"),  # number of pages in K and V
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
-            ("wants_lse", "i"),  # 1: lse is written
             ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("wants_lse", "i"),  # 1: lse is written
             ("has_sinks", "i"),  # 1: sinks are given
             ("kv_heads", "i"),  # number of KV heads
             ("most_queries", "i"),  # packed: longer sequences are left to prefill
@@ -858,6 +1421,328 @@ SIGNATURES = {
             ("slots", "i"),  # queries per sequence that partial results have room for
         ),
         floats=(
+        ),
+    ),
+    "backward_rows": Signature(
+        buffers=(
+            "out",  # output rows
+            "grad_out",  # gradient of the output rows
+            "lse",  # natural log-sum-exp of each row
+            "grad_lse",  # gradient of lse
+            "sinks",  # attention sink of each query head: a logit
+            "row_lse",  # base-2 log-sum-exp of each row
+            "row_delta",  # sum of dO * O, less the gradient of lse, of each row
+            "grad_sinks",  # what each threadgroup's rows add to a sink's gradient: (batch, head, threadgroup)
+        ),
+        optional={
+            "grad_lse": "float32",
+            "sinks": "float32",
+            "grad_sinks": "float32",
+        },
+        ints=(
+            ("out_batch_stride", "q"),  # out: elements from one batch to the next
+            ("out_row_stride", "q"),  # out: elements from one row to the next
+            ("out_head_stride", "q"),  # out: elements from one head to the next
+            ("grad_out_batch_stride", "q"),  # grad_out: elements from one batch to the next
+            ("grad_out_row_stride", "q"),  # grad_out: elements from one row to the next
+            ("grad_out_head_stride", "q"),  # grad_out: elements from one head to the next
+            ("lse_batch_stride", "q"),  # lse: elements from one batch to the next
+            ("lse_head_stride", "q"),  # lse: elements from one head to the next
+            ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
+            ("has_grad_lse", "i"),  # 1: grad_lse is given
+            ("has_sinks", "i"),  # 1: sinks are given
+        ),
+        floats=(
+        ),
+    ),
+    "backward_q": Signature(
+        buffers=(
+            "q",  # query rows
+            "k",  # key rows
+            "v",  # value rows
+            "grad_out",  # gradient of the output rows
+            "row_lse",  # base-2 log-sum-exp of each row
+            "row_delta",  # sum of dO * O, less the gradient of lse, of each row
+            "grad_q",  # gradient of q
+            "cu_seqlens_q",  # packed: first query row of each sequence, and the end
+            "k_begin",  # the row of each sequence's first key
+            "k_end",  # the row after each sequence's last key
+            "block_table",  # the pages of each sequence, in order
+            "alibi_slopes",  # ALiBi slope of each query head
+            "dropout_seed",  # two words: the key of dropout's random numbers
+        ),
+        optional={
+            "grad_q": None,
+            "cu_seqlens_q": "int32",
+            "k_begin": "int32",
+            "k_end": "int32",
+            "block_table": "int32",
+            "alibi_slopes": "float32",
+            "dropout_seed": "int32",
+        },
+        ints=(
+            ("q_batch_stride", "q"),  # q: elements from one batch to the next
+            ("q_row_stride", "q"),  # q: elements from one row to the next
+            ("q_head_stride", "q"),  # q: elements from one head to the next
+            ("k_batch_stride", "q"),  # k: elements from one batch to the next
+            ("k_row_stride", "q"),  # k: elements from one row to the next
+            ("k_head_stride", "q"),  # k: elements from one head to the next
+            ("v_batch_stride", "q"),  # v: elements from one batch to the next
+            ("v_row_stride", "q"),  # v: elements from one row to the next
+            ("v_head_stride", "q"),  # v: elements from one head to the next
+            ("grad_out_batch_stride", "q"),  # grad_out: elements from one batch to the next
+            ("grad_out_row_stride", "q"),  # grad_out: elements from one row to the next
+            ("grad_out_head_stride", "q"),  # grad_out: elements from one head to the next
+            ("grad_q_batch_stride", "q"),  # grad_q: elements from one batch to the next
+            ("grad_q_row_stride", "q"),  # grad_q: elements from one row to the next
+            ("grad_q_head_stride", "q"),  # grad_q: elements from one head to the next
+            ("lse_batch_stride", "q"),  # lse: elements from one batch to the next
+            ("lse_head_stride", "q"),  # lse: elements from one head to the next
+            ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
+            ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
+            ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("batch", "i"),  # number of sequences
+            ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
+            ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
+            ("packed", "i"),  # 1: packed batch, cu_seqlens_q is given; 0: padded batch
+            ("heads_per_kv_head", "i"),  # query heads that share one KV head
+            ("has_k_begin", "i"),  # 1: k_begin is given; 0: keys begin at row 0
+            ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
+            ("appended", "i"),  # rows that this call appends, from k_end on
+            ("page_size", "i"),  # rows in each page of K and V; 0: no pages
+            ("pages", "i"),  # number of pages in K and V
+            ("window_left", "i"),  # keys seen before the diagonal
+            ("window_right", "i"),  # keys seen after the diagonal
+            ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
+            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
+        ),
+        floats=(
+            "softmax_scale",  # multiplies Q K^T
+            "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
+        ),
+    ),
+    "backward_kv": Signature(
+        buffers=(
+            "q",  # query rows
+            "k",  # key rows
+            "v",  # value rows
+            "grad_out",  # gradient of the output rows
+            "row_lse",  # base-2 log-sum-exp of each row
+            "row_delta",  # sum of dO * O, less the gradient of lse, of each row
+            "grad_k",  # gradient of k
+            "grad_v",  # gradient of v
+            "partial_k",  # gradient of k from each split: (split, batch, row, KV head, head_dim)
+            "partial_v",  # gradient of v from each split: (split, batch, row, KV head, head_dim)
+            "cu_seqlens_q",  # packed: first query row of each sequence, and the end
+            "k_begin",  # the row of each sequence's first key
+            "k_end",  # the row after each sequence's last key
+            "block_table",  # the pages of each sequence, in order
+            "alibi_slopes",  # ALiBi slope of each query head
+            "dropout_seed",  # two words: the key of dropout's random numbers
+        ),
+        optional={
+            "grad_k": None,
+            "grad_v": None,
+            "partial_k": "float32",
+            "partial_v": "float32",
+            "cu_seqlens_q": "int32",
+            "k_begin": "int32",
+            "k_end": "int32",
+            "block_table": "int32",
+            "alibi_slopes": "float32",
+            "dropout_seed": "int32",
+        },
+        ints=(
+            ("q_batch_stride", "q"),  # q: elements from one batch to the next
+            ("q_row_stride", "q"),  # q: elements from one row to the next
+            ("q_head_stride", "q"),  # q: elements from one head to the next
+            ("k_batch_stride", "q"),  # k: elements from one batch to the next
+            ("k_row_stride", "q"),  # k: elements from one row to the next
+            ("k_head_stride", "q"),  # k: elements from one head to the next
+            ("v_batch_stride", "q"),  # v: elements from one batch to the next
+            ("v_row_stride", "q"),  # v: elements from one row to the next
+            ("v_head_stride", "q"),  # v: elements from one head to the next
+            ("grad_out_batch_stride", "q"),  # grad_out: elements from one batch to the next
+            ("grad_out_row_stride", "q"),  # grad_out: elements from one row to the next
+            ("grad_out_head_stride", "q"),  # grad_out: elements from one head to the next
+            ("grad_k_batch_stride", "q"),  # grad_k: elements from one batch to the next
+            ("grad_k_row_stride", "q"),  # grad_k: elements from one row to the next
+            ("grad_k_head_stride", "q"),  # grad_k: elements from one head to the next
+            ("grad_v_batch_stride", "q"),  # grad_v: elements from one batch to the next
+            ("grad_v_row_stride", "q"),  # grad_v: elements from one row to the next
+            ("grad_v_head_stride", "q"),  # grad_v: elements from one head to the next
+            ("lse_batch_stride", "q"),  # lse: elements from one batch to the next
+            ("lse_head_stride", "q"),  # lse: elements from one head to the next
+            ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
+            ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
+            ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("batch", "i"),  # number of sequences
+            ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
+            ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
+            ("packed", "i"),  # 1: packed batch, cu_seqlens_q is given; 0: padded batch
+            ("heads_per_kv_head", "i"),  # query heads that share one KV head
+            ("has_k_begin", "i"),  # 1: k_begin is given; 0: keys begin at row 0
+            ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
+            ("appended", "i"),  # rows that this call appends, from k_end on
+            ("page_size", "i"),  # rows in each page of K and V; 0: no pages
+            ("pages", "i"),  # number of pages in K and V
+            ("window_left", "i"),  # keys seen before the diagonal
+            ("window_right", "i"),  # keys seen after the diagonal
+            ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("wants_k", "i"),  # 1: the gradient of k is wanted
+            ("wants_v", "i"),  # 1: the gradient of v is wanted
+            ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
+            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
+            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
+        ),
+        floats=(
+            "softmax_scale",  # multiplies Q K^T
+            "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
+        ),
+    ),
+    "backward_k": Signature(
+        buffers=(
+            "q",  # query rows
+            "k",  # key rows
+            "v",  # value rows
+            "grad_out",  # gradient of the output rows
+            "row_lse",  # base-2 log-sum-exp of each row
+            "row_delta",  # sum of dO * O, less the gradient of lse, of each row
+            "grad_k",  # gradient of k
+            "partial_k",  # gradient of k from each split: (split, batch, row, KV head, head_dim)
+            "cu_seqlens_q",  # packed: first query row of each sequence, and the end
+            "k_begin",  # the row of each sequence's first key
+            "k_end",  # the row after each sequence's last key
+            "block_table",  # the pages of each sequence, in order
+            "alibi_slopes",  # ALiBi slope of each query head
+            "dropout_seed",  # two words: the key of dropout's random numbers
+        ),
+        optional={
+            "grad_k": None,
+            "partial_k": "float32",
+            "cu_seqlens_q": "int32",
+            "k_begin": "int32",
+            "k_end": "int32",
+            "block_table": "int32",
+            "alibi_slopes": "float32",
+            "dropout_seed": "int32",
+        },
+        ints=(
+            ("q_batch_stride", "q"),  # q: elements from one batch to the next
+            ("q_row_stride", "q"),  # q: elements from one row to the next
+            ("q_head_stride", "q"),  # q: elements from one head to the next
+            ("k_batch_stride", "q"),  # k: elements from one batch to the next
+            ("k_row_stride", "q"),  # k: elements from one row to the next
+            ("k_head_stride", "q"),  # k: elements from one head to the next
+            ("v_batch_stride", "q"),  # v: elements from one batch to the next
+            ("v_row_stride", "q"),  # v: elements from one row to the next
+            ("v_head_stride", "q"),  # v: elements from one head to the next
+            ("grad_out_batch_stride", "q"),  # grad_out: elements from one batch to the next
+            ("grad_out_row_stride", "q"),  # grad_out: elements from one row to the next
+            ("grad_out_head_stride", "q"),  # grad_out: elements from one head to the next
+            ("grad_k_batch_stride", "q"),  # grad_k: elements from one batch to the next
+            ("grad_k_row_stride", "q"),  # grad_k: elements from one row to the next
+            ("grad_k_head_stride", "q"),  # grad_k: elements from one head to the next
+            ("lse_batch_stride", "q"),  # lse: elements from one batch to the next
+            ("lse_head_stride", "q"),  # lse: elements from one head to the next
+            ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
+            ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
+            ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("batch", "i"),  # number of sequences
+            ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
+            ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
+            ("packed", "i"),  # 1: packed batch, cu_seqlens_q is given; 0: padded batch
+            ("heads_per_kv_head", "i"),  # query heads that share one KV head
+            ("has_k_begin", "i"),  # 1: k_begin is given; 0: keys begin at row 0
+            ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
+            ("appended", "i"),  # rows that this call appends, from k_end on
+            ("page_size", "i"),  # rows in each page of K and V; 0: no pages
+            ("pages", "i"),  # number of pages in K and V
+            ("window_left", "i"),  # keys seen before the diagonal
+            ("window_right", "i"),  # keys seen after the diagonal
+            ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
+            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
+            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
+        ),
+        floats=(
+            "softmax_scale",  # multiplies Q K^T
+            "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
+        ),
+    ),
+    "backward_v": Signature(
+        buffers=(
+            "q",  # query rows
+            "k",  # key rows
+            "v",  # value rows
+            "grad_out",  # gradient of the output rows
+            "row_lse",  # base-2 log-sum-exp of each row
+            "row_delta",  # sum of dO * O, less the gradient of lse, of each row
+            "grad_v",  # gradient of v
+            "partial_v",  # gradient of v from each split: (split, batch, row, KV head, head_dim)
+            "cu_seqlens_q",  # packed: first query row of each sequence, and the end
+            "k_begin",  # the row of each sequence's first key
+            "k_end",  # the row after each sequence's last key
+            "block_table",  # the pages of each sequence, in order
+            "alibi_slopes",  # ALiBi slope of each query head
+            "dropout_seed",  # two words: the key of dropout's random numbers
+        ),
+        optional={
+            "grad_v": None,
+            "partial_v": "float32",
+            "cu_seqlens_q": "int32",
+            "k_begin": "int32",
+            "k_end": "int32",
+            "block_table": "int32",
+            "alibi_slopes": "float32",
+            "dropout_seed": "int32",
+        },
+        ints=(
+            ("q_batch_stride", "q"),  # q: elements from one batch to the next
+            ("q_row_stride", "q"),  # q: elements from one row to the next
+            ("q_head_stride", "q"),  # q: elements from one head to the next
+            ("k_batch_stride", "q"),  # k: elements from one batch to the next
+            ("k_row_stride", "q"),  # k: elements from one row to the next
+            ("k_head_stride", "q"),  # k: elements from one head to the next
+            ("v_batch_stride", "q"),  # v: elements from one batch to the next
+            ("v_row_stride", "q"),  # v: elements from one row to the next
+            ("v_head_stride", "q"),  # v: elements from one head to the next
+            ("grad_out_batch_stride", "q"),  # grad_out: elements from one batch to the next
+            ("grad_out_row_stride", "q"),  # grad_out: elements from one row to the next
+            ("grad_out_head_stride", "q"),  # grad_out: elements from one head to the next
+            ("grad_v_batch_stride", "q"),  # grad_v: elements from one batch to the next
+            ("grad_v_row_stride", "q"),  # grad_v: elements from one row to the next
+            ("grad_v_head_stride", "q"),  # grad_v: elements from one head to the next
+            ("lse_batch_stride", "q"),  # lse: elements from one batch to the next
+            ("lse_head_stride", "q"),  # lse: elements from one head to the next
+            ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
+            ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
+            ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("batch", "i"),  # number of sequences
+            ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
+            ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
+            ("packed", "i"),  # 1: packed batch, cu_seqlens_q is given; 0: padded batch
+            ("heads_per_kv_head", "i"),  # query heads that share one KV head
+            ("has_k_begin", "i"),  # 1: k_begin is given; 0: keys begin at row 0
+            ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
+            ("appended", "i"),  # rows that this call appends, from k_end on
+            ("page_size", "i"),  # rows in each page of K and V; 0: no pages
+            ("pages", "i"),  # number of pages in K and V
+            ("window_left", "i"),  # keys seen before the diagonal
+            ("window_right", "i"),  # keys seen after the diagonal
+            ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
+            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
+            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
+        ),
+        floats=(
+            "softmax_scale",  # multiplies Q K^T
+            "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
         ),
     ),
     "append": Signature(

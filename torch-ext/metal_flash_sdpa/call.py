@@ -8,7 +8,7 @@ from torch import Tensor
 from . import gpu, launchers
 from .catalogue import BUILT_IN, Catalogue
 from .keys import ALL_ROWS, Keys
-from .plan import DECODE_QUERIES, Append, Request, plan, plan_append
+from .plan import DECODE_QUERIES, Append, Backward, Request, plan, plan_append, plan_backward
 
 _INT32 = torch.iinfo(torch.int32)
 _DTYPE_NAMES = {
@@ -27,6 +27,8 @@ class Options(NamedTuple):
     causal: bool = False
     window_size: Tuple[int, int] = (-1, -1)
     softcap: float = 0.0
+    dropout_p: float = 0.0
+    dropout_seed: Optional[Tensor] = None  # (2,) int32, on q's device; with dropout_p alone
 
 
 NO_OPTIONS = Options()
@@ -93,6 +95,56 @@ def append(
     launchers.run(plan_append(request, what), tensors)
 
 
+def differentiate(
+    *,
+    grad_out: Tensor,
+    grad_lse: Optional[Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    options: Options,
+    cu_seqlens_q: Optional[Tensor],
+    keys: Keys,
+    grad_q: Optional[Tensor],
+    grad_k: Optional[Tensor],
+    grad_v: Optional[Tensor],
+    wants_sinks: bool,
+    catalogue: Catalogue = BUILT_IN,
+) -> Optional[Tensor]:
+    """Write the gradients of q, k and v that are not None; returns that of the sinks, float32.
+
+    `out` and `lse` are what the forward pass gave.  Every sum is in a fixed order.
+    """
+    request, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys)
+    tensors["lse"] = lse
+    tensors["grad_out"] = _readable(grad_out)
+    if grad_lse is not None:
+        tensors["grad_lse"] = _contiguous(grad_lse, torch.float32)
+    gradients = {"grad_q": grad_q, "grad_k": grad_k, "grad_v": grad_v}
+    tensors.update({name: grad for name, grad in gradients.items() if grad is not None})
+    what = Backward(
+        grad_out_strides=_strides(tensors["grad_out"]),
+        grad_q_strides=_strides_of(grad_q),
+        grad_k_strides=_strides_of(grad_k),
+        grad_v_strides=_strides_of(grad_v),
+        wants_q=grad_q is not None,
+        wants_k=grad_k is not None,
+        wants_v=grad_v is not None,
+        has_grad_lse=grad_lse is not None,
+    )
+    launches = plan_backward(request, what, catalogue)
+    if request.packed:  # rows that belong to no sequence are added up, too
+        for name, shape in launches.workspace:
+            tensors[name] = torch.zeros(shape, dtype=torch.float32, device=q.device)
+    tensors = launchers.run(launches, tensors, catalogue)
+    for grad, partial in ((grad_k, "partial_k"), (grad_v, "partial_v")):
+        if grad is not None and partial in tensors:
+            grad.copy_(tensors[partial].sum(0).reshape(grad.shape))
+    return tensors["grad_sinks"].sum((0, 2)) if wants_sinks else None
+
+
 def _prepare(
     out: Tensor,
     q: Tensor,
@@ -127,6 +179,8 @@ def _prepare(
     if options.alibi_slopes is not None:
         tensors["alibi_slopes"] = options.alibi_slopes
         alibi_strides = (0, *options.alibi_slopes.stride())[-2:]
+    if options.dropout_p and options.dropout_seed is not None:
+        tensors["dropout_seed"] = options.dropout_seed
     q_len, heads, head_dim = q.shape[-3:]
     scale = options.softmax_scale
     request = Request(
@@ -157,16 +211,29 @@ def _prepare(
         pages=pages,
         table_stride=table_stride,
         max_q_len=max_q_len,
+        has_dropout=options.dropout_p > 0,
+        keep_below=_keep_below(options.dropout_p) if options.dropout_p else 0,
+        keep_scale=1 / (1 - options.dropout_p),
         num_splits=splits,
         gpu=gpu.describe(q.device.type),
     )
     return request, tensors
 
 
+def _keep_below(dropout_p: float) -> int:
+    """The probability to be kept as a bound for 32 random bits, in an int32's bits."""
+    bound = min(round((1 - dropout_p) * 2**32), 2**32 - 1)
+    return bound - 2**32 if bound >= 2**31 else bound
+
+
 def _strides(tensor: Tensor) -> Tuple[int, int, int]:
     """(batch, row, head), where packed tensors have no batch axis."""
     batch, row, head = (0, *tensor.stride())[-4:-1]
     return batch, row, head
+
+
+def _strides_of(tensor: Optional[Tensor]) -> Tuple[int, int, int]:
+    return (0, 0, 0) if tensor is None else _strides(tensor)
 
 
 def _contiguous(tensor: Tensor, dtype: torch.dtype) -> Tensor:

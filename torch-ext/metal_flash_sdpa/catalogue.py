@@ -65,6 +65,12 @@ class Catalogue:
                 return tile
         return tiles[-1]
 
+    def has(
+        self, family: str, head_dim: int, dtype: str, mask: Optional[str], sinks: bool = False
+    ) -> bool:
+        """Whether there is such a kernel."""
+        return (family, head_dim, dtype, mask, sinks) in self.variants
+
     def path(self, file: str) -> Path:
         """Where a shader lies.  Raises FileNotFoundError naming where it was looked for."""
         for folder in self.folders:

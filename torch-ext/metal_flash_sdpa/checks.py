@@ -19,6 +19,7 @@ CACHE = ("cache_batch", "cache_len", "kv_heads", "head_dim")
 PAGED = ("pages", "page_size", "kv_heads", "head_dim")
 
 OFFSETS = (torch.int32, torch.int64)
+LARGEST_DROPOUT = 1 - 2.0**-24  # beyond, float32 has no 1 / (1 - dropout_p)
 LEAST_PAGE = 16  # rows
 ROTARY_STEP = 16  # flash-attn's
 MOST_SPLITS = 128  # flash-attn's
@@ -337,6 +338,20 @@ def check_out(out: Any, query: Tensor) -> None:
         raise ValueError("out requires grad, but no gradient flows through it: pass out.detach()")
 
 
+def check_gradient(name: str, gradient: Optional[Tensor], result: Tensor) -> None:
+    """Check what a backward pass is given as the gradient of a result; None is 0."""
+    if gradient is None:
+        return
+    gradients_name = f"the gradient of {name}"
+    _check_tensor(gradients_name, gradient, (result.dtype,))
+    _check_beside(gradients_name, gradient, name, result)
+    if gradient.shape != result.shape:
+        raise ValueError(
+            f"{gradients_name} has shape {_shape(gradient)}: must be that of {name}, "
+            f"{_shape(result)}"
+        )
+
+
 def _check_tensor(name: str, value: Any, dtypes: Tuple[torch.dtype, ...] = ()) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is {_name(value)}: must be a torch.Tensor")
@@ -388,12 +403,7 @@ def _check_number(name: str, value: Any, allowed: str, least: float, most: float
 
 
 def _check_dropout(dropout_p: Any) -> None:
-    _check_number("dropout_p", dropout_p, "0", 0.0, 1.0)
-    if dropout_p > 0:
-        raise NotImplementedError(
-            f"dropout_p is {dropout_p}: must be 0.  Dropout is for training, and there is no "
-            "backward pass yet that could drop the same weights"
-        )
+    _check_number("dropout_p", dropout_p, "from 0 up to but not including 1", 0.0, LARGEST_DROPOUT)
 
 
 def _check_window(window_size: Any) -> None:

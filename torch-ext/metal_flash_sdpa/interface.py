@@ -6,10 +6,9 @@ nothing waits for the GPU.
 
 from typing import Optional, Sequence, Tuple, Union
 
-import torch
 from torch import Tensor
 
-from . import checks, ops, transforms
+from . import autograd, checks, ops, transforms
 from .autocast import cast
 from .hints import hinting
 
@@ -37,7 +36,9 @@ def flash_attn_func(
     Args:
         q: (batch, q_len, heads, head_dim), float16, bfloat16 or float32.
         k, v: (batch, k_len, kv_heads, head_dim); heads is a multiple of kv_heads.
-        dropout_p: must be 0.
+        dropout_p: the probability, from 0 up to but not including 1, that a weight is dropped; the
+            others are multiplied by 1 / (1 - dropout_p).  The seed is drawn from torch's generator
+            of the CPU (torch.manual_seed), on every device.
         softmax_scale: multiplies the scores; None is head_dim ** -0.5.  Up to 6.9e37 in magnitude,
             which is what float32 holds of the scores when they are scaled: larger ones give NaN.
         causal: a query sees no key after its own, where the last query stands at the last key.
@@ -48,7 +49,7 @@ def flash_attn_func(
             slope * |i + k_len - q_len - j| is taken off the score of query i and key j.  What the
             slopes are is not looked at: where such a product, or a slope, exceeds 6.9e37 in
             magnitude, the rows of that head are NaN, or 0 as if they saw no key.
-        deterministic: accepted; the result always is.
+        deterministic: accepted; the result and its gradients always are.
         return_attn_probs: also return the log-sum-exp.
         s_aux: (heads,), any float dtype: attention sinks, one logit per query head that joins the
             softmax's denominator and has no value.
@@ -69,19 +70,23 @@ def flash_attn_func(
 
     Raises:
         TypeError, ValueError: an argument is wrong; the message names it and what it may be.
-        NotImplementedError: dropout; the backward pass, when it is called; torch.vmap, and torch's
-            transforms that differentiate (torch.func.grad, jvp, jacfwd, hessian, dual tensors).
+        NotImplementedError: torch.vmap, forward-mode derivatives (torch.func.jvp, jacfwd, dual
+            tensors) and second derivatives.
+
+    Gradients: of q, k, v and s_aux, from those of out and of softmax_lse; alibi_slopes get none.
+    They take memory for themselves and 8 bytes for each query row and head.  A row that sees no key
+    gives and gets 0.  Only those that are asked for are computed.
     """
     q, k, v = cast(q, k, v)
     checks.check_qkv(checks.PADDED, checks.PADDED, q=q, k=k, v=v)
-    transforms.refuse(q, k, v, s_aux, alibi_slopes)
+    transforms.refuse(q, k, v, s_aux, differentiable=True)
+    transforms.refuse(alibi_slopes)
     checks.check_batch(k.shape[0], "k", q)
     checks.check_options(
         q, q.shape[0], dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
     checks.check_bool("return_attn_probs", return_attn_probs)
-    left, right = window_size
-    out, lse = ops.forward(
+    out, lse = autograd.attention(
         q=q,
         k=k,
         v=v,
@@ -92,11 +97,11 @@ def flash_attn_func(
         alibi_slopes=alibi_slopes,
         softmax_scale=softmax_scale,
         causal=causal,
-        window_left=left,
-        window_right=right,
+        window_size=window_size,
         softcap=softcap,
         max_q_len=0,
         block_table=None,
+        dropout_p=dropout_p,
     )
     return (out, lse, None) if return_attn_probs else out
 
@@ -140,20 +145,24 @@ def flash_attn_varlen_func(
 
     Returns:
         out (total_q, heads, head_dim); softmax_lse is (heads, total_q).  Rows that belong to no
-        sequence are not written.
+        sequence are 0, -inf in softmax_lse, and their gradients are 0.
+
+    With a block_table there is no backward pass: a cache is for inference.
     """
     key_axes = checks.PACKED if block_table is None else checks.PAGED
     q, k, v = cast(q, k, v)
     checks.check_qkv(checks.PACKED, key_axes, q=q, k=k, v=v)
-    transforms.refuse(q, k, v, cu_seqlens_q, cu_seqlens_k, s_aux, alibi_slopes)
+    transforms.refuse(
+        *(q, k, v, cu_seqlens_q, cu_seqlens_k, s_aux), differentiable=block_table is None
+    )
+    transforms.refuse(alibi_slopes)
     batch = checks.check_sequences(q, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
     checks.check_block_table(block_table, batch, q, k)
     checks.check_options(
         q, batch, dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
     checks.check_bool("return_attn_probs", return_attn_probs)
-    left, right = window_size
-    out, lse = ops.forward(
+    out, lse = autograd.attention(
         q=q,
         k=k,
         v=v,
@@ -164,11 +173,11 @@ def flash_attn_varlen_func(
         alibi_slopes=alibi_slopes,
         softmax_scale=softmax_scale,
         causal=causal,
-        window_left=left,
-        window_right=right,
+        window_size=window_size,
         softcap=softcap,
         max_q_len=_known(max_seqlen_q),
         block_table=block_table,
+        dropout_p=dropout_p,
     )
     return (out, lse, None) if return_attn_probs else out
 
@@ -355,9 +364,8 @@ def flash_attention_varlen(
         softcap=softcap,
         max_q_len=_known(max_seqlen_q),
     )
-    inputs = [tensor for tensor in (query, key, value, s_aux) if tensor is not None]
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        out.add_(ops.nothing_of(query, key, value, s_aux))
+    if autograd.may_need_gradients(query, key, value, s_aux):
+        out.add_(autograd.nothing_of(query, key, value, s_aux))
 
 
 def _known(length: Union[int, Tensor]) -> int:

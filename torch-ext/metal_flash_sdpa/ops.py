@@ -1,10 +1,10 @@
-"""The torch ops: what torch.compile and autograd see of a call.
+"""The torch ops: what torch.compile sees of a call, and autograd.py builds on.
 
 Each has a fake implementation, so that a compiled graph has no break, and is written for inputs
 that interface.py has checked, but for the numbers that only a running graph knows.
 """
 
-from typing import Any, List, Optional, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -16,10 +16,16 @@ from .keys import Keys
 from .plan import lse_shape
 
 
-def _outputs(q: Tensor, return_lse: bool) -> Tuple[Tensor, Tensor]:
-    """Memory for out and its log-sum-exp, which is empty if nobody wants it."""
-    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
+def _outputs(q: Tensor, return_lse: bool, packed: bool = False) -> Tuple[Tensor, Tensor]:
+    """Memory for out and its log-sum-exp, which is empty if nobody wants it.
+
+    In a packed batch there may be rows that belong to no sequence: 0 and -inf.
+    """
     shape = lse_shape(q.shape) if return_lse else (0,)
+    if packed:
+        lse = torch.full(shape, -torch.inf, dtype=torch.float32, device=q.device)
+        return torch.zeros(q.shape, dtype=q.dtype, device=q.device), lse
+    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     return out, torch.empty(shape, dtype=torch.float32, device=q.device)
 
 
@@ -40,15 +46,20 @@ def forward(
     softcap: float,
     max_q_len: int,
     block_table: Optional[Tensor],
+    dropout_p: float,
+    dropout_seed: Optional[Tensor],
 ) -> Tuple[Tensor, Tensor]:
     """Out and its log-sum-exp, empty without return_lse; packed if there are cu_seqlens."""
     checks.check_window(window_left, window_right)
     checks.check_longest("max_seqlen_q", max_q_len)
-    out, lse = _outputs(q, return_lse)
+    out, lse = _outputs(q, return_lse, packed=cu_seqlens_q is not None)
+    window = (window_left, window_right)
     call.attend(
         *(out, lse if return_lse else None, q, k, v),
         options=Options(
-            sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap
+            *(sinks, alibi_slopes, softmax_scale, causal, window, softcap),
+            dropout_p=dropout_p,
+            dropout_seed=dropout_seed,
         ),
         cu_seqlens_q=cu_seqlens_q,
         keys=keys.packed(cu_seqlens_k, block_table),
@@ -59,9 +70,118 @@ def forward(
 
 @forward.register_fake
 def _(
-    q: Tensor, k: Tensor, v: Tensor, return_lse: bool, *_: Any, **__: Any
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    return_lse: bool,
+    cu_seqlens_q: Optional[Tensor],
+    *_: Any,
+    **__: Any,
 ) -> Tuple[Tensor, Tensor]:
-    return _outputs(q, return_lse)
+    return _outputs(q, return_lse, packed=cu_seqlens_q is not None)
+
+
+Gradients = Tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def _gradients(
+    wanted: Sequence[bool],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    sinks: Optional[Tensor],
+    packed: bool,
+) -> Gradients:
+    """Memory for the gradients of q, k, v and sinks, each empty if it is not wanted.
+
+    In a packed batch there may be rows that belong to no sequence: 0.
+    """
+    make = torch.zeros if packed else torch.empty
+    grad_q, grad_k, grad_v, grad_sinks = (
+        make(like.shape if is_wanted else (0,), dtype=like.dtype, device=like.device)
+        for like, is_wanted in zip((q, k, v, q if sinks is None else sinks), wanted)
+    )
+    return grad_q, grad_k, grad_v, grad_sinks
+
+
+@torch.library.custom_op(add_op_namespace_prefix("backward"), mutates_args=())
+def backward(
+    wanted: Sequence[bool],
+    grad_out: Tensor,
+    grad_lse: Optional[Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    cu_seqlens_q: Optional[Tensor],
+    cu_seqlens_k: Optional[Tensor],
+    sinks: Optional[Tensor],
+    alibi_slopes: Optional[Tensor],
+    softmax_scale: Optional[float],
+    causal: bool,
+    window_left: int,
+    window_right: int,
+    softcap: float,
+    dropout_p: float,
+    dropout_seed: Optional[Tensor],
+) -> Gradients:
+    """The gradients of q, k, v and sinks, of which four are `wanted`; the others are empty.
+
+    `out` and `lse` are what `forward` gave; dropout_seed is what it took.
+    """
+    if lse.shape != lse_shape(q.shape):
+        raise ValueError("lse is empty: forward must have been called with return_lse")
+    checks.check_gradient("out", grad_out, out)
+    checks.check_gradient("softmax_lse", grad_lse, lse)
+    packed = cu_seqlens_q is not None
+    gradients = _gradients(wanted, q, k, v, sinks, packed)
+    window = (window_left, window_right)
+    grad_q, grad_k, grad_v, grad_sinks = (
+        gradient if is_wanted else None for gradient, is_wanted in zip(gradients, wanted)
+    )
+    of_sinks = call.differentiate(
+        grad_out=grad_out,
+        grad_lse=grad_lse,
+        q=q,
+        k=k,
+        v=v,
+        out=out,
+        lse=lse,
+        options=Options(
+            *(sinks, alibi_slopes, softmax_scale, causal, window, softcap),
+            dropout_p=dropout_p,
+            dropout_seed=dropout_seed,
+        ),
+        cu_seqlens_q=cu_seqlens_q,
+        keys=keys.packed(cu_seqlens_k),
+        grad_q=grad_q,
+        grad_k=grad_k,
+        grad_v=grad_v,
+        wants_sinks=grad_sinks is not None,
+    )
+    if grad_sinks is not None and of_sinks is not None:
+        grad_sinks.copy_(of_sinks)
+    return gradients
+
+
+@backward.register_fake
+def _(
+    wanted: Sequence[bool],
+    grad_out: Tensor,
+    grad_lse: Optional[Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    cu_seqlens_q: Optional[Tensor],
+    cu_seqlens_k: Optional[Tensor],
+    sinks: Optional[Tensor],
+    *_: Any,
+    **__: Any,
+) -> Gradients:
+    return _gradients(wanted, q, k, v, sinks, packed=cu_seqlens_q is not None)
 
 
 @torch.library.custom_op(add_op_namespace_prefix("forward_into"), mutates_args=("out",))
@@ -221,71 +341,3 @@ def _(
     q: Tensor, k_cache: Tensor, v_cache: Tensor, return_lse: bool, *_: Any, **__: Any
 ) -> Tuple[Tensor, Tensor]:
     return _outputs(q, return_lse)
-
-
-NO_BACKWARD = (
-    "metal-flash-sdpa has no backward pass yet: it computes attention for inference. "
-    "Run under torch.no_grad(), or train with another attn_implementation, such as sdpa"
-)
-NO_BACKWARD_CACHED = (
-    "flash_attn_with_kvcache has no backward pass: a cache is for inference. "
-    "Run under torch.no_grad(), or train with another attn_implementation, such as sdpa"
-)
-NO_BACKWARD_INTO = (
-    "flash_attention_varlen writes `out` in place: no gradient flows through it. "
-    "Run under torch.no_grad(), or train with another attn_implementation, such as sdpa"
-)
-
-
-@torch.library.custom_op(add_op_namespace_prefix("no_backward"), mutates_args=())
-def no_backward(grad: Tensor, inputs: List[Tensor], why: str) -> List[Tensor]:
-    """In place of the gradients of `inputs`: an error that says why there are none.
-
-    An op, so that a model compiled with gradients on, and only ever run forward, compiles.  It
-    takes the output's gradient, so that no compiler moves it into the forward pass.
-    """
-    raise NotImplementedError(why)
-
-
-@no_backward.register_fake
-def _(grad: Tensor, inputs: List[Tensor], why: str) -> List[Tensor]:
-    return [torch.empty_like(tensor) for tensor in inputs]
-
-
-def _refuse_backward(op: Any, why: str) -> None:
-    """Let the backward pass of an op say why there is none."""
-
-    def save_inputs(ctx: Any, inputs: Tuple[Any, ...], output: Any) -> None:
-        ctx.count = len(inputs)
-        ctx.places = [
-            i
-            for i, value in enumerate(inputs)
-            if isinstance(value, Tensor) and value.is_floating_point()
-        ]
-        ctx.save_for_backward(*(inputs[i] for i in ctx.places))
-
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> Tuple[Optional[Tensor], ...]:
-        gradients = dict(zip(ctx.places, no_backward(grad, list(ctx.saved_tensors), why)))
-        return tuple(gradients.get(i) for i in range(ctx.count))
-
-    op.register_autograd(backward, setup_context=save_inputs)
-
-
-@torch.library.custom_op(add_op_namespace_prefix("nothing_of"), mutates_args=())
-def nothing_of(q: Tensor, k: Tensor, v: Tensor, sinks: Optional[Tensor]) -> Tensor:
-    """-0.0, which added to a number leaves its bits as they are.
-
-    An output written in place has no gradient.  Added to it, this one has the backward pass that
-    says so, where without it the inputs would go without a gradient silently.
-    """
-    return torch.full((), -0.0, dtype=q.dtype, device=q.device)
-
-
-@nothing_of.register_fake
-def _(q: Tensor, *_: Any) -> Tensor:
-    return torch.empty((), dtype=q.dtype, device=q.device)
-
-
-_refuse_backward(forward, NO_BACKWARD)
-_refuse_backward(forward_cached, NO_BACKWARD_CACHED)
-_refuse_backward(nothing_of, NO_BACKWARD_INTO)

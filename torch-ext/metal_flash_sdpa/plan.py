@@ -11,13 +11,15 @@ from typing import Any, Callable, NamedTuple, Sequence, Tuple, Union
 
 from ._variants import Variant
 from .catalogue import BUILT_IN, Catalogue
-from .splits import Gpu, choose
+from .splits import Gpu, choose, choose_blocks
 
 # Lengths and windows stay below this, so that no sum of two of them overflows int32 in a kernel.
 UNBOUNDED = 2**30 - 1
 
 # Sequences of at most so many query rows are decoded: rows are packed over the heads of a group.
 DECODE_QUERIES = 16
+
+BACKWARD_FAMILIES = ("backward_rows", "backward_q", "backward_kv", "backward_k", "backward_v")
 
 SIMD_WIDTH = 32  # threads per simdgroup on every Apple GPU
 
@@ -60,6 +62,9 @@ class Request(NamedTuple):
     pages: int = 0  # number of pages in K and V
     table_stride: int = 0  # of the block table, from one sequence to the next
     max_q_len: int = 0  # packed: no sequence has more query rows, as the caller says; 0: unknown
+    has_dropout: bool = False  # are weights dropped?
+    keep_below: int = 0  # bits of a uint32, as int32: a weight is kept if its number is less
+    keep_scale: float = 1.0  # of the weights that are kept
     num_splits: int = 0  # parts that decoding splits the keys into; 0: as many as suit the GPU
     gpu: Gpu = Gpu()
 
@@ -73,6 +78,19 @@ class Append(NamedTuple):
     rotary_dim: int = 0  # elements of a row that are rotated; 0: none
     rotary_rows: int = 0  # positions that have an angle
     interleaved: bool = True  # pairs are neighbours; else one element of either half
+
+
+class Backward(NamedTuple):
+    """Which gradients of a request are asked for, and how they and the output's lie in memory."""
+
+    grad_out_strides: Strides
+    grad_q_strides: Strides
+    grad_k_strides: Strides
+    grad_v_strides: Strides
+    wants_q: bool = True
+    wants_k: bool = True
+    wants_v: bool = True
+    has_grad_lse: bool = False  # the log-sum-exp has a gradient of its own
 
 
 class LaunchPlan(NamedTuple):
@@ -187,7 +205,48 @@ class _Append(NamedTuple):
     queries_advance: bool
 
 
-_Known = Union[_Attention, _Append]
+class _Backward(NamedTuple):
+    """The same of the kernels of the backward pass."""
+
+    q_batch_stride: int
+    q_row_stride: int
+    q_head_stride: int
+    k_batch_stride: int
+    k_row_stride: int
+    k_head_stride: int
+    v_batch_stride: int
+    v_row_stride: int
+    v_head_stride: int
+    out_batch_stride: int
+    out_row_stride: int
+    out_head_stride: int
+    grad_out_batch_stride: int
+    grad_out_row_stride: int
+    grad_out_head_stride: int
+    grad_q_batch_stride: int
+    grad_q_row_stride: int
+    grad_q_head_stride: int
+    grad_k_batch_stride: int
+    grad_k_row_stride: int
+    grad_k_head_stride: int
+    grad_v_batch_stride: int
+    grad_v_row_stride: int
+    grad_v_head_stride: int
+    alibi_batch_stride: int
+    alibi_head_stride: int
+    lse_batch_stride: int
+    lse_head_stride: int
+    heads_per_kv_head: int
+    window_left: int
+    window_right: int
+    has_grad_lse: bool
+    wants_k: bool
+    wants_v: bool
+    splits: int
+
+
+_Known = Union[_Attention, _Append, _Backward]
+_FIELDS = {"append": _Append._fields, **dict.fromkeys(BACKWARD_FAMILIES, _Backward._fields)}
 
 
 class _Layout(NamedTuple):
@@ -204,8 +263,8 @@ class _Layout(NamedTuple):
 @lru_cache(maxsize=None)
 def _layout(catalogue: Catalogue, family: str, dtype: str) -> _Layout:
     signature = catalogue.signatures[family]
-    known = _Append if family == "append" else _Attention
-    place = {name: i for i, name in enumerate((*Request._fields, *known._fields))}
+    fields_known = _FIELDS.get(family, _Attention._fields)
+    place = {name: i for i, name in enumerate((*Request._fields, *fields_known))}
     codes = "".join(code for _, code in signature.ints)
     # A struct that holds a 64-bit member is a multiple of 8 bytes long.
     fields = struct.Struct("<" + codes + ("4x" if codes.count("i") % 2 else ""))
@@ -266,6 +325,15 @@ def _attention(request: Request, left: int, right: int, **of_family: int) -> _At
     )
 
 
+def _tiles(request: Request, rows: int, block: int) -> int:
+    """Threadgroups for `rows` rows of Q or K, so many in each.
+
+    In a packed batch sequence b owns those from its first row // block + b on; see find_batch in
+    the kernels.
+    """
+    return rows // block + request.batch if request.packed else -(-rows // block)
+
+
 def _longest(request: Request) -> int:
     """No sequence has more query rows."""
     if request.packed and request.max_q_len:
@@ -282,13 +350,9 @@ def plan_prefill(request: Request, least_queries: int = 0, catalogue: Catalogue 
     _check(request)
     mask, left, right = band(request.causal, request.window_size)
     variant = catalogue.variant("prefill", request.head_dim, request.dtype, mask, request.has_sinks)
-    if request.packed:
-        # Sequence b owns the tiles from q_start(b) // block_q + b on; see find_batch in the kernel.
-        tiles, batches = request.q_len // variant.block_q + request.batch, 1
-    else:
-        tiles, batches = -(-request.q_len // variant.block_q), request.batch
+    tiles = _tiles(request, request.q_len, variant.block_q)
     known = _attention(request, left, right, least_queries=least_queries)
-    grid = (tiles if request.q_len else 0, request.heads, batches)
+    grid = (tiles if request.q_len else 0, request.heads, 1 if request.packed else request.batch)
     return Plan((_launch(catalogue, "prefill", variant, request, known, grid),))
 
 
@@ -378,10 +442,85 @@ def plan(request: Request, catalogue: Catalogue = BUILT_IN) -> Plan:
     read back.  Raises ValueError, naming the field, for what no kernel computes.
     """
     longest = _longest(request)
-    if longest <= DECODE_QUERIES:
+    if longest <= DECODE_QUERIES and not request.has_dropout:
         return plan_decode(request, catalogue=catalogue)
-    if not request.packed or request.batch == 1:
+    if not request.packed or request.batch == 1 or request.has_dropout:
         return plan_prefill(request, catalogue=catalogue)
     prefill = plan_prefill(request, DECODE_QUERIES + 1, catalogue=catalogue)
     decode = plan_decode(request, DECODE_QUERIES, catalogue=catalogue)
     return Plan(prefill.launches + decode.launches, decode.workspace)
+
+
+@lru_cache(maxsize=4096)
+def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = BUILT_IN) -> Plan:
+    """The launches that compute the gradients of `request`.
+
+    Where the keys' threadgroups are few, the query blocks are split among more of them.  The
+    workspace then has partial_k and partial_v, (splits, batch, k_len, kv_heads, head_dim), which
+    add up to the gradients.
+
+    The workspace's grad_sinks, (batch, heads, parts), is what each part of a head's rows adds to
+    the gradient of its sink; in a packed batch all sequences are one.
+    Raises ValueError, naming the field, for what no kernel computes.
+    """
+    _check(request)
+    mask, left, right = band(request.causal, request.window_size)
+    head_dim, dtype = request.head_dim, request.dtype
+    batches = 1 if request.packed else request.batch
+    wanted = {"k": backward.wants_k, "v": backward.wants_v}
+    together = catalogue.has("backward_kv", head_dim, dtype, mask)
+    of_keys = ["backward_kv"] if together else [f"backward_{x}" for x in wanted if wanted[x]]
+    splits = 1
+    for family in of_keys:
+        variant = catalogue.variant(family, head_dim, dtype, mask)
+        tiles = _tiles(request, request.k_len, variant.step_k) * request.kv_heads * batches
+        # A query sees at most so many keys, and a key so many queries.
+        queries = min(request.q_len, left + right + variant.step_k)
+        blocks = -(-queries // variant.block_q) * (request.heads // request.kv_heads)
+        splits = choose_blocks(request.gpu, tiles, blocks)
+    known = _Backward(
+        *request.q_strides,
+        *request.k_strides,
+        *request.v_strides,
+        *request.out_strides,
+        *backward.grad_out_strides,
+        *backward.grad_q_strides,
+        *backward.grad_k_strides,
+        *backward.grad_v_strides,
+        *request.alibi_strides,
+        lse_batch_stride=0 if request.packed else request.heads * request.q_len,
+        lse_head_stride=request.q_len,
+        heads_per_kv_head=request.heads // request.kv_heads,
+        window_left=left,
+        window_right=right,
+        has_grad_lse=backward.has_grad_lse,
+        wants_k=backward.wants_k,
+        wants_v=backward.wants_v,
+        splits=splits,
+    )
+
+    rows = catalogue.variant("backward_rows", head_dim, dtype, sinks=True)
+    parts = -(-request.q_len // rows.block_q)
+    grid = (parts, request.heads, batches)
+    launches = [_launch(catalogue, "backward_rows", rows, request, known, grid)]
+    if backward.wants_q:
+        variant = catalogue.variant("backward_q", head_dim, dtype, mask)
+        tiles = _tiles(request, request.q_len, variant.block_q) if request.q_len else 0
+        grid = (tiles, request.heads, batches)
+        launches.append(_launch(catalogue, "backward_q", variant, request, known, grid))
+    for family in of_keys if any(wanted.values()) else ():
+        variant = catalogue.variant(family, head_dim, dtype, mask)
+        tiles = _tiles(request, request.k_len, variant.step_k) if request.k_len else 0
+        grid = (tiles * splits, request.kv_heads, batches)
+        launches.append(_launch(catalogue, family, variant, request, known, grid))
+    of_rows = (batches, request.heads, request.q_len)
+    partial = (splits, batches, request.k_len, request.kv_heads, head_dim)
+    return Plan(
+        tuple(launches),
+        (
+            ("row_lse", of_rows),
+            ("row_delta", of_rows),
+            ("grad_sinks", (batches, request.heads, parts)),
+            *((f"partial_{x}", partial) for x in wanted if wanted[x] and splits > 1),
+        ),
+    )

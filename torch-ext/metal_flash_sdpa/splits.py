@@ -51,3 +51,19 @@ def choose(gpu: Gpu, keys: int, step: int, rows: int, simdgroups: int, threadgro
     least_steps = max(STEPS_PER_SPLIT, -(-rows * KEYS_PER_ROW // step))
     splits = max(1, min(wanted, steps // least_steps, MOST_SPLITS))
     return -(-steps // -(-steps // splits)) if steps else 1
+
+
+# The backward pass over keys has three threadgroups of 128 threads per core: with 104 to 128
+# registers per thread, 384 to 448 threads fit (Mesa's agx_performance).
+THREADGROUPS_PER_CORE = 3
+# Each split writes and reads a gradient in float32, which its blocks have to be worth.
+BLOCKS_PER_SPLIT = 4
+
+
+def choose_blocks(gpu: Gpu, threadgroups: int, blocks: int) -> int:
+    """The number of splits of the query blocks in the backward pass over keys.
+
+    `threadgroups` is what the launch would have without splits; each goes through `blocks` blocks.
+    """
+    wanted = -(-gpu.cores * THREADGROUPS_PER_CORE // max(threadgroups, 1))
+    return max(1, min(wanted, blocks // BLOCKS_PER_SPLIT))

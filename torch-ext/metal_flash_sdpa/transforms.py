@@ -1,9 +1,9 @@
-"""Refuses torch's function transforms, by name: no kernel here has a rule for any of them.
+"""Refuses torch's function transforms by name where there is no rule for them.
 
 Without this, torch.func.jvp would pass through an op as if it were constant, and give zeros.
 """
 
-from typing import List, Tuple
+from typing import Iterator, List, Tuple
 
 import torch
 from torch import Tensor
@@ -13,61 +13,78 @@ from torch.autograd import forward_ad
 _functorch = torch._C._functorch
 _Transform = _functorch.TransformType
 
+Unsupported = Tuple[str, str]  # what is not supported, and what to do instead
+
 _NONE = ("", "")
-_FORWARD_MODE = (
-    "forward-mode derivatives (torch.func.jvp, jacfwd, linearize, dual tensors)",
+FORWARD_MODE = (
+    "forward-mode derivatives (torch.func.jvp, jacfwd, hessian, linearize, dual tensors)",
     "compute this attention with torch's own operations",
 )
-_REVERSE_MODE = (
-    "torch.func.grad, vjp, jacrev and hessian",
-    "there is no backward pass yet; compute this attention with torch's own operations",
+REVERSE_MODE = (
+    "torch.func.grad, vjp and jacrev here",
+    "outside of torch.compile(fullgraph=True) flash_attn_func has gradients, though not of "
+    "alibi_slopes, and so has flash_attn_varlen_func without a block_table",
 )
-_REFUSED = {
-    _Transform.Vmap: (
-        "torch.vmap",
-        "fold the mapped axis into the batch, which every call has",
-    ),
-    _Transform.Jvp: _FORWARD_MODE,
-    _Transform.Grad: _REVERSE_MODE,
-}
+VMAP = ("torch.vmap", "fold the mapped axis into the batch, which every call has")
+
+_DIFFERENTIABLE = {_Transform.Vmap: VMAP, _Transform.Jvp: FORWARD_MODE}
+_CONSTANT = {**_DIFFERENTIABLE, _Transform.Grad: REVERSE_MODE}
 
 
-def refuse(*tensors: object) -> None:
-    """Raise NotImplementedError if a transform is at work on one of these tensors."""
+def refuse(*tensors: object, differentiable: bool = False) -> None:
+    """Raise NotImplementedError if a transform is at work on one of these tensors.
+
+    With respect to `differentiable` ones torch.func.grad and vjp have a rule.
+    """
     if torch.compiler.is_compiling():
-        # Which tensors it is at work on cannot be asked here, so none may be around at all.
-        what, way_out = _around_the_graph()
+        # Which tensors it is at work on cannot be asked here, so none may be around at all.  Nor
+        # can be asked with respect to which of them torch.func.grad is to differentiate.  Without
+        # fullgraph torch takes the error as a reason to run the call as it is, which may do.
+        found = _around_the_graph()
     elif torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
-        what, way_out = _at_work_on([t for t in tensors if isinstance(t, Tensor)])
+        found = _at_work_on([t for t in tensors if isinstance(t, Tensor)], differentiable)
     else:
         return
-    if what:
-        raise NotImplementedError(f"metal-flash-sdpa does not support {what}: {way_out}")
+    if found[0]:
+        raise unsupported(*found)
 
 
-def _around_the_graph() -> Tuple[str, str]:
+def unsupported(what: str, way_out: str) -> NotImplementedError:
+    """The error of what is not supported."""
+    return NotImplementedError(f"metal-flash-sdpa does not support {what}: {way_out}")
+
+
+def _around_the_graph() -> Unsupported:
     innermost = _functorch.peek_interpreter_stack()
     if innermost is not None:
-        return _REFUSED.get(innermost.key(), _NONE)
-    return _FORWARD_MODE if forward_ad._current_level >= 0 else _NONE
+        return _CONSTANT.get(innermost.key(), _NONE)
+    return FORWARD_MODE if forward_ad._current_level >= 0 else _NONE
 
 
-def _at_work_on(tensors: List[Tensor]) -> Tuple[str, str]:
+def _at_work_on(tensors: List[Tensor], differentiable: bool) -> Unsupported:
+    refused = _DIFFERENTIABLE if differentiable else _CONSTANT
     stack = _functorch.get_interpreter_stack() or ()
     at_level = {interpreter.level(): interpreter.key() for interpreter in stack}
     innermost = max(at_level, default=0)
     for tensor in tensors:
-        level = _functorch.maybe_get_level(tensor)
-        transform = at_level.get(level)
         # Within torch.func.jvp and grad constants are wrapped as well: they have no tangent and
         # require no gradient.  Of an outer transform's tensors that cannot be asked.
-        if transform == _Transform.Vmap or (transform in _REFUSED and level != innermost):
-            return _REFUSED[transform]
+        for level in _levels(tensor):
+            transform = at_level.get(level)
+            if transform == _Transform.Vmap or (transform in refused and level != innermost):
+                return refused[transform]
         if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
-            return _FORWARD_MODE
-        if tensor.requires_grad and _Transform.Grad in at_level.values():
-            return _REVERSE_MODE
+            return FORWARD_MODE
+        if tensor.requires_grad and not differentiable and _Transform.Grad in at_level.values():
+            return REVERSE_MODE
     return _NONE
+
+
+def _levels(tensor: Tensor) -> Iterator[int]:
+    """The transforms that have wrapped a tensor, innermost first."""
+    while _functorch.is_functorch_wrapped_tensor(tensor):
+        yield _functorch.maybe_get_level(tensor)
+        tensor = _functorch.get_unwrapped(tensor)
 
 
 # What torch.compiler.assume_constant_result and disable do, without importing the compiler here,

@@ -37,16 +37,21 @@ def run(
     tensors: Dict[str, torch.Tensor],
     catalogue: Catalogue = BUILT_IN,
     launch: Callable[..., Any] = launch,
-) -> None:
-    """Run all launches of a plan, one after the other, with `launch` or what does as it does."""
+) -> Dict[str, torch.Tensor]:
+    """Run all launches of a plan, one after the other, with `launch` or what does as it does.
+
+    Returns the tensors and those of the workspace.
+    """
     if plan.workspace:
         device = _device(tensors)
         tensors = dict(tensors)
         for name, shape in plan.workspace:
-            tensors[name] = torch.empty(shape, dtype=torch.float32, device=device)
+            if name not in tensors:
+                tensors[name] = torch.empty(shape, dtype=torch.float32, device=device)
     for step in plan.launches:
         if 0 not in step.threadgroups:
             launch(step, tensors, catalogue)
+    return tensors
 
 
 def _device(tensors: Dict[str, torch.Tensor]) -> torch.device:

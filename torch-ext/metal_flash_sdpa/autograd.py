@@ -1,0 +1,212 @@
+"""Derivatives: those of attention; of everything else an error that says why there are none.
+
+Attention is a torch.autograd.Function, whose backward pass is a second one where it may itself be
+differentiated: that one's backward pass refuses.  torch.func wants such functions, and an op with
+its backward pass registered takes twice their time.  torch.compile wants the op: while it traces,
+a function does not know which gradients it needs.  Both have the same rules.
+"""
+
+from typing import Any, List, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from . import ops, transforms
+from ._ops import add_op_namespace_prefix
+from .transforms import VMAP, unsupported
+
+SECOND_DERIVATIVES = (
+    "second derivatives (double backward, grad of grad)",
+    "compute this attention with torch's own operations",
+)
+_WAY_OUT = (
+    "Run under torch.no_grad(), or train with flash_attn_func or flash_attn_varlen_func, without a "
+    "block_table"
+)
+NO_BACKWARD_PAGED = (
+    "flash_attn_varlen_func has no backward pass with a block_table: a cache is for inference. "
+    + _WAY_OUT
+)
+NO_BACKWARD_CACHED = (
+    f"flash_attn_with_kvcache has no backward pass: a cache is for inference. {_WAY_OUT}"
+)
+NO_BACKWARD_INTO = (
+    f"flash_attention_varlen writes `out` in place: no gradient flows through it. {_WAY_OUT}"
+)
+
+_compiling = torch.compiler.is_compiling
+
+Gradients = Tuple[Optional[Tensor], ...]
+
+
+class Attention(Function):  # type: ignore[misc]
+    """`ops.forward`, of the same arguments; with return_lse, without which nothing is kept."""
+
+    @staticmethod
+    def forward(*arguments: Any) -> Any:
+        return ops.forward(*arguments)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Tuple[Any, ...], output: Tuple[Tensor, Tensor]) -> None:
+        q, k, v, _, cu_seqlens_q, cu_seqlens_k, sinks, slopes, *numbers = inputs
+        *mask, _, block_table, dropout_p, dropout_seed = numbers
+        out, lse = output
+        ctx.save_for_backward(
+            *(q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, dropout_seed)
+        )
+        ctx.numbers = (*mask, dropout_p)
+        ctx.paged = block_table is not None
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Optional[Tensor], grad_lse: Optional[Tensor]) -> Gradients:
+        q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, seed = ctx.saved_tensors
+        transforms.refuse(grad_out, grad_lse, differentiable=True)
+        needs = ctx.needs_input_grad
+        wanted = [needs[0], needs[1], needs[2], needs[6]]  # q, k, v and sinks
+        if grad_out is None:
+            grad_out = torch.zeros_like(out)
+        if ctx.paged:
+            inputs = [q, k, v, q if sinks is None else sinks]
+            found = no_backward(grad_out, inputs, NO_BACKWARD_PAGED)
+        else:
+            again = torch.is_grad_enabled() or _transformed()
+            found = (Differentiation.apply if again else ops.backward)(
+                *(wanted, grad_out, grad_lse, q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k),
+                *(sinks, slopes, *ctx.numbers, seed),
+            )
+        grad_q, grad_k, grad_v, grad_sinks = (
+            grad if is_wanted else None for grad, is_wanted in zip(found, wanted)
+        )
+        return (grad_q, grad_k, grad_v, None, None, None, grad_sinks, *[None] * (len(needs) - 7))
+
+    @staticmethod
+    def vmap(*_: Any) -> Any:
+        raise unsupported(*VMAP)
+
+
+class Differentiation(Function):  # type: ignore[misc]
+    """`ops.backward`, of the same arguments; it has no derivatives of its own."""
+
+    @staticmethod
+    def forward(*arguments: Any) -> Any:
+        return ops.backward(*arguments)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Tuple[Any, ...], output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise unsupported(*SECOND_DERIVATIVES)
+
+    @staticmethod
+    def vmap(*_: Any) -> Any:
+        raise unsupported(*VMAP)
+
+
+ops.forward.register_autograd(Attention.backward, setup_context=Attention.setup_context)
+
+
+def attention(
+    *,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    return_lse: bool,
+    cu_seqlens_q: Optional[Tensor],
+    cu_seqlens_k: Optional[Tensor],
+    sinks: Optional[Tensor],
+    alibi_slopes: Optional[Tensor],
+    softmax_scale: Optional[float],
+    causal: bool,
+    window_size: Sequence[int],
+    softcap: float,
+    max_q_len: int,
+    block_table: Optional[Tensor],
+    dropout_p: float,
+) -> Tuple[Tensor, Tensor]:
+    """Out and its log-sum-exp, which may be empty without return_lse; with gradients if wanted.
+
+    The seed of dropout comes from torch's generator of the CPU: torch.utils.checkpoint restores its
+    state before it computes a part again, and on "mps" that of no other.
+    """
+    seed = None
+    if dropout_p:
+        seed = torch.randint(-(2**31), 2**31, (2,), dtype=torch.int32).to(q.device)
+    differentiable = may_need_gradients(q, k, v, sinks, alibi_slopes)
+    attend = Attention.apply if differentiable and not _compiling() else ops.forward
+    outputs: Tuple[Tensor, Tensor] = attend(
+        *(q, k, v, return_lse or differentiable, cu_seqlens_q, cu_seqlens_k, sinks, alibi_slopes),
+        *(softmax_scale, causal, *window_size, softcap, max_q_len, block_table, dropout_p, seed),
+    )
+    return outputs
+
+
+def may_need_gradients(*tensors: Optional[Tensor]) -> bool:
+    """Whether a backward pass may be asked for.
+
+    Within torch.func's transforms always: an outer one's tensors do not say whether they need it.
+    """
+    if _transformed():
+        return True
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def _transformed() -> bool:
+    """Whether torch.func is at work; it never is in a graph, see transforms.py."""
+    return not _compiling() and torch._C._are_functorch_transforms_active()
+
+
+@torch.library.custom_op(add_op_namespace_prefix("no_backward"), mutates_args=())
+def no_backward(grad: Tensor, inputs: List[Tensor], why: str) -> List[Tensor]:
+    """In place of the gradients of `inputs`: an error that says why there are none.
+
+    An op, so that a model compiled with gradients on, and only ever run forward, compiles.  It
+    takes the output's gradient, so that no compiler moves it into the forward pass.
+    """
+    raise NotImplementedError(why)
+
+
+@no_backward.register_fake
+def _(grad: Tensor, inputs: List[Tensor], why: str) -> List[Tensor]:
+    return [torch.empty_like(tensor) for tensor in inputs]
+
+
+def _refuse_backward(op: Any, why: str) -> None:
+    """Let the backward pass of an op say why there is none."""
+
+    def save_inputs(ctx: Any, inputs: Tuple[Any, ...], output: Any) -> None:
+        ctx.count = len(inputs)
+        ctx.places = [
+            i
+            for i, value in enumerate(inputs)
+            if isinstance(value, Tensor) and value.is_floating_point()
+        ]
+        ctx.save_for_backward(*(inputs[i] for i in ctx.places))
+
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> Gradients:
+        gradients = dict(zip(ctx.places, no_backward(grad, list(ctx.saved_tensors), why)))
+        return tuple(gradients.get(i) for i in range(ctx.count))
+
+    op.register_autograd(backward, setup_context=save_inputs)
+
+
+@torch.library.custom_op(add_op_namespace_prefix("nothing_of"), mutates_args=())
+def nothing_of(q: Tensor, k: Tensor, v: Tensor, sinks: Optional[Tensor]) -> Tensor:
+    """-0.0, which added to a number leaves its bits as they are.
+
+    An output written in place has no gradient.  Added to it, this one has the backward pass that
+    says so, where without it the inputs would go without a gradient silently.
+    """
+    return torch.full((), -0.0, dtype=q.dtype, device=q.device)
+
+
+@nothing_of.register_fake
+def _(q: Tensor, *_: Any) -> Tensor:
+    return torch.empty((), dtype=q.dtype, device=q.device)
+
+
+_refuse_backward(ops.forward_cached, NO_BACKWARD_CACHED)
+_refuse_backward(nothing_of, NO_BACKWARD_INTO)
