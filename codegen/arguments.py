@@ -77,7 +77,9 @@ def row_statistics(access: str) -> tuple[Buffer, ...]:
     """What the backward kernels need of each query row, laid out as the log-sum-exp."""
     return (
         Buffer("row_lse", "float", access, "base-2 log-sum-exp of each row"),
-        Buffer("row_delta", "float", access, "sum of dO * O, less the gradient of lse, of each row"),
+        Buffer(
+            "row_delta", "float", access, "sum of dO * O, less the gradient of lse, of each row"
+        ),
     )
 
 

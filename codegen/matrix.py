@@ -159,9 +159,7 @@ def rowwise(family: str) -> Iterable[Variant]:
 
 def matrix() -> tuple[Variant, ...]:
     """Every variant that exists, in manifest order."""
-    return checked(
-        chain(prefill(), decode(), rowwise("combine"), rowwise("append"), backward())
-    )
+    return checked(chain(prefill(), decode(), rowwise("combine"), rowwise("append"), backward()))
 
 
 def files(variants: Iterable[Variant]) -> dict[str, list[Variant]]:
