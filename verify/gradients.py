@@ -144,6 +144,7 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
     difference = (grad_weights - products + lse_delta).abs()
     of_difference = (
         (rounding + UNIT * (terms + 2)) * (grad_out * out).abs().sum(-1, keepdim=True)
+        + least * grad_out.abs().sum(-1, keepdim=True)
         + UNIT * (terms + 2) * (grad_out.abs() @ values.abs().transpose(1, 2))
         + 2 * UNIT * (difference + abs(lse_delta))
     )
@@ -251,8 +252,9 @@ def sink_bound(part: Mapping[str, Tensor], sinks: Tensor, dtype: torch.dtype) ->
     """How far a sequence's part of each sink's gradient may be off, (heads,).
 
     It is the sum over rows of -exp(sink - lse) * delta.  With u = 2^-24:
-      delta   off by half an ulp of `dtype` of each dO * O, as O was rounded, and head_dim + 1
-              roundings of their sum; one each of the gradient of the log-sum-exp and of the sum
+      delta   off by half an ulp of `dtype` of each dO * O, as O was rounded (or half its least
+              step), and head_dim + 1 roundings of their sum; one each of the gradient of the
+              log-sum-exp and of the sum
       exp     its argument in base 2 off by three roundings of the log-sum-exp (as it is given, of
               log2(e), of the product), two of the sink, one of their difference; fast::exp2 itself
               by 4 u
@@ -269,9 +271,10 @@ def sink_bound(part: Mapping[str, Tensor], sinks: Tensor, dtype: torch.dtype) ->
         size_of_lse = part["grad_lse"].double().abs()
     else:
         size_of_lse = torch.zeros_like(delta)
-    rounding = torch.finfo(dtype).eps / 2
-    terms = part["out"].shape[-1]
+    info, terms = torch.finfo(dtype), part["out"].shape[-1]
+    rounding, least = info.eps / 2, info.smallest_normal * info.eps / 2
     of_delta = size * (rounding + (terms + 1) * UNIT) + UNIT * (size_of_lse + delta.abs())
+    of_delta = of_delta + least * part["grad_out"].double().abs().sum(-1).T
     of_weight = UNIT * (3 * lse.abs() + 2 * sink.abs() + (sink - lse).abs() + 4)
     rows = lse.shape[1]
     relative = of_weight + (rows + 1) * UNIT

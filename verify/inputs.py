@@ -53,8 +53,11 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, device: str) -> Input
     tensors["lse"] = arenas["lse"].view.view(of_lse)
     tensors |= {name: moved(tensor, device) for name, tensor in small.items()}
     inputs = Inputs(request, options, arenas, tensors, append, backward_of(case, arenas))
-    if case.gradients:
-        go_forward(case, inputs, generator)
+    if case.gradients and case.gradients.of_lse:
+        grad_lse = torch.randn(of_lse, generator=generator)
+        tensors["grad_lse"] = grad_lse.to(device)
+    if case.gradients and not tensors["q"].is_meta:  # without memory there is nothing to compute
+        go_forward(case, inputs)
     return inputs
 
 
@@ -191,15 +194,21 @@ def backward_of(case: Case, arenas: dict[str, Arena]) -> Backward | None:
     """What a backward pass is asked for, if the case is one."""
     if case.gradients is None:
         return None
-    wanted = [name in case.gradients.wanted for name in "qkv"]
-    q, k, v = (
-        arenas[f"grad_{name}"].strides if is_wanted else (0, 0, 0)
-        for name, is_wanted in zip("qkv", wanted)
+    wanted = case.gradients.wanted
+    q, k, v = (arenas[f"grad_{x}"].strides if x in wanted else (0, 0, 0) for x in "qkv")
+    return Backward(
+        arenas["grad_out"].strides,
+        grad_q_strides=q,
+        grad_k_strides=k,
+        grad_v_strides=v,
+        wants_q="q" in wanted,
+        wants_k="k" in wanted,
+        wants_v="v" in wanted,
+        has_grad_lse=case.gradients.of_lse,
     )
-    return Backward(arenas["grad_out"].strides, q, k, v, *wanted, case.gradients.of_lse)
 
 
-def go_forward(case: Case, inputs: Inputs, generator: torch.Generator) -> None:
+def go_forward(case: Case, inputs: Inputs) -> None:
     """Fill `out` and `lse` with what the forward pass gives, each rounded once.
 
     Rows that belong to no sequence have an output of 0 and see no key.
@@ -216,9 +225,6 @@ def go_forward(case: Case, inputs: Inputs, generator: torch.Generator) -> None:
         part["lse"].copy_(want_lse)
     inputs.arenas["out"].fill(out)
     inputs.tensors["lse"].copy_(lse)
-    if case.gradients and case.gradients.of_lse:
-        grad_lse = torch.randn(lse.shape, generator=generator)
-        inputs.tensors["grad_lse"] = grad_lse.to(inputs.tensors["lse"].device)
 
 
 def rotary(append: Append, dtype: torch.dtype, generator: torch.Generator) -> dict[str, Tensor]:

@@ -88,7 +88,7 @@ def widened(call: Call, outcome: Outcome) -> Outcome:
     # On its way to base 2 a logit is rounded once more than in plain attention; an error e of the
     # logits moves a row of the output by at most e times the distance of two values.
     logits = 2.0**-24 * largest_score(call) * 2 * value
-    # Weights that are all equal are rounded alike, once to the dtype: that scales a row of the output.
+    # Weights that are all equal are rounded alike, once to the dtype: that scales a row of output.
     weights = torch.finfo(dtype).eps / 2 * abs(outcome.out.want)
     # A large sink leaves the keys weights near the dtype's least step.  Each is rounded by up to
     # half of it, times a value, and so is the output.  That can turn all of it to 0, and then its
