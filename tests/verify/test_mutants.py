@@ -269,7 +269,7 @@ def test_shards_and_samples() -> None:
     assert pick(sample=30) == pick(sample=30) != pick(sample=30, seed=1)
     other = next(m for m in MUTANTS if m not in STANDING)
     assert pick(only=other.id) == [other]
-    assert pick(only="band-") == [m for m in STANDING if m.file == "parts/band.metal.j2"]
+    assert pick(only="band-") == [m for m in STANDING if m.file.endswith("/band.metal.j2")]
 
 
 def score(how: str, *, listed: bool = False) -> Score:

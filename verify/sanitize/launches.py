@@ -36,7 +36,10 @@ def tight(tensor: Tensor, device: str, filled: bool) -> Tensor:
     length = 1 + sum((n - 1) * step for n, step in steps) if tensor.numel() else 1
     storage = unwritten((length,), tensor.dtype, device)
     copy = storage.as_strided(tensor.shape, tensor.stride())
-    return copy.copy_(tensor) if filled else copy
+    if filled:  # where an axis has a stride of 0, once
+        once = tuple(slice(None if step else 1) for step in tensor.stride())
+        copy[once].copy_(tensor[once])
+    return copy
 
 
 def placed(inputs: Inputs, written: Sequence[str], device: str) -> dict[str, Tensor]:
