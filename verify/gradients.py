@@ -44,9 +44,9 @@ def autograd(
     scale_product: bool = False,
 ) -> dict[str, Tensor]:
     """The gradients of one sequence, every step in `dtype`; `turn` rolls the dot products."""
-    leaves = {name: part[name].to(dtype).requires_grad_() for name in "qkv"}
+    leaves = {name: part[name].detach().to(dtype).requires_grad_() for name in "qkv"}
     if sinks is not None:
-        leaves["sinks"] = sinks.to(dtype).requires_grad_()
+        leaves["sinks"] = sinks.detach().to(dtype).requires_grad_()
     results = attention(
         leaves["q"].roll(turn, -1),
         leaves["k"].roll(turn, -1),

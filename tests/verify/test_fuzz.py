@@ -173,7 +173,7 @@ def divided(case: Case) -> bool:
         (DECODE, "combine", "[(split * rows + row)", "[(row)", divided),
         # Going back: another KV head's keys; one query head of a group; a sign.
         (OF_Q, "backward_q", "head / call.heads_per_kv_head", "0", lambda c: c.shape.kv_heads > 1),
-        (OF_KV, "backward_kv", "< first_head + call.heads_per_kv_head", "< first_head + 1", grouped),
+        (OF_KV, "backward_kv", "+ call.heads_per_kv_head; ++head", "+ 1; ++head", grouped),
         (OF_ROWS, "backward_rows", "delta -= call.has", "delta += call.has", with_lse),
     ],
 )  # fmt: skip
