@@ -37,6 +37,8 @@ class Arena:
         elif layout == "sliced":
             strides = (rows * (heads + 1) * (dim + 3), (heads + 1) * (dim + 3), dim + 3)
             offset += 1
+        elif layout == "expanded":
+            strides = (0, dim, 0)
         else:
             strides = (rows * dim, dim, FAR)
         steps = [(n - 1) * stride for n, stride in zip(shape[:3], strides) if n]
@@ -55,10 +57,14 @@ class Arena:
         view = self.storage.as_strided(shape, (*strides, 1), offset)
         self.strides = (0, *strides[1:]) if packed else strides
         self.view = view[0] if packed else view
+        # What lies in memory once: all of it, unless sequences and heads are the same memory.
+        self._once = view[:1, :, :1] if layout == "expanded" else view
 
     def fill(self, values: Tensor) -> None:
-        """Give the tensor its values; the surroundings stay NaN."""
-        self.view.copy_(values)
+        """Give the tensor its values, or as many as it has room for; the surroundings stay NaN."""
+        batch, _, heads, _ = self._once.shape
+        values = values if values.dim() == 4 else values.unsqueeze(0)
+        self._once.copy_(values[:batch, :, :heads])
 
     def damage(self) -> int:
         """Elements around the tensor that are no longer the poison.  Ends the tensor's use."""

@@ -13,9 +13,13 @@ LAYOUTS = {
     "sliced": "heads and rows cut from wider ones, each at an odd offset",
     "far": "the last head lies more than 2^31 elements after the first",
     "mixed": "no two of q, k, v and out have a stride in common: see MIXED",
+    "expanded": "all sequences and heads of k, v and dO are the same memory: strides of 0",
 }
 MIXED = {"q": "transposed", "k": "sliced", "v": "contiguous", "out": "sliced"}
 MIXED |= {"new_k": "transposed", "new_v": "sliced", "rotated_q": "contiguous"}
+MIXED |= {"grad_out": "transposed", "grad_q": "sliced", "grad_k": "contiguous"}
+MIXED |= {"grad_v": "transposed"}
+EXPANDED = ("k", "v", "grad_out")
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,15 @@ class Shape:
     heads: int = 1
     kv_heads: int = 1
     packed: bool = True  # False: a padded batch; all lengths of q are then equal
+    tail: int = 0  # packed: rows of Q and K after the last sequence, which belong to none
 
     def __post_init__(self) -> None:
         if len(self.q_lens) != len(self.k_lens):
             raise ValueError(f"{len(self.q_lens)} q_lens, {len(self.k_lens)} k_lens: must agree")
         if not self.packed and len({*self.q_lens}) != 1:
             raise ValueError("a padded batch has queries of one length")
+        if self.tail and not self.packed:
+            raise ValueError("only a packed batch has rows that belong to no sequence")
 
     @property
     def batch(self) -> int:
@@ -92,6 +99,14 @@ class CacheUse:
 
 
 @dataclass(frozen=True)
+class Gradients:
+    """What a backward pass is asked for, and given beside the gradient of O."""
+
+    wanted: str = ""  # those of "q", "k" and "v", each by its letter
+    of_lse: bool = True  # the log-sum-exp has a gradient, too
+
+
+@dataclass(frozen=True)
 class Case:
     """One attention call.  Its seed is its name: a case is the same wherever it runs."""
 
@@ -106,6 +121,7 @@ class Case:
     mixed: bool = False  # each sequence by the family that suits it, not all by the variant's
     lse: bool = True  # is the log-sum-exp wanted?
     nonsense: tuple[str, ...] = ()  # tensors that are full of it: nothing but memory is judged
+    gradients: Gradients | None = None  # given: the backward pass, not the forward pass, is run
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -129,5 +145,7 @@ class Case:
         return self.cache.appended if self.cache else 0
 
     def layout_of(self, tensor: str) -> str:
-        """How q, k, v or out lies in memory."""
+        """How a tensor whose rows are head_dim long lies in memory."""
+        if self.layout == "expanded":
+            return "expanded" if tensor in EXPANDED else "contiguous"
         return MIXED[tensor] if self.layout == "mixed" else self.layout

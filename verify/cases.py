@@ -10,8 +10,8 @@ from itertools import cycle
 from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 
-from verify.case import OFFSETS, CacheUse, Case, Mask, Scores, Shape, Values
-from verify.variants import Variant, manifest
+from verify.case import OFFSETS, CacheUse, Case, Gradients, Mask, Scores, Shape, Values
+from verify.variants import BACKWARD, BACKWARD_ROWS, Variant, manifest
 
 # What a case that says nothing of its mask runs under, by mask mode.
 MASKS = {
@@ -41,6 +41,15 @@ def cases(variant: Variant) -> Iterator[Case]:
         yield from divided(variant, (*everywhere(variant), *cached(variant)))
     elif variant.family == "decode":
         yield from of_turns(variant)
+    elif variant.family == BACKWARD_ROWS:
+        for case in (*of_rows(variant), *of_sinks()):
+            yield replace(case, gradients=case.gradients or Gradients())
+    elif variant.family in BACKWARD:
+        assert variant.mask is not None
+        common = (*differentiated(variant), *of_scores(variant))
+        for case in (*common, *of_mask(variant, variant.mask)):
+            wanted = case.gradients or Gradients(variant.gradients)
+            yield in_mode(replace(case, gradients=wanted), variant.mask, sinks=False)
     else:
         assert variant.mask is not None
         common = (*everywhere(variant), *cached(variant), *of_mask(variant, variant.mask))
@@ -328,6 +337,53 @@ def of_sinks() -> Iterator[Case]:
     yield Case("sinks large", Shape((40, 9), (45, 0), 3, 1), scores=large)
     mixed = Scores(sinks=(-infinity, -1e4, 0.0, 8.0))
     yield Case("sinks mixed", Shape((40,), (45,), 4, 2), scores=mixed)
+
+
+def differentiated(variant: Variant) -> Iterator[Case]:
+    """Cases of all kernels that go over keys and queries to compute gradients."""
+    q, k = variant.block_q, variant.block_k
+    edges = (1, k - 1, k, k + 1, q - 1, q, q + 1, 2 * q + k + 5)
+    yield Case("tile edges", Shape(edges, edges, tail=3))
+    several = Shape((2 * q + 3,) * 2, (q + 2 * k + 5,) * 2, 4, 2, packed=False)
+    yield Case("padded, several tiles", several, layout="mixed")
+    yield Case("several blocks", Shape((3 * q + 17,), (5 * k + 3 * q + 7,), 2, 1))
+    fewer = Shape((1, 3, q, q + 1), (k + 1, 3 * k + 5, q + 2 * k + 7, q + k), 2, 1)
+    yield Case("fewer queries than keys", fewer, layout="sliced")
+    # Under a causal mask the first rows of these see no key.
+    more = Shape((k + 9, q + k + 1, 2 * q), (1, k - 1, q + 3), 4, 2)
+    yield Case("more queries than keys, sinks", more, scores=Scores(sinks=SINKS))
+    empty = Shape((0, 5, 0, q + 1, 7, 0), (4, 9, 0, 0, k, 0), heads=2, tail=5)
+    yield Case("empty sequences", empty)
+    yield Case("GQA 8/2", Shape((33, 5), (40, 47), 8, 2))
+    without = Gradients(variant.gradients, of_lse=False)
+    repeated = Shape((q + 2,) * 2, (k + 3,) * 2, 4, 2, packed=False)
+    yield Case("expanded", repeated, layout="expanded", gradients=without)
+    for wanted in variant.gradients if len(variant.gradients) > 1 else ():
+        alone = Gradients(wanted)
+        yield Case(f"{wanted} alone", Shape((q + 2,), (2 * k + 3,), 2, 1), gradients=alone)
+    shape = Shape((q + 1,), (2 * k + 67,), 16 * heads_to_compare(variant))
+    yield Case("scores to 1e3", shape, values=Values(score_std=250.0))
+    yield Case(FAR, Shape((9,), (k + 1,), 2, 2), layout="far")
+    shape = Shape((q + 3, 5, 2 * q), (k + 9, 3, 2 * k), 2, 1)
+    yield Case("nonsense for offsets", shape, nonsense=OFFSETS)
+
+
+def of_rows(variant: Variant) -> Iterator[Case]:
+    """What there is to know of each row before its gradient can be computed."""
+    q, causal = variant.block_q, Mask(causal=True)
+    sinks = Scores(sinks=SINKS)
+    edges = (1, q - 1, q, q + 1, 2 * q + 5)
+    yield Case("tile edges", Shape(edges, edges, heads=3, tail=2), scores=sinks)
+    yield Case("no sinks", Shape((q + 3, 5), (7, q)), gradients=Gradients(of_lse=False))
+    several = Shape((2 * q + 3,) * 2, (9,) * 2, 4, 2, packed=False)
+    yield Case("padded, several tiles", several, causal, sinks, layout="mixed")
+    without = Gradients(of_lse=False)
+    one = Shape((q + 2,) * 2, (11,) * 2, 4, 2, packed=False)
+    yield Case("expanded", one, scores=sinks, layout="expanded", gradients=without)
+    yield Case("no queries at all", Shape((0, 0), (3, 2), heads=2), scores=sinks)
+    yield Case(FAR, Shape((9,), (5,), 2, 2), scores=sinks, layout="far")
+    every = Gradients("qkv")
+    yield Case("every gradient", Shape((q + 9, 7), (20, 40), 4, 2), causal, sinks, gradients=every)
 
 
 def seed_rows() -> tuple[tuple[Case, str], ...]:

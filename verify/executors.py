@@ -25,14 +25,17 @@ from verify.cases import cases
 from verify.inputs import prepare
 from verify.progress import console as terminal
 from verify.progress import execute
-from verify.run import absent, whole_plan
+from verify.run import absent, outputs, whole_plan
 from verify.variants import Variant, manifest
 
 WIDTH = 120  # where the output is not a terminal
-OUTPUTS = ("out", "lse", "rotated_q", "k", "v")  # K and V: what was appended to them
 
 # A few cases of each kernel: every step of the arithmetic, and none where a rounding decides much.
-CASES = ("several blocks", "GQA 8/2", "softcap 30", "3 splits", "rotate halves", "append to pages")
+CASES = (
+    *("several blocks", "GQA 8/2", "softcap 30"),
+    *("3 splits", "rotate halves", "append to pages"),
+    *("expanded", "every gradient"),
+)
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ def unit(size: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.ldexp(torch.full_like(size, info.eps), exponent)
 
 
-def outputs(variant: Variant, name: str, device: str) -> dict[str, Tensor]:
-    """What a case's launches leave, on the CPU."""
+def results(variant: Variant, name: str, device: str) -> dict[str, Tensor]:
+    """What a case's launches leave, on the CPU; of a backward pass, also what lies between them."""
     case = next(case for case in cases(variant) if case.name == name)
     dtype = getattr(torch, variant.dtype)
     on, launch = devices.tensors_on(device), devices.launcher(device)
@@ -90,8 +93,11 @@ def outputs(variant: Variant, name: str, device: str) -> dict[str, Tensor]:
         if min(step.threadgroups) > 0:
             launch(step, absent(step, on) | inputs.tensors | between | {"q": queries})
         queries = inputs.tensors.get("rotated_q", queries)
-    kept = [name for name in OUTPUTS if name in inputs.tensors and (name not in "kv" or case.cache)]
-    return {name: inputs.tensors[name].cpu() for name in kept}
+    kept = [*outputs(case), *("kv" if case.cache else "")]  # what was appended to K and V
+    left = {name: inputs.tensors[name].cpu() for name in kept}
+    if case.gradients:
+        left |= {name: tensor.cpu() for name, tensor in between.items()}
+    return left
 
 
 def chosen_cases(variant: Variant) -> list[str]:
@@ -105,7 +111,7 @@ def differences(variant: Variant, devices_: tuple[str, str]) -> list[Difference]
     torch.set_num_threads(1)
     found = []
     for name in chosen_cases(variant):
-        one, other = (outputs(variant, name, device) for device in devices_)
+        one, other = (results(variant, name, device) for device in devices_)
         found += [compare(variant, name, tensor, one[tensor], other[tensor]) for tensor in one]
     return found
 
@@ -117,7 +123,7 @@ def rows(found: Sequence[Difference]) -> list[dict[str, Any]]:
     for difference in found:
         variant = by_name[difference.variant]
         # K and V are both a cache's.
-        tensor = "K, V" if difference.tensor in "kv" else difference.tensor
+        tensor = "K, V" if difference.tensor in ("k", "v") else difference.tensor
         kinds.setdefault((variant.family, variant.dtype, tensor), []).append(difference)
     return [
         {

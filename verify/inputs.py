@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from metal_flash_sdpa.plan import Append, Request, lse_shape
+from metal_flash_sdpa.plan import Append, Backward, Request, lse_shape
 from torch import Tensor
 
 from verify.arena import MARGIN, Arena, moved, offsets
 from verify.cache import Cache
 from verify.case import Case
-from verify.reference import Options
+from verify.reference import Options, attention
+from verify.sequences import sequences
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Inputs:
     arenas: dict[str, Arena]
     tensors: dict[str, Tensor]
     append: Append | None = None
+    backward: Backward | None = None
 
 
 def prepare(case: Case, head_dim: int, dtype: torch.dtype, device: str) -> Inputs:
@@ -50,7 +52,13 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, device: str) -> Input
     tensors = {name: arena.view for name, arena in arenas.items()}
     tensors["lse"] = arenas["lse"].view.view(of_lse)
     tensors |= {name: moved(tensor, device) for name, tensor in small.items()}
-    return Inputs(request, options, arenas, tensors, append)
+    inputs = Inputs(request, options, arenas, tensors, append, backward_of(case, arenas))
+    if case.gradients and case.gradients.of_lse:
+        grad_lse = torch.randn(of_lse, generator=generator)
+        tensors["grad_lse"] = grad_lse.to(device)
+    if case.gradients and not tensors["q"].is_meta:  # without memory there is nothing to compute
+        go_forward(case, inputs)
+    return inputs
 
 
 def flat(shape: Sequence[int], device: str) -> Arena:
@@ -62,7 +70,7 @@ def shapes(case: Case, cache: Cache | None) -> dict[str, tuple[int, int, int]]:
     """(batch, rows, heads) of each tensor whose rows are head_dim long."""
     shape, batch = case.shape, case.shape.batch
     if shape.packed:
-        q_rows, k_rows = (1, sum(shape.q_lens)), (1, sum(shape.k_lens))
+        q_rows, k_rows = (1, sum(shape.q_lens) + shape.tail), (1, sum(shape.k_lens) + shape.tail)
     else:
         q_rows, k_rows = (batch, shape.q_lens[0]), (batch, shape.k_lens[0])
     if cache is not None:
@@ -73,6 +81,9 @@ def shapes(case: Case, cache: Cache | None) -> dict[str, tuple[int, int, int]]:
         found |= dict.fromkeys(("new_k", "new_v"), (batch, case.appended, shape.kv_heads))
     if case.cache and case.cache.rotary_dim:
         found["rotated_q"] = queries
+    if case.gradients:
+        found["grad_out"] = queries
+        found |= {f"grad_{name}": found[name] for name in case.gradients.wanted}
     return found
 
 
@@ -97,10 +108,13 @@ def draw(
     of_scores, of_values = case.values.score_std**0.5, case.values.value_std
     spread = {"q": of_scores, "k": of_scores, "v": of_values}
     spread |= {"new_k": of_scores, "new_v": of_values} if case.appended else {}
+    spread |= {"grad_out": 1.0} if case.gradients else {}
     for name, std in spread.items():
         values = torch.randn(arenas[name].view.shape, generator=generator) * std
         if name == "v":
             values += case.values.value_mean
+        if case.shape.tail and name in "qkv":
+            values[-case.shape.tail :] = torch.nan
         if case.values.nan_in == name:
             heads, head_dim = values.shape[-2:]
             values.view(-1, heads, head_dim)[-1, 0, head_dim // 2] = torch.nan
@@ -174,6 +188,43 @@ def append_of(case: Case, request: Request, arenas: dict[str, Arena]) -> Append 
         rotary_rows=request.k_len,
         interleaved=case.cache.interleaved,
     )
+
+
+def backward_of(case: Case, arenas: dict[str, Arena]) -> Backward | None:
+    """What a backward pass is asked for, if the case is one."""
+    if case.gradients is None:
+        return None
+    wanted = case.gradients.wanted
+    q, k, v = (arenas[f"grad_{x}"].strides if x in wanted else (0, 0, 0) for x in "qkv")
+    return Backward(
+        arenas["grad_out"].strides,
+        grad_q_strides=q,
+        grad_k_strides=k,
+        grad_v_strides=v,
+        wants_q="q" in wanted,
+        wants_k="k" in wanted,
+        wants_v="v" in wanted,
+        has_grad_lse=case.gradients.of_lse,
+    )
+
+
+def go_forward(case: Case, inputs: Inputs) -> None:
+    """Fill `out` and `lse` with what the forward pass gives, each rounded once.
+
+    Rows that belong to no sequence have an output of 0 and see no key.
+    """
+    out = torch.zeros(inputs.arenas["out"].view.shape)
+    lse = torch.full(lse_shape(out.shape), -math.inf)
+    sinks = inputs.tensors.get("sinks")
+    results = {**inputs.tensors, "out": out, "lse": lse}
+    for part in sequences(case, results):
+        q, k, v, slopes = part["q"], part["k"], part["v"], part.get("slopes")
+        dtype, own_sinks = torch.float64, None if sinks is None else sinks.cpu()
+        want, want_lse = attention(q, k, v, inputs.options, own_sinks, slopes, dtype=dtype)
+        part["out"].copy_(want)
+        part["lse"].copy_(want_lse)
+    inputs.arenas["out"].fill(out)
+    inputs.tensors["lse"].copy_(lse)
 
 
 def rotary(append: Append, dtype: torch.dtype, generator: torch.Generator) -> dict[str, Tensor]:

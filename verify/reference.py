@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -78,34 +79,63 @@ def attention(
     `scale_product` their product, as in the eager attention of transformers.
     A row that sees no key gives 0 and -inf.
     """
+    logits = scores(
+        q, k, options, slopes, dtype=dtype, rows=rows, scale_product=scale_product, bias=bias
+    )
+    heads, length, k_len = logits.shape
+    v = of_query_heads(v.to(dtype), heads).transpose(0, 1)
+    if sinks is not None:
+        column = sinks.to(dtype).reshape(heads, 1, 1).expand(heads, length, 1)
+        logits = torch.cat([logits, column], dim=-1)
+    if logits.shape[-1] == 0:
+        out = torch.zeros(length, heads, v.shape[-1], dtype=dtype)
+        return out, torch.full((heads, length), -math.inf, dtype=dtype)
+    # Rows without a key leave the softmax alone: its derivative there would be NaN.
+    nothing = (logits == -math.inf).all(-1, keepdim=True)
+    logits = logits.masked_fill(nothing, 0)
+    lse = logits.logsumexp(dim=-1).masked_fill(nothing[..., 0], -math.inf)
+    weights = logits.softmax(dim=-1).masked_fill(nothing, 0)
+    return (weights[..., :k_len] @ v).transpose(0, 1), lse
+
+
+def of_query_heads(x: Tensor, heads: int) -> Tensor:
+    """Rows of K or V (len, kv_heads, head_dim), each KV head once for each query head."""
+    return x.repeat_interleave(heads // x.shape[1], dim=1)
+
+
+def scores(
+    q: Tensor,
+    k: Tensor,
+    options: Options,
+    slopes: Tensor | None,
+    *,
+    dtype: torch.dtype,
+    rows: Tensor | None = None,
+    scale_product: bool = False,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """What the softmax is taken of, sinks apart: (heads, rows, k_len), -inf where a key is unseen.
+
+    The arguments are those of `attention`.
+    """
     q_len, heads, _ = q.shape
-    k_len, kv_heads, _ = k.shape
+    k_len = k.shape[0]
     if rows is None:
         rows = torch.arange(q_len)
     q = q[rows].to(dtype).transpose(0, 1)
-    k = k.to(dtype).repeat_interleave(heads // kv_heads, dim=1).transpose(0, 1)
-    v = v.to(dtype).repeat_interleave(heads // kv_heads, dim=1).transpose(0, 1)
-
+    k = of_query_heads(k.to(dtype), heads).transpose(0, 1)
     if scale_product:
-        scores = q @ k.transpose(1, 2) * options.softmax_scale
+        products = q @ k.transpose(1, 2) * options.softmax_scale
     else:
         root = math.sqrt(abs(options.softmax_scale))
-        scores = (q * math.copysign(root, options.softmax_scale)) @ (k * root).transpose(1, 2)
+        products = (q * math.copysign(root, options.softmax_scale)) @ (k * root).transpose(1, 2)
     if options.softcap:
-        scores = options.softcap * torch.tanh(scores / options.softcap)
+        products = options.softcap * torch.tanh(products / options.softcap)
     if slopes is not None:
-        scores = scores - slopes.to(dtype).reshape(heads, 1, 1) * distance(rows, q_len, k_len)
+        products = products - slopes.to(dtype).reshape(heads, 1, 1) * distance(rows, q_len, k_len)
     if bias is not None:
-        scores = scores + bias[:, rows].to(dtype)
-    scores = scores.masked_fill(~visible(rows, q_len, k_len, options), -math.inf)
-    if sinks is not None:
-        column = sinks.to(dtype).reshape(heads, 1, 1).expand(heads, len(rows), 1)
-        scores = torch.cat([scores, column], dim=-1)
-    if scores.shape[-1] == 0:
-        return torch.zeros_like(q).transpose(0, 1), q.new_full((heads, len(rows)), -math.inf)
-    lse = scores.logsumexp(dim=-1)
-    weights = scores.softmax(dim=-1).masked_fill((scores == -math.inf).all(-1, keepdim=True), 0)
-    return (weights[..., :k_len] @ v).transpose(0, 1), lse
+        products = products + bias[:, rows].to(dtype)
+    return products.masked_fill(~visible(rows, q_len, k_len, options), -math.inf)
 
 
 def widest_score(q: Tensor, k: Tensor, options: Options) -> float:
@@ -134,9 +164,6 @@ def plain_attention(
     there the dot products are summed in several orders too.  (In float32, that is; narrower scores
     are rounded by more than the order makes of them.)
     """
-    turns: Iterable[int] = (0,)
-    if q.dtype == torch.float32 and (options.softcap or widest_score(q, k, options) > WIDE_SCORE):
-        turns = range(0, q.shape[-1], q.shape[-1] // MANY_ORDERS)
     return tuple(
         attention(
             q.roll(turn, -1),
@@ -150,9 +177,16 @@ def plain_attention(
             scale_product=order,
             bias=bias,
         )[0]
-        for turn in turns
-        for order in (False, True)
+        for turn, order in orders(q, k, options)
     )
+
+
+def orders(q: Tensor, k: Tensor, options: Options) -> Iterable[tuple[int, bool]]:
+    """The orders of plain PyTorch attention: turns of a dot product, and when it is scaled."""
+    turns: Iterable[int] = (0,)
+    if q.dtype == torch.float32 and (options.softcap or widest_score(q, k, options) > WIDE_SCORE):
+        turns = range(0, q.shape[-1], q.shape[-1] // MANY_ORDERS)
+    return product(turns, (False, True))
 
 
 def position_of_largest(x: Tensor) -> tuple[int, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,11 +15,13 @@ from metal_flash_sdpa.plan import (
     Request,
     plan,
     plan_append,
+    plan_backward,
     plan_decode,
     plan_prefill,
 )
 from torch import Tensor
 
+from verify import gradients
 from verify.cache import Cache, wrong_rows
 from verify.case import Case
 from verify.inputs import Inputs, flat, garble, prepare
@@ -31,6 +33,7 @@ from verify.reference import (
     plain_attention,
     position_of_largest,
 )
+from verify.sequences import sequences
 from verify.variants import Variant
 
 Launch = Callable[[LaunchPlan, dict[str, Tensor]], Any]
@@ -45,10 +48,26 @@ class Outcome:
     lse: Error
     damage: int  # elements written outside the outputs
     problem: str = ""  # an exception or a wrong plan, in words
+    gradients: dict[str, Error] = field(default_factory=dict)  # and what else a backward pass gave
+
+    @property
+    def results(self) -> dict[str, Error]:
+        """All that was judged."""
+        return self.gradients or {"out": self.out, "lse": self.lse}
 
     @property
     def ok(self) -> bool:
-        return self.out.ok and self.lse.ok and not self.damage and not self.problem
+        judged_ok = all(error.ok for error in self.results.values())
+        return judged_ok and not self.damage and not self.problem
+
+    @property
+    def shown(self) -> tuple[str, Error]:
+        """What reports say of it: the output, or the gradient closest to what it may be off."""
+        if not self.gradients:
+            return "out", self.out
+        own = [named for named in self.gradients.items() if named[0] in gradients.COMPARED]
+        named = own or self.gradients.items()
+        return max(named, key=lambda named: (not named[1].ok, named[1].ratio))
 
     def explain(self) -> str:
         """Why it failed, in one line."""
@@ -56,7 +75,7 @@ class Outcome:
             return self.problem
         if self.damage:
             return f"{self.damage} elements outside the outputs were overwritten"
-        name, error = ("out", self.out) if not self.out.ok else ("lse", self.lse)
+        name, error = next((each for each in self.results.items() if not each[1].ok), self.shown)
         return (
             f"{name}{list(error.worst)} is {error.got:.7g}, should be {error.want:.7g}; "
             f"max-abs {error.max_abs:.3g} (allowed {error.tolerance:.3g}), cos {error.cosine:.7f}"
@@ -64,30 +83,6 @@ class Outcome:
 
 
 NOTHING = Error(0.0, 1.0, 1.0, 0.0, (), 0.0, 0.0)
-
-
-def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """Each sequence of a case on its own: q, k, v, out (len, heads, dim) and lse (heads, len).
-
-    And, if the case has any, slopes (heads,).
-    """
-    q_start = k_start = 0
-    cache, shape = Cache.of(case), case.shape
-    for b, (q_len, k_len) in enumerate(zip(shape.q_lens, shape.k_lens)):
-        if shape.packed:
-            q_rows, k_rows = slice(q_start, q_start + q_len), slice(k_start, k_start + k_len)
-            parts = {name: tensors[name][q_rows] for name in ("q", "out")}
-            parts |= {name: tensors[name][k_rows] for name in ("k", "v") if cache is None}
-            parts["lse"] = tensors["lse"][:, q_rows]
-            q_start, k_start = q_start + q_len, k_start + k_len
-        else:
-            parts = {name: tensors[name][b] for name in ("q", "out", "lse")}
-            parts |= {name: tensors[name][b] for name in ("k", "v") if cache is None}
-        if cache is not None:
-            parts |= {name: tensors[name][cache.rows(b)] for name in ("k", "v")}
-        if "alibi_slopes" in tensors:
-            parts["slopes"] = tensors["alibi_slopes"].broadcast_to(shape.batch, -1)[b]
-        yield {name: part.cpu() for name, part in parts.items()}
 
 
 def judge(case: Case, inputs: Inputs, dtype: torch.dtype) -> tuple[Error, Error]:
@@ -159,7 +154,12 @@ def absent(step: LaunchPlan, device: str) -> dict[str, Tensor]:
 
 
 def whole_plan(variant: Variant, inputs: Inputs, case: Case) -> Plan:
-    """The plan of a case with what it appends, whose first launch may rotate the queries."""
+    """The plan of a case: of its backward pass, or with what it appends.
+
+    What appends may rotate the queries for the launches that follow.
+    """
+    if inputs.backward is not None:
+        return plan_backward(inputs.request, inputs.backward)
     if inputs.append is None:
         return plan_for(variant, inputs.request, case)
     first = plan_append(inputs.request, inputs.append)
@@ -183,6 +183,19 @@ def wrong_besides(
     return wrong_rows(case, inputs.tensors) if inputs.append else ""
 
 
+def outputs(case: Case) -> list[str]:
+    """The tensors that a case's launches write, beside the cache and the workspace."""
+    if case.gradients:
+        return [f"grad_{name}" for name in case.gradients.wanted]
+    return ["out", "lse", *(["rotated_q"] if case.cache and case.cache.rotary_dim else [])]
+
+
+def strays(case: Case, tensor: Tensor) -> int:
+    """Elements of rows that belong to no sequence, which were NaN and no longer are."""
+    tail = case.shape.tail if case.gradients and not case.nonsense else 0
+    return int((~tensor[-tail:].isnan()).sum()) if tail else 0
+
+
 def instead(name: str, kernel: Any, **options: Any) -> Launch:
     """A launcher with `kernel` in place of the one called `name`; options go to the emulator."""
 
@@ -195,8 +208,13 @@ def instead(name: str, kernel: Any, **options: Any) -> Launch:
     return launch
 
 
-def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Outcome:
-    """Run `case` on `variant`; anything that goes wrong is in the outcome."""
+def run(
+    case: Case, variant: Variant, launch: Launch, device: str = "cpu", derived: bool = False
+) -> Outcome:
+    """Run `case` on `variant`; anything that goes wrong is in the outcome.
+
+    `derived`: see gradients.judge.
+    """
     dtype = getattr(torch, variant.dtype)
     try:
         inputs = prepare(case, variant.head_dim, dtype, device)
@@ -212,17 +230,22 @@ def run(case: Case, variant: Variant, launch: Launch, device: str = "cpu") -> Ou
             if min(step.threadgroups) > 0:
                 launch(step, absent(step, device) | inputs.tensors | between | {"q": queries})
             queries = inputs.tensors.get("rotated_q", queries)
+        out = lse = NOTHING
+        of_backward: dict[str, Error] = {}
         if case.nonsense:
-            out = lse = NOTHING
+            pass
+        elif case.gradients:
+            of_backward = gradients.judge(case, inputs, between, dtype, derived)
         elif problem := wrong_besides(case, inputs, between, dtype):
             return Outcome(case.name, NOTHING, NOTHING, 0, problem)
         else:
             out, lse = judge(case, inputs, dtype)
-        written = [inputs.arenas["out"], inputs.arenas["lse"], *workspace.values()]
+        written = [inputs.arenas[name] for name in outputs(case)] + [*workspace.values()]
         damage = 0 if case.lse else int((~inputs.tensors["lse"].isnan()).sum())
+        damage += sum(strays(case, inputs.tensors[name]) for name in outputs(case))
         damage += sum(arena.damage() for arena in written)
         if (cache := Cache.of(case)) is not None and not case.nonsense:
             damage += sum(cache.strays(inputs.tensors[name]) for name in ("k", "v"))
     except Exception as error:  # a kernel under test may fail in any way
         return Outcome(case.name, NOTHING, NOTHING, 0, f"{type(error).__name__}: {error}")
-    return Outcome(case.name, out, lse, damage)
+    return Outcome(case.name, out, lse, damage, gradients=of_backward)

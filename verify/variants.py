@@ -6,9 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from metal_flash_sdpa.plan import SIMD_WIDTH
+from metal_flash_sdpa.plan import BACKWARD_FAMILIES, SIMD_WIDTH
 
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
+
+BACKWARD = frozenset(BACKWARD_FAMILIES)
+BACKWARD_ROWS = "backward_rows"  # whose statistics the others read
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,12 @@ class Variant:
         return self.block_k * (self.threads // SIMD_WIDTH if self.family == "decode" else 1)
 
     @property
+    def gradients(self) -> str:
+        """Of "q", "k" and "v", those whose gradients a kernel of the backward pass computes."""
+        computes = self.family in BACKWARD - {BACKWARD_ROWS}
+        return self.family.removeprefix("backward_") if computes else ""
+
+    @property
     def path(self) -> Path:
         """The file that holds it."""
         return GENERATED / self.file
@@ -53,8 +62,17 @@ def attention_variants() -> tuple[Variant, ...]:
     return tuple(v for v in manifest() if v.family in ("prefill", "decode"))
 
 
+def backward_variants() -> tuple[Variant, ...]:
+    """Those that compute gradients, or what gradients are computed from."""
+    return tuple(v for v in manifest() if v.family in BACKWARD)
+
+
 def helpers(variant: Variant) -> list[Variant]:
-    """The kernels before and after attention that a plan with this variant may launch, too."""
-    attention = attention_variants()
+    """The kernels that a plan with this variant may launch, too."""
+    families = {BACKWARD_ROWS} if variant.family in BACKWARD else {"append", "combine"}
     wanted = (variant.head_dim, variant.dtype)
-    return [v for v in manifest() if (v.head_dim, v.dtype) == wanted and v not in attention]
+    return [
+        v
+        for v in manifest()
+        if (v.head_dim, v.dtype) == wanted and v.family in families - {variant.family}
+    ]

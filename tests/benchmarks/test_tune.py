@@ -46,8 +46,9 @@ def test_the_table_that_is_written_is_the_table_that_is_read() -> None:
 
 def test_every_place_of_the_table_is_searched() -> None:
     searched = list(places(TILES))
-    assert len(searched) == sum(map(len, TILES.values()))
-    assert {place.cell for place in searched} == set(TILES)
+    cells = {cell: tiles for cell, tiles in TILES.items() if cell[0] in tune.SEARCHED}
+    assert len(searched) == sum(map(len, cells.values()))
+    assert {place.cell for place in searched} == set(cells)
 
 
 @pytest.mark.parametrize("place", list(places(TILES)), ids=str)
@@ -155,7 +156,7 @@ def test_the_command_searches_and_writes(
     text = table.read_text()
     assert "modelled for M1 Max" in text
     for (family, head_dim, size), cell in table_in(text).items():
-        if head_dim != 64:
+        if head_dim != 64 or family not in tune.SEARCHED:
             assert cell == TILES[family, head_dim, size]
         else:
             assert [tile.simdgroups for tile in cell] == [8] * len(cell)

@@ -11,8 +11,8 @@ from codegen import tiles
 from codegen.matrix import IN_DOUBT, MASKS, MatrixError, Variant, checked, files, matrix
 from codegen.tiles import MAX_REGISTERS, OTHER_REGISTERS, PrefillTile, TileError, parse
 
-SMALL = PrefillTile(simdgroups=4, rows=8, block_k=16)
-FIELDS = "simdgroups rows block_k"
+SMALL = PrefillTile(simdgroups=4, rows=8, block=16)
+FIELDS = "simdgroups rows block"
 HEADING = f"head_dim | prefill 2 | decode 4\n | {FIELDS} | {FIELDS}\n---\n"
 
 
@@ -23,27 +23,45 @@ HEADING = f"head_dim | prefill 2 | decode 4\n | {FIELDS} | {FIELDS}\n---\n"
         ("decode", 24, 42),  # 8 head dims x 3 dtypes; 6 of the head dims have a second tile
         ("combine", 24, 24),
         ("append", 24, 24),
+        ("backward_rows", 24, 24),
+        ("backward_q", 72, 72),  # 8 head dims x 3 dtypes x 3 masks
+        ("backward_kv", 54, 54),  # 6 of the head dims; the others' gradients of K and V are apart
+        ("backward_k", 18, 18),
+        ("backward_v", 18, 18),
     ],
 )
 def test_every_combination_is_there(family: str, axes: int, kernels: int) -> None:
     variants = [v for v in matrix() if v.family == family]
     assert len({(v.head_dim, v.dtype, v.mask, v.sinks) for v in variants}) == axes
     assert len(variants) == kernels
-    assert {v.head_dim for v in variants} == {32, 64, 72, 80, 96, 128, 192, 256}
     modes = {(v.mask, v.sinks) for v in variants}
-    assert len(modes) == (len(MASKS) * 2 if family == "prefill" else 1)
+    masks = {v.mask for v in variants} - {None}
+    assert masks in (set(), {*MASKS})
+    assert len(modes) == (len(MASKS) * 2 if family == "prefill" else max(1, len(masks)))
+
+
+def test_every_head_dim_has_every_family() -> None:
+    """The gradients of K and V come together or apart."""
+    families: dict[int, set[str]] = {}
+    for v in matrix():
+        families.setdefault(v.head_dim, set()).add(v.family)
+    assert set(families) == {32, 64, 72, 80, 96, 128, 192, 256}
+    everywhere = {"prefill", "decode", "combine", "append", "backward_rows", "backward_q"}
+    for found in families.values():
+        assert found - everywhere in ({"backward_kv"}, {"backward_k", "backward_v"})
 
 
 def test_variants_share_a_file_by_family_dtype_and_head_dim() -> None:
     by_file = files(matrix())
-    assert len(by_file) == 4 * 24
+    # Six families for every head_dim and dtype; gradients of K and V in one file or in two.
+    assert len(by_file) == 6 * 24 + 18 + 2 * 6
     for name, variants in by_file.items():
         assert name == f"{variants[0].stem}.metal"
         assert len({(v.family, v.dtype, v.head_dim) for v in variants}) == 1
 
 
 def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    line = "112 | 4 8 16 | 2 8 16 | 4 8 32, 8 16 16 | 4 8 16\n"
+    line = "112 | 4 8 16 | 2 8 16 | 4 8 32, 8 16 16 | 4 8 16 | 4 8 16 | 4 8 8 | 4 8 16 | 4 8 8\n"
     monkeypatch.setattr("codegen.matrix.TILES", parse(tiles.TABLE.rstrip() + "\n" + line, IN_DOUBT))
     added = [v for v in matrix() if v.head_dim == 112]
     assert Counter(v.family for v in added) == {
@@ -51,6 +69,9 @@ def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         "decode": 5,  # two tiles in 16 bits, one in float32
         "combine": 3,
         "append": 3,
+        "backward_rows": 3,
+        "backward_q": 9,
+        "backward_kv": 9,
     }
     prefill = [v for v in added if v.family == "prefill"]
     assert {v.tile.block_q for v in prefill if v.dtype == "float32"} == {16}
@@ -69,7 +90,7 @@ def test_threadgroup_memory_is_limited() -> None:
     # Two blocks of 64 rows of 128 float32 and 16 bytes of padding.
     with pytest.raises(MatrixError, match=r"prefill_float32_d128_q32k64_full: 67584 bytes.*32768"):
         Variant(
-            "prefill", 128, "float32", "full", False, PrefillTile(simdgroups=4, rows=8, block_k=64)
+            "prefill", 128, "float32", "full", False, PrefillTile(simdgroups=4, rows=8, block=64)
         )
 
 
@@ -83,8 +104,8 @@ def test_head_dim_is_a_multiple_of_a_fragment() -> None:
     [
         ((33, 16, 8), "simdgroups = 33: 1056 threads per threadgroup, the limit is 1024"),
         ((4, 12, 16), "rows = 12: must be a positive multiple of 8"),
-        ((4, 8, 0), "block_k = 0: must be a positive multiple of 8"),
-        ((4, 8, 24), "block_k = 24: must divide the 128 threads"),
+        ((4, 8, 0), "block = 0: must be a positive multiple of 8"),
+        ((4, 8, 24), "block = 24: must divide the 128 threads"),
     ],
 )
 def test_bad_tiles(tile: tuple[int, int, int], message: str) -> None:
@@ -101,9 +122,9 @@ def test_registers_by_hand() -> None:
 
 def test_queries_that_do_not_fit_are_read_again() -> None:
     """Beside O of 8 rows, float32: 2 x 32 fragments x 2 registers are all there are."""
-    tile = PrefillTile(simdgroups=4, rows=8, block_k=8)
-    assert tile.holds_queries(192, 4)
-    assert not tile.holds_queries(256, 4)
+    tile = PrefillTile(simdgroups=4, rows=8, block=8)
+    assert tile.rows_held(192, 4) == (True,)
+    assert tile.rows_held(256, 4) == (False,)
     assert tile.registers(256, 4) <= MAX_REGISTERS < tile.registers(256, 4) + 2 * 32
 
 

@@ -89,11 +89,13 @@ def test_text_that_is_not_ascii_is_refused(tmp_path: Path) -> None:
 
 def test_tiles_of_one_file_agree_on_where_queries_are() -> None:
     """What stands once in a file is right for each of its kernels."""
-    holds = PrefillTile(simdgroups=4, rows=8, block_k=8)
-    reads = PrefillTile(simdgroups=4, rows=16, block_k=32)
+    holds = PrefillTile(simdgroups=4, rows=8, block=8)
+    reads = PrefillTile(simdgroups=4, rows=16, block=32)
     variants = [Variant("prefill", 192, "float16", "full", False, tile) for tile in (holds, reads)]
-    assert [v.holds_queries for v in variants] == [True, False]
-    with pytest.raises(RenderError, match=r"prefill_float16_d192\.metal: some of its tiles hold Q"):
+    assert [v.rows_held for v in variants] == [(True,), (False,)]
+    with pytest.raises(
+        RenderError, match=r"prefill_float16_d192\.metal: some of its tiles hold rows"
+    ):
         shader(variants, environment())
 
 

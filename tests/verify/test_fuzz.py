@@ -23,13 +23,16 @@ from verify.fuzz.calls import Call, calls, from_json
 from verify.inputs import prepare
 from verify.reference import Error
 from verify.run import Launch, Outcome, whole_plan
-from verify.variants import Variant, attention_variants, helpers
+from verify.variants import Variant, helpers
 
-VARIANTS = attention_variants()
+VARIANTS = session.variants()
 SMALL = [
     v for v in VARIANTS if (v.head_dim, v.dtype) == (32, "float16") and v.mode in ("causal", "")
 ]
-CAUSAL, DECODE = (next(v for v in SMALL if v.family == family) for family in ("prefill", "decode"))
+CAUSAL, DECODE, OF_ROWS, OF_Q, OF_KV = (
+    next(v for v in SMALL if v.family == family)
+    for family in ("prefill", "decode", "backward_rows", "backward_q", "backward_kv")
+)
 
 Least = Callable[[Case], bool]
 
@@ -67,7 +70,7 @@ def test_a_call_is_planned_for_its_variant_and_survives_json(call: Call) -> None
         variant, dtype = call.variant, getattr(torch, call.variant.dtype)
         inputs = prepare(call.case, variant.head_dim, dtype, "cpu")
         planned = [step.kernel for step in whole_plan(variant, inputs, call.case).launches]
-        assert planned[1 if call.case.appended else 0] == variant.name
+        assert planned[1 if call.case.appended or variant.gradients else 0] == variant.name
         assert set(planned) <= {variant.name, *(v.name for v in helpers(variant))}
 
 
@@ -167,6 +170,14 @@ def paged(case: Case) -> bool:
     return 0 < use.page_size < max(case.shape.k_lens) + use.leftpad
 
 
+def grouped(case: Case) -> bool:
+    return case.shape.heads > case.shape.kv_heads
+
+
+def with_lse(case: Case) -> bool:
+    return case.gradients is not None and case.gradients.of_lse
+
+
 def divided(case: Case) -> bool:
     return case.splits > 1
 
@@ -193,6 +204,10 @@ def divided(case: Case) -> bool:
         ),
         # Every split of the keys counts as the first.
         (DECODE, "combine", "[(split * rows + row)", "[(row)", divided),
+        # Going back: another KV head's keys; one query head of a group; a sign.
+        (OF_Q, "backward_q", "head / call.heads_per_kv_head", "0", lambda c: c.shape.kv_heads > 1),
+        (OF_KV, "backward_kv", "+ call.heads_per_kv_head; ++head", "+ 1; ++head", grouped),
+        (OF_ROWS, "backward_rows", "delta -= call.has", "delta += call.has", with_lse),
     ],
 )  # fmt: skip
 def test_a_planted_bug_is_found_and_shrunk(

@@ -41,6 +41,7 @@ def test_every_case_lies_alike_on_another_device(variant: Variant) -> None:
         assert {t.device.type for t in elsewhere.tensors.values()} == {ELSEWHERE}
         assert places(elsewhere) == places(here), case.name
         assert (elsewhere.request, elsewhere.append) == (here.request, here.append), case.name
+        assert elsewhere.backward == here.backward, case.name
 
 
 def test_the_request_states_the_strides_that_there_are() -> None:
@@ -51,6 +52,10 @@ def test_the_request_states_the_strides_that_there_are() -> None:
             request, tensors = inputs.request, inputs.tensors
             for name in ("q", "k", "v", "out"):
                 assert getattr(request, f"{name}_strides")[-2:] == tensors[name].stride()[-3:-1]
+            for name in ("grad_out", "grad_q", "grad_k", "grad_v"):
+                if name in tensors:
+                    strides = getattr(inputs.backward, f"{name}_strides")
+                    assert strides[-2:] == tensors[name].stride()[-3:-1]
             if "block_table" in tensors:
                 assert request.table_stride == tensors["block_table"].stride(0)
                 stated += 1

@@ -23,7 +23,7 @@ from verify.inputs import prepare
 from verify.parity import large, report
 from verify.parity.__main__ import run_variant
 from verify.run import Launch, Outcome, instead, run
-from verify.variants import GENERATED, Variant, manifest
+from verify.variants import GENERATED, Variant, backward_variants, manifest
 
 # One head_dim per dtype, so that every mask mode of every dtype runs, each on a different tile.
 SHOWN = {"float16": 72, "bfloat16": 128, "float32": 32}
@@ -34,6 +34,10 @@ WINDOW = next(
 CAUSAL = next(
     v for v in manifest() if v.name.startswith("prefill_float16_d64") and v.mode == "causal"
 )
+
+BACKWARD = {
+    v.family: v for v in backward_variants() if v.dtype == "float16" and v.mode in ("causal", "")
+}
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +83,11 @@ def failing(variant: Variant, launch: Launch) -> dict[str, Outcome]:
         (WINDOW, "unmasked = {last.begin, first.end}", "unmasked = {first.begin, first.end}"),
         (CAUSAL, "softmax.sum[r] *= factors[r];", ""),
         (CAUSAL, "threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged", ""),
+        (BACKWARD["backward_rows"], "delta -= call.has_grad_lse", "delta += call.has_grad_lse"),
+        (BACKWARD["backward_rows"], "sum += sink_terms[i];", "sum = sink_terms[i];"),
+        (BACKWARD["backward_q"], "exists ? row_delta[own] : 0.0f", "0.0f"),
+        (BACKWARD["backward_kv"], "weight * (1.0f - limited * limited)", "weight"),
+        (BACKWARD["backward_kv"], "element(weight[0])", "element(weight[1])"),
     ],
 )
 def test_a_wrong_kernel_fails(variant: Variant, old: str, new: str) -> None:

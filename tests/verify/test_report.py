@@ -38,7 +38,8 @@ def test_every_variant_has_a_cell_of_its_own() -> None:
 
 def test_families_without_mask_modes_have_a_row_per_head_dim_and_dtype() -> None:
     _, others = grids(WHOLE)
-    assert others.columns == ("decode, 8 rows", "decode, 16 rows", "combine", "append")
+    decode, rowwise = ("decode, 8 rows", "decode, 16 rows"), ("combine", "append", "backward_rows")
+    assert others.columns == (*decode, *rowwise)
     assert [*others.rows] == [*{(str(v.head_dim), v.dtype): None for v in manifest()}]
     shown_variants = [r.variant for row in others.rows.values() for r in row.values()]
     assert sorted(v.name for v in shown_variants) == sorted(

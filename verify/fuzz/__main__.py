@@ -28,13 +28,18 @@ from verify.fuzz.calls import Call, from_json
 from verify.progress import console as terminal
 from verify.progress import progress
 from verify.run import Launch, run
-from verify.variants import Variant, attention_variants, helpers
+from verify.variants import Variant, attention_variants, backward_variants, helpers
 
 WIDTH = 120  # where the output is not a terminal
 # A search of its own for so many cases, so that a seed means the same on any number of cores.
 PIECE = 25
 REPORT_EVERY = 200  # pieces: then the report is written as far as it goes
 VARIANTS = 5  # of each piece: five cases make a kernel worth compiling
+
+
+def variants() -> tuple[Variant, ...]:
+    """Those whose calls are drawn."""
+    return attention_variants() + backward_variants()
 
 
 @cache
@@ -93,7 +98,7 @@ def command(call: Call, device: str = "emulator") -> str:
 def replay(text: str, console: Console, device: str = "emulator") -> int:
     """Run one call again and say how it went."""
     try:
-        call = from_json(text, attention_variants())
+        call = from_json(text, variants())
     except ValueError as error:
         console.print(f"--replay: {error}", markup=False)
         return 2
@@ -104,9 +109,9 @@ def replay(text: str, console: Console, device: str = "emulator") -> int:
 
 def pieces(cases: int, seed: int, device: str) -> list[Callable[[], search.Found]]:
     """The run in pieces, among which the variants are shared out."""
-    variants = list(attention_variants())
-    random.Random(seed).shuffle(variants)
-    turn = cycle(variants)
+    shuffled = list(variants())
+    random.Random(seed).shuffle(shuffled)
+    turn = cycle(shuffled)
     return [
         partial(
             search.search,

@@ -12,9 +12,9 @@ from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, UNBOUNDED
 
 from verify.cache import first_rows
-from verify.case import CacheUse, Case, Mask, Scores, Shape, Values
+from verify.case import CacheUse, Case, Gradients, Mask, Scores, Shape, Values
 from verify.cases import MASKS
-from verify.variants import Variant
+from verify.variants import BACKWARD, Variant
 
 # A case costs what its longest loops cost: together these keep it near 30 ms.
 MOST_QUERIES = 160  # per sequence; two tiles and a bit
@@ -28,6 +28,10 @@ MOST_SPARE = 5  # rows of a cache's entry beyond its longest sequence, where eac
 
 # Between the heads of the layout "far" lie 2^31 elements; the parity cases have it.
 LAYOUTS = ("contiguous", "transposed", "sliced", "mixed")
+# Of a backward pass: with scores and values as large as these no gradient is beyond float16.
+MODEST_SPREADS = (1.0, 0.0, 0.1, 25.0)
+MODEST_VALUES = (1.0, 0.01)
+MOST_TAIL = 5  # rows that belong to no sequence
 SCALES = (None, 1.0, 0.01, -0.2)  # None: head_dim ** -0.5
 SPREADS = (1.0, 0.0, 0.1, 25.0, 2500.0)  # standard deviations of the scores
 SOFTCAPS = (0.0, 30.0, 50.0, 1.0, 0.5)
@@ -60,6 +64,7 @@ def from_json(text: str, variants: Sequence[Variant]) -> Call:
 
 
 PARTS = {"shape": Shape, "mask": Mask, "scores": Scores, "values": Values, "cache": CacheUse}
+PARTS |= {"gradients": Gradients}
 
 
 def rebuilt(kind: Any, fields: dict[str, Any]) -> Any:
@@ -83,6 +88,8 @@ def lengths(most: int, edges: Sequence[int]) -> st.SearchStrategy[int]:
 def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
     """A call of one of the variants.  Shrinks towards one short sequence and plain options."""
     variant = draw(st.sampled_from(variants))
+    if variant.family in BACKWARD:
+        return Call(variant, draw(backward_cases(variant)))
     block_q, block_k = variant.block_q, variant.block_k
     few = st.integers(1, DECODE_QUERIES)
     q_len = few | lengths(MOST_QUERIES, (block_q, 2 * block_q))
@@ -120,6 +127,37 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
     if cache is not None:  # what is appended counts among the keys
         shape = replace(shape, k_lens=tuple(max(k_len, cache.appended) for k_len in k_lens))
     return Call(variant, Case(name, shape, mask, scores, values, cache, layout, divided))
+
+
+@st.composite
+def backward_cases(draw: st.DrawFn, variant: Variant) -> Case:
+    """A call's backward pass, for gradients that the variant computes."""
+    q, k = variant.block_q, variant.block_k
+    q_len, k_len = lengths(MOST_QUERIES, (q, 2 * q, k)), lengths(MOST_KEYS, (k, 2 * k, q))
+    pairs = draw(st.lists(st.tuples(q_len, k_len), min_size=1, max_size=MOST_SEQUENCES))
+    packed = draw(st.booleans())
+    q_lens, k_lens = (tuple(side) for side in zip(*pairs))
+    if not packed:
+        q_lens, k_lens = (lens[:1] * len(pairs) for lens in (q_lens, k_lens))
+    kv_heads = draw(st.sampled_from((1, 2, 3)))
+    group = draw(st.sampled_from([g for g in GROUPS if g * kv_heads <= MOST_HEADS // 2]))
+    tail = draw(st.integers(0, MOST_TAIL)) if packed else 0
+    wanted = draw(st.sampled_from(sorted({variant.gradients, *variant.gradients}, key=len)))
+    return Case(
+        f"values {draw(st.integers(0, 9999))}",
+        Shape(q_lens, k_lens, group * kv_heads, kv_heads, packed, tail),
+        draw(masks(variant.mask or draw(st.sampled_from(sorted(MASKS))))),
+        Scores(
+            draw(st.sampled_from(SOFTCAPS)),
+            draw(st.sampled_from(SCALES)),
+            sinks=tuple(draw(st.lists(st.sampled_from(SINKS), max_size=3))),
+            alibi=tuple(draw(st.lists(st.sampled_from(SLOPES), max_size=3))),
+            alibi_per_sequence=draw(st.booleans()),
+        ),
+        Values(draw(st.sampled_from(MODEST_SPREADS)), draw(st.sampled_from(MODEST_VALUES))),
+        layout=draw(st.sampled_from((*LAYOUTS, "expanded"))),
+        gradients=Gradients(wanted, of_lse=draw(st.booleans())),
+    )
 
 
 @st.composite

@@ -59,10 +59,12 @@ def outcome_of(call: Call, launcher: Launcher, device: str) -> Outcome:
     """
     launch = launcher(call.variant)  # compiled here, for all calls to come
     if device == "emulator":
-        outcome = isolated.call(partial(run, call.case, call.variant, launch), CASE_SECONDS)
+        outcome = isolated.call(
+            partial(run, call.case, call.variant, launch, derived=True), CASE_SECONDS
+        )
     else:
-        outcome = run(call.case, call.variant, launch, devices.tensors_on(device))
-    return widened(call, outcome)
+        outcome = run(call.case, call.variant, launch, devices.tensors_on(device), derived=True)
+    return outcome if call.case.gradients else widened(call, outcome)
 
 
 def why_wrong(call: Call, launcher: Launcher, device: str = "emulator") -> str:

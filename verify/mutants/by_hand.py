@@ -18,6 +18,8 @@ class ByHand:
 BARRIER = "        threadgroup_barrier(mem_flags::mem_threadgroup);"
 USED_UP = f"{BARRIER} // the last block is used up\n"
 STAGED = f"{BARRIER} // this block is staged\n"
+NO_MEMORY = ("mem_flags::mem_threadgroup", "mem_flags::mem_none")
+SIMDGROUP = ("threadgroup_barrier", "simdgroup_barrier")
 LOOP = "    for (int key = band.visited.begin; key < band.visited.end; key += Tile::BLOCK_K) {\n"
 SCORES = "\n        multiply_transposed(scores, queries, k_block);\n"
 
@@ -85,11 +87,11 @@ BY_HAND = (
     ),
     ByHand(
         "products are summed as elements",
-        "prefill/scores.metal.j2",
-        " keys, scores.fragments[r][c]);",
-        " keys, scores.fragments[r][c]); "
-        "for (int i = 0; i < 2; ++i) scores.fragments[r][c].thread_elements()[i] = "
-        "element(scores.fragments[r][c].thread_elements()[i]);",
+        "parts/products.metal.j2",
+        " b, s.fragments[r][c]);",
+        " b, s.fragments[r][c]); "
+        "for (int i = 0; i < 2; ++i) s.fragments[r][c].thread_elements()[i] = "
+        "element(s.fragments[r][c].thread_elements()[i]);",
     ),
     ByHand(
         "outputs are rounded to elements at every rescale",
@@ -172,9 +174,9 @@ BY_HAND = (
     ),
     ByHand(
         "staged rows are read as aligned vectors",
-        "prefill/keys.metal.j2",
-        "element4(*(device const packed_element4*)(source + i))",
-        "*(device const element4*)(source + i)",
+        "parts/stage_row.metal.j2",
+        "element4(*(device const packed_element4*)(source + column + i))",
+        "*(device const element4*)(source + column + i)",
     ),
     ByHand(
         "cu_seqlens are trusted",
@@ -289,5 +291,122 @@ BY_HAND = (
         "combine/kernel.metal.j2",
         "own_lse == LEAST_MAX ? 0.0f : fast",
         "fast",
+    ),
+    *(
+        ByHand(
+            f"{family}: {breaks}",
+            f"{family}/kernel.metal.j2",
+            f"{indent}{barrier}",
+            f"{indent}{becomes}",
+        )
+        for family, indent in (("backward_q", ""), ("backward_kv", "    "))
+        for breaks, barrier, becomes in (
+            ("no barrier before staging", USED_UP, ""),
+            ("no barrier after staging", STAGED, ""),
+            ("the barrier after staging orders no memory", STAGED, STAGED.replace(*NO_MEMORY)),
+            ("only the simdgroup waits before staging", USED_UP, USED_UP.replace(*SIMDGROUP)),
+        )
+    ),
+    ByHand(
+        "backward_q: offsets into dO are 32 bits wide",
+        "backward_q/kernel.metal.j2",
+        "head * call.grad_out_head_stride",
+        "head * int(call.grad_out_head_stride)",
+    ),
+    ByHand(
+        "backward_q: offsets into dQ are 32 bits wide",
+        "backward_q/kernel.metal.j2",
+        "head * call.grad_q_head_stride",
+        "head * int(call.grad_q_head_stride)",
+    ),
+    ByHand(
+        "backward_kv: offsets into Q are 32 bits wide",
+        "backward_kv/kernel.metal.j2",
+        "head * call.q_head_stride",
+        "head * int(call.q_head_stride)",
+    ),
+    ByHand(
+        "backward_kv: offsets into gradients are 32 bits wide",
+        "backward_kv/kernel.metal.j2",
+        "kv_head * call.grad_{{ tensor }}_head_stride",
+        "kv_head * int(call.grad_{{ tensor }}_head_stride)",
+    ),
+    ByHand(
+        "backward_rows: offsets into O are 32 bits wide",
+        "backward_rows/kernel.metal.j2",
+        "head * call.out_head_stride",
+        "head * int(call.out_head_stride)",
+    ),
+    ByHand(
+        "backward_q: the gradient is not scaled",
+        "backward_q/kernel.metal.j2",
+        "    scale_elements(gradients, scaling.softmax_scale);\n",
+        "",
+    ),
+    ByHand(
+        "backward_kv: the gradient of K is not scaled",
+        "backward_kv/kernel.metal.j2",
+        "scale_elements(k_gradients, scaling.softmax_scale);",
+        "",
+    ),
+    ByHand(
+        "backward_kv: only the first query head of a group counts",
+        "backward_kv/kernel.metal.j2",
+        "head < first_head + call.heads_per_kv_head",
+        "head < first_head + 1",
+    ),
+    ByHand(
+        "backward_kv: the gradient of K is computed without the mask",
+        "backward_kv/kernel.metal.j2",
+        "                clear_unseen(scores, seeing, query, place);\n",
+        "",
+    ),
+    ByHand(
+        "backward_kv: both gradients are written, wanted or not",
+        "backward_kv/kernel.metal.j2",
+        "    if (call.wants_{{ tensor }} != 0) {",
+        "    if (true) {",
+    ),
+    ByHand(
+        "backward_q: the last block is skipped",
+        "backward_q/kernel.metal.j2",
+        "key < band.visited.end;",
+        "key + Tile::BLOCK_K < band.visited.end;",
+    ),
+    ByHand(
+        "backward: the softcap's derivative is left out",
+        "backward/weights.metal.j2",
+        "float2(weight, weight * (1.0f - limited * limited))",
+        "float2(weight, weight)",
+    ),
+    ByHand(
+        "backward: V's gradient has the softcap's derivative",
+        "backward_kv/weights.metal.j2",
+        "element(weight[0])",
+        "element(weight[1])",
+    ),
+    ByHand(
+        "backward: a row without keys has its log-sum-exp as it is",
+        "backward/unseen.metal.j2",
+        "as_type<uint>(natural) == MINUS_INFINITY_BITS ? UNSEEN : natural * LOG2_E",
+        "natural * LOG2_E",
+    ),
+    ByHand(
+        "backward_rows: the gradient of the log-sum-exp is added",
+        "backward_rows/kernel.metal.j2",
+        "delta -= call.has_grad_lse",
+        "delta += call.has_grad_lse",
+    ),
+    ByHand(
+        "backward_rows: nobody waits for the other simdgroups' sink terms",
+        "backward_rows/kernel.metal.j2",
+        "    threadgroup_barrier(mem_flags::mem_threadgroup);\n",
+        "",
+    ),
+    ByHand(
+        "backward_rows: the first head's sink is every head's",
+        "backward_rows/kernel.metal.j2",
+        "sinks[head] * LOG2_E",
+        "sinks[0] * LOG2_E",
     ),
 )

@@ -21,7 +21,7 @@ from verify.case import Case
 from verify.cases import cases, edges
 from verify.mutants.verdict import Verdict
 from verify.run import Launch, Outcome, instead, run
-from verify.variants import Variant
+from verify.variants import BACKWARD, Variant
 
 # Between them, and one mode each, they take every branch of the templates: both kinds of element,
 # one and two row fragments, a head_dim that CHAIN divides and one that it does not.  What is
@@ -32,6 +32,18 @@ SHAPES = (
     (64, "bfloat16"),
     (32, "float32"),
     (72, "float16"),
+    (128, "bfloat16"),
+)
+# The same of the backward pass, whose tiles hold both tensors' rows in registers, one's or none's;
+# the gradients of K and V come from one kernel where the head_dim is small.
+BACKWARD_SHAPES = (
+    (72, "float32"),
+    (32, "float16"),
+    (64, "bfloat16"),
+    (128, "float32"),
+    (192, "bfloat16"),
+    (256, "float16"),
+    (192, "float32"),
     (128, "bfloat16"),
 )
 MODES = tuple((mask, sinks) for mask in ("window", "causal", "full") for sinks in (True, False))
@@ -61,12 +73,15 @@ def representatives() -> tuple[matrix.Variant, ...]:
     variants = matrix.matrix()
     chosen = []
     for family in dict.fromkeys(v.family for v in variants):
-        for turn, ((head_dim, dtype), (mask, sinks)) in enumerate(zip(SHAPES, MODES)):
-            mode = {"mask": mask, "sinks": sinks} if family == "prefill" else {}
-            wanted = {"family": family, "head_dim": head_dim, "dtype": dtype, **mode}
-            tiles = [v for v in variants if wanted.items() <= v.manifest_row().items()]
-            if tiles:
-                chosen.append(tiles[turn % len(tiles)])
+        own = [v for v in variants if v.family == family]
+        shapes = BACKWARD_SHAPES if family in BACKWARD else SHAPES
+        modes = [mode for mode in MODES if mode in {(v.mask, v.sinks) for v in own}]
+        there = [s for s in shapes if s in {(v.head_dim, v.dtype) for v in own}]
+        for turn, shape in enumerate(there):
+            mode = modes[turn % len(modes)] if modes else (None, own[0].sinks)
+            wanted = (*shape, *mode)
+            tiles = [v for v in own if (v.head_dim, v.dtype, v.mask, v.sinks) == wanted]
+            chosen.append(tiles[turn % len(tiles)])
     return tuple(chosen)
 
 

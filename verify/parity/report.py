@@ -35,22 +35,22 @@ class VariantResult:
     @property
     def cosine(self) -> float:
         """The lowest cosine of any case."""
-        return min((o.out.cosine for o in self.outcomes), default=math.nan)
+        return min((o.shown[1].cosine for o in self.outcomes), default=math.nan)
 
     @property
     def max_abs(self) -> float:
         """The largest error of any case.  Cases with large values decide it."""
-        return max((o.out.max_abs for o in self.outcomes), default=math.nan)
+        return max((o.shown[1].max_abs for o in self.outcomes), default=math.nan)
 
     @property
     def ratio(self) -> float:
         """The largest error of any case as a fraction of what that case is allowed."""
-        return max((o.out.ratio for o in self.outcomes), default=math.nan)
+        return max((o.shown[1].ratio for o in self.outcomes), default=math.nan)
 
     @property
     def worst(self) -> Outcome | None:
         """The case that came closest to its tolerance, or passed it by most."""
-        return max(self.outcomes, key=lambda o: (not o.ok, o.out.ratio), default=None)
+        return max(self.outcomes, key=lambda o: (not o.ok, o.shown[1].ratio), default=None)
 
     def failures(self) -> Iterable[tuple[str, str]]:
         """(case, why) of everything that failed."""
@@ -252,7 +252,7 @@ def summary(report: Report, wanted: int) -> dict[str, Any]:
                 "variants": sum(r.variant.family == family for r in report.results),
                 "cases": len(own),
                 "far": sum(o.case.startswith(FAR) for o in own),
-                "worst": max((o.out.ratio for o in own), default=0.0),
+                "worst": max((o.shown[1].ratio for o in own), default=0.0),
             }
         )
     return {

@@ -40,6 +40,9 @@ EDGES = (
     "rotate in a full cache",
     "rotate neighbours, all",
     "rotate halves",
+    "expanded",
+    "more queries than keys, sinks",
+    "no sinks",
 )
 
 

@@ -18,12 +18,11 @@ import emulator
 from verify import devices
 from verify.case import Case
 from verify.inputs import Inputs, garble, prepare
-from verify.run import Launch, absent, instead, whole_plan
+from verify.run import Launch, absent, instead, outputs, whole_plan
 from verify.sanitize.jobs import Job
 from verify.variants import Variant
 
 LAUNCH_SECONDS = 120.0  # a tool makes some things a thousand times slower
-WRITTEN = ("out", "lse", "rotated_q")  # every element, by one of the launches
 
 
 def unwritten(shape: Sequence[int], dtype: torch.dtype, device: str) -> Tensor:
@@ -37,13 +36,16 @@ def tight(tensor: Tensor, device: str, filled: bool) -> Tensor:
     length = 1 + sum((n - 1) * step for n, step in steps) if tensor.numel() else 1
     storage = unwritten((length,), tensor.dtype, device)
     copy = storage.as_strided(tensor.shape, tensor.stride())
-    return copy.copy_(tensor) if filled else copy
+    if filled:  # where an axis has a stride of 0, once
+        once = tuple(slice(None if step else 1) for step in tensor.stride())
+        copy[once].copy_(tensor[once])
+    return copy
 
 
-def placed(inputs: Inputs, device: str) -> dict[str, Tensor]:
-    """A case's tensors, each on its own."""
+def placed(inputs: Inputs, written: Sequence[str], device: str) -> dict[str, Tensor]:
+    """A case's tensors, each on its own; nobody has written those that the launches are to."""
     return {
-        name: tight(tensor, device, filled=name not in WRITTEN)
+        name: tight(tensor, device, filled=name not in written)
         for name, tensor in inputs.tensors.items()
     }
 
@@ -59,14 +61,19 @@ def run(case: Case, variant: Variant, launch: Launch, device: str) -> int:
     if case.nonsense:
         garble(inputs.tensors, case.nonsense)
     plan = whole_plan(variant, inputs, case)
-    tensors = placed(inputs, device)
+    results = outputs(case)
+    tensors = placed(inputs, results, device)
     between = {name: unwritten(shape, torch.float32, device) for name, shape in plan.workspace}
     queries = tensors["q"]
     for step in plan.launches:
         if min(step.threadgroups) > 0:
             launch(step, absent(step, device) | tensors | between | {"q": queries})
         queries = tensors.get("rotated_q", queries)
-    written = {name: tensors[name] for name in WRITTEN if name in tensors}
+    # Rows that belong to no sequence stay as they are.
+    written = {
+        name: tensors[name][: -case.shape.tail or None] if case.gradients else tensors[name]
+        for name in results
+    }
     if not case.lse:
         del written["lse"]
     if case.appended:
