@@ -120,7 +120,8 @@ def alone(variant: Variant) -> Iterator[ours.Build]:
     """A build that has no kernel but this one; its source is gone afterwards."""
     tile = variant.tile
     row = _variants.Variant(variant.name, variant.file, tile.block_q, tile.threads, tile.step_k)
-    key = (variant.family, variant.head_dim, variant.dtype, variant.mask, variant.sinks)
+    kind = (variant.family, variant.head_dim, variant.dtype)
+    key = (*kind, variant.mask, variant.sinks, variant.dropout)
     rest = {k: v for k, v in _variants.VARIANTS.items() if k[0] != variant.family}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / variant.file

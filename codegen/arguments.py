@@ -139,9 +139,8 @@ ALIBI_STRIDES = (
 )
 WANTS_LSE = Field("wants_lse", "int", "1: lse is written")
 HAS_ALIBI = Field("has_alibi", "int", "1: alibi_slopes are given")
-DROPOUT = (
-    Field("has_dropout", "int", "1: dropout_seed is given, and weights are dropped"),
-    Field("keep_below", "int", "bits of a uint: a weight is kept if its random number is less"),
+KEEP_BELOW = Field(
+    "keep_below", "int", "dropout: bits of a uint; a weight is kept if its random number is less"
 )
 HAS_SINKS = Field("has_sinks", "int", "1: sinks are given")
 BATCH = Field("batch", "int", "number of sequences")
@@ -207,7 +206,7 @@ def backward(*gradients: str) -> Signature:
             *attention("q", "k", "v", "grad_out", *(f"grad_{tensor}" for tensor in gradients)),
             *(wants if len(gradients) > 1 else ()),
             *((BLOCK_SPLITS,) if "q" not in gradients else ()),
-            *DROPOUT,
+            KEEP_BELOW,
         ),
         floats=(*SOFTMAX, KEEP_SCALE),
     )
@@ -220,7 +219,7 @@ SIGNATURES = {
         ints=(
             *FORWARD,
             Field("least_queries", "int", "packed: shorter sequences are left to decode"),
-            *DROPOUT,
+            *(HAS_SINKS, KEEP_BELOW),
         ),
         floats=(*SOFTMAX, KEEP_SCALE),
     ),

@@ -27,8 +27,8 @@ class MatrixError(ValueError):
 class Variant:
     """One kernel: what it computes and in which tile shape.
 
-    In a family whose kernels take any mask at run time, `mask` is None, and `sinks` says whether a
-    call may have sinks.
+    Kernels that take any mask at run time have None as `mask`, and `sinks` says whether a call may
+    have sinks: those of a family without mask modes, and those with `dropout`.
     """
 
     family: str
@@ -72,10 +72,16 @@ class Variant:
     @property
     def template_arguments(self) -> str:
         """The arguments of the Metal template that make this kernel."""
-        if self.mask is None:
+        if self.mask is None and not self.dropout:
             return self.tile.name
+        mask = self.mask or "window"  # a window may be unbounded
         modes = (str(self.sinks).lower(),) if self.family == "prefill" else ()
-        return ", ".join((self.tile.name, self.mask.upper(), *modes))
+        return ", ".join((self.tile.name, mask.upper(), *modes))
+
+    @property
+    def dropout(self) -> bool:
+        """Whether weights are dropped."""
+        return self.tile.drops
 
     @property
     def element_bytes(self) -> int:
@@ -105,6 +111,7 @@ class Variant:
             "dtype": self.dtype,
             "mask": self.mask,
             "sinks": self.sinks,
+            "dropout": self.dropout,
             "file": self.file,
             "block_q": self.tile.block_q,
             "block_k": self.tile.block_k,
@@ -129,11 +136,15 @@ def head_dims() -> Iterable[int]:
 
 
 def prefill() -> Iterable[Variant]:
-    """head_dim x dtype x tile x mask x sinks: each mask mode has an inner loop of its own."""
+    """head_dim x dtype x tile x mask x sinks: each mask mode has an inner loop of its own.
+
+    With dropout, which has one too, mask and sinks are known at run time.
+    """
     for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
         for tile in TILES["prefill", head_dim, ELEMENT_BYTES[dtype]]:
             for mask, sinks in product(MASKS, (False, True)):
                 yield Variant("prefill", head_dim, dtype, mask, sinks, tile)
+            yield Variant("prefill", head_dim, dtype, None, True, tile.for_dropout())
 
 
 def decode() -> Iterable[Variant]:
@@ -144,17 +155,25 @@ def decode() -> Iterable[Variant]:
 
 
 def backward() -> Iterable[Variant]:
-    """head_dim x dtype x tile x mask.  Sinks are part of the log-sum-exp."""
+    """head_dim x dtype x tile x mask, or dropout.  Sinks are part of the log-sum-exp."""
     for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
         size = ELEMENT_BYTES[dtype]
         yield Variant("backward_rows", head_dim, dtype, None, True, RowBlockTile())
-        for tile, mask in product(TILES["backward_q", head_dim, size], MASKS):
-            yield Variant("backward_q", head_dim, dtype, mask, False, tile)
-        for tile, mask in product(TILES["backward_kv", head_dim, size], MASKS):
-            assert isinstance(tile, BackwardKVTile)
-            together = tile.gradients(head_dim, size) == 2
-            for family in ("backward_kv",) if together else ("backward_k", "backward_v"):
-                yield Variant(family, head_dim, dtype, mask, False, tile)
+        for tile in TILES["backward_q", head_dim, size]:
+            yield from differentiating("backward_q", head_dim, dtype, tile)
+        for tile in TILES["backward_kv", head_dim, size]:
+            yield from differentiating("backward_kv", head_dim, dtype, tile)
+
+
+def differentiating(family: str, head_dim: int, dtype: str, tile: Tile) -> Iterable[Variant]:
+    """The kernels of one tile that compute gradients."""
+    modes = [(mask, tile) for mask in MASKS] + [(None, tile.for_dropout())]
+    for mask, own in modes:
+        families = [family]
+        if isinstance(own, BackwardKVTile) and own.gradients(head_dim, ELEMENT_BYTES[dtype]) == 1:
+            families = ["backward_k", "backward_v"]
+        for each in families:
+            yield Variant(each, head_dim, dtype, mask, False, own)
 
 
 def rowwise(family: str) -> Iterable[Variant]:

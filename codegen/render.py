@@ -65,13 +65,10 @@ def environment(templates: Path = TEMPLATES) -> Environment:
 def shader(variants: Sequence[Variant], jinja: Environment) -> str:
     """The Metal source of the variants that share a file.
 
-    Raises RenderError naming the file if its template fails, if it is not ASCII, or if only some of
-    the variants hold rows in registers: the code for that stands once in the file.
+    Raises RenderError naming the file if its template fails or it is not ASCII.
     """
     first = variants[0]
     signature = arguments.SIGNATURES[first.family]
-    if len({variant.rows_held for variant in variants}) > 1:
-        raise RenderError(f"{first.file}: some of its tiles hold rows in registers and some do not")
     folder = TEMPLATE_OF.get(first.family, first.family)
     try:
         text = jinja.get_template(f"{folder}/kernel.metal.j2").render(
@@ -82,7 +79,8 @@ def shader(variants: Sequence[Variant], jinja: Environment) -> str:
             dtype=first.dtype,
             element_bytes=first.element_bytes,
             metal_type=METAL_TYPES[first.dtype],
-            rows_are_held=first.rows_held,
+            rows_are_held={held for variant in variants for held in variant.rows_held},
+            zip=zip,
             tiles=list(dict.fromkeys(variant.tile for variant in variants)),
             variants=variants,
             buffers=signature.buffers,
@@ -103,9 +101,10 @@ def manifest(variants: Iterable[Variant]) -> str:
 
 def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
     """What the shipped package needs of the manifest, as a Python module."""
-    dispatch: dict[tuple[str, int, str, str | None, bool], list[Variant]] = {}
+    dispatch: dict[tuple[str, int, str, str | None, bool, bool], list[Variant]] = {}
     for v in variants:
-        dispatch.setdefault((v.family, v.head_dim, v.dtype, v.mask, v.sinks), []).append(v)
+        key = (v.family, v.head_dim, v.dtype, v.mask, v.sinks, v.dropout)
+        dispatch.setdefault(key, []).append(v)
     return jinja.get_template("variants.py.j2").render(
         banner=BANNER,
         dispatch=dispatch,

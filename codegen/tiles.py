@@ -35,8 +35,8 @@ K in 16 bits at full bandwidth has time to multiply each element with 20 rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 # How the tiles were chosen, and the tiles; `nox -s tune` writes both.
 TUNED = "by hand, from counted work and modelled times"
@@ -54,27 +54,39 @@ TABLE = """
       256    |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8
 """  # noqa: E501
 
-# Tiles that may spill, by the estimate (also where 16-bit elements take a whole register) or by
-# the second opinion (docs/evidence.md), each with a smaller one of as many rows.  `use` says which
-# of the two is built: when a Mac shows spills, write "smaller".
+# Tiles that may spill, by the estimate (also where 16-bit elements take a whole register, and with
+# dropout's registers) or by the second opinion (docs/evidence.md), each with a smaller one.  `use`
+# says which of the two is built: when a Mac shows spills, write "smaller".
 IN_DOUBT = """
-    family  | head_dim | bytes | tile    | smaller | use  | why it stays
-    --------+----------+-------+---------+---------+------+-------------
-    prefill |       96 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
-    prefill |      128 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
-    prefill |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
-    prefill |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
-    decode  |       64 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode  |       72 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode  |       72 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode  |       80 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode  |       80 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode  |       96 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode  |       96 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode  |      128 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode  |      128 |     4 | 8 16 16 | 8 16 8  | tile | beyond the limit by the estimate; a spill costs time, not correctness
-    decode  |      192 |     4 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
-    decode  |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
+    family      | head_dim | bytes | tile    | smaller | use  | why it stays
+    ------------+----------+-------+---------+---------+------+----------------------------------------------------------------------
+    prefill     |       96 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
+    prefill     |      128 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
+    prefill     |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
+    prefill     |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
+    decode      |       64 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       72 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       72 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       80 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       80 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       96 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       96 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |      128 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |      128 |     4 | 8 16 16 | 8 16 8  | tile | beyond the limit by the estimate; a spill costs time, not correctness
+    decode      |      192 |     4 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
+    decode      |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
+    backward_q  |       64 |     2 | 4 16 32 | 4 8 32  | tile | half as many rows of its own: K and V are read twice as often
+    backward_q  |       96 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_q  |      128 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_q  |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_kv |       32 |     2 | 4 16 16 | 4 16 8  | tile | half as many rows per block: twice the barriers
+    backward_kv |       64 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_kv |       72 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_kv |       80 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_kv |       96 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_kv |      128 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_kv |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_kv |      256 |     4 | 4 8 8   | none    | tile | with dropout alone; there is none smaller
 """  # noqa: E501
 
 FRAGMENT = 8  # rows and columns of a simdgroup_matrix, Metal Shading Language 2.3
@@ -93,6 +105,9 @@ MAX_REGISTERS = 128  # per thread, github.com/dougallj/applegpu; beyond that the
 # docs/evidence.md has the sums beside what LLVM's allocator for another GPU takes.
 # tests/codegen/test_registers.py compares the sum with the live ranges of clang's IR.
 OTHER_REGISTERS = 20
+# For the loop over heads around the loop over blocks: both ranges, and addresses in each.
+HEAD_LOOP_REGISTERS = 20
+RANDOM_REGISTERS = 16  # four words each of a counter and its products, a key and what it is made of
 ROW_PADDING_BYTES = 16  # added to each staged row so that rows start in different banks
 
 
@@ -107,6 +122,7 @@ class Tile(ABC):
     simdgroups: int
     rows: int
     block: int
+    drops: bool = False  # a kernel with dropout
 
     def __post_init__(self) -> None:
         for name, value, step in self.sizes():
@@ -144,7 +160,7 @@ class Tile(ABC):
     @property
     def name(self) -> str:
         """The shape, as kernels and their files name it."""
-        return f"q{self.block_q}k{self.block_k}"
+        return f"q{self.block_q}k{self.block_k}{'_dropout' if self.drops else ''}"
 
     @property
     def threads(self) -> int:
@@ -167,6 +183,10 @@ class Tile(ABC):
     def registers(self, head_dim: int, element_bytes: int, widened: bool = False) -> int:
         """32-bit registers per thread, estimated; 0: no estimate."""
         return sum(self.live(head_dim, element_bytes, widened).values())
+
+    def for_dropout(self) -> Tile:
+        """The tile of kernels that drop weights: their random numbers need registers as well."""
+        return replace(self, rows=FRAGMENT, drops=True)
 
     def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
         """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
@@ -218,6 +238,11 @@ class PrefillTile(Tile):
             parts["address and bound of Q"] = 3 * self.rows // FRAGMENT
         return parts
 
+    @property
+    def random_numbers(self) -> dict[str, int]:
+        """What dropout's random numbers take while they are drawn: part -> registers."""
+        return {"random numbers": RANDOM_REGISTERS} if self.drops else {}
+
     def registers_with_queries(self, head_dim: int, element_bytes: int) -> int:
         """All registers if Q stays in them."""
         return sum(self._parts(head_dim, element_bytes, widened=False).values())
@@ -232,6 +257,7 @@ class PrefillTile(Tile):
             "a fragment of Q, of K and of a sum": 2 * elements + sums,
             "statistics": 3 * self.rows // FRAGMENT,
             "other": OTHER_REGISTERS,
+            **self.random_numbers,
         }
 
     def _fragments(self, columns: int) -> int:
@@ -324,6 +350,7 @@ class BackwardTile(PrefillTile):
             # An address and a bound of either tensor, statistics and what the row sees.
             "addresses, statistics and band": 7 * self.rows // FRAGMENT,
             "other": OTHER_REGISTERS,
+            **self.random_numbers,
         }
 
 
@@ -335,6 +362,12 @@ class BackwardQTile(BackwardTile):
 @dataclass(frozen=True)
 class BackwardKVTile(BackwardTile):
     """The rows are those of K and V; the blocks are of Q and of the gradient of O."""
+
+    def _least(
+        self, head_dim: int, element_bytes: int, gradients: int, widened: bool = False
+    ) -> dict[str, int]:
+        parts = super()._least(head_dim, element_bytes, gradients, widened)
+        return {**parts, "heads and their blocks": HEAD_LOOP_REGISTERS}
 
     def gradients(self, head_dim: int, element_bytes: int) -> int:
         """Those of K and V, if both fit into the registers; else each has a kernel of its own."""
@@ -390,7 +423,7 @@ class RowTile(Tile):
 
 
 FIELDS = ("simdgroups", "rows", "block")
-KINDS: dict[str, type[PrefillTile] | type[DecodeTile]] = {
+KINDS: dict[str, Callable[..., Tile]] = {
     "prefill": PrefillTile,
     "decode": DecodeTile,
     "backward_q": BackwardQTile,
@@ -406,7 +439,7 @@ class Doubt:
     head_dim: int
     element_bytes: int
     tile: Tile
-    smaller: Tile
+    smaller: Tile | None
     use: str  # "tile" or "smaller"
     why: str
 
@@ -415,10 +448,16 @@ class Doubt:
             raise TileError(f"use = {self.use!r}: must be 'tile' or 'smaller'")
         if not self.why:
             raise TileError("why it stays must be said")
+        if self.smaller is None:
+            if self.use == "smaller":
+                raise TileError("use = 'smaller': must be 'tile', as there is none")
+            return
         needed, less = (
             tile.registers(self.head_dim, self.element_bytes) for tile in (self.tile, self.smaller)
         )
-        if self.smaller.rows != self.tile.rows or less >= needed or less > MAX_REGISTERS:
+        # A decode tile is chosen by its rows.
+        rows = {self.tile.rows} if isinstance(self.tile, DecodeTile) else {FRAGMENT, self.tile.rows}
+        if self.smaller.rows not in rows or less >= needed or less > MAX_REGISTERS:
             raise TileError(
                 f"smaller = {sizes(self.smaller)}: must have {self.tile.rows} rows and need fewer "
                 f"registers than {needed} and than {MAX_REGISTERS + 1}; it needs {less}"
@@ -438,9 +477,9 @@ def parse_doubts(table: str) -> tuple[Doubt, ...]:
             family, head_dim, element_bytes, tile, smaller, use, why = map(
                 str.strip, line.split("|")
             )
-            both = [read(family, list(FIELDS), text) for text in (tile, smaller)]
-            numbers = int(head_dim), int(element_bytes)
-            doubts.append(Doubt(family, *numbers, both[0], both[1], use, why))
+            own = read(family, list(FIELDS), tile)
+            other = None if smaller == "none" else read(family, list(FIELDS), smaller)
+            doubts.append(Doubt(family, int(head_dim), int(element_bytes), own, other, use, why))
         except (KeyError, TypeError, ValueError) as error:
             raise TileError(f"tiles in doubt, line '{line.strip()}': {error}") from None
     return tuple(doubts)
@@ -457,7 +496,7 @@ def decide(
                 f"tiles in doubt: {doubt.family} {doubt.element_bytes}, head_dim {doubt.head_dim} "
                 f"has no tile {sizes(doubt.tile)}"
             )
-        if doubt.use == "smaller":
+        if doubt.use == "smaller" and doubt.smaller is not None:
             decided[doubt.place] = tuple(
                 doubt.smaller if tile == doubt.tile else tile for tile in decided[doubt.place]
             )

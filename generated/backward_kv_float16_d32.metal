@@ -109,17 +109,6 @@ inline void cap_elements(thread Matrix<float, R, C>& a, float cap)
 constant constexpr int D_FRAGMENTS = HEAD_DIM / FRAGMENT;
 constant constexpr int STAGED_STRIDE = 40; // HEAD_DIM and padding against bank conflicts
 
-// 64 keys (4 simdgroups of 16) x 16 query rows;
-// 2688 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
-struct q16k64 {
-    static constant constexpr int BLOCK_K = 64; // keys per threadgroup
-    static constant constexpr int BLOCK_Q = 16; // query rows per block
-    static constant constexpr int THREADS = 128;
-    static constant constexpr int SIMDGROUP_ROWS = 16; // keys per simdgroup
-    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
-    static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
-};
-
 // A call's arguments beside its tensors: an array of int32, where a long takes two, and one of float32.
 struct Call {
     long q_batch_stride; // q: elements from one batch to the next
@@ -161,8 +150,7 @@ struct Call {
     int wants_k; // 1: the gradient of k is wanted
     int wants_v; // 1: the gradient of v is wanted
     int splits; // number of splits of the query blocks; 1: no partial gradients
-    int has_dropout; // 1: dropout_seed is given, and weights are dropped
-    int keep_below; // bits of a uint: a weight is kept if its random number is less
+    int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
 };
 
 struct Scaling {
@@ -351,6 +339,34 @@ inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R>
     }
 }
 
+// 64 keys (4 simdgroups of 16) x 16 query rows;
+// 2688 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
+struct q16k64 {
+    static constant constexpr int BLOCK_K = 64; // keys per threadgroup
+    static constant constexpr int BLOCK_Q = 16; // query rows per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 16; // keys per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr bool DROPOUT = false;
+    typedef HeldRows<ROW_FRAGMENTS> Keys;
+    typedef HeldRows<ROW_FRAGMENTS> Values;
+};
+
+// 32 keys (4 simdgroups of 8) x 16 query rows;
+// 2688 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
+struct q16k32_dropout {
+    static constant constexpr int BLOCK_K = 32; // keys per threadgroup
+    static constant constexpr int BLOCK_Q = 16; // query rows per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // keys per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr bool DROPOUT = true;
+    typedef HeldRows<ROW_FRAGMENTS> Keys;
+    typedef HeldRows<ROW_FRAGMENTS> Values;
+};
+
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
 template <int ROW_THREADS>
@@ -444,8 +460,7 @@ struct Dropout {
 
 inline Dropout find_dropout(device const int* dropout_seed, int head, int batch, constant Call& call)
 {
-    const uint2 seed = call.has_dropout == 0 ? uint2(0) : uint2(dropout_seed[0], dropout_seed[1]);
-    return {seed, uint(head), uint(batch), uint(call.keep_below)};
+    return {uint2(dropout_seed[0], dropout_seed[1]), uint(head), uint(batch), uint(call.keep_below)};
 }
 
 // Philox 4x32 with 7 rounds (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
@@ -657,8 +672,8 @@ void backward_kv(
     grad_out += batch * call.grad_out_batch_stride + sequence.q_start * call.grad_out_row_stride;
     const long first_lse = batch * call.lse_batch_stride + sequence.q_start;
 
-    HeldRows<Tile::ROW_FRAGMENTS> keys;
-    HeldRows<Tile::ROW_FRAGMENTS> values;
+    typename Tile::Keys keys;
+    typename Tile::Values values;
     KeyRange seeing[Tile::ROW_FRAGMENTS]; // queries
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::Q_FRAGMENTS> scores;
     Matrix<element, Tile::ROW_FRAGMENTS, Tile::Q_FRAGMENTS> weights;
@@ -679,7 +694,6 @@ void backward_kv(
     const int first_head = kv_head * call.heads_per_kv_head;
     for (int head = first_head; head < first_head + call.heads_per_kv_head; ++head) {
         const RowAlibi alibi = find_row_alibi(alibi_slopes, sequence, head, call);
-        const Dropout dropout = find_dropout(dropout_seed, head, batch, call);
         const bool plain = scaling.softcap == 0.0f && alibi.slope == 0.0f;
         device const element* q_rows = q + head * call.q_head_stride;
         device const element* grad_rows = grad_out + head * call.grad_out_head_stride;
@@ -709,15 +723,15 @@ void backward_kv(
                 clear_unseen(scores, seeing, query, place);
             }
             if (call.wants_v != 0) {
-                if (call.has_dropout != 0) {
-                    drop_from_columns(weights, dropout, first_key + row, query, place);
+                if (Tile::DROPOUT) {
+                    drop_from_columns(weights, find_dropout(dropout_seed, head, batch, call), first_key + row, query, place);
                 }
                 multiply_accumulate(v_gradients, weights, grad_block);
             }
             if (call.wants_k != 0) {
                 multiply_transposed(grad_weights, values, grad_block);
-                if (call.has_dropout != 0) {
-                    drop_from_columns(grad_weights, dropout, first_key + row, query, place);
+                if (Tile::DROPOUT) {
+                    drop_from_columns(grad_weights, find_dropout(dropout_seed, head, batch, call), first_key + row, query, place);
                 }
                 differentiate_columns(weights, scores, grad_weights, statistics, place, scaling.keep_scale);
                 multiply_accumulate(k_gradients, weights, q_block);
@@ -763,4 +777,8 @@ decltype(backward_kv<q16k64, CAUSAL>) backward_kv<q16k64, CAUSAL>;
 #if !defined(ONLY) || defined(ONLY_backward_kv_float16_d32_q16k64_window)
 template [[host_name("backward_kv_float16_d32_q16k64_window")]] [[kernel]]
 decltype(backward_kv<q16k64, WINDOW>) backward_kv<q16k64, WINDOW>;
+#endif
+#if !defined(ONLY) || defined(ONLY_backward_kv_float16_d32_q16k32_dropout)
+template [[host_name("backward_kv_float16_d32_q16k32_dropout")]] [[kernel]]
+decltype(backward_kv<q16k32_dropout, WINDOW>) backward_kv<q16k32_dropout, WINDOW>;
 #endif

@@ -10,6 +10,7 @@
 //   head_dim   96
 //   elements   bfloat16; scores, weights and sums in float32
 //   masks      full, causal (aligned bottom-right), sliding window (left, right)
+//   dropout    as in the forward kernels; with any mask
 
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>
@@ -106,17 +107,6 @@ inline void cap_elements(thread Matrix<float, R, C>& a, float cap)
 constant constexpr int D_FRAGMENTS = HEAD_DIM / FRAGMENT;
 constant constexpr int STAGED_STRIDE = 104; // HEAD_DIM and padding against bank conflicts
 
-// 32 query rows (4 simdgroups of 8) x 32 keys;
-// 13312 bytes of threadgroup memory: one block of K, one of V.
-struct q32k32 {
-    static constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
-    static constant constexpr int BLOCK_K = 32; // keys per block
-    static constant constexpr int THREADS = 128;
-    static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
-    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
-    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
-};
-
 // A call's arguments beside its tensors: an array of int32, where a long takes two, and one of float32.
 struct Call {
     long q_batch_stride; // q: elements from one batch to the next
@@ -152,8 +142,7 @@ struct Call {
     int window_left; // keys seen before the diagonal
     int window_right; // keys seen after the diagonal
     int has_alibi; // 1: alibi_slopes are given
-    int has_dropout; // 1: dropout_seed is given, and weights are dropped
-    int keep_below; // bits of a uint: a weight is kept if its random number is less
+    int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
 };
 
 struct Scaling {
@@ -314,6 +303,34 @@ inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R>
     }
 }
 
+// 32 query rows (4 simdgroups of 8) x 32 keys;
+// 13312 bytes of threadgroup memory: one block of K, one of V.
+struct q32k32 {
+    static constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 32; // keys per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+    static constant constexpr bool DROPOUT = false;
+    typedef HeldRows<ROW_FRAGMENTS> Queries;
+    typedef HeldRows<ROW_FRAGMENTS> GradRows;
+};
+
+// 32 query rows (4 simdgroups of 8) x 32 keys;
+// 13312 bytes of threadgroup memory: one block of K, one of V.
+struct q32k32_dropout {
+    static constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 32; // keys per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+    static constant constexpr bool DROPOUT = true;
+    typedef HeldRows<ROW_FRAGMENTS> Queries;
+    typedef HeldRows<ROW_FRAGMENTS> GradRows;
+};
+
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
 template <int ROW_THREADS>
@@ -407,8 +424,7 @@ struct Dropout {
 
 inline Dropout find_dropout(device const int* dropout_seed, int head, int batch, constant Call& call)
 {
-    const uint2 seed = call.has_dropout == 0 ? uint2(0) : uint2(dropout_seed[0], dropout_seed[1]);
-    return {seed, uint(head), uint(batch), uint(call.keep_below)};
+    return {uint2(dropout_seed[0], dropout_seed[1]), uint(head), uint(batch), uint(call.keep_below)};
 }
 
 // Philox 4x32 with 7 rounds (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
@@ -604,7 +620,6 @@ void backward_q(
     const int head = group.y;
     const int kv_head = head / call.heads_per_kv_head;
     const RowAlibi alibi = find_row_alibi(alibi_slopes, sequence, head, call);
-    const Dropout dropout = find_dropout(dropout_seed, head, batch, call);
     const bool plain = scaling.softcap == 0.0f && alibi.slope == 0.0f;
     const int last_row = min(first_row + Tile::BLOCK_Q, sequence.q_len) - 1;
     const Band band = find_band<MASK>(first_row, last_row, sequence, call);
@@ -620,8 +635,8 @@ void backward_q(
     v += batch * call.v_batch_stride + sequence.k_start * call.v_row_stride + kv_head * call.v_head_stride;
     const long first_lse = batch * call.lse_batch_stride + head * call.lse_head_stride + sequence.q_start;
 
-    HeldRows<Tile::ROW_FRAGMENTS> queries;
-    HeldRows<Tile::ROW_FRAGMENTS> grad_rows; // of O
+    typename Tile::Queries queries;
+    typename Tile::GradRows grad_rows; // of O
     RowStatistics<Tile::ROW_FRAGMENTS> statistics;
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> scores;
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> grad_weights;
@@ -649,8 +664,8 @@ void backward_q(
             clear_unseen(scores, statistics.seen, key, place);
         }
         multiply_transposed(grad_weights, grad_rows, v_block);
-        if (call.has_dropout != 0) {
-            drop_from_rows(grad_weights, dropout, first_row + row, key, place);
+        if (Tile::DROPOUT) {
+            drop_from_rows(grad_weights, find_dropout(dropout_seed, head, batch, call), first_row + row, key, place);
         }
         differentiate_rows(grad_scores, scores, grad_weights, statistics, scaling.keep_scale);
         multiply_accumulate(gradients, grad_scores, k_block);
@@ -672,4 +687,8 @@ decltype(backward_q<q32k32, CAUSAL>) backward_q<q32k32, CAUSAL>;
 #if !defined(ONLY) || defined(ONLY_backward_q_bfloat16_d96_q32k32_window)
 template [[host_name("backward_q_bfloat16_d96_q32k32_window")]] [[kernel]]
 decltype(backward_q<q32k32, WINDOW>) backward_q<q32k32, WINDOW>;
+#endif
+#if !defined(ONLY) || defined(ONLY_backward_q_bfloat16_d96_q32k32_dropout)
+template [[host_name("backward_q_bfloat16_d96_q32k32_dropout")]] [[kernel]]
+decltype(backward_q<q32k32_dropout, WINDOW>) backward_q<q32k32_dropout, WINDOW>;
 #endif

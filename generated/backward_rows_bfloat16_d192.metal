@@ -121,7 +121,8 @@ void backward_rows_bfloat16_d192(
                 row_lse[first_lse + row] = base_2;
                 row_delta[first_lse + row] = delta;
             }
-            sink_terms[i] = -sink_weight(sink, base_2) * delta;
+            // A row that sees nothing has no part in the sink's gradient, whatever its delta is.
+            sink_terms[i] = base_2 == UNSEEN ? 0.0f : -sink_weight(sink, base_2) * delta;
         }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);

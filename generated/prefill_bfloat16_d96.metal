@@ -7,6 +7,7 @@
 //   elements   bfloat16; scores, softmax and sums in float32
 //   masks      full, causal (aligned bottom-right), sliding window (left, right)
 //   sinks      one logit per query head is added to the softmax's denominator
+//   dropout    of weights, by random numbers that depend on a seed alone; with any mask, and sinks
 
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>
@@ -159,17 +160,6 @@ inline void exp2_rows(
 constant constexpr int D_FRAGMENTS = HEAD_DIM / FRAGMENT;
 constant constexpr int STAGED_STRIDE = 104; // HEAD_DIM and padding against bank conflicts
 
-// 64 query rows (4 simdgroups of 16) x 32 keys;
-// 13312 bytes of threadgroup memory: one block of K, one of V.
-struct q64k32 {
-    static constant constexpr int BLOCK_Q = 64; // query rows per threadgroup
-    static constant constexpr int BLOCK_K = 32; // keys per block
-    static constant constexpr int THREADS = 128;
-    static constant constexpr int SIMDGROUP_ROWS = 16; // query rows per simdgroup
-    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
-    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
-};
-
 // A call's arguments beside its tensors: an array of int32, where a long takes two, and one of float32.
 struct Call {
     long q_batch_stride; // q: elements from one batch to the next
@@ -204,8 +194,8 @@ struct Call {
     int has_alibi; // 1: alibi_slopes are given
     int wants_lse; // 1: lse is written
     int least_queries; // packed: shorter sequences are left to decode
-    int has_dropout; // 1: dropout_seed is given, and weights are dropped
-    int keep_below; // bits of a uint: a weight is kept if its random number is less
+    int has_sinks; // 1: sinks are given
+    int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
 };
 
 struct Scaling {
@@ -379,6 +369,32 @@ inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R>
     }
 }
 
+// 64 query rows (4 simdgroups of 16) x 32 keys;
+// 13312 bytes of threadgroup memory: one block of K, one of V.
+struct q64k32 {
+    static constant constexpr int BLOCK_Q = 64; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 32; // keys per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 16; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+    static constant constexpr bool DROPOUT = false;
+    typedef HeldRows<ROW_FRAGMENTS> Queries;
+};
+
+// 32 query rows (4 simdgroups of 8) x 32 keys;
+// 13312 bytes of threadgroup memory: one block of K, one of V.
+struct q32k32_dropout {
+    static constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 32; // keys per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+    static constant constexpr bool DROPOUT = true;
+    typedef HeldRows<ROW_FRAGMENTS> Queries;
+};
+
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
 template <int ROW_THREADS>
@@ -520,8 +536,7 @@ struct Dropout {
 
 inline Dropout find_dropout(device const int* dropout_seed, int head, int batch, constant Call& call)
 {
-    const uint2 seed = call.has_dropout == 0 ? uint2(0) : uint2(dropout_seed[0], dropout_seed[1]);
-    return {seed, uint(head), uint(batch), uint(call.keep_below)};
+    return {uint2(dropout_seed[0], dropout_seed[1]), uint(head), uint(batch), uint(call.keep_below)};
 }
 
 // Philox 4x32 with 7 rounds (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
@@ -702,9 +717,8 @@ void prefill(
     }
     const int head = group.y;
     const int kv_head = head / call.heads_per_kv_head;
-    const float sink = SINKS ? sinks[head] * LOG2_E : MASKED;
+    const float sink = SINKS && call.has_sinks != 0 ? sinks[head] * LOG2_E : MASKED;
     const RowAlibi alibi = find_row_alibi(alibi_slopes, sequence, head, call);
-    const Dropout dropout = find_dropout(dropout_seed, head, batch, call);
     const bool only_scaled = scaling.softmax_scale > 0.0f && scaling.softcap == 0.0f && alibi.slope == 0.0f;
     const int last_row = min(first_row + Tile::BLOCK_Q, sequence.q_len) - 1;
     const Band band = find_band<MASK>(first_row, last_row, sequence, call);
@@ -719,7 +733,7 @@ void prefill(
     out += batch * call.out_batch_stride + (sequence.q_start + first_row) * call.out_row_stride + head * call.out_head_stride;
     lse += batch * call.lse_batch_stride + head * call.lse_head_stride + sequence.q_start + first_row;
 
-    HeldRows<Tile::ROW_FRAGMENTS> queries;
+    typename Tile::Queries queries;
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> scores;
     Matrix<element, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> weights;
     Matrix<float, Tile::ROW_FRAGMENTS, D_FRAGMENTS> outputs;
@@ -749,8 +763,8 @@ void prefill(
             scale = 1.0f; // they are logits now
         }
         update_row_softmax(weights, outputs, softmax, scores, scale);
-        if (call.has_dropout != 0) {
-            drop_from_rows(weights, dropout, first_row + row, key, place);
+        if (Tile::DROPOUT) {
+            drop_from_rows(weights, find_dropout(dropout_seed, head, batch, call), first_row + row, key, place);
         }
         multiply_accumulate(outputs, weights, v_block);
     }
@@ -786,4 +800,8 @@ decltype(prefill<q64k32, WINDOW, false>) prefill<q64k32, WINDOW, false>;
 #if !defined(ONLY) || defined(ONLY_prefill_bfloat16_d96_q64k32_window_sinks)
 template [[host_name("prefill_bfloat16_d96_q64k32_window_sinks")]] [[kernel]]
 decltype(prefill<q64k32, WINDOW, true>) prefill<q64k32, WINDOW, true>;
+#endif
+#if !defined(ONLY) || defined(ONLY_prefill_bfloat16_d96_q32k32_dropout)
+template [[host_name("prefill_bfloat16_d96_q32k32_dropout")]] [[kernel]]
+decltype(prefill<q32k32_dropout, WINDOW, true>) prefill<q32k32_dropout, WINDOW, true>;
 #endif

@@ -44,6 +44,8 @@ def cases(variant: Variant) -> Iterator[Case]:
     elif variant.family == BACKWARD_ROWS:
         for case in (*of_rows(variant), *of_sinks()):
             yield replace(case, gradients=case.gradients or Gradients())
+    elif variant.dropout:
+        yield from dropping(variant)
     elif variant.family in BACKWARD:
         assert variant.mask is not None
         common = (*differentiated(variant), *of_scores(variant))
@@ -55,6 +57,19 @@ def cases(variant: Variant) -> Iterator[Case]:
         common = (*everywhere(variant), *cached(variant), *of_mask(variant, variant.mask))
         for case in (*common, *(of_sinks() if variant.sinks else ())):
             yield in_mode(case, variant.mask, variant.sinks)
+
+
+def dropping(variant: Variant) -> Iterator[Case]:
+    """The cases of a kernel with dropout, which learns its mask when it runs."""
+    if variant.family in BACKWARD:
+        wanted = Gradients(variant.gradients)
+        table = [replace(c, gradients=c.gradients or wanted) for c in differentiated(variant)]
+        table = [case for case in table if not case.name.startswith(OF_VALUES)]
+    else:
+        table = [*of_lengths(variant), *of_layouts(variant)]
+    for case, (mask, sinks), dropout_p in zip(table, cycle(TURNS), cycle((0.2, 0.5, 0.9))):
+        case = in_mode(case, mask, sinks)
+        yield replace(case, scores=replace(case.scores, dropout_p=dropout_p))
 
 
 def in_mode(case: Case, mask: str, sinks: bool) -> Case:

@@ -56,6 +56,7 @@ def autograd(
         part.get("slopes"),
         dtype=dtype,
         scale_product=scale_product,
+        weigh=part.get("weigh"),
     )
     given = [part["grad_out"], part.get("grad_lse")]
     pairs = [(x, g.to(dtype)) for x, g in zip(results, given) if g is not None and x.requires_grad]
@@ -88,9 +89,12 @@ def recomputed(
     delta = (grad_out * out).sum(-1)
     delta = delta - part["grad_lse"] if "grad_lse" in part else delta
     grad_weights = grad_out @ of_query_heads(part["v"], heads).permute(1, 2, 0)
-    grad_logits = (weights * (grad_weights - delta.unsqueeze(-1))).to(dtype)
+    weigh = part["weigh"].to(dtype) if "weigh" in part else 1
+    grad_logits = (weights * (weigh * grad_weights - delta.unsqueeze(-1))).to(dtype)
     grad_q, grad_k = torch.autograd.grad(logits, (q, k), grad_logits)
-    grad_v = (weights.transpose(1, 2) @ grad_out).unflatten(0, (part["v"].shape[1], -1)).sum(1)
+    grad_v = (
+        ((weigh * weights).transpose(1, 2) @ grad_out).unflatten(0, (part["v"].shape[1], -1)).sum(1)
+    )
     return {"q": grad_q, "k": grad_k, "v": grad_v.transpose(0, 1)}
 
 
@@ -140,12 +144,13 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
     of_weight = weights * of_logit.expm1()
     lse_delta = part["grad_lse"].double().unsqueeze(-1) if "grad_lse" in part else 0.0
     products = (grad_out * out).sum(-1, keepdim=True)
-    grad_weights = grad_out @ values.transpose(1, 2)
+    weigh = part.get("weigh", torch.ones(()))  # of dropout; one rounding each, of its factor
+    grad_weights = weigh * (grad_out @ values.transpose(1, 2))
     difference = (grad_weights - products + lse_delta).abs()
     of_difference = (
         (rounding + UNIT * (terms + 2)) * (grad_out * out).abs().sum(-1, keepdim=True)
         + least * grad_out.abs().sum(-1, keepdim=True)
-        + UNIT * (terms + 2) * (grad_out.abs() @ values.abs().transpose(1, 2))
+        + UNIT * (terms + 4) * weigh * (grad_out.abs() @ values.abs().transpose(1, 2))
         + 2 * UNIT * (difference + abs(lse_delta))
     )
     slope, of_slope = torch.ones_like(weights), torch.zeros_like(weights)
@@ -161,6 +166,7 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
         + least
     ).masked_fill(logits == -math.inf, 0)
     of_weight = (of_weight + rounding * weights + least).masked_fill(logits == -math.inf, 0)
+    of_weight, weights = weigh * of_weight + 2 * UNIT * weigh * weights, weigh * weights
     of_sums = UNIT * (q_len * heads + k_len)
 
     def of_keys(x: Tensor) -> Tensor:

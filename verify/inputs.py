@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from metal_flash_sdpa.call import dropout
 from metal_flash_sdpa.plan import Append, Backward, Request, lse_shape
 from torch import Tensor
 
@@ -40,6 +41,10 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, device: str) -> Input
         small["sinks"] = repeated(case.scores.sinks, (case.shape.heads,))
     if case.scores.alibi:
         small["alibi_slopes"] = alibi_slopes(case)
+    if case.scores.dropout_p:
+        small["dropout_seed"] = torch.tensor(
+            (case.seed - 2**31, case.seed % 2**31), dtype=torch.int32
+        )
     options = options_of(case, head_dim)
     request = request_of(case, options, arenas, small.get("alibi_slopes"))
     if cache is not None:
@@ -172,6 +177,7 @@ def request_of(
         alibi_strides=alibi_strides(slopes),
         has_k_begin=case.shape.packed,
         has_k_end=case.shape.packed,
+        **dropout(case.scores.dropout_p),
     )
 
 
@@ -219,8 +225,8 @@ def go_forward(case: Case, inputs: Inputs) -> None:
     results = {**inputs.tensors, "out": out, "lse": lse}
     for part in sequences(case, results):
         q, k, v, slopes = part["q"], part["k"], part["v"], part.get("slopes")
-        dtype, own_sinks = torch.float64, None if sinks is None else sinks.cpu()
-        want, want_lse = attention(q, k, v, inputs.options, own_sinks, slopes, dtype=dtype)
+        given = (q, k, v, inputs.options, None if sinks is None else sinks.cpu(), slopes)
+        want, want_lse = attention(*given, dtype=torch.float64, weigh=part.get("weigh"))
         part["out"].copy_(want)
         part["lse"].copy_(want_lse)
     inputs.arenas["out"].fill(out)

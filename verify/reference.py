@@ -68,12 +68,14 @@ def attention(
     rows: Tensor | None = None,
     scale_product: bool = False,
     bias: Tensor | None = None,
+    weigh: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Attention of one sequence, every step in `dtype`.
 
     q (q_len, heads, head_dim), k and v (k_len, kv_heads, head_dim), sinks (heads,) logits,
     slopes (heads,) of ALiBi: a key's distance from the diagonal, times the slope, comes off its
-    softcapped score.  bias (heads, q_len, k_len) is added to it; -inf hides a key.
+    softcapped score.  bias (heads, q_len, k_len) is added to it; -inf hides a key.  weigh
+    (heads, q_len, k_len) multiplies the weights, as dropout does, and not the log-sum-exp.
     Returns out (rows, heads, head_dim) and log-sum-exp (heads, rows); `rows` picks query rows.
     The scale multiplies both q and k by its root, as in PyTorch's own math attention, or with
     `scale_product` their product, as in the eager attention of transformers.
@@ -94,8 +96,10 @@ def attention(
     nothing = (logits == -math.inf).all(-1, keepdim=True)
     logits = logits.masked_fill(nothing, 0)
     lse = logits.logsumexp(dim=-1).masked_fill(nothing[..., 0], -math.inf)
-    weights = logits.softmax(dim=-1).masked_fill(nothing, 0)
-    return (weights[..., :k_len] @ v).transpose(0, 1), lse
+    weights = logits.softmax(dim=-1).masked_fill(nothing, 0)[..., :k_len]
+    if weigh is not None:
+        weights = weights * weigh.to(dtype)
+    return (weights @ v).transpose(0, 1), lse
 
 
 def of_query_heads(x: Tensor, heads: int) -> Tensor:
@@ -155,6 +159,7 @@ def plain_attention(
     slopes: Tensor | None = None,
     rows: Tensor | None = None,
     bias: Tensor | None = None,
+    weigh: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """Plain PyTorch attention in the inputs' dtype, in both of its customary orders.
 
@@ -176,6 +181,7 @@ def plain_attention(
             rows=rows,
             scale_product=order,
             bias=bias,
+            weigh=weigh,
         )[0]
         for turn, order in orders(q, k, options)
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from metal_flash_sdpa.call import add_partials
 from metal_flash_sdpa.launchers import emulator
 from metal_flash_sdpa.plan import (
     LaunchPlan,
@@ -95,8 +96,10 @@ def judge(case: Case, inputs: Inputs, dtype: torch.dtype) -> tuple[Error, Error]
     attended = inputs.tensors | {"q": inputs.tensors.get("rotated_q", inputs.tensors["q"])}
     for part in sequences(case, attended):
         q, k, v, slopes = part["q"], part["k"], part["v"], part.get("slopes")
-        want, want_lse = attention(q, k, v, inputs.options, sinks, slopes, dtype=torch.float64)
-        plain.append(plain_attention(q, k, v, inputs.options, sinks, slopes))
+        weigh = part.get("weigh")
+        given = (q, k, v, inputs.options, sinks, slopes)
+        want, want_lse = attention(*given, dtype=torch.float64, weigh=weigh)
+        plain.append(plain_attention(*given, weigh=weigh))
         tolerance = max(tolerance, lse_tolerance(q, k, inputs.options, want_lse, slopes))
         for name, value in zip(names, (part["out"], want, part["lse"].T, want_lse.T)):
             columns[name].append(value)
@@ -230,6 +233,8 @@ def run(
             if min(step.threadgroups) > 0:
                 launch(step, absent(step, device) | inputs.tensors | between | {"q": queries})
             queries = inputs.tensors.get("rotated_q", queries)
+        if case.gradients:
+            add_partials({**inputs.tensors, **between})
         out = lse = NOTHING
         of_backward: dict[str, Error] = {}
         if case.nonsense:

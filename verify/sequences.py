@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from verify.cache import Cache
 from verify.case import Case
+from verify.dropout import kept
 
 OF_QUERIES = ("q", "out", "grad_out", "grad_q")  # a row for each query
 OF_KEYS = ("k", "v", "grad_k", "grad_v")
@@ -18,7 +20,8 @@ def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tens
     """Each sequence of a case on its own: its rows of each tensor, on the CPU.
 
     Those of queries and keys are (len, heads, dim), numbers for each query (heads, len); and, if
-    the case has any, slopes (heads,).
+    the case has any, slopes (heads,); with dropout also what the weights are multiplied by, weigh
+    (heads, q_len, k_len) in float64.
     """
     q_start = k_start = 0
     cache, shape = Cache.of(case), case.shape
@@ -39,4 +42,9 @@ def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tens
             parts |= {name: tensors[name][cache.rows(b)] for name in keys}
         if "alibi_slopes" in tensors:
             parts["slopes"] = tensors["alibi_slopes"].broadcast_to(shape.batch, -1)[b]
+        if "dropout_seed" in tensors:
+            dropout_p = case.scores.dropout_p
+            of_sequence = (b, shape.heads, q_len, k_len)
+            keeps = kept(*of_sequence, tensors["dropout_seed"].cpu(), dropout_p)
+            parts["weigh"] = keeps.to(torch.float64) / (1 - dropout_p)
         yield {name: part.cpu() for name, part in parts.items()}

@@ -24,6 +24,7 @@ class Variant:
     dtype: str
     mask: str | None
     sinks: bool
+    dropout: bool
     file: str
     block_q: int
     block_k: int
@@ -49,6 +50,8 @@ class Variant:
     @property
     def mode(self) -> str:
         """Mask mode as reports name it; "" for a family without modes."""
+        if self.dropout:
+            return "dropout"
         return f"{self.mask}+sinks" if self.mask and self.sinks else self.mask or ""
 
 

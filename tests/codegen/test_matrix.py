@@ -17,44 +17,55 @@ HEADING = f"head_dim | prefill 2 | decode 4\n | {FIELDS} | {FIELDS}\n---\n"
 
 
 @pytest.mark.parametrize(
-    ("family", "axes", "kernels"),
+    ("family", "kernels"),
     [
-        ("prefill", 144, 144),  # 8 head dims x 3 dtypes x 3 masks x with and without sinks
-        ("decode", 24, 42),  # 8 head dims x 3 dtypes; 6 of the head dims have a second tile
-        ("combine", 24, 24),
-        ("append", 24, 24),
-        ("backward_rows", 24, 24),
-        ("backward_q", 72, 72),  # 8 head dims x 3 dtypes x 3 masks
-        ("backward_kv", 54, 54),  # 6 of the head dims; the others' gradients of K and V are apart
-        ("backward_k", 18, 18),
-        ("backward_v", 18, 18),
+        ("prefill", 168),  # 8 head dims x 3 dtypes x (3 masks x with and without sinks, or dropout)
+        ("decode", 42),  # 8 head dims x 3 dtypes; 6 of the head dims have a second tile
+        ("combine", 24),
+        ("append", 24),
+        ("backward_rows", 24),
+        ("backward_q", 96),  # 8 head dims x 3 dtypes x (3 masks, or dropout)
+        # 6 of the head dims, 5 of them with dropout, of which one is not for 16 bits; the other
+        # gradients of K and V are apart.
+        ("backward_kv", 67),
+        ("backward_k", 29),
+        ("backward_v", 29),
     ],
 )
-def test_every_combination_is_there(family: str, axes: int, kernels: int) -> None:
+def test_every_combination_is_there(family: str, kernels: int) -> None:
     variants = [v for v in matrix() if v.family == family]
-    assert len({(v.head_dim, v.dtype, v.mask, v.sinks) for v in variants}) == axes
     assert len(variants) == kernels
-    modes = {(v.mask, v.sinks) for v in variants}
-    masks = {v.mask for v in variants} - {None}
+    plain = {(v.mask, v.sinks) for v in variants if not v.dropout}
+    masks = {mask for mask, _ in plain} - {None}
     assert masks in (set(), {*MASKS})
-    assert len(modes) == (len(MASKS) * 2 if family == "prefill" else max(1, len(masks)))
+    assert len(plain) == (len(MASKS) * 2 if family == "prefill" else max(1, len(masks)))
+    assert {v.mask for v in variants if v.dropout} <= {None}
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_each_has_all_gradients(dropout: bool) -> None:
+    """Those of K and V together or apart."""
+    own = [v for v in matrix() if v.family.startswith("backward_") and v.dropout == dropout]
+    for mode in {(v.head_dim, v.dtype, v.mask) for v in own if v.family != "backward_rows"}:
+        families = [v.family for v in own if (v.head_dim, v.dtype, v.mask) == mode]
+        of_keys = sorted({*families} - {"backward_q", "backward_rows"})
+        assert of_keys in (["backward_kv"], ["backward_k", "backward_v"])
+        assert "backward_q" in families
 
 
 def test_every_head_dim_has_every_family() -> None:
-    """The gradients of K and V come together or apart."""
     families: dict[int, set[str]] = {}
     for v in matrix():
         families.setdefault(v.head_dim, set()).add(v.family)
     assert set(families) == {32, 64, 72, 80, 96, 128, 192, 256}
     everywhere = {"prefill", "decode", "combine", "append", "backward_rows", "backward_q"}
     for found in families.values():
-        assert found - everywhere in ({"backward_kv"}, {"backward_k", "backward_v"})
+        assert everywhere <= found
 
 
 def test_variants_share_a_file_by_family_dtype_and_head_dim() -> None:
     by_file = files(matrix())
-    # Six families for every head_dim and dtype; gradients of K and V in one file or in two.
-    assert len(by_file) == 6 * 24 + 18 + 2 * 6
+    assert len(by_file) == len({(v.family, v.dtype, v.head_dim) for v in matrix()})
     for name, variants in by_file.items():
         assert name == f"{variants[0].stem}.metal"
         assert len({(v.family, v.dtype, v.head_dim) for v in variants}) == 1
@@ -65,13 +76,15 @@ def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("codegen.matrix.TILES", parse(tiles.TABLE.rstrip() + "\n" + line, IN_DOUBT))
     added = [v for v in matrix() if v.head_dim == 112]
     assert Counter(v.family for v in added) == {
-        "prefill": 18,
+        "prefill": 21,
         "decode": 5,  # two tiles in 16 bits, one in float32
         "combine": 3,
         "append": 3,
         "backward_rows": 3,
-        "backward_q": 9,
+        "backward_q": 12,
         "backward_kv": 9,
+        "backward_k": 3,  # with dropout
+        "backward_v": 3,
     }
     prefill = [v for v in added if v.family == "prefill"]
     assert {v.tile.block_q for v in prefill if v.dtype == "float32"} == {16}

@@ -9,40 +9,20 @@ from metal_flash_sdpa import call, keys
 from metal_flash_sdpa.call import Options
 from torch import Tensor
 
-ROUNDS = 7
-
-
-def philox(counter: tuple[np.ndarray, ...], key: tuple[int, int]) -> list[np.ndarray]:
-    """Philox 4x32 as its paper has it, in 64-bit integers."""
-    low = np.uint64(0xFFFFFFFF)
-    words = [np.asarray(word).astype(np.uint64) for word in counter]
-    for i in range(ROUNDS):
-        keys_of_round = [
-            np.uint64((k + i * step) & 0xFFFFFFFF)
-            for k, step in zip(key, (0x9E3779B9, 0xBB67AE85), strict=True)
-        ]
-        x, z = np.uint64(0xD2511F53) * words[0], np.uint64(0xCD9E8D57) * words[2]
-        shift = np.uint64(32)
-        words = [
-            (z >> shift) ^ words[1] ^ keys_of_round[0],
-            z & low,
-            (x >> shift) ^ words[3] ^ keys_of_round[1],
-            x & low,
-        ]
-    return words
+from verify import dropout as verify_dropout
 
 
 def kept(shape: tuple[int, int, int, int], seed: Tensor, dropout_p: float) -> Tensor:
     """Which weights of (batch, heads, q_len, k_len) are kept."""
-    batch, head, query, key = np.meshgrid(*map(np.arange, shape), indexing="ij")
-    words = philox((query, key // 4, head, batch), tuple(int(s) & 0xFFFFFFFF for s in seed))  # type: ignore[arg-type]
-    return torch.from_numpy(np.choose(key % 4, words) < round((1 - dropout_p) * 2**32))
+    batch, heads, q_len, k_len = shape
+    masks = [verify_dropout.kept(b, heads, q_len, k_len, seed, dropout_p) for b in range(batch)]
+    return torch.stack(masks)
 
 
 def test_philox_gives_the_known_answers() -> None:
     """Of Random123's list of known answers, those of 7 rounds."""
     zero = np.zeros(1, np.uint64)
-    words = philox((zero, zero, zero, zero), (0, 0))
+    words = verify_dropout.philox((zero, zero, zero, zero), (0, 0))
     assert [int(word[0]) for word in words] == [0x5F6FB709, 0x0D893F64, 0x4F121F81, 0x4F730A48]
 
 

@@ -118,9 +118,9 @@ def test_another_catalogue_has_other_kernels() -> None:
 
 def test_padded_grid_and_arguments() -> None:
     (step,) = plan_prefill(BASE).launches
-    block_q = VARIANTS["prefill", 64, "float16", "full", False][0].block_q
+    block_q = VARIANTS["prefill", 64, "float16", "full", False, False][0].block_q
     assert step.threadgroups == (-(-100 // block_q), 8, 3)
-    assert step.floats == (0.125, 0.0)
+    assert step.floats == (0.125, 0.0, 1.0)
     values = ints(step)
     assert values["k_batch_stride"] == 2**33 + 5
     assert (values["q_len"], values["k_len"]) == (100, 70)
@@ -140,7 +140,7 @@ def test_alibi_needs_no_variant_of_its_own() -> None:
 
 def test_packed_grid_has_one_spare_tile_per_sequence() -> None:
     (step,) = plan_prefill(BASE._replace(packed=True, q_len=1000)).launches
-    block_q = VARIANTS["prefill", 64, "float16", "full", False][0].block_q
+    block_q = VARIANTS["prefill", 64, "float16", "full", False, False][0].block_q
     assert step.threadgroups == (1000 // block_q + 3, 8, 1)
     assert ints(step)["lse_batch_stride"] == 0
 

@@ -25,1232 +25,1481 @@ class Signature(NamedTuple):
     floats: Tuple[str, ...]  # the float32 array
 
 
-# (family, head_dim, dtype, mask, sinks) -> its tiles, fewest rows first.  The mask is None where a
-# family has no mask modes; its kernels have one row each, with sinks if they can take any.
+# (family, head_dim, dtype, mask, sinks, dropout) -> its tiles, fewest rows first.  The mask is None where
+# kernels take any; they have one row each, with sinks if they can take any.
 VARIANTS = {
-    ("prefill", 32, "float16", "full", False): (
+    ("prefill", 32, "float16", "full", False, False): (
         Variant("prefill_float16_d32_q64k32_full", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float16", "full", True): (
+    ("prefill", 32, "float16", "full", True, False): (
         Variant("prefill_float16_d32_q64k32_full_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float16", "causal", False): (
+    ("prefill", 32, "float16", "causal", False, False): (
         Variant("prefill_float16_d32_q64k32_causal", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float16", "causal", True): (
+    ("prefill", 32, "float16", "causal", True, False): (
         Variant("prefill_float16_d32_q64k32_causal_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float16", "window", False): (
+    ("prefill", 32, "float16", "window", False, False): (
         Variant("prefill_float16_d32_q64k32_window", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float16", "window", True): (
+    ("prefill", 32, "float16", "window", True, False): (
         Variant("prefill_float16_d32_q64k32_window_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "full", False): (
+    ("prefill", 32, "float16", None, True, True): (
+        Variant("prefill_float16_d32_q32k32_dropout", "prefill_float16_d32.metal", 32, 128, 32),
+    ),
+    ("prefill", 32, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d32_q64k32_full", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "full", True): (
+    ("prefill", 32, "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d32_q64k32_full_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "causal", False): (
+    ("prefill", 32, "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d32_q64k32_causal", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "causal", True): (
+    ("prefill", 32, "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d32_q64k32_causal_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "window", False): (
+    ("prefill", 32, "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d32_q64k32_window", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "window", True): (
+    ("prefill", 32, "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d32_q64k32_window_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "full", False): (
+    ("prefill", 32, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d32_q32k32_dropout", "prefill_bfloat16_d32.metal", 32, 128, 32),
+    ),
+    ("prefill", 32, "float32", "full", False, False): (
         Variant("prefill_float32_d32_q64k32_full", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "full", True): (
+    ("prefill", 32, "float32", "full", True, False): (
         Variant("prefill_float32_d32_q64k32_full_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "causal", False): (
+    ("prefill", 32, "float32", "causal", False, False): (
         Variant("prefill_float32_d32_q64k32_causal", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "causal", True): (
+    ("prefill", 32, "float32", "causal", True, False): (
         Variant("prefill_float32_d32_q64k32_causal_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "window", False): (
+    ("prefill", 32, "float32", "window", False, False): (
         Variant("prefill_float32_d32_q64k32_window", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "window", True): (
+    ("prefill", 32, "float32", "window", True, False): (
         Variant("prefill_float32_d32_q64k32_window_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "full", False): (
+    ("prefill", 32, "float32", None, True, True): (
+        Variant("prefill_float32_d32_q32k32_dropout", "prefill_float32_d32.metal", 32, 128, 32),
+    ),
+    ("prefill", 64, "float16", "full", False, False): (
         Variant("prefill_float16_d64_q64k32_full", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "full", True): (
+    ("prefill", 64, "float16", "full", True, False): (
         Variant("prefill_float16_d64_q64k32_full_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "causal", False): (
+    ("prefill", 64, "float16", "causal", False, False): (
         Variant("prefill_float16_d64_q64k32_causal", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "causal", True): (
+    ("prefill", 64, "float16", "causal", True, False): (
         Variant("prefill_float16_d64_q64k32_causal_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "window", False): (
+    ("prefill", 64, "float16", "window", False, False): (
         Variant("prefill_float16_d64_q64k32_window", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "window", True): (
+    ("prefill", 64, "float16", "window", True, False): (
         Variant("prefill_float16_d64_q64k32_window_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "full", False): (
+    ("prefill", 64, "float16", None, True, True): (
+        Variant("prefill_float16_d64_q32k32_dropout", "prefill_float16_d64.metal", 32, 128, 32),
+    ),
+    ("prefill", 64, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d64_q64k32_full", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "full", True): (
+    ("prefill", 64, "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d64_q64k32_full_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "causal", False): (
+    ("prefill", 64, "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d64_q64k32_causal", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "causal", True): (
+    ("prefill", 64, "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d64_q64k32_causal_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "window", False): (
+    ("prefill", 64, "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d64_q64k32_window", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "window", True): (
+    ("prefill", 64, "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d64_q64k32_window_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float32", "full", False): (
+    ("prefill", 64, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d64_q32k32_dropout", "prefill_bfloat16_d64.metal", 32, 128, 32),
+    ),
+    ("prefill", 64, "float32", "full", False, False): (
         Variant("prefill_float32_d64_q32k32_full", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", "full", True): (
+    ("prefill", 64, "float32", "full", True, False): (
         Variant("prefill_float32_d64_q32k32_full_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", "causal", False): (
+    ("prefill", 64, "float32", "causal", False, False): (
         Variant("prefill_float32_d64_q32k32_causal", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", "causal", True): (
+    ("prefill", 64, "float32", "causal", True, False): (
         Variant("prefill_float32_d64_q32k32_causal_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", "window", False): (
+    ("prefill", 64, "float32", "window", False, False): (
         Variant("prefill_float32_d64_q32k32_window", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", "window", True): (
+    ("prefill", 64, "float32", "window", True, False): (
         Variant("prefill_float32_d64_q32k32_window_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 72, "float16", "full", False): (
+    ("prefill", 64, "float32", None, True, True): (
+        Variant("prefill_float32_d64_q32k32_dropout", "prefill_float32_d64.metal", 32, 128, 32),
+    ),
+    ("prefill", 72, "float16", "full", False, False): (
         Variant("prefill_float16_d72_q64k32_full", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float16", "full", True): (
+    ("prefill", 72, "float16", "full", True, False): (
         Variant("prefill_float16_d72_q64k32_full_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float16", "causal", False): (
+    ("prefill", 72, "float16", "causal", False, False): (
         Variant("prefill_float16_d72_q64k32_causal", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float16", "causal", True): (
+    ("prefill", 72, "float16", "causal", True, False): (
         Variant("prefill_float16_d72_q64k32_causal_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float16", "window", False): (
+    ("prefill", 72, "float16", "window", False, False): (
         Variant("prefill_float16_d72_q64k32_window", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float16", "window", True): (
+    ("prefill", 72, "float16", "window", True, False): (
         Variant("prefill_float16_d72_q64k32_window_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "full", False): (
+    ("prefill", 72, "float16", None, True, True): (
+        Variant("prefill_float16_d72_q32k32_dropout", "prefill_float16_d72.metal", 32, 128, 32),
+    ),
+    ("prefill", 72, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d72_q64k32_full", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "full", True): (
+    ("prefill", 72, "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d72_q64k32_full_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "causal", False): (
+    ("prefill", 72, "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d72_q64k32_causal", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "causal", True): (
+    ("prefill", 72, "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d72_q64k32_causal_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "window", False): (
+    ("prefill", 72, "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d72_q64k32_window", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "window", True): (
+    ("prefill", 72, "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d72_q64k32_window_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float32", "full", False): (
+    ("prefill", 72, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d72_q32k32_dropout", "prefill_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("prefill", 72, "float32", "full", False, False): (
         Variant("prefill_float32_d72_q32k16_full", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", "full", True): (
+    ("prefill", 72, "float32", "full", True, False): (
         Variant("prefill_float32_d72_q32k16_full_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", "causal", False): (
+    ("prefill", 72, "float32", "causal", False, False): (
         Variant("prefill_float32_d72_q32k16_causal", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", "causal", True): (
+    ("prefill", 72, "float32", "causal", True, False): (
         Variant("prefill_float32_d72_q32k16_causal_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", "window", False): (
+    ("prefill", 72, "float32", "window", False, False): (
         Variant("prefill_float32_d72_q32k16_window", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", "window", True): (
+    ("prefill", 72, "float32", "window", True, False): (
         Variant("prefill_float32_d72_q32k16_window_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float16", "full", False): (
+    ("prefill", 72, "float32", None, True, True): (
+        Variant("prefill_float32_d72_q32k16_dropout", "prefill_float32_d72.metal", 32, 128, 16),
+    ),
+    ("prefill", 80, "float16", "full", False, False): (
         Variant("prefill_float16_d80_q64k32_full", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float16", "full", True): (
+    ("prefill", 80, "float16", "full", True, False): (
         Variant("prefill_float16_d80_q64k32_full_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float16", "causal", False): (
+    ("prefill", 80, "float16", "causal", False, False): (
         Variant("prefill_float16_d80_q64k32_causal", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float16", "causal", True): (
+    ("prefill", 80, "float16", "causal", True, False): (
         Variant("prefill_float16_d80_q64k32_causal_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float16", "window", False): (
+    ("prefill", 80, "float16", "window", False, False): (
         Variant("prefill_float16_d80_q64k32_window", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float16", "window", True): (
+    ("prefill", 80, "float16", "window", True, False): (
         Variant("prefill_float16_d80_q64k32_window_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "full", False): (
+    ("prefill", 80, "float16", None, True, True): (
+        Variant("prefill_float16_d80_q32k32_dropout", "prefill_float16_d80.metal", 32, 128, 32),
+    ),
+    ("prefill", 80, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d80_q64k32_full", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "full", True): (
+    ("prefill", 80, "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d80_q64k32_full_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "causal", False): (
+    ("prefill", 80, "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d80_q64k32_causal", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "causal", True): (
+    ("prefill", 80, "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d80_q64k32_causal_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "window", False): (
+    ("prefill", 80, "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d80_q64k32_window", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "window", True): (
+    ("prefill", 80, "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d80_q64k32_window_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float32", "full", False): (
+    ("prefill", 80, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d80_q32k32_dropout", "prefill_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("prefill", 80, "float32", "full", False, False): (
         Variant("prefill_float32_d80_q32k16_full", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", "full", True): (
+    ("prefill", 80, "float32", "full", True, False): (
         Variant("prefill_float32_d80_q32k16_full_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", "causal", False): (
+    ("prefill", 80, "float32", "causal", False, False): (
         Variant("prefill_float32_d80_q32k16_causal", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", "causal", True): (
+    ("prefill", 80, "float32", "causal", True, False): (
         Variant("prefill_float32_d80_q32k16_causal_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", "window", False): (
+    ("prefill", 80, "float32", "window", False, False): (
         Variant("prefill_float32_d80_q32k16_window", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", "window", True): (
+    ("prefill", 80, "float32", "window", True, False): (
         Variant("prefill_float32_d80_q32k16_window_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float16", "full", False): (
+    ("prefill", 80, "float32", None, True, True): (
+        Variant("prefill_float32_d80_q32k16_dropout", "prefill_float32_d80.metal", 32, 128, 16),
+    ),
+    ("prefill", 96, "float16", "full", False, False): (
         Variant("prefill_float16_d96_q64k32_full", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float16", "full", True): (
+    ("prefill", 96, "float16", "full", True, False): (
         Variant("prefill_float16_d96_q64k32_full_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float16", "causal", False): (
+    ("prefill", 96, "float16", "causal", False, False): (
         Variant("prefill_float16_d96_q64k32_causal", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float16", "causal", True): (
+    ("prefill", 96, "float16", "causal", True, False): (
         Variant("prefill_float16_d96_q64k32_causal_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float16", "window", False): (
+    ("prefill", 96, "float16", "window", False, False): (
         Variant("prefill_float16_d96_q64k32_window", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float16", "window", True): (
+    ("prefill", 96, "float16", "window", True, False): (
         Variant("prefill_float16_d96_q64k32_window_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "full", False): (
+    ("prefill", 96, "float16", None, True, True): (
+        Variant("prefill_float16_d96_q32k32_dropout", "prefill_float16_d96.metal", 32, 128, 32),
+    ),
+    ("prefill", 96, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d96_q64k32_full", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "full", True): (
+    ("prefill", 96, "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d96_q64k32_full_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "causal", False): (
+    ("prefill", 96, "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d96_q64k32_causal", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "causal", True): (
+    ("prefill", 96, "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d96_q64k32_causal_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "window", False): (
+    ("prefill", 96, "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d96_q64k32_window", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "window", True): (
+    ("prefill", 96, "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d96_q64k32_window_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float32", "full", False): (
+    ("prefill", 96, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d96_q32k32_dropout", "prefill_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("prefill", 96, "float32", "full", False, False): (
         Variant("prefill_float32_d96_q32k16_full", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", "full", True): (
+    ("prefill", 96, "float32", "full", True, False): (
         Variant("prefill_float32_d96_q32k16_full_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", "causal", False): (
+    ("prefill", 96, "float32", "causal", False, False): (
         Variant("prefill_float32_d96_q32k16_causal", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", "causal", True): (
+    ("prefill", 96, "float32", "causal", True, False): (
         Variant("prefill_float32_d96_q32k16_causal_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", "window", False): (
+    ("prefill", 96, "float32", "window", False, False): (
         Variant("prefill_float32_d96_q32k16_window", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", "window", True): (
+    ("prefill", 96, "float32", "window", True, False): (
         Variant("prefill_float32_d96_q32k16_window_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float16", "full", False): (
+    ("prefill", 96, "float32", None, True, True): (
+        Variant("prefill_float32_d96_q32k16_dropout", "prefill_float32_d96.metal", 32, 128, 16),
+    ),
+    ("prefill", 128, "float16", "full", False, False): (
         Variant("prefill_float16_d128_q64k32_full", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float16", "full", True): (
+    ("prefill", 128, "float16", "full", True, False): (
         Variant("prefill_float16_d128_q64k32_full_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float16", "causal", False): (
+    ("prefill", 128, "float16", "causal", False, False): (
         Variant("prefill_float16_d128_q64k32_causal", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float16", "causal", True): (
+    ("prefill", 128, "float16", "causal", True, False): (
         Variant("prefill_float16_d128_q64k32_causal_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float16", "window", False): (
+    ("prefill", 128, "float16", "window", False, False): (
         Variant("prefill_float16_d128_q64k32_window", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float16", "window", True): (
+    ("prefill", 128, "float16", "window", True, False): (
         Variant("prefill_float16_d128_q64k32_window_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "full", False): (
+    ("prefill", 128, "float16", None, True, True): (
+        Variant("prefill_float16_d128_q32k32_dropout", "prefill_float16_d128.metal", 32, 128, 32),
+    ),
+    ("prefill", 128, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d128_q64k32_full", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "full", True): (
+    ("prefill", 128, "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d128_q64k32_full_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "causal", False): (
+    ("prefill", 128, "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d128_q64k32_causal", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "causal", True): (
+    ("prefill", 128, "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d128_q64k32_causal_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "window", False): (
+    ("prefill", 128, "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d128_q64k32_window", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "window", True): (
+    ("prefill", 128, "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d128_q64k32_window_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float32", "full", False): (
+    ("prefill", 128, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d128_q32k32_dropout", "prefill_bfloat16_d128.metal", 32, 128, 32),
+    ),
+    ("prefill", 128, "float32", "full", False, False): (
         Variant("prefill_float32_d128_q32k16_full", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", "full", True): (
+    ("prefill", 128, "float32", "full", True, False): (
         Variant("prefill_float32_d128_q32k16_full_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", "causal", False): (
+    ("prefill", 128, "float32", "causal", False, False): (
         Variant("prefill_float32_d128_q32k16_causal", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", "causal", True): (
+    ("prefill", 128, "float32", "causal", True, False): (
         Variant("prefill_float32_d128_q32k16_causal_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", "window", False): (
+    ("prefill", 128, "float32", "window", False, False): (
         Variant("prefill_float32_d128_q32k16_window", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", "window", True): (
+    ("prefill", 128, "float32", "window", True, False): (
         Variant("prefill_float32_d128_q32k16_window_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "full", False): (
+    ("prefill", 128, "float32", None, True, True): (
+        Variant("prefill_float32_d128_q32k16_dropout", "prefill_float32_d128.metal", 32, 128, 16),
+    ),
+    ("prefill", 192, "float16", "full", False, False): (
         Variant("prefill_float16_d192_q32k16_full", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "full", True): (
+    ("prefill", 192, "float16", "full", True, False): (
         Variant("prefill_float16_d192_q32k16_full_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "causal", False): (
+    ("prefill", 192, "float16", "causal", False, False): (
         Variant("prefill_float16_d192_q32k16_causal", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "causal", True): (
+    ("prefill", 192, "float16", "causal", True, False): (
         Variant("prefill_float16_d192_q32k16_causal_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "window", False): (
+    ("prefill", 192, "float16", "window", False, False): (
         Variant("prefill_float16_d192_q32k16_window", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "window", True): (
+    ("prefill", 192, "float16", "window", True, False): (
         Variant("prefill_float16_d192_q32k16_window_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "full", False): (
+    ("prefill", 192, "float16", None, True, True): (
+        Variant("prefill_float16_d192_q32k16_dropout", "prefill_float16_d192.metal", 32, 128, 16),
+    ),
+    ("prefill", 192, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d192_q32k16_full", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "full", True): (
+    ("prefill", 192, "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d192_q32k16_full_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "causal", False): (
+    ("prefill", 192, "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d192_q32k16_causal", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "causal", True): (
+    ("prefill", 192, "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d192_q32k16_causal_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "window", False): (
+    ("prefill", 192, "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d192_q32k16_window", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "window", True): (
+    ("prefill", 192, "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d192_q32k16_window_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "full", False): (
+    ("prefill", 192, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d192_q32k16_dropout", "prefill_bfloat16_d192.metal", 32, 128, 16),
+    ),
+    ("prefill", 192, "float32", "full", False, False): (
         Variant("prefill_float32_d192_q32k16_full", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "full", True): (
+    ("prefill", 192, "float32", "full", True, False): (
         Variant("prefill_float32_d192_q32k16_full_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "causal", False): (
+    ("prefill", 192, "float32", "causal", False, False): (
         Variant("prefill_float32_d192_q32k16_causal", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "causal", True): (
+    ("prefill", 192, "float32", "causal", True, False): (
         Variant("prefill_float32_d192_q32k16_causal_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "window", False): (
+    ("prefill", 192, "float32", "window", False, False): (
         Variant("prefill_float32_d192_q32k16_window", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "window", True): (
+    ("prefill", 192, "float32", "window", True, False): (
         Variant("prefill_float32_d192_q32k16_window_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "full", False): (
+    ("prefill", 192, "float32", None, True, True): (
+        Variant("prefill_float32_d192_q32k16_dropout", "prefill_float32_d192.metal", 32, 128, 16),
+    ),
+    ("prefill", 256, "float16", "full", False, False): (
         Variant("prefill_float16_d256_q32k16_full", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "full", True): (
+    ("prefill", 256, "float16", "full", True, False): (
         Variant("prefill_float16_d256_q32k16_full_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "causal", False): (
+    ("prefill", 256, "float16", "causal", False, False): (
         Variant("prefill_float16_d256_q32k16_causal", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "causal", True): (
+    ("prefill", 256, "float16", "causal", True, False): (
         Variant("prefill_float16_d256_q32k16_causal_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "window", False): (
+    ("prefill", 256, "float16", "window", False, False): (
         Variant("prefill_float16_d256_q32k16_window", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "window", True): (
+    ("prefill", 256, "float16", "window", True, False): (
         Variant("prefill_float16_d256_q32k16_window_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "full", False): (
+    ("prefill", 256, "float16", None, True, True): (
+        Variant("prefill_float16_d256_q32k16_dropout", "prefill_float16_d256.metal", 32, 128, 16),
+    ),
+    ("prefill", 256, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d256_q32k16_full", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "full", True): (
+    ("prefill", 256, "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d256_q32k16_full_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "causal", False): (
+    ("prefill", 256, "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d256_q32k16_causal", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "causal", True): (
+    ("prefill", 256, "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d256_q32k16_causal_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "window", False): (
+    ("prefill", 256, "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d256_q32k16_window", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "window", True): (
+    ("prefill", 256, "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d256_q32k16_window_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float32", "full", False): (
+    ("prefill", 256, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d256_q32k16_dropout", "prefill_bfloat16_d256.metal", 32, 128, 16),
+    ),
+    ("prefill", 256, "float32", "full", False, False): (
         Variant("prefill_float32_d256_q32k8_full", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", "full", True): (
+    ("prefill", 256, "float32", "full", True, False): (
         Variant("prefill_float32_d256_q32k8_full_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", "causal", False): (
+    ("prefill", 256, "float32", "causal", False, False): (
         Variant("prefill_float32_d256_q32k8_causal", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", "causal", True): (
+    ("prefill", 256, "float32", "causal", True, False): (
         Variant("prefill_float32_d256_q32k8_causal_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", "window", False): (
+    ("prefill", 256, "float32", "window", False, False): (
         Variant("prefill_float32_d256_q32k8_window", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", "window", True): (
+    ("prefill", 256, "float32", "window", True, False): (
         Variant("prefill_float32_d256_q32k8_window_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("decode", 32, "float16", None, True): (
+    ("prefill", 256, "float32", None, True, True): (
+        Variant("prefill_float32_d256_q32k8_dropout", "prefill_float32_d256.metal", 32, 128, 8),
+    ),
+    ("decode", 32, "float16", None, True, False): (
         Variant("decode_float16_d32_q8k32", "decode_float16_d32.metal", 8, 128, 128),
         Variant("decode_float16_d32_q16k16", "decode_float16_d32.metal", 16, 256, 128),
     ),
-    ("decode", 32, "bfloat16", None, True): (
+    ("decode", 32, "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d32_q8k32", "decode_bfloat16_d32.metal", 8, 128, 128),
         Variant("decode_bfloat16_d32_q16k16", "decode_bfloat16_d32.metal", 16, 256, 128),
     ),
-    ("decode", 32, "float32", None, True): (
+    ("decode", 32, "float32", None, True, False): (
         Variant("decode_float32_d32_q8k32", "decode_float32_d32.metal", 8, 128, 128),
         Variant("decode_float32_d32_q16k16", "decode_float32_d32.metal", 16, 256, 128),
     ),
-    ("decode", 64, "float16", None, True): (
+    ("decode", 64, "float16", None, True, False): (
         Variant("decode_float16_d64_q8k32", "decode_float16_d64.metal", 8, 128, 128),
         Variant("decode_float16_d64_q16k16", "decode_float16_d64.metal", 16, 256, 128),
     ),
-    ("decode", 64, "bfloat16", None, True): (
+    ("decode", 64, "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d64_q8k32", "decode_bfloat16_d64.metal", 8, 128, 128),
         Variant("decode_bfloat16_d64_q16k16", "decode_bfloat16_d64.metal", 16, 256, 128),
     ),
-    ("decode", 64, "float32", None, True): (
+    ("decode", 64, "float32", None, True, False): (
         Variant("decode_float32_d64_q8k32", "decode_float32_d64.metal", 8, 128, 128),
         Variant("decode_float32_d64_q16k16", "decode_float32_d64.metal", 16, 256, 128),
     ),
-    ("decode", 72, "float16", None, True): (
+    ("decode", 72, "float16", None, True, False): (
         Variant("decode_float16_d72_q8k32", "decode_float16_d72.metal", 8, 128, 128),
         Variant("decode_float16_d72_q16k16", "decode_float16_d72.metal", 16, 256, 128),
     ),
-    ("decode", 72, "bfloat16", None, True): (
+    ("decode", 72, "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d72_q8k32", "decode_bfloat16_d72.metal", 8, 128, 128),
         Variant("decode_bfloat16_d72_q16k16", "decode_bfloat16_d72.metal", 16, 256, 128),
     ),
-    ("decode", 72, "float32", None, True): (
+    ("decode", 72, "float32", None, True, False): (
         Variant("decode_float32_d72_q8k16", "decode_float32_d72.metal", 8, 128, 64),
         Variant("decode_float32_d72_q16k16", "decode_float32_d72.metal", 16, 256, 128),
     ),
-    ("decode", 80, "float16", None, True): (
+    ("decode", 80, "float16", None, True, False): (
         Variant("decode_float16_d80_q8k32", "decode_float16_d80.metal", 8, 128, 128),
         Variant("decode_float16_d80_q16k16", "decode_float16_d80.metal", 16, 256, 128),
     ),
-    ("decode", 80, "bfloat16", None, True): (
+    ("decode", 80, "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d80_q8k32", "decode_bfloat16_d80.metal", 8, 128, 128),
         Variant("decode_bfloat16_d80_q16k16", "decode_bfloat16_d80.metal", 16, 256, 128),
     ),
-    ("decode", 80, "float32", None, True): (
+    ("decode", 80, "float32", None, True, False): (
         Variant("decode_float32_d80_q8k16", "decode_float32_d80.metal", 8, 128, 64),
         Variant("decode_float32_d80_q16k16", "decode_float32_d80.metal", 16, 256, 128),
     ),
-    ("decode", 96, "float16", None, True): (
+    ("decode", 96, "float16", None, True, False): (
         Variant("decode_float16_d96_q8k32", "decode_float16_d96.metal", 8, 128, 128),
         Variant("decode_float16_d96_q16k16", "decode_float16_d96.metal", 16, 256, 128),
     ),
-    ("decode", 96, "bfloat16", None, True): (
+    ("decode", 96, "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d96_q8k32", "decode_bfloat16_d96.metal", 8, 128, 128),
         Variant("decode_bfloat16_d96_q16k16", "decode_bfloat16_d96.metal", 16, 256, 128),
     ),
-    ("decode", 96, "float32", None, True): (
+    ("decode", 96, "float32", None, True, False): (
         Variant("decode_float32_d96_q8k16", "decode_float32_d96.metal", 8, 128, 64),
         Variant("decode_float32_d96_q16k16", "decode_float32_d96.metal", 16, 256, 128),
     ),
-    ("decode", 128, "float16", None, True): (
+    ("decode", 128, "float16", None, True, False): (
         Variant("decode_float16_d128_q8k32", "decode_float16_d128.metal", 8, 128, 128),
         Variant("decode_float16_d128_q16k16", "decode_float16_d128.metal", 16, 256, 128),
     ),
-    ("decode", 128, "bfloat16", None, True): (
+    ("decode", 128, "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d128_q8k32", "decode_bfloat16_d128.metal", 8, 128, 128),
         Variant("decode_bfloat16_d128_q16k16", "decode_bfloat16_d128.metal", 16, 256, 128),
     ),
-    ("decode", 128, "float32", None, True): (
+    ("decode", 128, "float32", None, True, False): (
         Variant("decode_float32_d128_q8k16", "decode_float32_d128.metal", 8, 128, 64),
         Variant("decode_float32_d128_q16k16", "decode_float32_d128.metal", 16, 256, 128),
     ),
-    ("decode", 192, "float16", None, True): (
+    ("decode", 192, "float16", None, True, False): (
         Variant("decode_float16_d192_q8k16", "decode_float16_d192.metal", 8, 128, 64),
     ),
-    ("decode", 192, "bfloat16", None, True): (
+    ("decode", 192, "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d192_q8k16", "decode_bfloat16_d192.metal", 8, 128, 64),
     ),
-    ("decode", 192, "float32", None, True): (
+    ("decode", 192, "float32", None, True, False): (
         Variant("decode_float32_d192_q8k16", "decode_float32_d192.metal", 8, 128, 64),
     ),
-    ("decode", 256, "float16", None, True): (
+    ("decode", 256, "float16", None, True, False): (
         Variant("decode_float16_d256_q8k16", "decode_float16_d256.metal", 8, 128, 64),
     ),
-    ("decode", 256, "bfloat16", None, True): (
+    ("decode", 256, "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d256_q8k16", "decode_bfloat16_d256.metal", 8, 128, 64),
     ),
-    ("decode", 256, "float32", None, True): (
+    ("decode", 256, "float32", None, True, False): (
         Variant("decode_float32_d256_q8k8", "decode_float32_d256.metal", 8, 128, 32),
     ),
-    ("combine", 32, "float16", None, False): (
+    ("combine", 32, "float16", None, False, False): (
         Variant("combine_float16_d32", "combine_float16_d32.metal", 1, 32, 1),
     ),
-    ("combine", 32, "bfloat16", None, False): (
+    ("combine", 32, "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d32", "combine_bfloat16_d32.metal", 1, 32, 1),
     ),
-    ("combine", 32, "float32", None, False): (
+    ("combine", 32, "float32", None, False, False): (
         Variant("combine_float32_d32", "combine_float32_d32.metal", 1, 32, 1),
     ),
-    ("combine", 64, "float16", None, False): (
+    ("combine", 64, "float16", None, False, False): (
         Variant("combine_float16_d64", "combine_float16_d64.metal", 1, 32, 1),
     ),
-    ("combine", 64, "bfloat16", None, False): (
+    ("combine", 64, "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d64", "combine_bfloat16_d64.metal", 1, 32, 1),
     ),
-    ("combine", 64, "float32", None, False): (
+    ("combine", 64, "float32", None, False, False): (
         Variant("combine_float32_d64", "combine_float32_d64.metal", 1, 32, 1),
     ),
-    ("combine", 72, "float16", None, False): (
+    ("combine", 72, "float16", None, False, False): (
         Variant("combine_float16_d72", "combine_float16_d72.metal", 1, 32, 1),
     ),
-    ("combine", 72, "bfloat16", None, False): (
+    ("combine", 72, "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d72", "combine_bfloat16_d72.metal", 1, 32, 1),
     ),
-    ("combine", 72, "float32", None, False): (
+    ("combine", 72, "float32", None, False, False): (
         Variant("combine_float32_d72", "combine_float32_d72.metal", 1, 32, 1),
     ),
-    ("combine", 80, "float16", None, False): (
+    ("combine", 80, "float16", None, False, False): (
         Variant("combine_float16_d80", "combine_float16_d80.metal", 1, 32, 1),
     ),
-    ("combine", 80, "bfloat16", None, False): (
+    ("combine", 80, "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d80", "combine_bfloat16_d80.metal", 1, 32, 1),
     ),
-    ("combine", 80, "float32", None, False): (
+    ("combine", 80, "float32", None, False, False): (
         Variant("combine_float32_d80", "combine_float32_d80.metal", 1, 32, 1),
     ),
-    ("combine", 96, "float16", None, False): (
+    ("combine", 96, "float16", None, False, False): (
         Variant("combine_float16_d96", "combine_float16_d96.metal", 1, 32, 1),
     ),
-    ("combine", 96, "bfloat16", None, False): (
+    ("combine", 96, "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d96", "combine_bfloat16_d96.metal", 1, 32, 1),
     ),
-    ("combine", 96, "float32", None, False): (
+    ("combine", 96, "float32", None, False, False): (
         Variant("combine_float32_d96", "combine_float32_d96.metal", 1, 32, 1),
     ),
-    ("combine", 128, "float16", None, False): (
+    ("combine", 128, "float16", None, False, False): (
         Variant("combine_float16_d128", "combine_float16_d128.metal", 1, 32, 1),
     ),
-    ("combine", 128, "bfloat16", None, False): (
+    ("combine", 128, "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d128", "combine_bfloat16_d128.metal", 1, 32, 1),
     ),
-    ("combine", 128, "float32", None, False): (
+    ("combine", 128, "float32", None, False, False): (
         Variant("combine_float32_d128", "combine_float32_d128.metal", 1, 32, 1),
     ),
-    ("combine", 192, "float16", None, False): (
+    ("combine", 192, "float16", None, False, False): (
         Variant("combine_float16_d192", "combine_float16_d192.metal", 1, 32, 1),
     ),
-    ("combine", 192, "bfloat16", None, False): (
+    ("combine", 192, "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d192", "combine_bfloat16_d192.metal", 1, 32, 1),
     ),
-    ("combine", 192, "float32", None, False): (
+    ("combine", 192, "float32", None, False, False): (
         Variant("combine_float32_d192", "combine_float32_d192.metal", 1, 32, 1),
     ),
-    ("combine", 256, "float16", None, False): (
+    ("combine", 256, "float16", None, False, False): (
         Variant("combine_float16_d256", "combine_float16_d256.metal", 1, 32, 1),
     ),
-    ("combine", 256, "bfloat16", None, False): (
+    ("combine", 256, "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d256", "combine_bfloat16_d256.metal", 1, 32, 1),
     ),
-    ("combine", 256, "float32", None, False): (
+    ("combine", 256, "float32", None, False, False): (
         Variant("combine_float32_d256", "combine_float32_d256.metal", 1, 32, 1),
     ),
-    ("append", 32, "float16", None, False): (
+    ("append", 32, "float16", None, False, False): (
         Variant("append_float16_d32", "append_float16_d32.metal", 1, 32, 1),
     ),
-    ("append", 32, "bfloat16", None, False): (
+    ("append", 32, "bfloat16", None, False, False): (
         Variant("append_bfloat16_d32", "append_bfloat16_d32.metal", 1, 32, 1),
     ),
-    ("append", 32, "float32", None, False): (
+    ("append", 32, "float32", None, False, False): (
         Variant("append_float32_d32", "append_float32_d32.metal", 1, 32, 1),
     ),
-    ("append", 64, "float16", None, False): (
+    ("append", 64, "float16", None, False, False): (
         Variant("append_float16_d64", "append_float16_d64.metal", 1, 32, 1),
     ),
-    ("append", 64, "bfloat16", None, False): (
+    ("append", 64, "bfloat16", None, False, False): (
         Variant("append_bfloat16_d64", "append_bfloat16_d64.metal", 1, 32, 1),
     ),
-    ("append", 64, "float32", None, False): (
+    ("append", 64, "float32", None, False, False): (
         Variant("append_float32_d64", "append_float32_d64.metal", 1, 32, 1),
     ),
-    ("append", 72, "float16", None, False): (
+    ("append", 72, "float16", None, False, False): (
         Variant("append_float16_d72", "append_float16_d72.metal", 1, 32, 1),
     ),
-    ("append", 72, "bfloat16", None, False): (
+    ("append", 72, "bfloat16", None, False, False): (
         Variant("append_bfloat16_d72", "append_bfloat16_d72.metal", 1, 32, 1),
     ),
-    ("append", 72, "float32", None, False): (
+    ("append", 72, "float32", None, False, False): (
         Variant("append_float32_d72", "append_float32_d72.metal", 1, 32, 1),
     ),
-    ("append", 80, "float16", None, False): (
+    ("append", 80, "float16", None, False, False): (
         Variant("append_float16_d80", "append_float16_d80.metal", 1, 32, 1),
     ),
-    ("append", 80, "bfloat16", None, False): (
+    ("append", 80, "bfloat16", None, False, False): (
         Variant("append_bfloat16_d80", "append_bfloat16_d80.metal", 1, 32, 1),
     ),
-    ("append", 80, "float32", None, False): (
+    ("append", 80, "float32", None, False, False): (
         Variant("append_float32_d80", "append_float32_d80.metal", 1, 32, 1),
     ),
-    ("append", 96, "float16", None, False): (
+    ("append", 96, "float16", None, False, False): (
         Variant("append_float16_d96", "append_float16_d96.metal", 1, 32, 1),
     ),
-    ("append", 96, "bfloat16", None, False): (
+    ("append", 96, "bfloat16", None, False, False): (
         Variant("append_bfloat16_d96", "append_bfloat16_d96.metal", 1, 32, 1),
     ),
-    ("append", 96, "float32", None, False): (
+    ("append", 96, "float32", None, False, False): (
         Variant("append_float32_d96", "append_float32_d96.metal", 1, 32, 1),
     ),
-    ("append", 128, "float16", None, False): (
+    ("append", 128, "float16", None, False, False): (
         Variant("append_float16_d128", "append_float16_d128.metal", 1, 32, 1),
     ),
-    ("append", 128, "bfloat16", None, False): (
+    ("append", 128, "bfloat16", None, False, False): (
         Variant("append_bfloat16_d128", "append_bfloat16_d128.metal", 1, 32, 1),
     ),
-    ("append", 128, "float32", None, False): (
+    ("append", 128, "float32", None, False, False): (
         Variant("append_float32_d128", "append_float32_d128.metal", 1, 32, 1),
     ),
-    ("append", 192, "float16", None, False): (
+    ("append", 192, "float16", None, False, False): (
         Variant("append_float16_d192", "append_float16_d192.metal", 1, 32, 1),
     ),
-    ("append", 192, "bfloat16", None, False): (
+    ("append", 192, "bfloat16", None, False, False): (
         Variant("append_bfloat16_d192", "append_bfloat16_d192.metal", 1, 32, 1),
     ),
-    ("append", 192, "float32", None, False): (
+    ("append", 192, "float32", None, False, False): (
         Variant("append_float32_d192", "append_float32_d192.metal", 1, 32, 1),
     ),
-    ("append", 256, "float16", None, False): (
+    ("append", 256, "float16", None, False, False): (
         Variant("append_float16_d256", "append_float16_d256.metal", 1, 32, 1),
     ),
-    ("append", 256, "bfloat16", None, False): (
+    ("append", 256, "bfloat16", None, False, False): (
         Variant("append_bfloat16_d256", "append_bfloat16_d256.metal", 1, 32, 1),
     ),
-    ("append", 256, "float32", None, False): (
+    ("append", 256, "float32", None, False, False): (
         Variant("append_float32_d256", "append_float32_d256.metal", 1, 32, 1),
     ),
-    ("backward_rows", 32, "float16", None, True): (
+    ("backward_rows", 32, "float16", None, True, False): (
         Variant("backward_rows_float16_d32", "backward_rows_float16_d32.metal", 64, 256, 1),
     ),
-    ("backward_q", 32, "float16", "full", False): (
+    ("backward_q", 32, "float16", "full", False, False): (
         Variant("backward_q_float16_d32_q64k32_full", "backward_q_float16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", 32, "float16", "causal", False): (
+    ("backward_q", 32, "float16", "causal", False, False): (
         Variant("backward_q_float16_d32_q64k32_causal", "backward_q_float16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", 32, "float16", "window", False): (
+    ("backward_q", 32, "float16", "window", False, False): (
         Variant("backward_q_float16_d32_q64k32_window", "backward_q_float16_d32.metal", 64, 128, 32),
     ),
-    ("backward_kv", 32, "float16", "full", False): (
+    ("backward_q", 32, "float16", None, False, True): (
+        Variant("backward_q_float16_d32_q32k32_dropout", "backward_q_float16_d32.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 32, "float16", "full", False, False): (
         Variant("backward_kv_float16_d32_q16k64_full", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", 32, "float16", "causal", False): (
+    ("backward_kv", 32, "float16", "causal", False, False): (
         Variant("backward_kv_float16_d32_q16k64_causal", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", 32, "float16", "window", False): (
+    ("backward_kv", 32, "float16", "window", False, False): (
         Variant("backward_kv_float16_d32_q16k64_window", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
-    ("backward_rows", 32, "bfloat16", None, True): (
+    ("backward_kv", 32, "float16", None, False, True): (
+        Variant("backward_kv_float16_d32_q16k32_dropout", "backward_kv_float16_d32.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 32, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d32", "backward_rows_bfloat16_d32.metal", 64, 256, 1),
     ),
-    ("backward_q", 32, "bfloat16", "full", False): (
+    ("backward_q", 32, "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d32_q64k32_full", "backward_q_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", 32, "bfloat16", "causal", False): (
+    ("backward_q", 32, "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d32_q64k32_causal", "backward_q_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", 32, "bfloat16", "window", False): (
+    ("backward_q", 32, "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d32_q64k32_window", "backward_q_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("backward_kv", 32, "bfloat16", "full", False): (
+    ("backward_q", 32, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d32_q32k32_dropout", "backward_q_bfloat16_d32.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 32, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d32_q16k64_full", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", 32, "bfloat16", "causal", False): (
+    ("backward_kv", 32, "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d32_q16k64_causal", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", 32, "bfloat16", "window", False): (
+    ("backward_kv", 32, "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d32_q16k64_window", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
-    ("backward_rows", 32, "float32", None, True): (
+    ("backward_kv", 32, "bfloat16", None, False, True): (
+        Variant("backward_kv_bfloat16_d32_q16k32_dropout", "backward_kv_bfloat16_d32.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 32, "float32", None, True, False): (
         Variant("backward_rows_float32_d32", "backward_rows_float32_d32.metal", 64, 256, 1),
     ),
-    ("backward_q", 32, "float32", "full", False): (
+    ("backward_q", 32, "float32", "full", False, False): (
         Variant("backward_q_float32_d32_q32k32_full", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_q", 32, "float32", "causal", False): (
+    ("backward_q", 32, "float32", "causal", False, False): (
         Variant("backward_q_float32_d32_q32k32_causal", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_q", 32, "float32", "window", False): (
+    ("backward_q", 32, "float32", "window", False, False): (
         Variant("backward_q_float32_d32_q32k32_window", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", 32, "float32", "full", False): (
+    ("backward_q", 32, "float32", None, False, True): (
+        Variant("backward_q_float32_d32_q32k32_dropout", "backward_q_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 32, "float32", "full", False, False): (
         Variant("backward_kv_float32_d32_q32k32_full", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", 32, "float32", "causal", False): (
+    ("backward_kv", 32, "float32", "causal", False, False): (
         Variant("backward_kv_float32_d32_q32k32_causal", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", 32, "float32", "window", False): (
+    ("backward_kv", 32, "float32", "window", False, False): (
         Variant("backward_kv_float32_d32_q32k32_window", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_rows", 64, "float16", None, True): (
+    ("backward_kv", 32, "float32", None, False, True): (
+        Variant("backward_kv_float32_d32_q32k32_dropout", "backward_kv_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 64, "float16", None, True, False): (
         Variant("backward_rows_float16_d64", "backward_rows_float16_d64.metal", 64, 256, 1),
     ),
-    ("backward_q", 64, "float16", "full", False): (
+    ("backward_q", 64, "float16", "full", False, False): (
         Variant("backward_q_float16_d64_q64k32_full", "backward_q_float16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", 64, "float16", "causal", False): (
+    ("backward_q", 64, "float16", "causal", False, False): (
         Variant("backward_q_float16_d64_q64k32_causal", "backward_q_float16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", 64, "float16", "window", False): (
+    ("backward_q", 64, "float16", "window", False, False): (
         Variant("backward_q_float16_d64_q64k32_window", "backward_q_float16_d64.metal", 64, 128, 32),
     ),
-    ("backward_kv", 64, "float16", "full", False): (
+    ("backward_q", 64, "float16", None, False, True): (
+        Variant("backward_q_float16_d64_q32k32_dropout", "backward_q_float16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 64, "float16", "full", False, False): (
         Variant("backward_kv_float16_d64_q32k32_full", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "float16", "causal", False): (
+    ("backward_kv", 64, "float16", "causal", False, False): (
         Variant("backward_kv_float16_d64_q32k32_causal", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "float16", "window", False): (
+    ("backward_kv", 64, "float16", "window", False, False): (
         Variant("backward_kv_float16_d64_q32k32_window", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_rows", 64, "bfloat16", None, True): (
+    ("backward_kv", 64, "float16", None, False, True): (
+        Variant("backward_kv_float16_d64_q32k32_dropout", "backward_kv_float16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 64, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d64", "backward_rows_bfloat16_d64.metal", 64, 256, 1),
     ),
-    ("backward_q", 64, "bfloat16", "full", False): (
+    ("backward_q", 64, "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d64_q64k32_full", "backward_q_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", 64, "bfloat16", "causal", False): (
+    ("backward_q", 64, "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d64_q64k32_causal", "backward_q_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", 64, "bfloat16", "window", False): (
+    ("backward_q", 64, "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d64_q64k32_window", "backward_q_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("backward_kv", 64, "bfloat16", "full", False): (
+    ("backward_q", 64, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d64_q32k32_dropout", "backward_q_bfloat16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 64, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d64_q32k32_full", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "bfloat16", "causal", False): (
+    ("backward_kv", 64, "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d64_q32k32_causal", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "bfloat16", "window", False): (
+    ("backward_kv", 64, "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d64_q32k32_window", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_rows", 64, "float32", None, True): (
+    ("backward_kv", 64, "bfloat16", None, False, True): (
+        Variant("backward_kv_bfloat16_d64_q32k32_dropout", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 64, "float32", None, True, False): (
         Variant("backward_rows_float32_d64", "backward_rows_float32_d64.metal", 64, 256, 1),
     ),
-    ("backward_q", 64, "float32", "full", False): (
+    ("backward_q", 64, "float32", "full", False, False): (
         Variant("backward_q_float32_d64_q32k32_full", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_q", 64, "float32", "causal", False): (
+    ("backward_q", 64, "float32", "causal", False, False): (
         Variant("backward_q_float32_d64_q32k32_causal", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_q", 64, "float32", "window", False): (
+    ("backward_q", 64, "float32", "window", False, False): (
         Variant("backward_q_float32_d64_q32k32_window", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "float32", "full", False): (
+    ("backward_q", 64, "float32", None, False, True): (
+        Variant("backward_q_float32_d64_q32k32_dropout", "backward_q_float32_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 64, "float32", "full", False, False): (
         Variant("backward_kv_float32_d64_q16k32_full", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_kv", 64, "float32", "causal", False): (
+    ("backward_kv", 64, "float32", "causal", False, False): (
         Variant("backward_kv_float32_d64_q16k32_causal", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_kv", 64, "float32", "window", False): (
+    ("backward_kv", 64, "float32", "window", False, False): (
         Variant("backward_kv_float32_d64_q16k32_window", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_rows", 72, "float16", None, True): (
+    ("backward_kv", 64, "float32", None, False, True): (
+        Variant("backward_kv_float32_d64_q16k32_dropout", "backward_kv_float32_d64.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 72, "float16", None, True, False): (
         Variant("backward_rows_float16_d72", "backward_rows_float16_d72.metal", 64, 256, 1),
     ),
-    ("backward_q", 72, "float16", "full", False): (
+    ("backward_q", 72, "float16", "full", False, False): (
         Variant("backward_q_float16_d72_q32k32_full", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", 72, "float16", "causal", False): (
+    ("backward_q", 72, "float16", "causal", False, False): (
         Variant("backward_q_float16_d72_q32k32_causal", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", 72, "float16", "window", False): (
+    ("backward_q", 72, "float16", "window", False, False): (
         Variant("backward_q_float16_d72_q32k32_window", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "float16", "full", False): (
+    ("backward_q", 72, "float16", None, False, True): (
+        Variant("backward_q_float16_d72_q32k32_dropout", "backward_q_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 72, "float16", "full", False, False): (
         Variant("backward_kv_float16_d72_q32k32_full", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "float16", "causal", False): (
+    ("backward_kv", 72, "float16", "causal", False, False): (
         Variant("backward_kv_float16_d72_q32k32_causal", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "float16", "window", False): (
+    ("backward_kv", 72, "float16", "window", False, False): (
         Variant("backward_kv_float16_d72_q32k32_window", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_rows", 72, "bfloat16", None, True): (
+    ("backward_kv", 72, "float16", None, False, True): (
+        Variant("backward_kv_float16_d72_q32k32_dropout", "backward_kv_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 72, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d72", "backward_rows_bfloat16_d72.metal", 64, 256, 1),
     ),
-    ("backward_q", 72, "bfloat16", "full", False): (
+    ("backward_q", 72, "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d72_q32k32_full", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", 72, "bfloat16", "causal", False): (
+    ("backward_q", 72, "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d72_q32k32_causal", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", 72, "bfloat16", "window", False): (
+    ("backward_q", 72, "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d72_q32k32_window", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "bfloat16", "full", False): (
+    ("backward_q", 72, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d72_q32k32_dropout", "backward_q_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 72, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d72_q32k32_full", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "bfloat16", "causal", False): (
+    ("backward_kv", 72, "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d72_q32k32_causal", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "bfloat16", "window", False): (
+    ("backward_kv", 72, "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d72_q32k32_window", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_rows", 72, "float32", None, True): (
+    ("backward_kv", 72, "bfloat16", None, False, True): (
+        Variant("backward_kv_bfloat16_d72_q32k32_dropout", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 72, "float32", None, True, False): (
         Variant("backward_rows_float32_d72", "backward_rows_float32_d72.metal", 64, 256, 1),
     ),
-    ("backward_q", 72, "float32", "full", False): (
+    ("backward_q", 72, "float32", "full", False, False): (
         Variant("backward_q_float32_d72_q32k16_full", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_q", 72, "float32", "causal", False): (
+    ("backward_q", 72, "float32", "causal", False, False): (
         Variant("backward_q_float32_d72_q32k16_causal", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_q", 72, "float32", "window", False): (
+    ("backward_q", 72, "float32", "window", False, False): (
         Variant("backward_q_float32_d72_q32k16_window", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_kv", 72, "float32", "full", False): (
+    ("backward_q", 72, "float32", None, False, True): (
+        Variant("backward_q_float32_d72_q32k16_dropout", "backward_q_float32_d72.metal", 32, 128, 16),
+    ),
+    ("backward_kv", 72, "float32", "full", False, False): (
         Variant("backward_kv_float32_d72_q16k32_full", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_kv", 72, "float32", "causal", False): (
+    ("backward_kv", 72, "float32", "causal", False, False): (
         Variant("backward_kv_float32_d72_q16k32_causal", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_kv", 72, "float32", "window", False): (
+    ("backward_kv", 72, "float32", "window", False, False): (
         Variant("backward_kv_float32_d72_q16k32_window", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_rows", 80, "float16", None, True): (
+    ("backward_kv", 72, "float32", None, False, True): (
+        Variant("backward_kv_float32_d72_q16k32_dropout", "backward_kv_float32_d72.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 80, "float16", None, True, False): (
         Variant("backward_rows_float16_d80", "backward_rows_float16_d80.metal", 64, 256, 1),
     ),
-    ("backward_q", 80, "float16", "full", False): (
+    ("backward_q", 80, "float16", "full", False, False): (
         Variant("backward_q_float16_d80_q32k32_full", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", 80, "float16", "causal", False): (
+    ("backward_q", 80, "float16", "causal", False, False): (
         Variant("backward_q_float16_d80_q32k32_causal", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", 80, "float16", "window", False): (
+    ("backward_q", 80, "float16", "window", False, False): (
         Variant("backward_q_float16_d80_q32k32_window", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "float16", "full", False): (
+    ("backward_q", 80, "float16", None, False, True): (
+        Variant("backward_q_float16_d80_q32k32_dropout", "backward_q_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 80, "float16", "full", False, False): (
         Variant("backward_kv_float16_d80_q32k32_full", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "float16", "causal", False): (
+    ("backward_kv", 80, "float16", "causal", False, False): (
         Variant("backward_kv_float16_d80_q32k32_causal", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "float16", "window", False): (
+    ("backward_kv", 80, "float16", "window", False, False): (
         Variant("backward_kv_float16_d80_q32k32_window", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_rows", 80, "bfloat16", None, True): (
+    ("backward_kv", 80, "float16", None, False, True): (
+        Variant("backward_kv_float16_d80_q32k32_dropout", "backward_kv_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 80, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d80", "backward_rows_bfloat16_d80.metal", 64, 256, 1),
     ),
-    ("backward_q", 80, "bfloat16", "full", False): (
+    ("backward_q", 80, "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d80_q32k32_full", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", 80, "bfloat16", "causal", False): (
+    ("backward_q", 80, "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d80_q32k32_causal", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", 80, "bfloat16", "window", False): (
+    ("backward_q", 80, "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d80_q32k32_window", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "bfloat16", "full", False): (
+    ("backward_q", 80, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d80_q32k32_dropout", "backward_q_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 80, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d80_q32k32_full", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "bfloat16", "causal", False): (
+    ("backward_kv", 80, "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d80_q32k32_causal", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "bfloat16", "window", False): (
+    ("backward_kv", 80, "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d80_q32k32_window", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_rows", 80, "float32", None, True): (
+    ("backward_kv", 80, "bfloat16", None, False, True): (
+        Variant("backward_kv_bfloat16_d80_q32k32_dropout", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 80, "float32", None, True, False): (
         Variant("backward_rows_float32_d80", "backward_rows_float32_d80.metal", 64, 256, 1),
     ),
-    ("backward_q", 80, "float32", "full", False): (
+    ("backward_q", 80, "float32", "full", False, False): (
         Variant("backward_q_float32_d80_q32k16_full", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_q", 80, "float32", "causal", False): (
+    ("backward_q", 80, "float32", "causal", False, False): (
         Variant("backward_q_float32_d80_q32k16_causal", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_q", 80, "float32", "window", False): (
+    ("backward_q", 80, "float32", "window", False, False): (
         Variant("backward_q_float32_d80_q32k16_window", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_kv", 80, "float32", "full", False): (
+    ("backward_q", 80, "float32", None, False, True): (
+        Variant("backward_q_float32_d80_q32k16_dropout", "backward_q_float32_d80.metal", 32, 128, 16),
+    ),
+    ("backward_kv", 80, "float32", "full", False, False): (
         Variant("backward_kv_float32_d80_q16k32_full", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_kv", 80, "float32", "causal", False): (
+    ("backward_kv", 80, "float32", "causal", False, False): (
         Variant("backward_kv_float32_d80_q16k32_causal", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_kv", 80, "float32", "window", False): (
+    ("backward_kv", 80, "float32", "window", False, False): (
         Variant("backward_kv_float32_d80_q16k32_window", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_rows", 96, "float16", None, True): (
+    ("backward_kv", 80, "float32", None, False, True): (
+        Variant("backward_kv_float32_d80_q16k32_dropout", "backward_kv_float32_d80.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 96, "float16", None, True, False): (
         Variant("backward_rows_float16_d96", "backward_rows_float16_d96.metal", 64, 256, 1),
     ),
-    ("backward_q", 96, "float16", "full", False): (
+    ("backward_q", 96, "float16", "full", False, False): (
         Variant("backward_q_float16_d96_q32k32_full", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", 96, "float16", "causal", False): (
+    ("backward_q", 96, "float16", "causal", False, False): (
         Variant("backward_q_float16_d96_q32k32_causal", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", 96, "float16", "window", False): (
+    ("backward_q", 96, "float16", "window", False, False): (
         Variant("backward_q_float16_d96_q32k32_window", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "float16", "full", False): (
+    ("backward_q", 96, "float16", None, False, True): (
+        Variant("backward_q_float16_d96_q32k32_dropout", "backward_q_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 96, "float16", "full", False, False): (
         Variant("backward_kv_float16_d96_q32k32_full", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "float16", "causal", False): (
+    ("backward_kv", 96, "float16", "causal", False, False): (
         Variant("backward_kv_float16_d96_q32k32_causal", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "float16", "window", False): (
+    ("backward_kv", 96, "float16", "window", False, False): (
         Variant("backward_kv_float16_d96_q32k32_window", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_rows", 96, "bfloat16", None, True): (
+    ("backward_k", 96, "float16", None, False, True): (
+        Variant("backward_k_float16_d96_q32k32_dropout", "backward_k_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_v", 96, "float16", None, False, True): (
+        Variant("backward_v_float16_d96_q32k32_dropout", "backward_v_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 96, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d96", "backward_rows_bfloat16_d96.metal", 64, 256, 1),
     ),
-    ("backward_q", 96, "bfloat16", "full", False): (
+    ("backward_q", 96, "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d96_q32k32_full", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", 96, "bfloat16", "causal", False): (
+    ("backward_q", 96, "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d96_q32k32_causal", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", 96, "bfloat16", "window", False): (
+    ("backward_q", 96, "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d96_q32k32_window", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "bfloat16", "full", False): (
+    ("backward_q", 96, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d96_q32k32_dropout", "backward_q_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 96, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d96_q32k32_full", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "bfloat16", "causal", False): (
+    ("backward_kv", 96, "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d96_q32k32_causal", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "bfloat16", "window", False): (
+    ("backward_kv", 96, "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d96_q32k32_window", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_rows", 96, "float32", None, True): (
+    ("backward_k", 96, "bfloat16", None, False, True): (
+        Variant("backward_k_bfloat16_d96_q32k32_dropout", "backward_k_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_v", 96, "bfloat16", None, False, True): (
+        Variant("backward_v_bfloat16_d96_q32k32_dropout", "backward_v_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 96, "float32", None, True, False): (
         Variant("backward_rows_float32_d96", "backward_rows_float32_d96.metal", 64, 256, 1),
     ),
-    ("backward_q", 96, "float32", "full", False): (
+    ("backward_q", 96, "float32", "full", False, False): (
         Variant("backward_q_float32_d96_q32k16_full", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_q", 96, "float32", "causal", False): (
+    ("backward_q", 96, "float32", "causal", False, False): (
         Variant("backward_q_float32_d96_q32k16_causal", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_q", 96, "float32", "window", False): (
+    ("backward_q", 96, "float32", "window", False, False): (
         Variant("backward_q_float32_d96_q32k16_window", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_kv", 96, "float32", "full", False): (
+    ("backward_q", 96, "float32", None, False, True): (
+        Variant("backward_q_float32_d96_q32k16_dropout", "backward_q_float32_d96.metal", 32, 128, 16),
+    ),
+    ("backward_kv", 96, "float32", "full", False, False): (
         Variant("backward_kv_float32_d96_q16k32_full", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_kv", 96, "float32", "causal", False): (
+    ("backward_kv", 96, "float32", "causal", False, False): (
         Variant("backward_kv_float32_d96_q16k32_causal", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_kv", 96, "float32", "window", False): (
+    ("backward_kv", 96, "float32", "window", False, False): (
         Variant("backward_kv_float32_d96_q16k32_window", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_rows", 128, "float16", None, True): (
+    ("backward_kv", 96, "float32", None, False, True): (
+        Variant("backward_kv_float32_d96_q16k32_dropout", "backward_kv_float32_d96.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 128, "float16", None, True, False): (
         Variant("backward_rows_float16_d128", "backward_rows_float16_d128.metal", 64, 256, 1),
     ),
-    ("backward_q", 128, "float16", "full", False): (
+    ("backward_q", 128, "float16", "full", False, False): (
         Variant("backward_q_float16_d128_q32k32_full", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", 128, "float16", "causal", False): (
+    ("backward_q", 128, "float16", "causal", False, False): (
         Variant("backward_q_float16_d128_q32k32_causal", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", 128, "float16", "window", False): (
+    ("backward_q", 128, "float16", "window", False, False): (
         Variant("backward_q_float16_d128_q32k32_window", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_kv", 128, "float16", "full", False): (
+    ("backward_q", 128, "float16", None, False, True): (
+        Variant("backward_q_float16_d128_q32k32_dropout", "backward_q_float16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 128, "float16", "full", False, False): (
         Variant("backward_kv_float16_d128_q16k32_full", "backward_kv_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", 128, "float16", "causal", False): (
+    ("backward_kv", 128, "float16", "causal", False, False): (
         Variant("backward_kv_float16_d128_q16k32_causal", "backward_kv_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", 128, "float16", "window", False): (
+    ("backward_kv", 128, "float16", "window", False, False): (
         Variant("backward_kv_float16_d128_q16k32_window", "backward_kv_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_rows", 128, "bfloat16", None, True): (
+    ("backward_k", 128, "float16", None, False, True): (
+        Variant("backward_k_float16_d128_q16k32_dropout", "backward_k_float16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_v", 128, "float16", None, False, True): (
+        Variant("backward_v_float16_d128_q16k32_dropout", "backward_v_float16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 128, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d128", "backward_rows_bfloat16_d128.metal", 64, 256, 1),
     ),
-    ("backward_q", 128, "bfloat16", "full", False): (
+    ("backward_q", 128, "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d128_q32k32_full", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", 128, "bfloat16", "causal", False): (
+    ("backward_q", 128, "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d128_q32k32_causal", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", 128, "bfloat16", "window", False): (
+    ("backward_q", 128, "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d128_q32k32_window", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_kv", 128, "bfloat16", "full", False): (
+    ("backward_q", 128, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d128_q32k32_dropout", "backward_q_bfloat16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 128, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d128_q16k32_full", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", 128, "bfloat16", "causal", False): (
+    ("backward_kv", 128, "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d128_q16k32_causal", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", 128, "bfloat16", "window", False): (
+    ("backward_kv", 128, "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d128_q16k32_window", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_rows", 128, "float32", None, True): (
+    ("backward_k", 128, "bfloat16", None, False, True): (
+        Variant("backward_k_bfloat16_d128_q16k32_dropout", "backward_k_bfloat16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_v", 128, "bfloat16", None, False, True): (
+        Variant("backward_v_bfloat16_d128_q16k32_dropout", "backward_v_bfloat16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 128, "float32", None, True, False): (
         Variant("backward_rows_float32_d128", "backward_rows_float32_d128.metal", 64, 256, 1),
     ),
-    ("backward_q", 128, "float32", "full", False): (
+    ("backward_q", 128, "float32", "full", False, False): (
         Variant("backward_q_float32_d128_q32k16_full", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_q", 128, "float32", "causal", False): (
+    ("backward_q", 128, "float32", "causal", False, False): (
         Variant("backward_q_float32_d128_q32k16_causal", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_q", 128, "float32", "window", False): (
+    ("backward_q", 128, "float32", "window", False, False): (
         Variant("backward_q_float32_d128_q32k16_window", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_kv", 128, "float32", "full", False): (
+    ("backward_q", 128, "float32", None, False, True): (
+        Variant("backward_q_float32_d128_q32k16_dropout", "backward_q_float32_d128.metal", 32, 128, 16),
+    ),
+    ("backward_kv", 128, "float32", "full", False, False): (
         Variant("backward_kv_float32_d128_q8k32_full", "backward_kv_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_kv", 128, "float32", "causal", False): (
+    ("backward_kv", 128, "float32", "causal", False, False): (
         Variant("backward_kv_float32_d128_q8k32_causal", "backward_kv_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_kv", 128, "float32", "window", False): (
+    ("backward_kv", 128, "float32", "window", False, False): (
         Variant("backward_kv_float32_d128_q8k32_window", "backward_kv_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_rows", 192, "float16", None, True): (
+    ("backward_k", 128, "float32", None, False, True): (
+        Variant("backward_k_float32_d128_q8k32_dropout", "backward_k_float32_d128.metal", 8, 128, 32),
+    ),
+    ("backward_v", 128, "float32", None, False, True): (
+        Variant("backward_v_float32_d128_q8k32_dropout", "backward_v_float32_d128.metal", 8, 128, 32),
+    ),
+    ("backward_rows", 192, "float16", None, True, False): (
         Variant("backward_rows_float16_d192", "backward_rows_float16_d192.metal", 64, 256, 1),
     ),
-    ("backward_q", 192, "float16", "full", False): (
+    ("backward_q", 192, "float16", "full", False, False): (
         Variant("backward_q_float16_d192_q32k16_full", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "float16", "causal", False): (
+    ("backward_q", 192, "float16", "causal", False, False): (
         Variant("backward_q_float16_d192_q32k16_causal", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "float16", "window", False): (
+    ("backward_q", 192, "float16", "window", False, False): (
         Variant("backward_q_float16_d192_q32k16_window", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_k", 192, "float16", "full", False): (
+    ("backward_q", 192, "float16", None, False, True): (
+        Variant("backward_q_float16_d192_q32k16_dropout", "backward_q_float16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_k", 192, "float16", "full", False, False): (
         Variant("backward_k_float16_d192_q16k32_full", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float16", "full", False): (
+    ("backward_v", 192, "float16", "full", False, False): (
         Variant("backward_v_float16_d192_q16k32_full", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "float16", "causal", False): (
+    ("backward_k", 192, "float16", "causal", False, False): (
         Variant("backward_k_float16_d192_q16k32_causal", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float16", "causal", False): (
+    ("backward_v", 192, "float16", "causal", False, False): (
         Variant("backward_v_float16_d192_q16k32_causal", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "float16", "window", False): (
+    ("backward_k", 192, "float16", "window", False, False): (
         Variant("backward_k_float16_d192_q16k32_window", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float16", "window", False): (
+    ("backward_v", 192, "float16", "window", False, False): (
         Variant("backward_v_float16_d192_q16k32_window", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_rows", 192, "bfloat16", None, True): (
+    ("backward_k", 192, "float16", None, False, True): (
+        Variant("backward_k_float16_d192_q16k32_dropout", "backward_k_float16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "float16", None, False, True): (
+        Variant("backward_v_float16_d192_q16k32_dropout", "backward_v_float16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 192, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d192", "backward_rows_bfloat16_d192.metal", 64, 256, 1),
     ),
-    ("backward_q", 192, "bfloat16", "full", False): (
+    ("backward_q", 192, "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d192_q32k16_full", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "bfloat16", "causal", False): (
+    ("backward_q", 192, "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d192_q32k16_causal", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "bfloat16", "window", False): (
+    ("backward_q", 192, "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d192_q32k16_window", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_k", 192, "bfloat16", "full", False): (
+    ("backward_q", 192, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d192_q32k16_dropout", "backward_q_bfloat16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_k", 192, "bfloat16", "full", False, False): (
         Variant("backward_k_bfloat16_d192_q16k32_full", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "bfloat16", "full", False): (
+    ("backward_v", 192, "bfloat16", "full", False, False): (
         Variant("backward_v_bfloat16_d192_q16k32_full", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "bfloat16", "causal", False): (
+    ("backward_k", 192, "bfloat16", "causal", False, False): (
         Variant("backward_k_bfloat16_d192_q16k32_causal", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "bfloat16", "causal", False): (
+    ("backward_v", 192, "bfloat16", "causal", False, False): (
         Variant("backward_v_bfloat16_d192_q16k32_causal", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "bfloat16", "window", False): (
+    ("backward_k", 192, "bfloat16", "window", False, False): (
         Variant("backward_k_bfloat16_d192_q16k32_window", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "bfloat16", "window", False): (
+    ("backward_v", 192, "bfloat16", "window", False, False): (
         Variant("backward_v_bfloat16_d192_q16k32_window", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_rows", 192, "float32", None, True): (
+    ("backward_k", 192, "bfloat16", None, False, True): (
+        Variant("backward_k_bfloat16_d192_q16k32_dropout", "backward_k_bfloat16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "bfloat16", None, False, True): (
+        Variant("backward_v_bfloat16_d192_q16k32_dropout", "backward_v_bfloat16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 192, "float32", None, True, False): (
         Variant("backward_rows_float32_d192", "backward_rows_float32_d192.metal", 64, 256, 1),
     ),
-    ("backward_q", 192, "float32", "full", False): (
+    ("backward_q", 192, "float32", "full", False, False): (
         Variant("backward_q_float32_d192_q32k16_full", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "float32", "causal", False): (
+    ("backward_q", 192, "float32", "causal", False, False): (
         Variant("backward_q_float32_d192_q32k16_causal", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "float32", "window", False): (
+    ("backward_q", 192, "float32", "window", False, False): (
         Variant("backward_q_float32_d192_q32k16_window", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_k", 192, "float32", "full", False): (
+    ("backward_q", 192, "float32", None, False, True): (
+        Variant("backward_q_float32_d192_q32k16_dropout", "backward_q_float32_d192.metal", 32, 128, 16),
+    ),
+    ("backward_k", 192, "float32", "full", False, False): (
         Variant("backward_k_float32_d192_q16k32_full", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float32", "full", False): (
+    ("backward_v", 192, "float32", "full", False, False): (
         Variant("backward_v_float32_d192_q16k32_full", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "float32", "causal", False): (
+    ("backward_k", 192, "float32", "causal", False, False): (
         Variant("backward_k_float32_d192_q16k32_causal", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float32", "causal", False): (
+    ("backward_v", 192, "float32", "causal", False, False): (
         Variant("backward_v_float32_d192_q16k32_causal", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "float32", "window", False): (
+    ("backward_k", 192, "float32", "window", False, False): (
         Variant("backward_k_float32_d192_q16k32_window", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float32", "window", False): (
+    ("backward_v", 192, "float32", "window", False, False): (
         Variant("backward_v_float32_d192_q16k32_window", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_rows", 256, "float16", None, True): (
+    ("backward_k", 192, "float32", None, False, True): (
+        Variant("backward_k_float32_d192_q16k32_dropout", "backward_k_float32_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "float32", None, False, True): (
+        Variant("backward_v_float32_d192_q16k32_dropout", "backward_v_float32_d192.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 256, "float16", None, True, False): (
         Variant("backward_rows_float16_d256", "backward_rows_float16_d256.metal", 64, 256, 1),
     ),
-    ("backward_q", 256, "float16", "full", False): (
+    ("backward_q", 256, "float16", "full", False, False): (
         Variant("backward_q_float16_d256_q32k16_full", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", 256, "float16", "causal", False): (
+    ("backward_q", 256, "float16", "causal", False, False): (
         Variant("backward_q_float16_d256_q32k16_causal", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", 256, "float16", "window", False): (
+    ("backward_q", 256, "float16", "window", False, False): (
         Variant("backward_q_float16_d256_q32k16_window", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_k", 256, "float16", "full", False): (
+    ("backward_q", 256, "float16", None, False, True): (
+        Variant("backward_q_float16_d256_q32k16_dropout", "backward_q_float16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_k", 256, "float16", "full", False, False): (
         Variant("backward_k_float16_d256_q16k32_full", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "float16", "full", False): (
+    ("backward_v", 256, "float16", "full", False, False): (
         Variant("backward_v_float16_d256_q16k32_full", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", 256, "float16", "causal", False): (
+    ("backward_k", 256, "float16", "causal", False, False): (
         Variant("backward_k_float16_d256_q16k32_causal", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "float16", "causal", False): (
+    ("backward_v", 256, "float16", "causal", False, False): (
         Variant("backward_v_float16_d256_q16k32_causal", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", 256, "float16", "window", False): (
+    ("backward_k", 256, "float16", "window", False, False): (
         Variant("backward_k_float16_d256_q16k32_window", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "float16", "window", False): (
+    ("backward_v", 256, "float16", "window", False, False): (
         Variant("backward_v_float16_d256_q16k32_window", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_rows", 256, "bfloat16", None, True): (
+    ("backward_k", 256, "float16", None, False, True): (
+        Variant("backward_k_float16_d256_q16k32_dropout", "backward_k_float16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_v", 256, "float16", None, False, True): (
+        Variant("backward_v_float16_d256_q16k32_dropout", "backward_v_float16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 256, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d256", "backward_rows_bfloat16_d256.metal", 64, 256, 1),
     ),
-    ("backward_q", 256, "bfloat16", "full", False): (
+    ("backward_q", 256, "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d256_q32k16_full", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", 256, "bfloat16", "causal", False): (
+    ("backward_q", 256, "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d256_q32k16_causal", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", 256, "bfloat16", "window", False): (
+    ("backward_q", 256, "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d256_q32k16_window", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_k", 256, "bfloat16", "full", False): (
+    ("backward_q", 256, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d256_q32k16_dropout", "backward_q_bfloat16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_k", 256, "bfloat16", "full", False, False): (
         Variant("backward_k_bfloat16_d256_q16k32_full", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "bfloat16", "full", False): (
+    ("backward_v", 256, "bfloat16", "full", False, False): (
         Variant("backward_v_bfloat16_d256_q16k32_full", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", 256, "bfloat16", "causal", False): (
+    ("backward_k", 256, "bfloat16", "causal", False, False): (
         Variant("backward_k_bfloat16_d256_q16k32_causal", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "bfloat16", "causal", False): (
+    ("backward_v", 256, "bfloat16", "causal", False, False): (
         Variant("backward_v_bfloat16_d256_q16k32_causal", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", 256, "bfloat16", "window", False): (
+    ("backward_k", 256, "bfloat16", "window", False, False): (
         Variant("backward_k_bfloat16_d256_q16k32_window", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "bfloat16", "window", False): (
+    ("backward_v", 256, "bfloat16", "window", False, False): (
         Variant("backward_v_bfloat16_d256_q16k32_window", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_rows", 256, "float32", None, True): (
+    ("backward_k", 256, "bfloat16", None, False, True): (
+        Variant("backward_k_bfloat16_d256_q16k32_dropout", "backward_k_bfloat16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_v", 256, "bfloat16", None, False, True): (
+        Variant("backward_v_bfloat16_d256_q16k32_dropout", "backward_v_bfloat16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 256, "float32", None, True, False): (
         Variant("backward_rows_float32_d256", "backward_rows_float32_d256.metal", 64, 256, 1),
     ),
-    ("backward_q", 256, "float32", "full", False): (
+    ("backward_q", 256, "float32", "full", False, False): (
         Variant("backward_q_float32_d256_q32k8_full", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_q", 256, "float32", "causal", False): (
+    ("backward_q", 256, "float32", "causal", False, False): (
         Variant("backward_q_float32_d256_q32k8_causal", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_q", 256, "float32", "window", False): (
+    ("backward_q", 256, "float32", "window", False, False): (
         Variant("backward_q_float32_d256_q32k8_window", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_k", 256, "float32", "full", False): (
+    ("backward_q", 256, "float32", None, False, True): (
+        Variant("backward_q_float32_d256_q32k8_dropout", "backward_q_float32_d256.metal", 32, 128, 8),
+    ),
+    ("backward_k", 256, "float32", "full", False, False): (
         Variant("backward_k_float32_d256_q8k32_full", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", 256, "float32", "full", False): (
+    ("backward_v", 256, "float32", "full", False, False): (
         Variant("backward_v_float32_d256_q8k32_full", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_k", 256, "float32", "causal", False): (
+    ("backward_k", 256, "float32", "causal", False, False): (
         Variant("backward_k_float32_d256_q8k32_causal", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", 256, "float32", "causal", False): (
+    ("backward_v", 256, "float32", "causal", False, False): (
         Variant("backward_v_float32_d256_q8k32_causal", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_k", 256, "float32", "window", False): (
+    ("backward_k", 256, "float32", "window", False, False): (
         Variant("backward_k_float32_d256_q8k32_window", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", 256, "float32", "window", False): (
+    ("backward_v", 256, "float32", "window", False, False): (
         Variant("backward_v_float32_d256_q8k32_window", "backward_v_float32_d256.metal", 8, 128, 32),
+    ),
+    ("backward_k", 256, "float32", None, False, True): (
+        Variant("backward_k_float32_d256_q8k32_dropout", "backward_k_float32_d256.metal", 8, 128, 32),
+    ),
+    ("backward_v", 256, "float32", None, False, True): (
+        Variant("backward_v_float32_d256_q8k32_dropout", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
 }
 
@@ -1314,8 +1563,8 @@ SIGNATURES = {
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("wants_lse", "i"),  # 1: lse is written
             ("least_queries", "i"),  # packed: shorter sequences are left to decode
-            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
-            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
+            ("has_sinks", "i"),  # 1: sinks are given
+            ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -1514,8 +1763,7 @@ SIGNATURES = {
             ("window_left", "i"),  # keys seen before the diagonal
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
-            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
-            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
+            ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -1594,8 +1842,7 @@ SIGNATURES = {
             ("wants_k", "i"),  # 1: the gradient of k is wanted
             ("wants_v", "i"),  # 1: the gradient of v is wanted
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
-            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
-            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
+            ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -1665,8 +1912,7 @@ SIGNATURES = {
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
-            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
-            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
+            ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -1736,8 +1982,7 @@ SIGNATURES = {
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
-            ("has_dropout", "i"),  # 1: dropout_seed is given, and weights are dropped
-            ("keep_below", "i"),  # bits of a uint: a weight is kept if its random number is less
+            ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T

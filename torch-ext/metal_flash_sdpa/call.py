@@ -1,6 +1,6 @@
 """Calls, from tensors to launches: attention, and appending to a cache."""
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -139,10 +139,17 @@ def differentiate(
         for name, shape in launches.workspace:
             tensors[name] = torch.zeros(shape, dtype=torch.float32, device=q.device)
     tensors = launchers.run(launches, tensors, catalogue)
-    for grad, partial in ((grad_k, "partial_k"), (grad_v, "partial_v")):
-        if grad is not None and partial in tensors:
-            grad.copy_(tensors[partial].sum(0).reshape(grad.shape))
+    add_partials(tensors)
     return tensors["grad_sinks"].sum((0, 2)) if wants_sinks else None
+
+
+def add_partials(tensors: Dict[str, Tensor]) -> None:
+    """Write the gradients of K and V whose partial results are among the tensors."""
+    for name in ("k", "v"):
+        partial = tensors.get(f"partial_{name}")
+        if partial is not None:
+            gradient = tensors[f"grad_{name}"]
+            gradient.copy_(partial.sum(0).reshape(gradient.shape))
 
 
 def _prepare(
@@ -211,19 +218,27 @@ def _prepare(
         pages=pages,
         table_stride=table_stride,
         max_q_len=max_q_len,
-        has_dropout=options.dropout_p > 0,
-        keep_below=_keep_below(options.dropout_p) if options.dropout_p else 0,
-        keep_scale=1 / (1 - options.dropout_p),
         num_splits=splits,
         gpu=gpu.describe(q.device.type),
     )
+    if options.dropout_p:
+        request = request._replace(**dropout(options.dropout_p))
     return request, tensors
 
 
-def _keep_below(dropout_p: float) -> int:
-    """The probability to be kept as a bound for 32 random bits, in an int32's bits."""
+def dropout(dropout_p: float) -> Dict[str, Any]:
+    """What a request says of dropout, by the names of its fields.
+
+    The probability to be kept is a bound for 32 random bits, in an int32's bits.
+    """
+    if not dropout_p:
+        return {}
     bound = min(round((1 - dropout_p) * 2**32), 2**32 - 1)
-    return bound - 2**32 if bound >= 2**31 else bound
+    return {
+        "has_dropout": True,
+        "keep_below": bound - 2**32 if bound >= 2**31 else bound,
+        "keep_scale": 1 / (1 - dropout_p),
+    }
 
 
 def _strides(tensor: Tensor) -> Tuple[int, int, int]:

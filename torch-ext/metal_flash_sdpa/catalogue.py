@@ -10,13 +10,14 @@ _PACKAGE = Path(__file__).absolute().parent
 # A built package carries its shaders; a checkout has them in generated/.
 _FOLDERS = (_PACKAGE / "shaders", _PACKAGE.parent.parent / "generated")
 
-Key = Tuple[str, int, str, Optional[str], bool]  # family, head_dim, dtype, mask, sinks
+# family, head_dim, dtype, mask, sinks, dropout
+Key = Tuple[str, int, str, Optional[str], bool, bool]
 
 
 class Catalogue:
     """The kernels that plans pick from and launchers run.
 
-    variants: (family, head_dim, dtype, mask, sinks) -> its tiles, those with fewer rows first.
+    variants: (family, head_dim, dtype, mask, sinks, dropout) -> its tiles, fewest rows first.
     folders: where the sources may lie, in order.
     signatures: family -> what its kernels are called with.
     """
@@ -34,12 +35,12 @@ class Catalogue:
     @property
     def head_dims(self) -> Tuple[int, ...]:
         """The supported head dims, ascending."""
-        return tuple(sorted({head_dim for _, head_dim, _, _, _ in self.variants}))
+        return tuple(sorted({head_dim for _, head_dim, *_ in self.variants}))
 
     @property
     def dtypes(self) -> Tuple[str, ...]:
         """The names of the supported dtypes."""
-        return tuple(dict.fromkeys(dtype for _, _, dtype, _, _ in self.variants))
+        return tuple(dict.fromkeys(dtype for _, _, dtype, *_ in self.variants))
 
     def variant(
         self,
@@ -48,13 +49,14 @@ class Catalogue:
         dtype: str,
         mask: Optional[str] = None,
         sinks: bool = False,
+        dropout: bool = False,
         rows: int = 1,
     ) -> Variant:
         """A kernel: of several tiles the smallest that holds `rows`, or else the largest.
 
         Raises ValueError if there is none.
         """
-        tiles = self.variants.get((family, head_dim, dtype, mask, sinks))
+        tiles = self.variants.get((family, head_dim, dtype, mask, sinks, dropout))
         if tiles is None:
             raise ValueError(
                 f"head_dim is {head_dim} and dtype {dtype}: supported are head dims "
@@ -66,10 +68,16 @@ class Catalogue:
         return tiles[-1]
 
     def has(
-        self, family: str, head_dim: int, dtype: str, mask: Optional[str], sinks: bool = False
+        self,
+        family: str,
+        head_dim: int,
+        dtype: str,
+        mask: Optional[str] = None,
+        sinks: bool = False,
+        dropout: bool = False,
     ) -> bool:
         """Whether there is such a kernel."""
-        return (family, head_dim, dtype, mask, sinks) in self.variants
+        return (family, head_dim, dtype, mask, sinks, dropout) in self.variants
 
     def path(self, file: str) -> Path:
         """Where a shader lies.  Raises FileNotFoundError naming where it was looked for."""

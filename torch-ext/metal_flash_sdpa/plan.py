@@ -349,7 +349,11 @@ def plan_prefill(request: Request, least_queries: int = 0, catalogue: Catalogue 
     """
     _check(request)
     mask, left, right = band(request.causal, request.window_size)
-    variant = catalogue.variant("prefill", request.head_dim, request.dtype, mask, request.has_sinks)
+    head_dim, dtype = request.head_dim, request.dtype
+    if request.has_dropout:
+        variant = catalogue.variant("prefill", head_dim, dtype, sinks=True, dropout=True)
+    else:
+        variant = catalogue.variant("prefill", head_dim, dtype, mask, request.has_sinks)
     tiles = _tiles(request, request.q_len, variant.block_q)
     known = _attention(request, left, right, least_queries=least_queries)
     grid = (tiles if request.q_len else 0, request.heads, 1 if request.packed else request.batch)
@@ -464,15 +468,16 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     Raises ValueError, naming the field, for what no kernel computes.
     """
     _check(request)
-    mask, left, right = band(request.causal, request.window_size)
-    head_dim, dtype = request.head_dim, request.dtype
+    mode, left, right = band(request.causal, request.window_size)
+    mask = None if request.has_dropout else mode
+    head_dim, dtype, dropout = request.head_dim, request.dtype, request.has_dropout
     batches = 1 if request.packed else request.batch
     wanted = {"k": backward.wants_k, "v": backward.wants_v}
-    together = catalogue.has("backward_kv", head_dim, dtype, mask)
+    together = catalogue.has("backward_kv", head_dim, dtype, mask, dropout=dropout)
     of_keys = ["backward_kv"] if together else [f"backward_{x}" for x in wanted if wanted[x]]
     splits = 1
     for family in of_keys:
-        variant = catalogue.variant(family, head_dim, dtype, mask)
+        variant = catalogue.variant(family, head_dim, dtype, mask, dropout=dropout)
         tiles = _tiles(request, request.k_len, variant.step_k) * request.kv_heads * batches
         # A query sees at most so many keys, and a key so many queries.
         queries = min(request.q_len, left + right + variant.step_k)
@@ -504,12 +509,12 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     grid = (parts, request.heads, batches)
     launches = [_launch(catalogue, "backward_rows", rows, request, known, grid)]
     if backward.wants_q:
-        variant = catalogue.variant("backward_q", head_dim, dtype, mask)
+        variant = catalogue.variant("backward_q", head_dim, dtype, mask, dropout=dropout)
         tiles = _tiles(request, request.q_len, variant.block_q) if request.q_len else 0
         grid = (tiles, request.heads, batches)
         launches.append(_launch(catalogue, "backward_q", variant, request, known, grid))
     for family in of_keys if any(wanted.values()) else ():
-        variant = catalogue.variant(family, head_dim, dtype, mask)
+        variant = catalogue.variant(family, head_dim, dtype, mask, dropout=dropout)
         tiles = _tiles(request, request.k_len, variant.step_k) if request.k_len else 0
         grid = (tiles * splits, request.kv_heads, batches)
         launches.append(_launch(catalogue, family, variant, request, known, grid))

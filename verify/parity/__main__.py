@@ -97,6 +97,11 @@ def options() -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help="only kernels that take sinks, only those that take none",
     )
+    parser.add_argument(
+        "--dropout",
+        action=argparse.BooleanOptionalAction,
+        help="only kernels with dropout, only those without",
+    )
     parser.add_argument("--case", help="only the case of this name")
     devices.add_option(parser)
     parser.add_argument(
@@ -119,6 +124,7 @@ def reproduce(variant: Variant, case: str, device: str, check: bool) -> str:
     """The command that runs one case of one variant alone."""
     mask = f"--mask {variant.mask} " if variant.mask else ""
     sinks = "--sinks" if variant.sinks else "--no-sinks"
+    sinks += " --dropout" if variant.dropout else " --no-dropout"
     options = " --check" if check else ""
     options += f' --case "{case}"' if case else ""
     return (
@@ -137,6 +143,7 @@ def select(chosen: argparse.Namespace) -> list[tuple[Variant, list[Case]]]:
             and chosen.dtype in (None, variant.dtype)
             and chosen.mask in (None, variant.mask)
             and chosen.sinks in (None, variant.sinks)
+            and chosen.dropout in (None, variant.dropout)
         )
         available = table.edges(variant) if chosen.check else table.cases(variant)
         run_on = [c for c in available if chosen.case in (None, c.name)]
