@@ -207,6 +207,21 @@ def test_rows_in_no_sequence_are_0_and_so_are_their_gradients() -> None:
         assert call.gradients[name][: -case.tail].any()
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_what_is_not_finite_in_rows_that_see_nothing_stays_there(value: float) -> None:
+    """Rows of no sequence, and rows without a key, whose log-sum-exp is -inf: zero gradients."""
+    q, k, v, sinks = (x.requires_grad_() for x in (draw(9, 2, 32), *draw(2, 4, 2, 32), draw(2)))
+    grad_out, grad_lse = draw(9, 2, 32), draw(2, 9)
+    begins = torch.tensor([0, 5], dtype=torch.int32)  # four rows belong to no sequence
+    out, lse, _ = flash_attn_varlen_func(
+        *(q, k, v, begins, begins.clamp(max=4), 5, 4), s_aux=sinks, return_attn_probs=True
+    )
+    of_all = torch.autograd.grad((out, lse), (q, k, v, sinks), (grad_out, grad_lse), True)
+    grad_out[5:], grad_lse[:, 5:] = value, value
+    again = torch.autograd.grad((out, lse), (q, k, v, sinks), (grad_out, grad_lse))
+    assert all(map(torch.equal, of_all, again))
+
+
 @pytest.mark.parametrize("wanted", ["q", "k", "v", "sinks"])
 @pytest.mark.parametrize("name", ["causal, sinks", "two kernels for dK and dV"])
 def test_one_gradient_alone_is_the_same_and_costs_less(

@@ -374,9 +374,9 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (cached, {"num_splits": 129}, ValueError, "num_splits is 129: must be from 0 to 128"),
     (cached, {"window_size": (-2, 0)}, ValueError, "window_size is (-2, 0): must be (left, right)"),
     # options
-    (padded, {"dropout_p": 0.1}, NotImplementedError, "dropout_p is 0.1: must be 0.  Dropout is"),
-    (packed, {"dropout_p": -0.1}, ValueError, "dropout_p is -0.1: must be 0"),
-    (padded, {"dropout_p": None}, TypeError, "dropout_p is None: must be a number, 0"),
+    (padded, {"dropout_p": 1.0}, ValueError, "dropout_p is 1.0: must be from 0 up to but not"),
+    (packed, {"dropout_p": -0.1}, ValueError, "dropout_p is -0.1: must be from 0 up"),
+    (padded, {"dropout_p": None}, TypeError, "dropout_p is None: must be a number, from 0"),
     (padded, {"softmax_scale": "auto"}, TypeError, "softmax_scale is 'auto': must be a number"),
     (padded, {"softmax_scale": zeros(1)}, TypeError, "softmax_scale is a torch.Tensor: must be"),
     (

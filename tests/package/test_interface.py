@@ -382,7 +382,7 @@ def test_wrong_offsets_stay_within_the_tensors(of_queries: str, of_keys: str) ->
         for name, heads in (("q", 4), ("k", 2), ("v", 2), ("out", 4))
     }
     for name, arena in arenas.items():
-        arena.fill(torch.zeros(1) if name == "out" else draw(*arena.view.shape))
+        arena.fill(torch.zeros(arena.view.shape) if name == "out" else draw(*arena.view.shape))
     around = (BIG, -BIG)  # read as an offset, it would be noticed
     cu_q, cu_k = (
         torch.tensor([*around, *OFFSETS[name], *around], dtype=torch.int32)[2:-2]

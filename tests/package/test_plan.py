@@ -15,18 +15,20 @@ from metal_flash_sdpa.plan import (
     DECODE_QUERIES,
     UNBOUNDED,
     Append,
+    Backward,
     LaunchPlan,
     Request,
     band,
     lse_shape,
     plan,
     plan_append,
+    plan_backward,
     plan_decode,
     plan_prefill,
 )
 from metal_flash_sdpa.splits import MOST_SPLITS, Gpu, choose
 
-from verify.variants import Variant, attention_variants
+from verify.variants import Variant, attention_variants, backward_variants
 
 BASE = Request(
     dtype="float16",
@@ -82,6 +84,7 @@ def test_every_variant_is_picked_by_its_own_request(variant: Variant) -> None:
             head_dim=variant.head_dim,
             window_size=windows[mask],
             has_sinks=sinks,
+            has_dropout=variant.dropout,
         )
         if variant.family == "prefill":
             (step,) = plan_prefill(request).launches
@@ -91,6 +94,24 @@ def test_every_variant_is_picked_by_its_own_request(variant: Variant) -> None:
         assert (step.kernel, step.file) == (variant.name, variant.file)
         assert step.threads == variant.threads
         assert step.buffers == SIGNATURES[variant.family].buffers
+
+
+def test_every_backward_variant_is_picked_by_its_own_request() -> None:
+    windows = {"full": (-1, -1), "causal": (-1, 0), "window": (4, 4)}
+    strides = (1, 1, 1)
+    picked = set()
+    for variant in backward_variants():
+        for mask in [variant.mask] if variant.mask else windows:
+            request = BASE._replace(
+                dtype=variant.dtype,
+                head_dim=variant.head_dim,
+                window_size=windows[mask],
+                has_dropout=variant.dropout,
+            )
+            steps = plan_backward(request, Backward(strides, strides, strides, strides)).launches
+            assert variant.name in [step.kernel for step in steps]
+            picked |= {step.kernel for step in steps}
+    assert picked == {variant.name for variant in backward_variants()}
 
 
 def test_what_a_call_may_lack_has_a_dtype() -> None:
