@@ -51,6 +51,9 @@ CODE = (
     # A matrix's memory is shared by lanes at different points of the program, so no two may ever
     # share a place on the stack.  (The inliner adds markers of its own.)
     "-Xclang", "-disable-lifetime-markers", "-mllvm", "-no-stack-coloring",
+    # A kernel is one function, unrolled.  On such a one these passes take half of clang's time, and
+    # the code that they make is no faster.
+    "-mllvm", "-jump-threading-threshold=0", "-mllvm", "-disable-cgp", "-mllvm", "-disable-lsr",
 )  # fmt: skip
 
 # The instrumented build (shim/checks.h): a hook before every access, array bounds checked.  The

@@ -48,8 +48,10 @@ def cases(variant: Variant) -> Iterator[Case]:
         yield from dropping(variant)
     elif variant.family in BACKWARD:
         assert variant.mask is not None
-        common = (*differentiated(variant), *of_scores(variant))
-        for case in (*common, *of_mask(variant, variant.mask)):
+        common = (*differentiated(variant),)
+        if is_first_of_its_tile(variant):  # the others differ in the number of fragments alone
+            common = (*common, *of_scores(variant), *of_mask(variant, variant.mask))
+        for case in common:
             wanted = case.gradients or Gradients(variant.gradients)
             yield in_mode(replace(case, gradients=wanted), variant.mask, sinks=False)
     else:
@@ -57,6 +59,15 @@ def cases(variant: Variant) -> Iterator[Case]:
         common = (*everywhere(variant), *cached(variant), *of_mask(variant, variant.mask))
         for case in (*common, *(of_sinks() if variant.sinks else ())):
             yield in_mode(case, variant.mask, variant.sinks)
+
+
+def is_first_of_its_tile(variant: Variant) -> bool:
+    """Whether no kernel for a smaller head_dim has the same tile."""
+
+    def kind(v: Variant) -> tuple[object, ...]:
+        return v.family, v.dtype, v.mask, v.block_q, v.block_k
+
+    return all(v.head_dim >= variant.head_dim for v in manifest() if kind(v) == kind(variant))
 
 
 def dropping(variant: Variant) -> Iterator[Case]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -33,6 +34,7 @@ SHAPES = (
     (32, "float32"),
     (72, "float16"),
     (128, "bfloat16"),
+    (32, "bfloat16"),
 )
 # The same of the backward pass, whose tiles hold both tensors' rows in registers, one's or none's;
 # the gradients of K and V come from one kernel where the head_dim is small.
@@ -46,7 +48,12 @@ BACKWARD_SHAPES = (
     (192, "float32"),
     (128, "bfloat16"),
 )
-MODES = tuple((mask, sinks) for mask in ("window", "causal", "full") for sinks in (True, False))
+# (mask, sinks, dropout), in the order in which they are taken.
+MODES = tuple(
+    (mask, sinks, mask is None)
+    for mask in ("window", "causal", None, "full")
+    for sinks in (True, False)
+)
 
 # Case names, those that kill most first; the others follow in their own order.
 KILLERS = ("tile edges", "sliced", "GQA 8/2", "empty sequences", "softcap 30", "padded")
@@ -75,13 +82,18 @@ def representatives() -> tuple[matrix.Variant, ...]:
     for family in dict.fromkeys(v.family for v in variants):
         own = [v for v in variants if v.family == family]
         shapes = BACKWARD_SHAPES if family in BACKWARD else SHAPES
-        modes = [mode for mode in MODES if mode in {(v.mask, v.sinks) for v in own}]
-        there = [s for s in shapes if s in {(v.head_dim, v.dtype) for v in own}]
-        for turn, shape in enumerate(there):
-            mode = modes[turn % len(modes)] if modes else (None, own[0].sinks)
-            wanted = (*shape, *mode)
-            tiles = [v for v in own if (v.head_dim, v.dtype, v.mask, v.sinks) == wanted]
-            chosen.append(tiles[turn % len(tiles)])
+        used = Counter[tuple[str | None, bool, bool]]()
+        for head_dim, dtype in shapes:
+            offered: dict[tuple[str | None, bool, bool], list[matrix.Variant]] = {}
+            for v in own:
+                if (v.head_dim, v.dtype) == (head_dim, dtype):
+                    offered.setdefault((v.mask, v.sinks, v.dropout), []).append(v)
+            if offered:  # of the modes that there are, one that is used least so far
+                modes = [mode for mode in MODES if mode in offered] or list(offered)
+                mode = min(modes, key=lambda mode: used[mode])
+                used[mode] += 1
+                tiles = offered[mode]
+                chosen.append(tiles[used.total() % len(tiles)])
     return tuple(chosen)
 
 
