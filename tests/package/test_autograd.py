@@ -152,15 +152,15 @@ def test_opcheck_of_the_backward_pass(wanted: list[bool], is_packed: bool) -> No
 
 def test_without_gradients_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does the call take longer: torch.autograd.Function is not asked."""
-    monkeypatch.delattr(autograd, "Attention")
+    monkeypatch.delattr(autograd, "Direct")
     asked = []
-    forward = ops.forward
+    forward = ops.run_forward
 
     def recorded(*arguments: Any) -> Any:
         asked.append(arguments[3])
         return forward(*arguments)
 
-    monkeypatch.setattr(ops, "forward", recorded)
+    monkeypatch.setattr(ops, "run_forward", recorded)
     frozen, with_gradients = draw(needs=False), draw()
     out: Any = flash_attn_func(*frozen[:3])
     with torch.no_grad():

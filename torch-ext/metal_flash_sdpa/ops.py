@@ -1,7 +1,9 @@
 """The torch ops: what torch.compile sees of a call, and autograd.py builds on.
 
 Each has a fake implementation, so that a compiled graph has no break, and is written for inputs
-that interface.py has checked, but for the numbers that only a running graph knows.
+that interface.py has checked, but for the numbers that only a running graph knows.  Where nobody
+looks on, `run_forward` and `run_backward` do the same without torch's dispatch, which takes longer
+than they.
 """
 
 from typing import Any, Optional, Sequence, Tuple
@@ -24,13 +26,12 @@ def _outputs(q: Tensor, return_lse: bool, packed: bool = False) -> Tuple[Tensor,
     shape = lse_shape(q.shape) if return_lse else (0,)
     if packed:
         lse = torch.full(shape, -torch.inf, dtype=torch.float32, device=q.device)
-        return torch.zeros(q.shape, dtype=q.dtype, device=q.device), lse
-    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
-    return out, torch.empty(shape, dtype=torch.float32, device=q.device)
+        return torch.zeros_like(q, memory_format=torch.contiguous_format), lse
+    out = torch.empty_like(q, memory_format=torch.contiguous_format)
+    return out, q.new_empty(shape, dtype=torch.float32)
 
 
-@torch.library.custom_op(add_op_namespace_prefix("forward"), mutates_args=())
-def forward(
+def run_forward(
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -68,6 +69,9 @@ def forward(
     return out, lse
 
 
+forward = torch.library.custom_op(add_op_namespace_prefix("forward"), mutates_args=())(run_forward)
+
+
 @forward.register_fake
 def _(
     q: Tensor,
@@ -96,16 +100,15 @@ def _gradients(
 
     In a packed batch there may be rows that belong to no sequence: 0.
     """
-    make = torch.zeros if packed else torch.empty
+    make = torch.zeros_like if packed else torch.empty_like
     grad_q, grad_k, grad_v, grad_sinks = (
-        make(like.shape if is_wanted else (0,), dtype=like.dtype, device=like.device)
+        make(like, memory_format=torch.contiguous_format) if is_wanted else like.new_empty((0,))
         for like, is_wanted in zip((q, k, v, q if sinks is None else sinks), wanted)
     )
     return grad_q, grad_k, grad_v, grad_sinks
 
 
-@torch.library.custom_op(add_op_namespace_prefix("backward"), mutates_args=())
-def backward(
+def run_backward(
     wanted: Sequence[bool],
     grad_out: Tensor,
     grad_lse: Optional[Tensor],
@@ -163,6 +166,11 @@ def backward(
     if grad_sinks is not None and of_sinks is not None:
         grad_sinks.copy_(of_sinks)
     return gradients
+
+
+backward = torch.library.custom_op(add_op_namespace_prefix("backward"), mutates_args=())(
+    run_backward
+)
 
 
 @backward.register_fake

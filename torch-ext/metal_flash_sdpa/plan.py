@@ -463,8 +463,8 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     workspace then has partial_k and partial_v, (splits, batch, k_len, kv_heads, head_dim), which
     add up to the gradients.
 
-    The workspace's grad_sinks, (batch, heads, parts), is what each part of a head's rows adds to
-    the gradient of its sink; in a packed batch all sequences are one.
+    With sinks the workspace has grad_sinks, (batch, heads, parts): what each part of a head's rows
+    adds to the gradient of its sink; in a packed batch all sequences are one.
     Raises ValueError, naming the field, for what no kernel computes.
     """
     _check(request)
@@ -525,7 +525,7 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
         (
             ("row_lse", of_rows),
             ("row_delta", of_rows),
-            ("grad_sinks", (batches, request.heads, parts)),
+            *((("grad_sinks", (batches, request.heads, parts)),) if request.has_sinks else ()),
             *((f"partial_{x}", partial) for x in wanted if wanted[x] and splits > 1),
         ),
     )
