@@ -40,6 +40,7 @@ PRODUCTS = {
     "backward_k": 3,  # S, dP and dK
     "backward_v": 2,  # S and dV
 }
+FLOAT_BYTES = 4
 ALL = "qkv"  # the gradients that a training step asks for
 NO_IDLE_CORES = Gpu(cores=0)  # a plan for it splits nothing
 
@@ -49,7 +50,7 @@ class BackwardWork:
     """What the backward pass did for a shape: the work of each launch, named by its family."""
 
     launches: tuple[Work, ...]
-    extra_bytes: int  # of device memory beyond inputs, outputs and gradients
+    extra_bytes: int  # see the function of this name
 
     @property
     def matrix_launches(self) -> list[Work]:
@@ -67,11 +68,6 @@ class TrainingWork:
     @property
     def launches(self) -> tuple[Work, ...]:
         return (self.forward, *self.backward.launches)
-
-    @property
-    def extra_bytes(self) -> int:
-        """The log-sum-exp, which is kept from one pass to the other, is the backward pass's."""
-        return max(self.forward.extra_bytes, self.backward.extra_bytes)
 
 
 def tensors_of(shape: Shape, inputs: Iterable[Tensor], gradients: str) -> dict[str, Tensor]:
@@ -143,12 +139,7 @@ def backward(
 
     A shape whose query blocks are split is run as it is: its parts would be split otherwise.
     """
-    rows = ((shape.queries, shape.heads), *[(shape.keys, shape.kv_heads)] * 2)
-    dtype = getattr(torch, shape.dtype)
-    empty = (
-        torch.empty(shape.batch, *part, shape.head_dim, dtype=dtype, device="meta") for part in rows
-    )
-    tensors = tensors_of(shape, empty, gradients)
+    tensors = tensors_of(shape, empty(shape), gradients)
     made, families = plan_of(shape, tensors, gpu, build.catalogue)
     kernels = kernels_of(made, build)
     if is_split(made):
@@ -156,14 +147,32 @@ def backward(
     else:
         counts = scaled(shape, kernels, lambda part: counted(part, NO_IDLE_CORES, gradients, build))
     sizes = {name: x.numel() * x.element_size() for name, x in tensors.items()}
-    sizes |= {name: 4 * math.prod(shape) for name, shape in made.workspace}
+    sizes |= {name: FLOAT_BYTES * math.prod(shape) for name, shape in made.workspace}
     launches = []
     for step, kernel in zip(made.launches, kernels, strict=True):
         family = families[step.kernel]
         own = {key.split("/")[1]: n for key, n in counts.items() if key.split("/")[0] == family}
         once = sum(sizes.get(name, 0) for name in step.buffers)
         launches.append(Work(family, (kernel,), own, once_bytes=once))
-    return BackwardWork(tuple(launches), sizes["lse"] + workspace_bytes(made))
+    return BackwardWork(tuple(launches), extra_bytes(shape, gpu))
+
+
+def empty(shape: Shape) -> list[Tensor]:
+    """q, k and v without memory."""
+    rows = ((shape.queries, shape.heads), *[(shape.keys, shape.kv_heads)] * 2)
+    dtype = getattr(torch, shape.dtype)
+    return [
+        torch.empty(shape.batch, *part, shape.head_dim, dtype=dtype, device="meta") for part in rows
+    ]
+
+
+def extra_bytes(shape: Shape, gpu: Gpu = ANY_GPU) -> int:
+    """Device memory of a backward pass beyond inputs, outputs and gradients.
+
+    That is the log-sum-exp, which the forward pass keeps for it, and the workspace.
+    """
+    made, _ = plan_of(shape, tensors_of(shape, empty(shape), ALL), gpu, BUILT.catalogue)
+    return FLOAT_BYTES * shape.batch * shape.heads * shape.queries + workspace_bytes(made)
 
 
 def training(shape: Shape, gpu: Gpu = ANY_GPU) -> TrainingWork:

@@ -135,7 +135,7 @@ def ours_counted(
 
 
 def ours(shape: Shape, gpu: Gpu = ANY_GPU, build: Build = BUILT, lse: bool = False) -> Work:
-    """This package's work, as planned for a GPU; `lse`: with the log-sum-exp that training needs."""
+    """This package's work, as planned for a GPU; `lse`: and the log-sum-exp, as training needs."""
     planned = plan_of(shape, gpu, build)
     kernels = ours_kernels(shape, gpu, build)
     few = shape.queries <= FEW_QUERIES

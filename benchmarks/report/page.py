@@ -15,6 +15,7 @@ from benchmarks.model.cost import estimate, modelled
 from benchmarks.report import pictures
 from benchmarks.report.results import Result, of
 from benchmarks.report.targets import JUDGED, OF_MATRIX_LIMIT, label
+from benchmarks.report.training import Trained, on_training
 from benchmarks.shapes import Shape
 from benchmarks.target import VERDICTS, Target
 from benchmarks.timing import machine
@@ -302,6 +303,7 @@ def on_model(page: Page) -> None:
 
 def page_of(
     results: Sequence[Result],
+    trained: Sequence[Trained],
     targets: Sequence[Target],
     batch: Ragged,
     host: Sequence[Timed],
@@ -323,6 +325,7 @@ def page_of(
     on_limits(page, results, results)
     on_scaling(page, results)
     on_sections(page, results, batch)
+    on_training(page, trained)
     on_host(page, host)
     if measured:
         on_measured(page, measured)
