@@ -97,7 +97,8 @@ def on_targets(page: Page, targets: Sequence[Target]) -> None:
     page.head("Targets")
     page.say(
         "Counts are exact, times are modelled. A figure is that of the worst shape, unless it is a "
-        "geometric mean. The model gives a family one efficiency for every kernel: a time below a "
+        "geometric mean. What training is compared with, the unfused composition, is calculated. "
+        "The model gives a family one efficiency for every kernel: a time below a "
         "peer's comes from less work in the unit that limits both."
     )
     rows = [(t.name, t.figure, t.asked, t.met, t.where) for t in targets]

@@ -183,8 +183,8 @@ def of_model(results: Sequence[Trained]) -> list[Target]:
         least = partial(least_efficiency, chip=chip)
         causal = of_mask["causal"]
         judged += worst(f"{name}, causal", OF_UNFUSED, causal, ratio)
-        judged += worst(f"of these, if its scores had {HALF_SCORES} bytes", None, causal, halved)
-        judged += worst(f"efficiency at which that were {OF_UNFUSED}", None, causal, least)
+        judged += worst(f"the efficiency that would make it {OF_UNFUSED}", None, causal, least)
+        judged += worst(f"if unfused scores had {HALF_SCORES} bytes", None, causal, halved)
         judged += worst(f"{name}, window, {LONGEST} tokens", OF_UNFUSED_WINDOW, windowed, ratio)
         judged += worst(f"{name}, full", None, of_mask["full"], ratio)
     return judged
@@ -215,7 +215,7 @@ def on_training(page: Page, results: Sequence[Trained]) -> None:
     page.say("Counted, of one more block inside the band, per 8x8x8 product (barriers: per block):")
     heading = (
         "kernel", "products per pair", "barriers", "threadgroup B", "device B", "scalar",
-        "special", "registers", *(f"limit, {chip}" for chip in JUDGED),
+        "special", "registers, estimated", *(f"limit, {chip}" for chip in JUDGED),
     )  # fmt: skip
     rows = []
     for r in results:
@@ -234,18 +234,18 @@ def on_training(page: Page, results: Sequence[Trained]) -> None:
     page.table(heading, rows)
     page.say("Modelled from these counts, and from the calculated composition:")
     times = [
-        (label(r), name, *(of(r, chip) for chip in REPORTED))
+        (label(r), *(ms(r, chip) for chip in JUDGED for ms in (ours_ms, unfused_ms)))
         for r in results
         if r.shape.dtype == DTYPES[0]
-        for name, of in (("ours", ours_ms), ("unfused", unfused_ms))
     ]
-    page.table(("modelled ms, forward and backward", "", *REPORTED), times)
+    chips_named = (f"{chip}: {name}" for chip in JUDGED for name in ("ours", "unfused"))
+    page.table(("modelled ms, forward and backward", *chips_named), times)
     ours, theirs = extra_bytes(MEMORY, M1_MAX), unfused.extra_bytes(MEMORY)
     page.say(
         f"Memory beyond inputs, outputs and gradients at {MEMORY.heads} heads and "
-        f"{MEMORY.keys:,} tokens: ours {ours / 1e6:.2f} MB (the log-sum-exp, and two numbers of "
-        f"each row), by the plan; the composition's {theirs / 1e9:.2f} GB, calculated: "
-        f"{unfused.ALIVE} matrices of n^2 at a time."
+        f"{MEMORY.keys:,} tokens: ours {ours / 1e6:.2f} MB by the plan, three numbers of each row; "
+        f"the composition's {theirs / 1e9:.2f} GB, calculated, {unfused.ALIVE} matrices of n^2 at "
+        "a time."
     )
     page.say(
         "What others have published about their backward passes. They measured it on Macs, with "
