@@ -45,9 +45,6 @@ LEAST_GAIN = 0.02
 
 # The gradients that a tile's kernels compute, by the family that the table has it for.
 GRADIENTS = {"backward_q": "q", "backward_kv": "kv"}
-# Families whose kernels a candidate stands in for: where the gradients of K and V do not fit into
-# the registers together, a tile makes two kernels.
-IN_PLACE_OF = {"backward_kv": ("backward_kv", "backward_k", "backward_v")}
 
 TOKENS = (1024, 4096)
 CACHED_KEYS = (2048, 16384)
@@ -127,9 +124,12 @@ def shapes(place: Place, tile: Tile) -> list[Shape]:
 
 @contextmanager
 def alone(place: Place, variants: Sequence[Variant]) -> Iterator[ours.Build]:
-    """A build that has no kernels for a place but these; their sources are gone afterwards."""
-    replaced = IN_PLACE_OF.get(place.family, (place.family,))
-    chosen = {k: rows for k, rows in _variants.VARIANTS.items() if k[0] not in replaced}
+    """A build that has no kernels for a place but these; their sources are gone afterwards.
+
+    In backward_kv these may be two, of families of their own: where the gradients of K and V do not
+    fit into the registers together.
+    """
+    chosen = {k: rows for k, rows in _variants.VARIANTS.items() if k[0] != place.family}
     for variant in variants:
         tile = variant.tile
         row = _variants.Variant(variant.name, variant.file, tile.block_q, tile.threads, tile.step_k)
