@@ -2,6 +2,9 @@
 
 The counts are those of the shaders on the emulator, extrapolated (exactly) from fewer tokens where
 a shape is large; the times are what model/cost.py makes of them for each GPU, not measurements.
+
+With --backward it is one training step, forward and backward: ours, launch by launch, beside the
+single operations that PyTorch and MLX train with, whose work is calculated (model/unfused.py).
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ from typing import Any
 from metal_flash_sdpa.catalogue import BUILT_IN
 from metal_flash_sdpa.splits import Gpu
 
+from benchmarks.counting.backward import training
 from benchmarks.counting.interior import interior
 from benchmarks.counting.ours import ours
 from benchmarks.counting.theirs import AVAILABLE, installed, peer
-from benchmarks.counting.work import FEW_QUERIES, Work, derived
+from benchmarks.counting.work import FEW_QUERIES, Work, arithmetic, derived, family
+from benchmarks.model import unfused
 from benchmarks.model.chips import REPORTED, chips
-from benchmarks.model.cost import estimate, modelled, registers
+from benchmarks.model.cost import estimate, milliseconds, modelled, registers
 from benchmarks.shapes import MASKS, UNBOUNDED, Shape, ShapeError
 from peers.call import UnsupportedError
 
@@ -56,6 +61,9 @@ def parse(arguments: list[str] | None = None) -> tuple[Shape, argparse.Namespace
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument(
         "--cores", type=int, default=32, help="of the GPU that decoding is split for"
+    )
+    parser.add_argument(
+        "--backward", action="store_true", help="a training step, beside the unfused composition"
     )
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
@@ -144,9 +152,58 @@ def table(results: dict[str, Work | str], shape: Shape) -> str:
     return "\n".join(lines)
 
 
+def training_columns(shape: Shape, cores: int) -> dict[str, dict[str, float]]:
+    """A training step of one shape: a column for each launch of ours, and of the composition."""
+    done = training(shape, Gpu(cores=cores))
+    gpus = {f"modelled ms, {name}": chips()[name] for name in REPORTED}
+    columns: dict[str, dict[str, float]] = {}
+    for work in done.launches:
+        name = "forward" if work is done.forward else work.name
+        times = {row: milliseconds(work, shape, gpu) for row, gpu in gpus.items()}
+        columns[name] = {
+            "products": work.products,
+            "device bytes": family(work.counts, "device.bytes"),
+            "threadgroup bytes": family(work.counts, "threadgroup.bytes"),
+            "arithmetic": arithmetic(work.counts),
+            "launches": work.launches,
+            **times,
+        }
+    rows = columns["forward"]
+    ours = {row: sum(column[row] for column in columns.values()) for row in rows}
+    theirs = {
+        "products": unfused.products(shape),
+        "device bytes": unfused.traffic(shape),
+        "launches": len(unfused.operations(shape)),
+        **{row: unfused.milliseconds(shape, gpu) for row, gpu in gpus.items()},
+    }
+    extra = "MiB beyond in and out"
+    return {
+        "ours": ours | {extra: done.backward.extra_bytes / 2**20},
+        "unfused": theirs | {extra: unfused.extra_bytes(shape) / 2**20},
+        **columns,
+    }
+
+
+def training_table(columns: dict[str, dict[str, float]]) -> str:
+    """What --backward prints without --json."""
+    lines = [f"{'':24}" + "".join(f"{name:>14}" for name in columns)]
+    for row in columns["ours"]:
+        cells = (f"{column[row]:,.5g}" if row in column else "" for column in columns.values())
+        lines.append((f"{row:24}" + "".join(f"{cell:>14}" for cell in cells)).rstrip())
+    lines.append(
+        "ours: counted, all launches, of which the columns on the right are each; unfused: "
+        "calculated, its device bytes those of n^2 matrices alone"
+    )
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Prints the comparison of one shape."""
     shape, chosen = parse()
+    if chosen.backward:
+        columns = training_columns(shape, chosen.cores)
+        print(json.dumps(columns, indent=2) if chosen.json else training_table(columns))
+        return
     results = compare(shape, chosen.cores)
     print(json.dumps(document(results, shape), indent=2) if chosen.json else table(results, shape))
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from benchmarks.counting.ragged import ragged
 from benchmarks.model import calibrate
 from benchmarks.model.chips import chips
-from benchmarks.report import docs
+from benchmarks.report import docs, training
 from benchmarks.report.page import page_of
-from benchmarks.report.results import Result, cases, of, run_all
+from benchmarks.report.results import Result, cases, of, run, run_all
 from benchmarks.report.targets import label, targets
 from benchmarks.timing import call_overhead, measure
 
@@ -48,15 +48,17 @@ def main() -> None:
     if chosen.docs and chosen.quick:
         parser.error("--docs is about all shapes: it does not go with --quick")
     begin = time.monotonic()
-    results = run_all(cases(chosen.quick))
+    results = run_all(cases(chosen.quick), run)
+    trained = run_all(training.cases(chosen.quick), training.run)
     batch = ragged()
-    judged = targets(results, batch)
-    host = [*call_overhead.calls_timed(), call_overhead.import_timed()]
+    judged = [*targets(results, batch), *training.targets(trained)]
+    host = call_overhead.all_timed()
     measured = measurements(results)
     known = calibrate.judged()
     document = {
         "targets": [asdict(target) | {"met": target.met} for target in judged],
         "results": [result.document() for result in results],
+        "training": [result.document() for result in trained],
         "ragged": asdict(batch),
         "host": [
             {"name": timed.name, "unit": timed.unit, "median": timed.median}
@@ -74,9 +76,11 @@ def main() -> None:
     }
     chosen.output.mkdir(parents=True, exist_ok=True)
     (chosen.output / "report.json").write_text(json.dumps(document, indent=1) + "\n")
-    (chosen.output / "report.html").write_text(page_of(results, judged, batch, host, measured))
+    (chosen.output / "report.html").write_text(
+        page_of(results, trained, judged, batch, host, measured)
+    )
     if chosen.docs:
-        docs.write(docs.page_of(results, judged, batch, host))
+        docs.write(docs.page_of(results, trained, judged, batch, host))
     for target in (*judged, *(timed.target for timed in host)):
         print(target)
     seconds = time.monotonic() - begin

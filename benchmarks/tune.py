@@ -3,7 +3,8 @@
 On a Mac times are measured on its GPU; elsewhere ``--modelled "M1 Max"`` has the cost model's for a
 GPU instead.  Each cell of the table is searched by itself, over all tiles that a threadgroup's
 memory and a thread's registers allow.  Candidates are whole kernels: rendered, compiled and planned
-for as if the table had them.
+for as if the table had them.  Those of the backward pass are judged by the launches for the
+gradients that they compute.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from metal_flash_sdpa import _variants, splits
 from metal_flash_sdpa.catalogue import BUILT_IN, Catalogue
 
 from benchmarks.counting import ours
+from benchmarks.counting.backward import backward
 from benchmarks.model import cost
 from benchmarks.model.chips import chips
 from benchmarks.shapes import Shape
 from benchmarks.timing import machine, measure
 from codegen import tiles
-from codegen.matrix import ELEMENT_BYTES, TILES, Variant, head_dims
+from codegen.matrix import ELEMENT_BYTES, TILES, Variant, differentiating, files, head_dims
 from codegen.render import environment, shader
 from codegen.tiles import KINDS, MAX_REGISTERS, MAX_THREADGROUP_BYTES, Tile, TileError
 
@@ -41,16 +43,16 @@ BLOCK_K = (8, 16, 32, 64)
 # A tile takes another's place if it is faster by more than two runs of one kernel differ.
 LEAST_GAIN = 0.02
 
-# What is timed and modelled is the forward pass; the tiles of the backward pass stay as they are
-# until a benchmark of it can judge them.
-SEARCHED = ("prefill", "decode")
+# The gradients that a tile's kernels compute, by the family that the table has it for.
+GRADIENTS = {"backward_q": "q", "backward_kv": "kv"}
 
 TOKENS = (1024, 4096)
 CACHED_KEYS = (2048, 16384)
 HEADS = 8
 
 Tiles = Mapping[tuple[str, int, int], tuple[Tile, ...]]
-Timer = Callable[[Variant, Shape], float]  # milliseconds of a kernel on a shape
+# Milliseconds on a shape of what a place of the table decides, with these kernels in it.
+Timer = Callable[["Place", Sequence[Variant], Shape], float]
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,19 @@ class Place:
         """The first of its size: float16 and bfloat16 have the same tiles."""
         return next(dtype for dtype, size in ELEMENT_BYTES.items() if size == self.element_bytes)
 
+    @property
+    def gradients(self) -> str:
+        """Those that its kernels compute; "" in the forward pass."""
+        return GRADIENTS.get(self.family, "")
+
     def __str__(self) -> str:
         return f"{self.family}, head dim {self.head_dim}, {self.element_bytes} bytes"
 
 
 def places(table: Tiles) -> Iterator[Place]:
-    """All of a table that can be judged."""
+    """All of a table."""
     for (family, head_dim, element_bytes), cell in table.items():
-        for index in range(len(cell) if family in SEARCHED else 0):
+        for index in range(len(cell)):
             yield Place(family, head_dim, element_bytes, index)
 
 
@@ -116,18 +123,23 @@ def shapes(place: Place, tile: Tile) -> list[Shape]:
 
 
 @contextmanager
-def alone(variant: Variant) -> Iterator[ours.Build]:
-    """A build that has no kernel but this one; its source is gone afterwards."""
-    tile = variant.tile
-    row = _variants.Variant(variant.name, variant.file, tile.block_q, tile.threads, tile.step_k)
-    kind = (variant.family, variant.head_dim, variant.dtype)
-    key = (*kind, variant.mask, variant.sinks, variant.dropout)
-    rest = {k: v for k, v in _variants.VARIANTS.items() if k[0] != variant.family}
+def alone(place: Place, variants: Sequence[Variant]) -> Iterator[ours.Build]:
+    """A build that has no kernels for a place but these; their sources are gone afterwards.
+
+    In backward_kv these may be two, of families of their own: where the gradients of K and V do not
+    fit into the registers together.
+    """
+    chosen = {k: rows for k, rows in _variants.VARIANTS.items() if k[0] != place.family}
+    for variant in variants:
+        tile = variant.tile
+        row = _variants.Variant(variant.name, variant.file, tile.block_q, tile.threads, tile.step_k)
+        kind = (variant.family, variant.head_dim, variant.dtype)
+        chosen[(*kind, variant.mask, variant.sinks, variant.dropout)] = (row,)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / variant.file
-        path.write_text(shader([variant], environment()))
-        catalogue = Catalogue({**rest, key: (row,)}, (path.parent, *BUILT_IN.folders))
-        yield ours.Build(catalogue, {**ours.BUILT.variants, variant.name: variant})
+        for file, inside in files(variants).items():
+            (Path(folder) / file).write_text(shader(inside, environment()))
+        catalogue = Catalogue(chosen, (Path(folder), *BUILT_IN.folders))
+        yield ours.Build(catalogue, {**ours.BUILT.variants, **{v.name: v for v in variants}})
 
 
 def modelled(chip: str) -> Timer:
@@ -135,37 +147,41 @@ def modelled(chip: str) -> Timer:
     gpu = chips()[chip]
     planned_for = splits.Gpu(gpu.family, int(gpu.cores))
 
-    def time(variant: Variant, shape: Shape) -> float:
-        with alone(variant) as build:
-            return cost.milliseconds(ours.ours(shape, planned_for, build), shape, gpu)
+    def time(place: Place, variants: Sequence[Variant], shape: Shape) -> float:
+        with alone(place, variants) as build:
+            if place.gradients:
+                launches = backward(shape, planned_for, place.gradients, build).launches
+            else:
+                launches = (ours.ours(shape, planned_for, build),)
+            return sum(cost.milliseconds(launch, shape, gpu) for launch in launches)
 
     return time
 
 
-def measured(variant: Variant, shape: Shape) -> float:
+def measured(place: Place, variants: Sequence[Variant], shape: Shape) -> float:
     """This Mac's times."""
-    with alone(variant) as build:
-        call = measure.ours(shape, "mps", build.catalogue)
+    with alone(place, variants) as build:
+        if place.gradients:
+            call = measure.backward(shape, "mps", place.gradients, build.catalogue)
+        else:
+            call = measure.ours(shape, "mps", build.catalogue)
         return measure.median_ms(call, torch.mps.synchronize)
 
 
-def variant_of(place: Place, shape: Shape, tile: Tile) -> Variant:
-    """The kernel for a place that computes a shape with a tile."""
+def variants_of(place: Place, shape: Shape, tile: Tile) -> list[Variant]:
+    """The kernels for a place that compute a shape with a tile."""
+    if place.gradients:
+        made = differentiating(place.family, place.head_dim, place.dtype, tile)
+        return [variant for variant in made if variant.mask == shape.mask]
     with_modes = place.family == "prefill"
-    return Variant(
-        family=place.family,
-        head_dim=place.head_dim,
-        dtype=place.dtype,
-        mask=shape.mask if with_modes else None,
-        sinks=shape.sinks if with_modes else True,
-        tile=tile,
-    )
+    mask, sinks = (shape.mask, shape.sinks) if with_modes else (None, True)
+    return [Variant(place.family, place.head_dim, place.dtype, mask, sinks, tile)]
 
 
 def judge(place: Place, tile: Tile, timer: Timer) -> float:
     """Milliseconds of a tile: the geometric mean over its shapes."""
     return geometric_mean(
-        timer(variant_of(place, shape, tile), shape) for shape in shapes(place, tile)
+        timer(place, variants_of(place, shape, tile), shape) for shape in shapes(place, tile)
     )
 
 

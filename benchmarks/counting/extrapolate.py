@@ -11,7 +11,7 @@ tiles: of degree two, or one within a window.  Three sizes determine it and a fo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.counting.work import FEW_QUERIES, Kernel
@@ -61,14 +61,17 @@ def one_kv_head(shape: Shape) -> Shape:
 
 
 def scaled(
-    shape: Shape, kernel: Kernel, count: Callable[[Shape], Mapping[str, int]]
+    shape: Shape, kernels: Sequence[Kernel], count: Callable[[Shape], Mapping[str, int]]
 ) -> dict[str, int]:
-    """The counts of a shape from those of one KV head and, if it is long, of few tokens."""
+    """The counts of a shape from those of one KV head and, if it is long, of few tokens.
+
+    `kernels`: all that `count` launches for a long shape.
+    """
     part = one_kv_head(shape)
     if shape.queries <= FEW_QUERIES or shape.queries != shape.keys:
         counts = count(part)
     else:
-        step = math.lcm(kernel.block_q, kernel.block_k)
+        step = math.lcm(*(n for kernel in kernels for n in (kernel.block_q, kernel.block_k)))
         # Within a window both edges of the band must have left the first and the last tile.
         least = sum(side for side in shape.window if side > 0) + 2 * step
 

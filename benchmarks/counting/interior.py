@@ -8,9 +8,10 @@ window more blocks come with a wider window.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from benchmarks.counting.backward import NO_IDLE_CORES, PRODUCTS, backward
 from benchmarks.counting.extrapolate import one_kv_head
 from benchmarks.counting.ours import ours, ours_kernels
 from benchmarks.counting.theirs import peer, peer_kernels
@@ -51,26 +52,58 @@ def interior(name: str, shape: Shape) -> Interior:
     small = one_kv_head(shape)
     kernel = kernel_of(name, replace(small, queries=32, keys=32))
     step = math.lcm(kernel.block_q, kernel.block_k)
-    if shape.mask == "window" and name == "ours":
-        # Of tiles that the sequence's begin does not clip: with more tokens and a wider window.
-        near, far, wide_near, wide_far = (
-            work_of(name, replace(small, queries=n * step, keys=n * step, window=(w * step, 0)))
-            for w, n in ((1, 4), (1, 5), (2, 4), (2, 5))
-        )
-        more = minus(minus(wide_far.counts, wide_near.counts), minus(far.counts, near.counts))
-    else:
-        one, two, three = (  # sizes that extrapolate.py needs, too
-            work_of(name, replace(small, queries=n * step, keys=n * step)).counts for n in (2, 3, 4)
-        )
-        more = minus(minus(three, two), minus(two, one))
+    visits_band = shape.mask == "window" and name == "ours"
+    more = more_blocks(small, step, visits_band, lambda part: work_of(name, part).counts)
     return per_product(more, kernel, shape)
 
 
-def per_product(more: Mapping[str, int], kernel: Kernel, shape: Shape) -> Interior:
-    """Counts of some blocks as those of one, or of one product."""
+def backward_interior(shape: Shape) -> dict[str, Interior]:
+    """The interior work of the kernels of our backward pass, by family."""
+    small = one_kv_head(shape)
+    small = replace(small, queries=32, keys=32)
+    first = backward(small, NO_IDLE_CORES)
+    tiles = (n for w in first.launches for n in (w.kernels[0].block_q, w.kernels[0].block_k))
+    step = math.lcm(*tiles)
+    found = {}
+    for place, work in enumerate(first.launches):
+        if work.name not in PRODUCTS:
+            continue
+
+        def counts(part: Shape, place: int = place) -> Mapping[str, int]:
+            return backward(part, NO_IDLE_CORES).launches[place].counts
+
+        more = more_blocks(small, step, shape.mask == "window", counts)
+        found[work.name] = per_product(more, work.kernels[0], shape, PRODUCTS[work.name])
+    return found
+
+
+def more_blocks(
+    small: Shape, step: int, visits_band: bool, counts: Callable[[Shape], Mapping[str, int]]
+) -> dict[str, int]:
+    """What some more blocks inside the band take; `visits_band`: of a window, and no others."""
+    if visits_band:
+        # Of tiles that the sequence's begin does not clip: with more tokens and a wider window.
+        near, far, wide_near, wide_far = (
+            counts(replace(small, queries=n * step, keys=n * step, window=(w * step, 0)))
+            for w, n in ((1, 4), (1, 5), (2, 4), (2, 5))
+        )
+        return minus(minus(wide_far, wide_near), minus(far, near))
+    one, two, three = (  # sizes that extrapolate.py needs, too
+        counts(replace(small, queries=n * step, keys=n * step)) for n in (2, 3, 4)
+    )
+    return minus(minus(three, two), minus(two, one))
+
+
+def per_product(
+    more: Mapping[str, int], kernel: Kernel, shape: Shape, matrices: int = 2
+) -> Interior:
+    """Counts of some blocks as those of one, or of one product.
+
+    `matrices`: products of a fragment of queries and one of keys; in a forward pass Q K^T and P V.
+    """
     products = family(more, "products.")
     fragments = kernel.block_q * kernel.block_k * shape.head_dim // FRAGMENT**3
-    blocks = products / (2 * fragments)
+    blocks = products / (matrices * fragments)
     return Interior(
         barriers=more["barriers.threadgroup"] / kernel.threads / blocks,
         threadgroup_bytes=family(more, "threadgroup.bytes") / products,

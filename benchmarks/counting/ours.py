@@ -42,9 +42,19 @@ def strides(x: Tensor) -> tuple[int, int, int]:
 
 
 def request(
-    shape: Shape, q: Tensor, k: Tensor, v: Tensor, out: Tensor, gpu: Gpu, splits: int = 0
+    shape: Shape,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    gpu: Gpu,
+    splits: int = 0,
+    wants_lse: bool = False,
 ) -> Request:
-    """What this package is asked for: tensors as (batch, rows, heads, head_dim)."""
+    """What this package is asked for: tensors as (batch, rows, heads, head_dim).
+
+    The peers write no log-sum-exp in inference, so it is not asked for beside them; training does.
+    """
     return Request(
         dtype=shape.dtype,
         head_dim=shape.head_dim,
@@ -61,7 +71,7 @@ def request(
         softmax_scale=shape.head_dim**-0.5,
         causal=shape.causal,
         window_size=shape.window,
-        wants_lse=False,  # the peers do not write it
+        wants_lse=wants_lse,
         has_sinks=shape.sinks,
         num_splits=splits,
         gpu=gpu,
@@ -80,7 +90,12 @@ def _empty(shape: Shape, rows: int, heads: int) -> Tensor:
 
 def ours_kernels(shape: Shape, gpu: Gpu = ANY_GPU, build: Build = BUILT) -> tuple[Kernel, ...]:
     """The kernels of this package's plan."""
-    rows = [build.variants[step.kernel] for step in plan_of(shape, gpu, build).launches]
+    return kernels_of(plan_of(shape, gpu, build), build)
+
+
+def kernels_of(planned: Plan, build: Build) -> tuple[Kernel, ...]:
+    """Those that a plan launches."""
+    rows = [build.variants[step.kernel] for step in planned.launches]
     return tuple(
         Kernel(
             name=v.name,
@@ -94,31 +109,40 @@ def ours_kernels(shape: Shape, gpu: Gpu = ANY_GPU, build: Build = BUILT) -> tupl
     )
 
 
+def workspace_bytes(planned: Plan) -> int:
+    """What the launches of a plan keep between them, in float32."""
+    return sum(4 * math.prod(sizes) for _, sizes in planned.workspace)
+
+
 @functools.cache
-def ours_counted(shape: Shape, gpu: Gpu, splits: int = 0, build: Build = BUILT) -> dict[str, int]:
+def ours_counted(
+    shape: Shape, gpu: Gpu, splits: int = 0, build: Build = BUILT, lse: bool = False
+) -> dict[str, int]:
     """Our launches for a shape, run as it is."""
     q, k, v = (x.transpose(1, 2) for x in draw(shape))
     out, sinks = torch.empty_like(q), torch.zeros(shape.heads)
     tensors = {"q": q, "k": k, "v": v, "out": out, "sinks": sinks}
+    if lse:
+        tensors["lse"] = torch.empty(shape.batch, shape.heads, shape.queries)
     counts: list[Counts] = []
 
     def count(step: LaunchPlan, tensors: dict[str, Tensor], catalogue: Catalogue) -> None:
         counts.append(launcher.launch(step, tensors, catalogue, count=True, workers=1).counts)
 
-    made = plan(request(shape, q, k, v, out, gpu, splits), build.catalogue)
+    made = plan(request(shape, q, k, v, out, gpu, splits, lse), build.catalogue)
     run(made, tensors, build.catalogue, count)
     return total(counts)
 
 
-def ours(shape: Shape, gpu: Gpu = ANY_GPU, build: Build = BUILT) -> Work:
-    """This package's work, as planned for a GPU."""
+def ours(shape: Shape, gpu: Gpu = ANY_GPU, build: Build = BUILT, lse: bool = False) -> Work:
+    """This package's work, as planned for a GPU; `lse`: and the log-sum-exp, as training needs."""
     planned = plan_of(shape, gpu, build)
     kernels = ours_kernels(shape, gpu, build)
     few = shape.queries <= FEW_QUERIES
     splits = planned.launches[0].threadgroups[0] if few else 0  # of the whole, not of its part
 
     def count(part: Shape) -> dict[str, int]:
-        return ours_counted(part, gpu, splits, build)
+        return ours_counted(part, gpu, splits, build, lse)
 
-    workspace = sum(4 * math.prod(sizes) for _, sizes in planned.workspace)
-    return Work("ours", kernels, scaled(shape, kernels[0], count), workspace)
+    counts = scaled(shape, kernels[:1], count)
+    return Work("ours", kernels, counts, workspace_bytes(planned))

@@ -108,7 +108,7 @@ def peer(name: str, shape: Shape) -> Work:
     if shape.queries > FEW_QUERIES:
         small = replace(small, queries=32, keys=32)
     kernels = peer_kernels(name, small)
-    counts = scaled(shape, kernels[0], functools.partial(peer_counted, name))
+    counts = scaled(shape, kernels[:1], functools.partial(peer_counted, name))
     return Work(name, kernels, counts, peer_extra_bytes(name, shape))
 
 

@@ -34,6 +34,8 @@ class Work:
     kernels: tuple[Kernel, ...]  # one per launch
     counts: Mapping[str, int]  # of all launches, by the emulator's names
     extra_bytes: int = 0  # of device memory beyond inputs and outputs
+    # Of what is read and written, each byte once; None: the inputs and outputs of a forward pass.
+    once_bytes: int | None = None
 
     @property
     def launches(self) -> int:

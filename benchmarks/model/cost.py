@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from benchmarks.counting.backward import TrainingWork
 from benchmarks.counting.work import Work, family
 from benchmarks.model.chips import REPORTED, Chip, chips, resident_threads
 from benchmarks.shapes import FRAGMENT, Shape
@@ -99,7 +100,9 @@ def estimate(work: Work, shape: Shape, chip: Chip) -> Estimate:
     part = -(-threadgroups // int(chip.cores)) / threadgroups
     matrix = work.products * chip.product_cycles / chip.schedulers * part
     scalar = scalar_cycles(counts, chip) * part
-    once = shape.least_bytes + shape.output_bytes + 2 * work.extra_bytes
+    once = work.once_bytes
+    if once is None:
+        once = shape.least_bytes + shape.output_bytes + 2 * work.extra_bytes
     return Estimate(
         matrix,
         scalar,
@@ -135,6 +138,11 @@ def milliseconds(work: Work, shape: Shape, chip: Chip) -> float:
 def modelled(work: Work, shape: Shape) -> dict[str, float]:
     """Milliseconds by chip."""
     return {name: milliseconds(work, shape, chips()[name]) for name in REPORTED}
+
+
+def training_milliseconds(work: TrainingWork, shape: Shape, chip: Chip) -> float:
+    """Modelled time of a forward and a backward pass, launch after launch."""
+    return sum(milliseconds(launch, shape, chip) for launch in work.launches)
 
 
 def of_matrix_limit(work: Work, shape: Shape, chip: Chip, ms: float) -> float:

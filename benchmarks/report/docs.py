@@ -17,10 +17,17 @@ from benchmarks.report import page as report
 from benchmarks.report.page import Page, plain
 from benchmarks.report.results import COMMON_HEAD_DIMS, Result, of
 from benchmarks.report.targets import JUDGED, long, matrix_fraction
+from benchmarks.report.training import WIDE, Trained, on_training
 from benchmarks.target import Target, missed
 from benchmarks.timing.call_overhead import Timed
 from codegen.matrix import TILES
-from codegen.tiles import MAX_REGISTERS, PrefillTile
+from codegen.tiles import (
+    FLOAT_BYTES,
+    FRAGMENT,
+    MAX_REGISTERS,
+    PrefillTile,
+    fragment_registers,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = Path("docs/performance.md")
@@ -50,6 +57,12 @@ REASONS = {
         "come closer and miss another target at head_dim 128: with 16 rows per simdgroup Q is read "
         "again for each block of keys, for half as many rows (device bytes), and with 8 a fragment "
         "feeds one product (threadgroup bytes)."
+    ),
+    f"pair of blocks, head_dim {WIDE}": (
+        "The gradients of K and V are added up in registers, in one kernel where both fit. At "
+        "head_dim 256 a thread would need {gradient_registers} of {max_registers} registers for "
+        "them alone, at 192 three quarters of that. So each has a kernel of its own there, and "
+        "both compute S: eight products for seven."
     ),
     "matrix limit": (
         "The model divides all times by the fraction of the peak that published kernels reach on a "
@@ -125,6 +138,7 @@ def facts(results: Sequence[Result], batch: Ragged) -> dict[str, object]:
     ]
     return {
         "max_registers": MAX_REGISTERS,
+        "gradient_registers": 2 * (WIDE // FRAGMENT) * fragment_registers(FLOAT_BYTES),
         "registers_16": wide.registers(256, 2),
         "registers_8": narrow.registers(256, 2),
         "empty": ", ".join(
@@ -153,7 +167,11 @@ def reasons(targets: Sequence[Target], known: Mapping[str, object]) -> list[str]
 
 
 def page_of(
-    results: Sequence[Result], targets: Sequence[Target], batch: Ragged, host: Sequence[Timed]
+    results: Sequence[Result],
+    trained: Sequence[Trained],
+    targets: Sequence[Target],
+    batch: Ragged,
+    host: Sequence[Timed],
 ) -> Markdown:
     """The page."""
     page = Markdown(["# Performance", "<!-- Written by `nox -s perf -- --docs`; do not edit. -->"])
@@ -175,6 +193,7 @@ def page_of(
     report.on_scaling(page, results)
     page.head("Decode: one query over a cache")
     report.times(page, of(results, "decode"))
+    on_training(page, trained)
     report.on_host(page, host)
     report.on_model(page)
     page.head("How to see for yourself")

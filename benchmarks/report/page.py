@@ -15,6 +15,7 @@ from benchmarks.model.cost import estimate, modelled
 from benchmarks.report import pictures
 from benchmarks.report.results import Result, of
 from benchmarks.report.targets import JUDGED, OF_MATRIX_LIMIT, label
+from benchmarks.report.training import Trained, on_training
 from benchmarks.shapes import Shape
 from benchmarks.target import VERDICTS, Target
 from benchmarks.timing import machine
@@ -96,7 +97,8 @@ def on_targets(page: Page, targets: Sequence[Target]) -> None:
     page.head("Targets")
     page.say(
         "Counts are exact, times are modelled. A figure is that of the worst shape, unless it is a "
-        "geometric mean. The model gives a family one efficiency for every kernel: a time below a "
+        "geometric mean. What training is compared with, the unfused composition, is calculated. "
+        "The model gives a family one efficiency for every kernel: a time below a "
         "peer's comes from less work in the unit that limits both."
     )
     rows = [(t.name, t.figure, t.asked, t.met, t.where) for t in targets]
@@ -302,6 +304,7 @@ def on_model(page: Page) -> None:
 
 def page_of(
     results: Sequence[Result],
+    trained: Sequence[Trained],
     targets: Sequence[Target],
     batch: Ragged,
     host: Sequence[Timed],
@@ -323,6 +326,7 @@ def page_of(
     on_limits(page, results, results)
     on_scaling(page, results)
     on_sections(page, results, batch)
+    on_training(page, trained)
     on_host(page, host)
     if measured:
         on_measured(page, measured)

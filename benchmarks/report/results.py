@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from metal_flash_sdpa.splits import Gpu
 
@@ -34,6 +34,8 @@ SEED_TOKENS = (8192, 16384, 131072)  # the first metal-flash-sdpa's table, Hub d
 DECODE_KEYS = (1024, 8192, 32768)
 RISING = "rising"  # ours, if every block of keys raises the maximum of its scores
 M1_MAX = Gpu("M1", 32)  # that decoding is planned for
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -129,12 +131,14 @@ def run(case: Case) -> list[Result]:
     return results
 
 
-def run_all(chosen: Sequence[Case], say: Any = print) -> list[Result]:
+def run_all(
+    chosen: Sequence[Case], count: Callable[[Case], list[Done]], say: Any = print
+) -> list[Done]:
     """Counts all cases on all cores; says what is done as it is done."""
     begin = time.monotonic()
-    finished: dict[int, list[Result]] = {}
+    finished: dict[int, list[Done]] = {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        waiting = {pool.submit(run, case): i for i, case in enumerate(chosen)}
+        waiting = {pool.submit(count, case): i for i, case in enumerate(chosen)}
         for done in as_completed(waiting):
             i = waiting[done]
             finished[i] = done.result()

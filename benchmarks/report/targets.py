@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from statistics import geometric_mean
+from typing import Protocol, TypeVar
 
 from benchmarks.counting.ragged import Ragged
 from benchmarks.counting.work import Kernel, family
@@ -20,7 +21,20 @@ OF_MATRIX_LIMIT = 0.9  # at least, modelled
 OF_PEER_TIME = 0.8  # at most, in the mean
 
 
-def label(result: Result) -> str:
+class Labelled(Protocol):
+    """What is known of a result of any kind."""
+
+    @property
+    def mask(self) -> str: ...
+
+    @property
+    def shape(self) -> Shape: ...
+
+
+AnyResult = TypeVar("AnyResult", bound=Labelled)
+
+
+def label(result: Labelled) -> str:
     """A shape in few words."""
     s = result.shape
     heads = f"H {s.heads}/{s.kv_heads}"
@@ -30,8 +44,8 @@ def label(result: Result) -> str:
 def worst(
     name: str,
     limit: float | None,
-    results: Iterable[Result],
-    figure: Callable[[Result], float],
+    results: Iterable[AnyResult],
+    figure: Callable[[AnyResult], float],
     at_least: bool = False,
 ) -> list[Target]:
     """The target with the figure of the shape that is furthest from it; [] without shapes."""

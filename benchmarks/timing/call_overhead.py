@@ -5,6 +5,9 @@ is measured is this package (and for the public function torch's dispatcher), as
 the encoding on a Mac.  Each figure is a batch of calls divided by its size; the spread over the
 batches says how quiet the machine was.  A new length is what every step of a generation has.  And
 how long importing the package takes, once torch is imported.
+
+A training step is one call and torch.autograd.grad of its result.  Beside it stands what torch
+takes for an autograd.Function that does nothing: no function with gradients is quicker than that.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -23,10 +27,12 @@ import torch
 from metal_flash_sdpa import flash_attn_func, launchers, ops
 from metal_flash_sdpa.call import Options, attend
 from metal_flash_sdpa.launchers import jit
+from torch import Tensor
 
 from benchmarks.target import Target
 
 CALL_LIMIT = 15.0  # microseconds, median: what planning and handing over may take
+TRAINING_LIMIT = 40.0  # microseconds, median: what a call may take forward and backward
 IMPORT_LIMIT = 300.0  # milliseconds, median: what importing may take beyond torch
 
 IMPORT = """
@@ -123,10 +129,55 @@ def calls_timed(batches: int = 200, calls: int = 200) -> list[Timed]:
         ("the op, through torch's dispatcher", op, None),
         ("flash_attn_func", public, None),
     )
+    with nothing_launched(), torch.no_grad():
+        return [
+            Timed(name, "us", microseconds(call, batches, calls), limit)
+            for name, call, limit in ways
+        ]
+
+
+@contextmanager
+def nothing_launched() -> Iterator[None]:
+    """The launcher of a Mac, with kernels that do nothing."""
     # Plain functions: a Mock's call takes longer than the launcher.
     compiler = mock.patch.object(torch.mps, "compile_shader", new=compile_nothing)
     launcher = mock.patch.object(launchers, "choose", new=choose_jit)
-    with compiler, launcher, torch.no_grad():
+    with compiler, launcher:
+        yield
+
+
+class Empty(torch.autograd.Function):  # type: ignore[misc]
+    """Saves q, k and v and allocates what attention does; nothing else."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        ctx.save_for_backward(q, k, v)
+        return torch.empty_like(q)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = ctx.saved_tensors
+        return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+
+
+def training_timed(batches: int = 200, calls: int = 200) -> list[Timed]:
+    """Forward and backward, of this package and of a function that does nothing."""
+    # So many tiles that no query blocks are split: torch would add up what the splits leave.
+    sizes = (1, 256, 8, 64)
+    q, k, v = (torch.randn(sizes, dtype=torch.float16, requires_grad=True) for _ in range(3))
+    grad = torch.ones_like(q)
+
+    def step() -> None:
+        torch.autograd.grad(flash_attn_func(q, k, v, causal=True), (q, k, v), grad)
+
+    def empty() -> None:
+        torch.autograd.grad(Empty.apply(q, k, v), (q, k, v), grad)
+
+    ways: tuple[tuple[str, Callable[[], None], float | None], ...] = (
+        ("training step, forward and backward", step, TRAINING_LIMIT),
+        ("the same of an empty autograd.Function, torch alone", empty, None),
+    )
+    with nothing_launched():
         return [
             Timed(name, "us", microseconds(call, batches, calls), limit)
             for name, call, limit in ways
@@ -144,6 +195,11 @@ def import_timed(repeats: int = 10) -> Timed:
     return Timed("import, beyond torch's", "ms", times, IMPORT_LIMIT)
 
 
+def all_timed(batches: int = 200, calls: int = 200) -> list[Timed]:
+    """All of this file."""
+    return [*calls_timed(batches, calls), *training_timed(batches, calls), import_timed()]
+
+
 def main() -> None:
     """Prints one line per way of calling, and one of importing."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -151,7 +207,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=200, help="per batch")
     options = parser.parse_args()
     print(f"per call, {options.batches} batches of {options.calls} calls")
-    for timed in (*calls_timed(options.batches, options.calls), import_timed()):
+    for timed in all_timed(options.batches, options.calls):
         low, high = timed.spread
         print(f"{timed.target}  fastest {timed.times[0]:.1f}, 80 % from {low:.1f} to {high:.1f}")
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 from metal_flash_sdpa import launchers
-from metal_flash_sdpa.call import Options, attend
+from metal_flash_sdpa.call import Options, attend, differentiate
 from metal_flash_sdpa.catalogue import BUILT_IN, Catalogue
+from metal_flash_sdpa.keys import ALL_ROWS
 from torch import Tensor
 
 from benchmarks.counting.theirs import problem_for
@@ -76,6 +77,45 @@ def ours(shape: Shape, device: str, catalogue: Catalogue = BUILT_IN) -> Call:
         out = torch.empty_like(q)
         attend(out, None, q, k, v, options, catalogue=catalogue)
         return out.transpose(1, 2)
+
+    return call
+
+
+def backward(
+    shape: Shape, device: str, gradients: str, catalogue: Catalogue = BUILT_IN
+) -> Callable[[], dict[str, Tensor]]:
+    """Our backward pass; `gradients` says which of "qkv" are asked for.
+
+    Returns them by name, as (batch, rows, heads, head_dim).
+    """
+    if device == "mps":
+        os.environ[launchers.FORCE] = "jit"
+    q, k, v = (x.to(device).transpose(1, 2) for x in draw(shape))
+    sinks = torch.zeros(shape.heads, device=device) if shape.sinks else None
+    options = Options(sinks=sinks, causal=shape.causal, window_size=shape.window)
+    out, grad_out = torch.empty_like(q), q  # any gradient does
+    lse = torch.empty(shape.batch, shape.heads, shape.queries, device=device)
+    attend(out, lse, q, k, v, options, catalogue=catalogue)
+    inputs = {"q": q, "k": k, "v": v}
+
+    def call() -> dict[str, Tensor]:
+        made = {name: torch.empty_like(inputs[name]) for name in gradients}
+        differentiate(
+            grad_out=grad_out,
+            grad_lse=None,
+            **inputs,
+            out=out,
+            lse=lse,
+            options=options,
+            cu_seqlens_q=None,
+            keys=ALL_ROWS,
+            grad_q=made.get("q"),
+            grad_k=made.get("k"),
+            grad_v=made.get("v"),
+            wants_sinks=False,
+            catalogue=catalogue,
+        )
+        return made
 
     return call
 

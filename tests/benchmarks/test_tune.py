@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from metal_flash_sdpa.catalogue import BUILT_IN
 
 from benchmarks import tune
 from benchmarks.counting import ours
+from benchmarks.counting.backward import empty, plan_of, tensors_of
 from benchmarks.shapes import Shape
 from benchmarks.timing import measure
 from benchmarks.tune import (
@@ -24,11 +26,11 @@ from benchmarks.tune import (
     places,
     replaced,
     rewritten,
-    variant_of,
+    variants_of,
 )
 from codegen import tiles
 from codegen.matrix import IN_DOUBT, TILES, Variant
-from codegen.tiles import DecodeTile, PrefillTile, Tile
+from codegen.tiles import BackwardKVTile, BackwardQTile, DecodeTile, PrefillTile, Tile
 
 PREFILL = Place("prefill", 64, 2)
 CURRENT = TILES[PREFILL.cell][0]
@@ -46,9 +48,8 @@ def test_the_table_that_is_written_is_the_table_that_is_read() -> None:
 
 def test_every_place_of_the_table_is_searched() -> None:
     searched = list(places(TILES))
-    cells = {cell: tiles for cell, tiles in TILES.items() if cell[0] in tune.SEARCHED}
-    assert len(searched) == sum(map(len, cells.values()))
-    assert {place.cell for place in searched} == set(cells)
+    assert len(searched) == sum(map(len, TILES.values()))
+    assert {place.cell for place in searched} == set(TILES)
 
 
 @pytest.mark.parametrize("place", list(places(TILES)), ids=str)
@@ -70,8 +71,8 @@ def test_a_tile_that_would_spill_or_find_no_memory_does_not_fit() -> None:
 
 def test_the_fastest_wins_if_it_wins_by_enough() -> None:
     def takes(**ms: float) -> Tile:
-        def timer(variant: Variant, shape: Shape) -> float:
-            return ms.get(tiles.sizes(variant.tile).replace(" ", "_").join("__"), 10.0)
+        def timer(place: Place, variants: Sequence[Variant], shape: Shape) -> float:
+            return ms.get(tiles.sizes(variants[0].tile).replace(" ", "_").join("__"), 10.0)
 
         return fastest(PREFILL, CURRENT, timer, silent)
 
@@ -83,10 +84,11 @@ def test_the_fastest_wins_if_it_wins_by_enough() -> None:
 def test_a_candidate_that_fails_is_reported_and_passed_over() -> None:
     lines: list[str] = []
 
-    def timer(variant: Variant, shape: Shape) -> float:
-        if variant.tile == PrefillTile(2, 8, 8):
+    def timer(place: Place, variants: Sequence[Variant], shape: Shape) -> float:
+        (tile,) = {variant.tile for variant in variants}
+        if tile == PrefillTile(2, 8, 8):
             raise RuntimeError("the driver says no")
-        return 1.0 if variant.tile == PrefillTile(8, 16, 64) else 2.0
+        return 1.0 if tile == PrefillTile(8, 16, 64) else 2.0
 
     assert fastest(PREFILL, CURRENT, timer, lines.append) == PrefillTile(8, 16, 64)
     assert any("2 8 8" in line and "the driver says no" in line for line in lines)
@@ -98,7 +100,7 @@ def test_a_candidate_is_planned_and_launched_while_it_is_timed(tile: PrefillTile
     variant = Variant("prefill", 64, "float16", "causal", False, tile)
     shape = replace(SHAPE, queries=70, keys=70)
     usual = measure.ours(shape, "cpu")()
-    with alone(variant) as build:
+    with alone(PREFILL, [variant]) as build:
         (step,) = ours.plan_of(SHAPE, ours.ANY_GPU, build).launches
         assert (step.kernel, step.threads) == (variant.name, tile.threads)
         assert build.catalogue.path(variant.file).parent not in BUILT_IN.folders
@@ -113,6 +115,48 @@ def test_a_candidate_is_planned_and_launched_while_it_is_timed(tile: PrefillTile
     assert torch.equal(measure.ours(shape, "cpu")(), usual)
 
 
+def backward_steps(build: ours.Build, gradients: str) -> dict[str, str]:
+    """The kernels of a backward pass, by family."""
+    tensors = tensors_of(SHAPE, empty(SHAPE), gradients)
+    _, families = plan_of(SHAPE, tensors, ours.ANY_GPU, build.catalogue)
+    return {family: kernel for kernel, family in families.items()}
+
+
+@pytest.mark.parametrize(
+    ("tile", "families"),
+    [
+        (BackwardQTile(2, 8, 16), ["backward_q"]),
+        (BackwardKVTile(2, 8, 32), ["backward_kv"]),
+        (BackwardKVTile(2, 16, 32), ["backward_k", "backward_v"]),  # too many registers for both
+    ],
+)
+def test_a_candidate_of_the_backward_pass_gives_the_same_gradients(
+    tile: Tile, families: list[str]
+) -> None:
+    """To the bit: sums go over fragments in order, and neither tile's blocks are split."""
+    place = Place("backward_q" if families == ["backward_q"] else "backward_kv", 64, 2)
+    usual = measure.backward(SHAPE, "cpu", place.gradients)()
+    assert list(usual) == list(place.gradients)
+    variants = variants_of(place, SHAPE, tile)
+    assert [variant.family for variant in variants] == families
+    with alone(place, variants) as build:
+        steps = backward_steps(build, place.gradients)
+        assert list(steps) == ["backward_rows", *families]
+        assert [steps[family] for family in families] == [variant.name for variant in variants]
+        found = measure.backward(SHAPE, "cpu", place.gradients, build.catalogue)()
+    for name, gradient in usual.items():
+        assert gradient.abs().amax() > 0
+        assert torch.equal(found[name], gradient)
+
+
+def test_modelled_times_of_the_backward_pass_follow_the_tile() -> None:
+    """Two kernels compute more than one, and longer blocks reach further past the diagonal."""
+    timer, place = tune.modelled("M1 Max"), Place("backward_kv", 64, 2)
+    tried = (BackwardKVTile(4, 8, 8), BackwardKVTile(4, 16, 32))
+    one, two = (timer(place, variants_of(place, SHAPE, tile), SHAPE) for tile in tried)
+    assert 0 < one < two
+
+
 @pytest.mark.parametrize("tile", [PrefillTile(4, 16, 32), DecodeTile(4, 8, 32)])
 def test_modelled_times_follow_the_tile(tile: Tile) -> None:
     """Longer blocks of keys reach further past the diagonal; more simdgroups hide more latency."""
@@ -120,7 +164,8 @@ def test_modelled_times_follow_the_tile(tile: Tile) -> None:
     shape = SHAPE if family == "prefill" else Shape(8, 1, 64, keys=300)
     timer, place = tune.modelled("M1 Max"), Place(family, 64, 2)
     times = [
-        timer(variant_of(place, shape, t), shape) for t in (tile, type(tile)(8, tile.rows, 64))
+        timer(place, variants_of(place, shape, t), shape)
+        for t in (tile, type(tile)(8, tile.rows, 64))
     ]
     assert all(0 < ms < 10 for ms in times)
     assert (times[0] > times[1]) == (family == "decode")
@@ -148,7 +193,7 @@ def test_the_command_searches_and_writes(
 ) -> None:
     table = tmp_path / "tiles.py"
     shutil.copy(tiles.__file__, table)
-    monkeypatch.setattr(tune, "modelled", lambda _: lambda v, _: 2.0 / v.tile.simdgroups)
+    monkeypatch.setattr(tune, "modelled", lambda _: lambda _, v, __: 2.0 / v[0].tile.simdgroups)
     command = ["--modelled", "M1 Max", "--head-dim", "64", "--table", str(table)]
     tune.main([*command, "--dry-run"])
     assert table.read_text() == Path(tiles.__file__).read_text()
@@ -156,7 +201,7 @@ def test_the_command_searches_and_writes(
     text = table.read_text()
     assert "modelled for M1 Max" in text
     for (family, head_dim, size), cell in table_in(text).items():
-        if head_dim != 64 or family not in tune.SEARCHED:
+        if head_dim != 64:
             assert cell == TILES[family, head_dim, size]
         else:
             assert [tile.simdgroups for tile in cell] == [8] * len(cell)
