@@ -148,9 +148,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", type=int, default=200)
     parser.add_argument("--calls", type=int, default=200, help="per batch")
+    parser.add_argument("--imports", type=int, default=10, help="each in a process of its own")
     options = parser.parse_args()
     print(f"per call, {options.batches} batches of {options.calls} calls")
-    for timed in (*calls_timed(options.batches, options.calls), import_timed()):
+    calls = calls_timed(options.batches, options.calls)
+    for timed in (*calls, import_timed(options.imports)):
         low, high = timed.spread
         print(f"{timed.target}  fastest {timed.times[0]:.1f}, 80 % from {low:.1f} to {high:.1f}")
 

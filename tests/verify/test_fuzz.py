@@ -47,13 +47,14 @@ def broken(old: str, new: str, family: str = "prefill") -> search.Launcher:
     @cache
     def launcher(variant: Variant) -> Launch:
         variants = (variant, *helpers(variant))
-        kernels = {v.name: session.compiled(v) for v in variants}
-        damaged = next(v for v in variants if v.family == family)
-        text = damaged.path.read_text()
-        assert text.count(old) == 1
-        kernels[damaged.name] = emulator.compile(text.replace(old, new), finite_math=True).function(
-            damaged.name
-        )
+        kernels = {}
+        for v in variants:
+            text = v.path.read_text()
+            if v.family == family:
+                assert text.count(old) == 1
+                text = text.replace(old, new)
+            kernels[v.name] = emulator.compile(text, finite_math=True).function(v.name)
+            kernels[v.name].load()  # before processes are forked
         return session.of_kernels(kernels, workers=1)
 
     return launcher
