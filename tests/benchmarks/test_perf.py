@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,9 +24,7 @@ LENGTHS = (100, 33, 1)
 KNOWN = tuple(Judged(row, row.ms / 2) for row in calibrate.rows() if row.chip)
 
 
-def run(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, mac: bool
-) -> tuple[dict[str, list[dict[str, object]]], str]:
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, mac: bool) -> tuple[dict[str, Any], str]:
     """The JSON and the page of one small shape, with a model that errs by the same everywhere."""
     mask = "window 128 + sinks"
     shapes = tuple(prefill(2, 2, 64, "float16", mask, tokens) for tokens in (512, 1024))
