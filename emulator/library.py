@@ -166,11 +166,12 @@ class Kernel:
         self._prebuild = prebuild
         by_value = source.passed_by_value(name)
         self._cuda = CudaKernel(name, self.parameters, by_value, prebuild_cuda)
+        self._first: Build | None = None
 
     @property
     def threadgroup_bytes(self) -> int:
         """Bytes of threadgroup memory that the kernel declares."""
-        return self._fast.threadgroup_bytes
+        return self._any.threadgroup_bytes
 
     def threadgroup_bytes_on_gpu(self, index: int = 0) -> int:
         """The same as compiled for GPU `index`, without a CPU's compiler."""
@@ -184,24 +185,39 @@ class Kernel:
     @property
     def max_threads(self) -> int:
         """[[max_total_threads_per_threadgroup]], or Metal's own limit."""
-        return int(self._fast.code.emulator_max_threads())
+        return int(self._any.code.emulator_max_threads())
 
     @cached_property
     def _fast(self) -> Build:
-        return Build(self._prebuild(self.name))
+        return self._load()
 
     @cached_property
     def _checked(self) -> Build:
-        return Build(self._prebuild(self.name, checked=True))
+        return self._load(checked=True)
 
     @cached_property
     def _counted(self) -> tuple[Build, list[ir.Block]]:
-        build = Build(self._prebuild(self.name, counted=True))
+        build = self._load(counted=True)
         return build, ir.load(build.path)
+
+    def _load(self, **kind: bool) -> Build:
+        build = Build(self._prebuild(self.name, **kind))
+        self._first = self._first or build
+        return build
+
+    @property
+    def _any(self) -> Build:
+        """The build that was loaded first: all say the same of parameters and limits."""
+        return self._first or self._fast
 
     def load(self, check: bool = False, count: bool = False) -> None:
         """Compiles and loads what such launches need on the CPU; else the first of them does."""
-        _ = self._fast, self._checked if check else None, self._counted if count else None
+        if check:
+            _ = self._checked
+        if count:
+            _ = self._counted
+        if not (check or count):
+            _ = self._fast
 
     def launch(
         self,
@@ -244,6 +260,7 @@ class Kernel:
             self._refuse_on_gpu(check=check, count=count, outputs=outputs, schedule=schedule)
             self._cuda.launch(args, threadgroups, threads, threadgroup_lengths)
             return Report(None, self._source, None)
+        self.load(check, count)
         launch = Launch()
         launch.threadgroups[:] = triple(f"{self.name}: threadgroups", threadgroups)
         launch.threads[:] = triple(f"{self.name}: threads", threads)
@@ -251,7 +268,7 @@ class Kernel:
             raise EmulatorError(f"{self.name}: schedule is {schedule}; it may be 0 to 2^32 - 1")
         launch.schedule = schedule
         self._check_limits(launch, threadgroup_lengths)
-        bound = bind(self.name, self.parameters, self._fast.types, args)
+        bound = bind(self.name, self.parameters, self._any.types, args)
         for parameter in self.parameters:
             if parameter.attribute == "buffer":
                 memory = bound.get(parameter.index)
@@ -307,7 +324,7 @@ class Kernel:
     def _buffers(self, bound: Mapping[int, Memory], outputs: Sequence[int]) -> list[Buffer]:
         """The bound arguments, as the checks see them; the kernel must be able to write outputs."""
         buffers = []
-        for parameter, kind in zip(self.parameters, self._fast.types, strict=True):
+        for parameter, kind in zip(self.parameters, self._any.types, strict=True):
             if parameter.attribute == "buffer" and parameter.index in bound:
                 memory = bound[parameter.index]
                 writable = memory.writable and kind.is_device and not kind.is_const

@@ -80,6 +80,7 @@ def peer_kernel(call: PeerCall, problem: Attention) -> Kernel:
     block_k = next((int(part[2:]) for part in parts if part.startswith("bk")), 1)
     block_q = next((int(part[2:]) for part in parts if part.startswith("bq")), block_q)
     threads = math.prod(call.threads)
+    call.kernel.load(count=True)  # which says its size as well, and is what will run
     return Kernel(call.kernel.name, threads, call.kernel.threadgroup_bytes, block_q, block_k)
 
 

@@ -195,9 +195,10 @@ def import_timed(repeats: int = 10) -> Timed:
     return Timed("import, beyond torch's", "ms", times, IMPORT_LIMIT)
 
 
-def all_timed(batches: int = 200, calls: int = 200) -> list[Timed]:
+def all_timed(batches: int = 200, calls: int = 200, imports: int = 10) -> list[Timed]:
     """All of this file."""
-    return [*calls_timed(batches, calls), *training_timed(batches, calls), import_timed()]
+    of_calls = [*calls_timed(batches, calls), *training_timed(batches, calls)]
+    return [*of_calls, import_timed(imports)]
 
 
 def main() -> None:
@@ -205,9 +206,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", type=int, default=200)
     parser.add_argument("--calls", type=int, default=200, help="per batch")
+    parser.add_argument("--imports", type=int, default=10, help="each in a process of its own")
     options = parser.parse_args()
     print(f"per call, {options.batches} batches of {options.calls} calls")
-    for timed in all_timed(options.batches, options.calls):
+    for timed in all_timed(options.batches, options.calls, options.imports):
         low, high = timed.spread
         print(f"{timed.target}  fastest {timed.times[0]:.1f}, 80 % from {low:.1f} to {high:.1f}")
 

@@ -17,7 +17,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
@@ -157,7 +157,7 @@ def line(row: Row, eager: Row) -> str:
 def rows(options: argparse.Namespace) -> Iterator[tuple[Row, Row]]:
     """Every row with the eager one beside it."""
     for tokens in options.tokens or TOKENS.get(options.model, TOKENS[FULL]):
-        for compiled in (False, True):
+        for compiled in (False,) if options.no_compile else (False, True):
             measured: list[Row] = []
             for attention in (EAGER, KERNEL):
                 way = Way(
@@ -180,8 +180,8 @@ def positive(text: str) -> int:
     return value
 
 
-def main() -> int:
-    """Print the table; return how many rows could not be measured."""
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command's options."""
     about, usage = __doc__.split("\n\n", 1)
     parser = argparse.ArgumentParser(
         description=about, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -191,6 +191,7 @@ def main() -> int:
     parser.add_argument("--dtype", choices=["float16", "bfloat16", "float32"], default="float16")
     parser.add_argument("--runs", type=positive, default=5, help="timed runs; the median counts")
     parser.add_argument("--backend", default="inductor", help="torch.compile's (default: inductor)")
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
     parser.add_argument(
         "--build",
@@ -199,7 +200,12 @@ def main() -> int:
         metavar="DIRECTORY",
         help="where the package is built before it is loaded (default: build)",
     )
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Print the table; return how many rows could not be measured."""
+    options = parse()
 
     from benchmarks.timing.machine import describe, device
     from ci.build import assemble, in_place_of_the_hub

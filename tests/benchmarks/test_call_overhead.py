@@ -13,7 +13,8 @@ from benchmarks.timing.call_overhead import Timed
 def test_it_prints_a_time_for_each_way_of_calling(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["call_overhead", "--batches", "2", "--calls", "3"])
+    arguments = "call_overhead --batches 2 --calls 3 --imports 1"
+    monkeypatch.setattr("sys.argv", arguments.split())
     call_overhead.main()
     heading, *lines = capsys.readouterr().out.splitlines()
     assert heading == "per call, 2 batches of 3 calls"

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.counting.ragged import BATCH, ragged
+from benchmarks.model import calibrate
+from benchmarks.model.calibrate import Judged
 from benchmarks.report.results import Case, prefill
 from benchmarks.timing import call_overhead, measure
 from benchmarks.timing.call_overhead import Timed
 
 perf = pytest.importorskip("benchmarks.perf", reason="matplotlib is in the group perf")
+pictures = pytest.importorskip("benchmarks.report.pictures")
+
+LENGTHS = (100, 33, 1)
+KNOWN = tuple(Judged(row, row.ms / 2) for row in calibrate.rows() if row.chip)
 
 
-def run(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, mac: bool
-) -> tuple[dict[str, list[dict[str, object]]], str]:
-    """The JSON and the page of one small shape."""
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, mac: bool) -> tuple[dict[str, Any], str]:
+    """The JSON and the page of one small shape, with a model that errs by the same everywhere."""
     mask = "window 128 + sinks"
     shapes = tuple(prefill(2, 2, 64, "float16", mask, tokens) for tokens in (512, 1024))
     monkeypatch.setattr(perf, "cases", lambda _: [Case("prefill", mask, shapes)])
+    batch = replace(BATCH, keys=sum(LENGTHS), queries=sum(LENGTHS))
+    monkeypatch.setattr(perf, "ragged", lambda: ragged(batch, LENGTHS))
+    monkeypatch.setattr(calibrate, "judged", lambda: KNOWN)
     monkeypatch.setattr(measure, "on_mac", lambda: mac)
     monkeypatch.setattr(measure, "measured", lambda _: {"ours": 1.25, "eager": 97.5})
     host = [
@@ -43,6 +53,7 @@ def test_on_linux_nothing_is_measured(
     assert "Nothing here was measured" in page
     assert page.count("<svg") >= 5
     assert len(document["results"]) == 2
+    assert document["model"]["band"] == pytest.approx(1.0)
     assert {"target", "asked"} <= set(page.replace("<", ">").split(">"))
     printed = capsys.readouterr().out
     assert "[1/1]" in printed  # progress
@@ -55,6 +66,7 @@ def test_on_linux_nothing_is_measured(
 def test_on_a_mac_times_stand_beside_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pictures, "svg", lambda _: "<svg></svg>")
     document, page = run(tmp_path, monkeypatch, mac=True)
     (measured,) = document["measured_ms"]  # of the shape with 1,024 tokens
     assert measured["ms"] == {"ours": 1.25, "eager": 97.5}

@@ -1,7 +1,7 @@
 """The same shaders as aarch64 programs: every byte is what it is here.
 
-Kernels are cross-compiled by ziglang and linked with a driver, aarch64.cpp; Debian's qemu-user runs
-the programs.
+Kernels are cross-compiled by ziglang and linked with a driver, aarch64.cpp, and nothing else;
+Debian's qemu-user runs the programs.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ def cross_compile(kernel: emulator.Kernel, folder: Path) -> str:
     """An aarch64 program of the kernel and the driver, by the flags that compile kernels here."""
     source, program = folder / "kernel.cpp", folder / "kernel"
     source.write_text(kernel._source.cpp(kernel.name))
-    zig = [*toolchain.compiler()[0], "-target", "aarch64-linux-musl"]
+    zig = [*toolchain.compiler()[0], "-target", "aarch64-linux-none"]
     zig.append(toolchain.ZIG_TARGETS["aarch64"])
     flags = [*toolchain.LANGUAGE, *toolchain.ROUNDING, *toolchain.CODE, *toolchain.WARNINGS]
     commands = [
         [*zig, *flags, *toolchain.FORCED, "-c", str(source), "-o", str(folder / "kernel.o")],
-        [*zig, "-std=c++17", "-O1", "-isystem", str(toolchain.SHIM), "-c", str(DRIVER),
+        [*zig, "-std=c++17", "-O1", "-ffreestanding", "-isystem", str(toolchain.SHIM), "-c", str(DRIVER),
          "-o", str(folder / "driver.o")],
-        [*zig, "-nostdlib++", "-static", str(folder / "kernel.o"), str(folder / "driver.o"), "-o", str(program)],
+        [*zig, "-nostdlib", "-static", str(folder / "kernel.o"), str(folder / "driver.o"), "-o", str(program)],
     ]  # fmt: skip
     for command in commands:
         result = toolchain.run(command)

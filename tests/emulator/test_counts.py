@@ -514,3 +514,17 @@ def test_numbers_in_a_listing() -> None:
     line = ("x.metal", 1)
     counts = Counts({"threads": 1, "threadgroups": 1}, {line: {"instructions.int": 123456}})
     assert "123.5k*" in emulator.counting.counts.listing(counts, {"x.metal": "int x;"})
+
+
+@pytest.mark.parametrize(("check", "counts"), [(False, False), (True, False), (False, True)])
+def test_a_launch_compiles_only_the_build_that_it_runs(
+    check: bool, counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METAL_EMULATOR_CACHE", str(tmp_path))
+    kernel = emulator.compile(
+        HEAD + "kernel void f(device float* x [[buffer(0)]]) { x[0] = 1.0f; }"
+    ).function("f")
+    out = torch.zeros(1)
+    kernel.launch([out], threadgroups=1, threads=1, check=check, count=counts)
+    assert out.item() == 1.0
+    assert len(list((tmp_path / "kernels").glob("*.so"))) == 1

@@ -9,16 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 
 from verify import devices, workers
 from verify.case import Case, Shape
-from verify.evidence import ROOT
 
 broken: list[bool] = []  # of a serving process: its GPU can no longer be used
 
@@ -114,31 +114,49 @@ def test_devices_are_chosen_by_name() -> None:
     assert parser.parse_args(["--device", "cuda"]).device == "cuda"
 
 
+class Ended(NamedTuple):
+    """What a program left."""
+
+    status: object
+    stdout: str
+    stderr: str
+
+
+Program = Callable[..., Ended]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    """Runs a program in this process: torch is imported already."""
+
+    def run(name: str, *arguments: str) -> Ended:
+        program = import_module(f"verify.{name}.__main__")
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        try:
+            status = program.main()
+        except SystemExit as end:
+            status = end.code
+        return Ended(status, *capsys.readouterr())
+
+    return run
+
+
 @pytest.mark.parametrize("program", ["parity", "foreign"])
-def test_the_checks_are_refused_on_a_gpu(program: str) -> None:
-    done = ran(f"verify.{program}", "--device", "cuda", "--check")
-    assert done.returncode == 2
+def test_the_checks_are_refused_on_a_gpu(program: str, ran: Program) -> None:
+    done = ran(program, "--device", "cuda", "--check")
+    assert done.status == 2
     assert "--check goes with --device emulator, not with --device cuda" in done.stderr
     assert "nox -s sanitize" in done.stderr
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 @pytest.mark.parametrize("program", ["parity", "fuzz", "mutants", "foreign"])
-def test_without_a_gpu_one_line_says_what_is_missing(program: str) -> None:
-    done = ran(f"verify.{program}", "--device", "cuda")
-    assert done.returncode == 2
+def test_without_a_gpu_one_line_says_what_is_missing(program: str, ran: Program) -> None:
+    done = ran(program, "--device", "cuda")
+    assert done.status == 2
     assert len(done.stdout.splitlines()) == 1
     assert done.stdout.startswith("--device cuda: ")
     assert not done.stderr
-
-
-def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A program's end."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "torch-ext")])}
-    command = [sys.executable, "-m", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
 
 
 def test_tasks_of_one_process_are_done_in_order() -> None:

@@ -9,6 +9,7 @@ import re
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -169,10 +170,14 @@ def test_a_malformed_list_is_refused(tmp_path: Path, text: str, message: str) ->
         reasons(path)
 
 
-def test_the_unbroken_templates_survive() -> None:
+def test_the_unbroken_templates_survive(monkeypatch: pytest.MonkeyPatch) -> None:
     first = trial.representatives()[0].name
     others = {name: text for name, text in ORIGINALS.items() if name != first}
     assert trial.attempt(TEXTS, others) == Verdict("survived")
+    # The same kernel has just passed all its cases: a few show that this function runs them.
+    for name in ("cases", "edges"):
+        every = getattr(trial, name)
+        monkeypatch.setattr(trial, name, lambda v, every=every: islice(every(v), 3))
     assert trial.healthy(trial.rows()[0], ORIGINALS[first], "emulator") == Verdict("survived")
 
 
@@ -194,7 +199,10 @@ NUMBERS = {"wrong numbers"}
         ("const Place place = find_place(lane);", "find_place(lane);", {"compiler"}),
     ],
 )
-def test_a_lethal_mutant_dies_its_death(was: str, becomes: str, how: set[str]) -> None:
+def test_a_lethal_mutant_dies_its_death(
+    was: str, becomes: str, how: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "CASE_SECONDS", 2)
     file = next(f for f, text in TEXTS.items() if was in text)
     texts = {**TEXTS, file: TEXTS[file].replace(was, becomes)}
     # One kernel is tried.  The others count as unchanged, because they would take minutes.
