@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from transformers import Trainer, TrainingArguments
 
 from tests.transformers.test_models import EVERY_EXPERT, WITH_EXPERTS
-from verify.tiny_models import make
+from verify.tiny_models import make, tokens
+
+# Whatever imports this module is skipped as a whole where they are not all there.
+LIBRARIES = ("accelerate", "datasets", "peft", "sentence_transformers", "trl")
+if MISSING := [name for name in LIBRARIES if find_spec(name) is None]:
+    pytest.skip(f"nox -s training installs {', '.join(MISSING)}", allow_module_level=True)
 
 STEPS = 20
 BATCH = 2
+LENGTH = 70  # more rows than a tile of queries, more keys than two
+LABELS = 9  # as many as openai_privacy_filter has
+IGNORED = -100  # the label of a token that has none
+
+# A step's loss may differ from eager's by so much of it.  So may a gradient, of its own size, and
+# so the way that plain gradient descent goes: it is the sum of the gradients.
+ALLOWED = 1e-4
 
 # The tiny models' own weights are so large that two runs of eager attention itself, with the sums
 # in another order, part within 20 steps.  These are about as large as width ** -0.5: no layer
@@ -31,6 +45,19 @@ def model_of(name: str, attention: str, dtype: torch.dtype = torch.float32, **co
         if parameter.endswith("sinks"):
             values.data.copy_(torch.linspace(0, LARGEST_SINK, len(values)))
     return model
+
+
+def rows() -> list[dict[str, Tensor]]:
+    """Texts, of which every other batch is padded: then transformers packs what is not padding."""
+    generator = torch.Generator().manual_seed(2)
+    found = []
+    for place, text in enumerate(tokens(STEPS * BATCH, LENGTH)):
+        is_padded = place // BATCH % 2
+        length = int(torch.randint(5, LENGTH, (), generator=generator)) if is_padded else LENGTH
+        mask = torch.arange(LENGTH) < length
+        labels = torch.where(mask, text % LABELS, IGNORED)
+        found.append({"input_ids": text * mask, "attention_mask": mask.long(), "labels": labels})
+    return found
 
 
 def settings(**others: Any) -> dict[str, Any]:
@@ -92,3 +119,7 @@ def norm(values: dict[str, Tensor]) -> float:
 def differences(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, Tensor]:
     assert a.keys() == b.keys()
     return {name: a[name] - b[name] for name in a}
+
+
+def root_mean_square(values: Tensor) -> float:
+    return float(values.square().mean().sqrt())
