@@ -125,6 +125,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(venv_params=WITH_TORCH)
+def training(session: nox.Session) -> None:
+    """Train tiny models with transformers, TRL, PEFT and more (pytest's arguments)."""
+    install(session, "training", "torch")
+    steps = ("pytest", "-n", "auto", "--dist", "worksteal", "tests/training")
+    session.run(*steps, *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
 def parity(session: nox.Session) -> None:
     """Run every kernel over its cases and compare it with float64."""
     install(session, "test", "torch")
@@ -185,8 +193,10 @@ def cuda(session: nox.Session) -> None:
 
 @nox.session(venv_params=WITH_TORCH)
 def examples(session: nox.Session) -> None:
-    """Compare seven tiny models in transformers: this package against eager attention."""
+    """Train a small GPT, and run seven tiny models: this package against eager attention."""
     install(session, "emulator", "transformers", "torch")
+    if not asks_for_help(session):
+        session.run("python", "examples/train_tiny.py")
     session.run("python", "examples/transformers_tiny.py", *session.posargs)
 
 
