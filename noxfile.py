@@ -125,6 +125,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(venv_params=WITH_TORCH)
+def training(session: nox.Session) -> None:
+    """Train tiny models with transformers, TRL, PEFT and more (pytest's arguments)."""
+    install(session, "training", "torch")
+    steps = ("pytest", "-n", "auto", "--dist", "worksteal", "tests/training")
+    session.run(*steps, *session.posargs, env=SOURCES)
+
+
+@nox.session(venv_params=WITH_TORCH)
 def parity(session: nox.Session) -> None:
     """Run every kernel over its cases and compare it with float64."""
     install(session, "test", "torch")

@@ -40,6 +40,7 @@ JOBS = (
     Job("cuda -- --all", short="cuda"),
     Job("foreign -- --sample 40", short="foreign -- --sample 20"),
     both("tests"),
+    Job("training"),
     Job("fuzz -- --cases 100 --seed 1", short="fuzz -- --cases 50 --seed 1"),
     Job("mutants -- --sample 30", short="mutants -- --sample 10"),
     Job("wheel"),
