@@ -276,6 +276,26 @@ def of_model(reports: Sequence[Report]) -> Iterable[str]:
         )
 
 
+def of_training(reports: Sequence[Report]) -> Iterable[str]:
+    for r in reports:
+        yield wrapped(
+            f"{r['parameters'] / 1e6:.0f} million parameters, {r['batch']} x {r['tokens']:,} "
+            f"tokens, {r['dtype']}, {r['ran']} steps. Apart: the root mean square of what the "
+            "losses differ from those of eager attention in float32. Memory is the most that a "
+            "step takes beyond weights and the optimizer's state."
+        )
+        yield table(
+            ("attention", "first loss", f"the last of every {r['every']}th", "apart", "MiB"),
+            (
+                (
+                    *(row["attention"], f"{row['losses'][0]:.4f}", f"{row['losses'][-1]:.4f}"),
+                    *(number(row["distance"], ".1e"), f"{row['peak_bytes'] / 2**20:,.0f}"),
+                )
+                for row in r["rows"]
+            ),
+        )
+
+
 def number(value: float | str, form: str) -> str:
     """A figure; reports write as words what is no number: "nan" is none."""
     if isinstance(value, str):
@@ -365,5 +385,12 @@ SECTIONS = (
         "A whole model",
         "Eager attention beside the kernel: `python -m benchmarks.timing.model_memory`.",
         of_model,
+    ),
+    Section(
+        "training",
+        "Training",
+        "A GPT from examples/train_tiny.py, three times over the same text: `python -m "
+        "benchmarks.timing.training`.",
+        of_training,
     ),
 )

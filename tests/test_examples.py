@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,16 @@ def test_the_models_of_transformers(tmp_path: Path) -> None:
         assert model.special in row
         assert "100.0%" in row
         assert ("identical" in row) == model.generates
+
+
+def test_training() -> None:
+    done = run(EXAMPLES / "train_tiny.py", "--steps", "4", "--tokens", "130")
+    assert done.returncode == 0, done.stdout + done.stderr
+    *steps, memory, verdict = done.stdout.splitlines()
+    assert len(steps) == 1 + 4
+    eager, kernel = map(float, re.findall(r"[\d.]+", memory))
+    assert kernel < eager
+    assert verdict.startswith("PASS ")
 
 
 def test_what_is_missing_is_said_in_one_line() -> None:

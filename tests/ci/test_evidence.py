@@ -68,6 +68,11 @@ KINDS: dict[str, dict[str, Any]] = {
         "rows": [{"tokens": 1024, "attention": "this_kernel", "compiled": False,
                   "peak_bytes": 2**30, "cosine": 0.999999, "same": 1.0, "problem": ""}],
     },
+    "training": {
+        "parameters": 102_000_000, "batch": 1, "tokens": 4096, "dtype": "bfloat16", "every": 10,
+        "rows": [{"attention": "kernel", "losses": [2.7, 1.1], "distance": 1e-4,
+                  "peak_bytes": 2**30}],
+    },
 }  # fmt: skip
 
 

@@ -17,7 +17,8 @@ library = pytest.importorskip("sentence_transformers")
 datasets = pytest.importorskip("datasets")
 
 BATCH = 8
-PAIRS = 5 * BATCH  # each is seen some times
+PAIRS = 3 * BATCH
+STEPS = 12  # each pair is seen four times
 LONGEST = 60
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -55,7 +56,7 @@ def train(path: Path, attention: str, folder: Path) -> Run:
     pooling = library.sentence_transformer.modules.Pooling(words.get_embedding_dimension())
     model = library.SentenceTransformer(modules=[words, pooling], device="cpu")
     arguments = library.SentenceTransformerTrainingArguments(
-        str(folder), **settings(per_device_train_batch_size=BATCH)
+        str(folder), **settings(max_steps=STEPS, per_device_train_batch_size=BATCH)
     )
     loss = library.sentence_transformer.losses.MultipleNegativesRankingLoss(model)
     return finish(
@@ -72,5 +73,5 @@ def test_flattened_is_padded_eager(
     masks = ("full", "window") if name == "modernbert" else ("full",)
     for mask in masks:
         assert any(k.startswith("backward_kv") and k.endswith(mask) for k in launched)
-    assert eager.losses[-5:].mean() < eager.losses[:5].mean()
+    assert eager.losses[-3:].mean() < eager.losses[:3].mean()
     assert worst_loss(ours, eager) <= ALLOWED
