@@ -193,8 +193,10 @@ def cuda(session: nox.Session) -> None:
 
 @nox.session(venv_params=WITH_TORCH)
 def examples(session: nox.Session) -> None:
-    """Compare seven tiny models in transformers: this package against eager attention."""
+    """Train a small GPT, and run seven tiny models: this package against eager attention."""
     install(session, "emulator", "transformers", "torch")
+    if not asks_for_help(session):
+        session.run("python", "examples/train_tiny.py")
     session.run("python", "examples/transformers_tiny.py", *session.posargs)
 
 

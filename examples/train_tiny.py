@@ -3,8 +3,9 @@
     python examples/train_tiny.py
 
 It makes its own text, sums such as 27+5=32.  Both models begin with the same weights and read the
-same text, so that their losses stay together; what a step takes beyond the weights is printed, too.
-On a Mac it runs on the GPU, elsewhere through the emulator; the first run compiles the kernels.
+same text, so that their losses stay together; the memory that a step takes is printed, too.  On a
+Mac it runs on the GPU, elsewhere through the emulator; the first run compiles the kernels.  See
+`--help` for larger models.
 """
 
 from __future__ import annotations
@@ -100,7 +101,10 @@ def sums(batch: int, tokens: int, generator: torch.Generator) -> Tensor:
 
 
 class Live(TorchDispatchMode):  # type: ignore[misc]
-    """Counts the bytes of what torch's operations make, as long as it lives, on any device."""
+    """Counts the bytes of what torch's operations make, as long as it lives, on any device.
+
+    What an operation makes and frees within itself is not seen.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks.timing import training
 from ci.evidence_sections import of_training
+from examples.train_tiny import Live
 
 TINY = ["--steps", "3", "--tokens", "70", "--layers", "1", "--width", "64"]
 
@@ -31,6 +33,18 @@ def test_three_curves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (about, table) = of_training([found])
     assert "70 tokens, bfloat16, 3 steps" in about
     assert table.count("\n") == 4
+
+
+def test_the_peak_is_of_what_lives_at_once() -> None:
+    given = torch.ones(1000)
+    with Live() as live:
+        first = given + 1
+        second = first * 2
+        del first
+        third = second.view(10, 100) + 1
+    assert (live.bytes, live.peak) == (2 * given.nbytes, 2 * given.nbytes)
+    del second, third
+    assert live.bytes == 0
 
 
 def test_another_curve_fails(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
