@@ -48,13 +48,15 @@ def model_of(name: str, attention: str, dtype: torch.dtype = torch.float32, **co
 
 
 def rows() -> list[dict[str, Tensor]]:
-    """Texts, of which every other batch is padded: then transformers packs what is not padding."""
+    """Texts, half of them padded: of a batch that has one, transformers packs what is not padding.
+
+    The trainers draw batches at random, so that some have none.
+    """
     generator = torch.Generator().manual_seed(2)
     found = []
     for place, text in enumerate(tokens(STEPS * BATCH, LENGTH)):
-        is_padded = place // BATCH % 2
-        length = int(torch.randint(5, LENGTH, (), generator=generator)) if is_padded else LENGTH
-        mask = torch.arange(LENGTH) < length
+        shorter = int(torch.randint(5, LENGTH, (), generator=generator))
+        mask = torch.arange(LENGTH) < (shorter if place % 2 else LENGTH)
         labels = torch.where(mask, text % LABELS, IGNORED)
         found.append({"input_ids": text * mask, "attention_mask": mask.long(), "labels": labels})
     return found
