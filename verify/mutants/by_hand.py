@@ -346,8 +346,8 @@ BY_HAND = (
     ByHand(
         "backward_kv: the gradient of K is not scaled",
         "backward_kv/kernel.metal.j2",
-        "scale_elements(k_gradients, scaling.softmax_scale);",
-        "",
+        '"softmax_scale" if tensor == "k" else "keep_scale"',
+        '"keep_scale"',
     ),
     ByHand(
         "backward_kv: only the first query head of a group counts",
