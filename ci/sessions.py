@@ -42,7 +42,7 @@ JOBS = (
     both("tests"),
     Job("training"),
     Job("fuzz -- --cases 100 --seed 1", short="fuzz -- --cases 50 --seed 1"),
-    Job("mutants -- --sample 30", short="mutants -- --sample 10"),
+    Job("mutants -- --sample 30"),
     Job("wheel"),
     Job("cross"),
     Job("publish -- --dry-run"),
