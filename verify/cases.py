@@ -340,8 +340,8 @@ def of_mask(variant: Variant, mask: str) -> Iterator[Case]:
     # key alone: with a window one wider the block would need no mask.
     yield Case("window misses a first key", square, Mask(window_size=(q - 2, -1)))
     yield Case("window misses a last key", square, Mask(window_size=(-1, k - 2)))
-    for left, right in ((0, 0), (1, 0), (64, 64), (0, 3), (k, k), (20, -1), (-1, 20), (9999, 9999)):
-        window = (left, right)
+    both_sides = ((0, 0), (1, 0), (64, 64), (0, 3), (k, k), (20, -1), (-1, 20), (9999, 9999))
+    for window in dict.fromkeys(both_sides):
         yield Case(f"window {window}", square, Mask(window_size=window))
     # Windows that leave some rows without a key, on either side.
     wider = Mask(window_size=(2 * k + 9,) * 2)

@@ -13,6 +13,7 @@ import pytest
 from benchmarks.counting.ragged import BATCH, ragged
 from benchmarks.model import calibrate
 from benchmarks.model.calibrate import Judged
+from benchmarks.report import training
 from benchmarks.report.results import Case, prefill
 from benchmarks.timing import call_overhead, measure
 from benchmarks.timing.call_overhead import Timed
@@ -29,6 +30,12 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, mac: bool) -> tuple[dict[
     mask = "window 128 + sinks"
     shapes = tuple(prefill(2, 2, 64, "float16", mask, tokens) for tokens in (512, 1024))
     monkeypatch.setattr(perf, "cases", lambda _: [Case("prefill", mask, shapes)])
+    lengths = {"causal": 64, "full": 64, mask: training.LONGEST}  # where windows are judged
+    backward = [
+        Case("training", mask, (prefill(1, 1, 64, "float16", mask, n),))
+        for mask, n in lengths.items()
+    ]
+    monkeypatch.setattr(training, "cases", lambda _: backward)
     batch = replace(BATCH, keys=sum(LENGTHS), queries=sum(LENGTHS))
     monkeypatch.setattr(perf, "ragged", lambda: ragged(batch, LENGTHS))
     monkeypatch.setattr(calibrate, "judged", lambda: KNOWN)

@@ -421,7 +421,7 @@ def test_attention_with_full_mask(n: int) -> None:
         )
         for name, text in {
             "k and v": "packed_element4*)",
-            "q": "query.thread_elements()[i] =",
+            "q": "= exists ? source[i]",
         }.items()
     }
     assert bytes_of == {
@@ -438,7 +438,7 @@ def test_attention_with_full_mask(n: int) -> None:
     # What has no line is little: the emulator's own work, which clang moves about, is not in it.
     lost = report.counts.by_line[("", 0)]
     instructions = sum(n for name, n in lost.items() if name.startswith("instructions."))
-    assert instructions < 0.05 * report.counts.total("instructions.")
+    assert instructions < 0.1 * report.counts.total("instructions.")
 
 
 @pytest.mark.parametrize(

@@ -302,6 +302,6 @@ def test_the_tolerance_grows_with_the_values_and_scores_only() -> None:
 
 
 def test_pieces_share_out_the_variants() -> None:
-    parts = session.pieces(2000, 0, "emulator")
+    parts = session.pieces(4000, 0, "emulator")
     assert {v for part in parts for v in part.args[0]} == set(VARIANTS)  # type: ignore[attr-defined]
-    assert sum(part.args[2] for part in parts) == 2000  # type: ignore[attr-defined]
+    assert sum(part.args[2] for part in parts) == 4000  # type: ignore[attr-defined]

@@ -32,6 +32,7 @@ LAYOUTS = ("contiguous", "transposed", "sliced", "mixed")
 MODEST_SPREADS = (1.0, 0.0, 0.1, 25.0)
 MODEST_VALUES = (1.0, 0.01)
 MOST_TAIL = 5  # rows that belong to no sequence
+DROPOUTS = (0.5, 0.1, 0.9)
 SCALES = (None, 1.0, 0.01, -0.2)  # None: head_dim ** -0.5
 SPREADS = (1.0, 0.0, 0.1, 25.0, 2500.0)  # standard deviations of the scores
 SOFTCAPS = (0.0, 30.0, 50.0, 1.0, 0.5)
@@ -78,6 +79,11 @@ def rebuilt(kind: Any, fields: dict[str, Any]) -> Any:
     return kind(**whole)
 
 
+def dropouts(variant: Variant) -> st.SearchStrategy[float]:
+    """How many weights are dropped: some, by a kernel with dropout."""
+    return st.sampled_from(DROPOUTS if variant.dropout else (0.0,))
+
+
 def lengths(most: int, edges: Sequence[int]) -> st.SearchStrategy[int]:
     """Sequence lengths: any, and often those next to a multiple of a tile."""
     near = sorted({n for edge in edges for n in (edge - 1, edge, edge + 1) if 0 <= n <= most})
@@ -119,6 +125,7 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
         sinks=tuple(draw(sinks)),
         alibi=tuple(draw(st.lists(st.sampled_from(SLOPES), max_size=3))),
         alibi_per_sequence=draw(st.booleans()),
+        dropout_p=draw(dropouts(variant)),
     )
     layout = draw(st.sampled_from(LAYOUTS))
     divided = draw(splits) if variant.family == "decode" else 1
@@ -153,6 +160,7 @@ def backward_cases(draw: st.DrawFn, variant: Variant) -> Case:
             sinks=tuple(draw(st.lists(st.sampled_from(SINKS), max_size=3))),
             alibi=tuple(draw(st.lists(st.sampled_from(SLOPES), max_size=3))),
             alibi_per_sequence=draw(st.booleans()),
+            dropout_p=draw(dropouts(variant)),
         ),
         Values(draw(st.sampled_from(MODEST_SPREADS)), draw(st.sampled_from(MODEST_VALUES))),
         layout=draw(st.sampled_from((*LAYOUTS, "expanded"))),

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import torch
+from metal_flash_sdpa.call import add_partials
 from metal_flash_sdpa.launchers import emulator as launcher
 from torch import Tensor
 
@@ -69,6 +70,8 @@ def run(case: Case, variant: Variant, launch: Launch, device: str) -> int:
         if min(step.threadgroups) > 0:
             launch(step, absent(step, device) | tensors | between | {"q": queries})
         queries = tensors.get("rotated_q", queries)
+    if case.gradients:
+        add_partials({**tensors, **between})
     # Rows that belong to no sequence stay as they are.
     written = {
         name: tensors[name][: -case.shape.tail or None] if case.gradients else tensors[name]
