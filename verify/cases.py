@@ -71,14 +71,18 @@ def is_first_of_its_tile(variant: Variant) -> bool:
 
 
 def dropping(variant: Variant) -> Iterator[Case]:
-    """The cases of a kernel with dropout, which learns its mask when it runs."""
+    """The cases of a kernel with dropout, which learns its mask when it runs.
+
+    At most half of the weights are dropped: those that are kept become larger, and the floors of
+    what an error may be are for results near 1.
+    """
     if variant.family in BACKWARD:
         wanted = Gradients(variant.gradients)
         table = [replace(c, gradients=c.gradients or wanted) for c in differentiated(variant)]
         table = [case for case in table if not case.name.startswith(OF_VALUES)]
     else:
         table = [*of_lengths(variant), *of_layouts(variant)]
-    for case, (mask, sinks), dropout_p in zip(table, cycle(TURNS), cycle((0.2, 0.5, 0.9))):
+    for case, (mask, sinks), dropout_p in zip(table, cycle(TURNS), cycle((0.2, 0.5))):
         case = in_mode(case, mask, sinks)
         yield replace(case, scores=replace(case.scores, dropout_p=dropout_p))
 
