@@ -10,13 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, product
 
-from codegen import tiles
+from codegen import doubts, tiles
 from codegen.tiles import BackwardKVTile, RowBlockTile, RowTile, Tile
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 MASKS = ("full", "causal", "window")
-IN_DOUBT = tiles.parse_doubts(tiles.IN_DOUBT)
-TILES = tiles.decide(tiles.parse(tiles.TABLE, IN_DOUBT), IN_DOUBT)
+IN_DOUBT = doubts.parse(doubts.TABLE)
+DOUBTED = {(doubt.cell, tile) for doubt in IN_DOUBT for tile in doubt.tiles}
+TILES = doubts.decide(tiles.parse(tiles.TABLE, DOUBTED), IN_DOUBT)
+# Families of several that one column of the table of tiles is for, and one template.
+ROOM = {"backward_k": "backward_kv", "backward_v": "backward_kv"}
 
 
 class MatrixError(ValueError):
@@ -77,6 +80,16 @@ class Variant:
         mask = self.mask or "window"  # a window may be unbounded
         modes = (str(self.sinks).lower(),) if self.family == "prefill" else ()
         return ", ".join((self.tile.name, mask.upper(), *modes))
+
+    @property
+    def room(self) -> str:
+        """Whose column in the table of tiles, and whose folder of templates, it has."""
+        return ROOM.get(self.family, self.family)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether doubts.py says that its tile may need too many registers."""
+        return ((self.room, self.head_dim, self.element_bytes), self.tile) in DOUBTED
 
     @property
     def dropout(self) -> bool:

@@ -23,7 +23,6 @@ BUILDING = "docs/building.md"
 CARD = "CARD.md"
 PACKAGE_MODULE = "torch-ext/metal_flash_sdpa/_variants.py"
 BUILD_TOML = "build.toml"
-TEMPLATE_OF = {"backward_k": "backward_kv", "backward_v": "backward_kv"}  # family -> its folder
 TILE_COLUMNS = {"prefill": "prefill tile", "decode": "decode tile"}  # family -> heading
 NATIVE_SUFFIXES = (".cpp", ".h", ".mm")
 
@@ -69,9 +68,8 @@ def shader(variants: Sequence[Variant], jinja: Environment) -> str:
     """
     first = variants[0]
     signature = arguments.SIGNATURES[first.family]
-    folder = TEMPLATE_OF.get(first.family, first.family)
     try:
-        text = jinja.get_template(f"{folder}/kernel.metal.j2").render(
+        text = jinja.get_template(f"{first.room}/kernel.metal.j2").render(
             file=first.file,
             banner=BANNER,
             family=first.family,

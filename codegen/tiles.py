@@ -35,7 +35,7 @@ K in 16 bits at full bandwidth has time to multiply each element with 20 rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 # How the tiles were chosen, and the tiles; `nox -s tune` writes both.
@@ -54,41 +54,6 @@ TABLE = """
       256    |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8
 """  # noqa: E501
 
-# Tiles that may spill, by the estimate (also where 16-bit elements take a whole register, and with
-# dropout's registers) or by the second opinion (docs/evidence.md), each with a smaller one.  `use`
-# says which of the two is built: when a Mac shows spills, write "smaller".
-IN_DOUBT = """
-    family      | head_dim | bytes | tile    | smaller | use  | why it stays
-    ------------+----------+-------+---------+---------+------+----------------------------------------------------------------------
-    prefill     |       96 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
-    prefill     |      128 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
-    prefill     |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
-    prefill     |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
-    decode      |       64 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode      |       72 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode      |       72 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode      |       80 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode      |       80 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode      |       96 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode      |       96 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode      |      128 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    decode      |      128 |     4 | 8 16 16 | 8 16 8  | tile | beyond the limit by the estimate; a spill costs time, not correctness
-    decode      |      192 |     4 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
-    decode      |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
-    backward_q  |       64 |     2 | 4 16 32 | 4 8 32  | tile | half as many rows of its own: K and V are read twice as often
-    backward_q  |       96 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
-    backward_q  |      128 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
-    backward_q  |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
-    backward_kv |       32 |     2 | 4 16 16 | 4 16 8  | tile | half as many rows per block: twice the barriers
-    backward_kv |       64 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
-    backward_kv |       72 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
-    backward_kv |       80 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
-    backward_kv |       96 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
-    backward_kv |      128 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
-    backward_kv |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
-    backward_kv |      256 |     4 | 4 8 8   | none    | tile | with dropout alone; there is none smaller
-"""  # noqa: E501
-
 FRAGMENT = 8  # rows and columns of a simdgroup_matrix, Metal Shading Language 2.3
 SIMD_WIDTH = 32  # threads per simdgroup on every Apple GPU
 MAX_THREADS = 1024  # per threadgroup, Metal feature set tables, Apple7 and later
@@ -105,7 +70,8 @@ MAX_REGISTERS = 128  # per thread, github.com/dougallj/applegpu; beyond that the
 # docs/evidence.md has the sums beside what LLVM's allocator for another GPU takes.
 # tests/codegen/test_registers.py compares the sum with the live ranges of clang's IR.
 OTHER_REGISTERS = 20
-# For the loop over heads around the loop over blocks: both ranges, and addresses in each.
+# For the loop over heads around the loop over blocks: both ranges, and addresses in each.  So many
+# more values are alive in clang's IR of backward_kv than of backward_q; see the test above.
 HEAD_LOOP_REGISTERS = 20
 RANDOM_REGISTERS = 16  # four words each of a counter and its products, a key and what it is made of
 ROW_PADDING_BYTES = 16  # added to each staged row so that rows start in different banks
@@ -423,6 +389,8 @@ class RowTile(Tile):
 
 
 FIELDS = ("simdgroups", "rows", "block")
+Cell = tuple[str, int, int]  # of the table: family, head_dim, element bytes
+Tiles = dict[Cell, tuple[Tile, ...]]  # those with fewer rows first
 KINDS: dict[str, Callable[..., Tile]] = {
     "prefill": PrefillTile,
     "decode": DecodeTile,
@@ -431,89 +399,16 @@ KINDS: dict[str, Callable[..., Tile]] = {
 }
 
 
-@dataclass(frozen=True)
-class Doubt:
-    """A tile that may need more registers than there are, and what to do about it."""
-
-    family: str
-    head_dim: int
-    element_bytes: int
-    tile: Tile
-    smaller: Tile | None
-    use: str  # "tile" or "smaller"
-    why: str
-
-    def __post_init__(self) -> None:
-        if self.use not in ("tile", "smaller"):
-            raise TileError(f"use = {self.use!r}: must be 'tile' or 'smaller'")
-        if not self.why:
-            raise TileError("why it stays must be said")
-        if self.smaller is None:
-            if self.use == "smaller":
-                raise TileError("use = 'smaller': must be 'tile', as there is none")
-            return
-        needed, less = (
-            tile.registers(self.head_dim, self.element_bytes) for tile in (self.tile, self.smaller)
-        )
-        # A decode tile is chosen by its rows.
-        rows = {self.tile.rows} if isinstance(self.tile, DecodeTile) else {FRAGMENT, self.tile.rows}
-        if self.smaller.rows not in rows or less >= needed or less > MAX_REGISTERS:
-            raise TileError(
-                f"smaller = {sizes(self.smaller)}: must have {self.tile.rows} rows and need fewer "
-                f"registers than {needed} and than {MAX_REGISTERS + 1}; it needs {less}"
-            )
-
-    @property
-    def place(self) -> tuple[str, int, int]:
-        """Where in the table of tiles it stands."""
-        return self.family, self.head_dim, self.element_bytes
-
-
-def parse_doubts(table: str) -> tuple[Doubt, ...]:
-    """Read IN_DOUBT; an empty text has no doubts."""
-    doubts = []
-    for line in [line for line in table.splitlines() if line.strip()][2:]:
-        try:
-            family, head_dim, element_bytes, tile, smaller, use, why = map(
-                str.strip, line.split("|")
-            )
-            own = read(family, list(FIELDS), tile)
-            other = None if smaller == "none" else read(family, list(FIELDS), smaller)
-            doubts.append(Doubt(family, int(head_dim), int(element_bytes), own, other, use, why))
-        except (KeyError, TypeError, ValueError) as error:
-            raise TileError(f"tiles in doubt, line '{line.strip()}': {error}") from None
-    return tuple(doubts)
-
-
-def decide(
-    tiles: Mapping[tuple[str, int, int], tuple[Tile, ...]], doubts: Iterable[Doubt]
-) -> dict[tuple[str, int, int], tuple[Tile, ...]]:
-    """The tiles that are built.  Raises TileError for a doubt about a tile that is not there."""
-    decided = dict(tiles)
-    for doubt in doubts:
-        if doubt.tile not in decided.get(doubt.place, ()):
-            raise TileError(
-                f"tiles in doubt: {doubt.family} {doubt.element_bytes}, head_dim {doubt.head_dim} "
-                f"has no tile {sizes(doubt.tile)}"
-            )
-        if doubt.use == "smaller" and doubt.smaller is not None:
-            decided[doubt.place] = tuple(
-                doubt.smaller if tile == doubt.tile else tile for tile in decided[doubt.place]
-            )
-    return decided
-
-
-def parse(table: str, doubts: Iterable[Doubt] = ()) -> dict[tuple[str, int, int], tuple[Tile, ...]]:
+def parse(table: str, excused: Container[tuple[Cell, Tile]] = ()) -> Tiles:
     """Read the tile table into {(family, head_dim, element bytes): tiles, fewest rows first}.
 
     Its first line names the families and their element bytes, its second the tiles' fields.
-    A tile whose estimate is beyond what a thread may have is refused, unless `doubts` says why not.
+    A tile whose estimate is beyond what a thread may have is refused, unless it is `excused`.
     """
-    reasons = {(*doubt.place, doubt.tile) for doubt in doubts}
     families, names, _, *lines = (line for line in table.splitlines() if line.strip())
     headings = [heading.split() for heading in families.split("|")[1:]]
     columns = [cells.split() for cells in names.split("|")[1:]]
-    tiles: dict[tuple[str, int, int], tuple[Tile, ...]] = {}
+    tiles: dict[Cell, tuple[Tile, ...]] = {}
     for line in lines:
         try:
             head_dim, *cells = line.split("|")
@@ -527,10 +422,10 @@ def parse(table: str, doubts: Iterable[Doubt] = ()) -> dict[tuple[str, int, int]
                     raise TileError(f"tiles of {rows} rows: each must have more than the last")
                 for tile in tiles[key]:
                     needed = tile.registers(int(head_dim), int(element_bytes))
-                    if needed > MAX_REGISTERS and (*key, tile) not in reasons:
+                    if needed > MAX_REGISTERS and (key, tile) not in excused:
                         raise TileError(
                             f"{family} {element_bytes}: {needed} registers per thread, a GPU has "
-                            f"{MAX_REGISTERS}; take a smaller tile, or say in IN_DOUBT why it stays"
+                            f"{MAX_REGISTERS}: take a smaller tile, or name it in doubts.py"
                         )
         except (TypeError, ValueError) as error:
             raise TileError(f"tile table, line '{line.strip()}': {error}") from None
@@ -542,7 +437,7 @@ def read(family: str, fields: list[str], sizes: str) -> Tile:
     return KINDS[family](**dict(zip(fields, map(int, sizes.split()), strict=True)))
 
 
-def write(tiles: Mapping[tuple[str, int, int], Iterable[Tile]]) -> str:
+def write(tiles: Mapping[Cell, Iterable[Tile]]) -> str:
     """The table that `parse` reads as these tiles."""
     columns = list(dict.fromkeys((family, element_bytes) for family, _, element_bytes in tiles))
     lines = [

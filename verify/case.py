@@ -64,7 +64,7 @@ class Scores:
     sinks: tuple[float, ...] = ()  # repeated over the heads; none: no sinks
     alibi: tuple[float, ...] = ()  # slopes, repeated over the heads; none: no ALiBi
     alibi_per_sequence: bool = False  # slopes are repeated over sequences and heads
-    dropout_p: float = 0.0  # of the weights, so many are dropped
+    dropout_p: float = 0.0  # the probability that a weight is dropped
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def autograd(
         part.get("slopes"),
         dtype=dtype,
         scale_product=scale_product,
-        weigh=part.get("weigh"),
+        dropout_scale=part.get("dropout_scale"),
     )
     given = [part["grad_out"], part.get("grad_lse")]
     pairs = [(x, g.to(dtype)) for x, g in zip(results, given) if g is not None and x.requires_grad]
@@ -89,11 +89,13 @@ def recomputed(
     delta = (grad_out * out).sum(-1)
     delta = delta - part["grad_lse"] if "grad_lse" in part else delta
     grad_weights = grad_out @ of_query_heads(part["v"], heads).permute(1, 2, 0)
-    weigh = part["weigh"].to(dtype) if "weigh" in part else 1
-    grad_logits = (weights * (weigh * grad_weights - delta.unsqueeze(-1))).to(dtype)
+    scales = part["dropout_scale"].to(dtype) if "dropout_scale" in part else 1
+    grad_logits = (weights * (scales * grad_weights - delta.unsqueeze(-1))).to(dtype)
     grad_q, grad_k = torch.autograd.grad(logits, (q, k), grad_logits)
     grad_v = (
-        ((weigh * weights).transpose(1, 2) @ grad_out).unflatten(0, (part["v"].shape[1], -1)).sum(1)
+        ((scales * weights).transpose(1, 2) @ grad_out)
+        .unflatten(0, (part["v"].shape[1], -1))
+        .sum(1)
     )
     return {"q": grad_q, "k": grad_k, "v": grad_v.transpose(0, 1)}
 
@@ -103,8 +105,9 @@ def plain_gradients(
 ) -> list[dict[str, Tensor]]:
     """Plain PyTorch's gradients of one sequence in the inputs' dtype.
 
-    In each order of its dot products, and of float32 in both ways of going back: there they differ
-    by more than 16 bits would show.
+    In each order of its dot products.  And PyTorch has two backward passes: autograd over the
+    softmax, and that of its fused kernels, which recompute the weights from the log-sum-exp.  In
+    16 bits their errors are much the same; in float32 a kernel of ours may have twice the larger.
     """
     dtype, turns = part["q"].dtype, list(orders(part["q"], part["k"], options))
     found = [autograd(part, options, sinks, dtype, *turn) for turn in turns]
@@ -144,13 +147,13 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
     of_weight = weights * of_logit.expm1()
     lse_delta = part["grad_lse"].double().unsqueeze(-1) if "grad_lse" in part else 0.0
     products = (grad_out * out).sum(-1, keepdim=True)
-    weigh = part.get("weigh", torch.ones(()))  # of dropout; one rounding each, of its factor
-    grad_weights = weigh * (grad_out @ values.transpose(1, 2))
+    scales = part.get("scales", torch.ones(()))  # of dropout; one rounding each, of its factor
+    grad_weights = scales * (grad_out @ values.transpose(1, 2))
     difference = (grad_weights - products + lse_delta).abs()
     of_difference = (
         (rounding + UNIT * (terms + 2)) * (grad_out * out).abs().sum(-1, keepdim=True)
         + least * grad_out.abs().sum(-1, keepdim=True)
-        + UNIT * (terms + 4) * weigh * (grad_out.abs() @ values.abs().transpose(1, 2))
+        + UNIT * (terms + 4) * scales * (grad_out.abs() @ values.abs().transpose(1, 2))
         + 2 * UNIT * (difference + abs(lse_delta))
     )
     slope, of_slope = torch.ones_like(weights), torch.zeros_like(weights)
@@ -166,7 +169,10 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
         + least
     ).masked_fill(logits == -math.inf, 0)
     of_weight = (of_weight + rounding * weights + least).masked_fill(logits == -math.inf, 0)
-    of_weight, weights = weigh * of_weight + 2 * UNIT * weigh * weights, weigh * weights
+    of_weight, weights = (
+        scales * of_weight + 2 * UNIT * scales * weights,
+        scales * weights,
+    )
     of_sums = UNIT * (q_len * heads + k_len)
 
     def of_keys(x: Tensor) -> Tensor:

@@ -226,7 +226,9 @@ def go_forward(case: Case, inputs: Inputs) -> None:
     for part in sequences(case, results):
         q, k, v, slopes = part["q"], part["k"], part["v"], part.get("slopes")
         given = (q, k, v, inputs.options, None if sinks is None else sinks.cpu(), slopes)
-        want, want_lse = attention(*given, dtype=torch.float64, weigh=part.get("weigh"))
+        want, want_lse = attention(
+            *given, dtype=torch.float64, dropout_scale=part.get("dropout_scale")
+        )
         part["out"].copy_(want)
         part["lse"].copy_(want_lse)
     inputs.arenas["out"].fill(out)

@@ -68,13 +68,13 @@ def attention(
     rows: Tensor | None = None,
     scale_product: bool = False,
     bias: Tensor | None = None,
-    weigh: Tensor | None = None,
+    dropout_scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Attention of one sequence, every step in `dtype`.
 
     q (q_len, heads, head_dim), k and v (k_len, kv_heads, head_dim), sinks (heads,) logits,
     slopes (heads,) of ALiBi: a key's distance from the diagonal, times the slope, comes off its
-    softcapped score.  bias (heads, q_len, k_len) is added to it; -inf hides a key.  weigh
+    softcapped score.  bias (heads, q_len, k_len) is added to it; -inf hides a key.  dropout_scale
     (heads, q_len, k_len) multiplies the weights, as dropout does, and not the log-sum-exp.
     Returns out (rows, heads, head_dim) and log-sum-exp (heads, rows); `rows` picks query rows.
     The scale multiplies both q and k by its root, as in PyTorch's own math attention, or with
@@ -97,8 +97,8 @@ def attention(
     logits = logits.masked_fill(nothing, 0)
     lse = logits.logsumexp(dim=-1).masked_fill(nothing[..., 0], -math.inf)
     weights = logits.softmax(dim=-1).masked_fill(nothing, 0)[..., :k_len]
-    if weigh is not None:
-        weights = weights * weigh.to(dtype)
+    if dropout_scale is not None:
+        weights = weights * dropout_scale.to(dtype)
     return (weights @ v).transpose(0, 1), lse
 
 
@@ -159,7 +159,7 @@ def plain_attention(
     slopes: Tensor | None = None,
     rows: Tensor | None = None,
     bias: Tensor | None = None,
-    weigh: Tensor | None = None,
+    dropout_scale: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """Plain PyTorch attention in the inputs' dtype, in both of its customary orders.
 
@@ -181,7 +181,7 @@ def plain_attention(
             rows=rows,
             scale_product=order,
             bias=bias,
-            weigh=weigh,
+            dropout_scale=dropout_scale,
         )[0]
         for turn, order in orders(q, k, options)
     )

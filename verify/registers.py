@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import emulator
-from codegen.matrix import IN_DOUBT, Variant, matrix
+from codegen.matrix import Variant, matrix
 from codegen.tiles import MAX_REGISTERS
 from verify import evidence
 
@@ -40,14 +40,8 @@ def row(variant: Variant) -> dict[str, Any]:
         "widened": widened,
         "registers": opinion.registers,
         "spilled": opinion.spilled,
-        "doubted": is_doubted(variant),
+        "doubted": variant.in_doubt,
     }
-
-
-def is_doubted(variant: Variant) -> bool:
-    """Whether the table says that its tile is in doubt, and has a smaller one."""
-    place = variant.family, variant.head_dim, variant.element_bytes
-    return any(doubt.place == place and doubt.tile == variant.tile for doubt in IN_DOUBT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows.append(done)
             print(f"{len(rows)}/{len(variants)} {done}", flush=True)
     unexplained = [
-        (r["kernel"], f"{r['spilled']} spilled, and codegen/tiles.py has no doubt of its tile")
+        (r["kernel"], f"{r['spilled']} spilled, and codegen/doubts.py does not name its tile")
         for r in rows
         if (r["spilled"] or max(r["estimate"], r["widened"] or 0) > MAX_REGISTERS)
         and not r["doubted"]

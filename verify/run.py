@@ -96,10 +96,10 @@ def judge(case: Case, inputs: Inputs, dtype: torch.dtype) -> tuple[Error, Error]
     attended = inputs.tensors | {"q": inputs.tensors.get("rotated_q", inputs.tensors["q"])}
     for part in sequences(case, attended):
         q, k, v, slopes = part["q"], part["k"], part["v"], part.get("slopes")
-        weigh = part.get("weigh")
+        dropout_scale = part.get("dropout_scale")
         given = (q, k, v, inputs.options, sinks, slopes)
-        want, want_lse = attention(*given, dtype=torch.float64, weigh=weigh)
-        plain.append(plain_attention(*given, weigh=weigh))
+        want, want_lse = attention(*given, dtype=torch.float64, dropout_scale=dropout_scale)
+        plain.append(plain_attention(*given, dropout_scale=dropout_scale))
         tolerance = max(tolerance, lse_tolerance(q, k, inputs.options, want_lse, slopes))
         for name, value in zip(names, (part["out"], want, part["lse"].T, want_lse.T)):
             columns[name].append(value)

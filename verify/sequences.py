@@ -20,8 +20,8 @@ def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tens
     """Each sequence of a case on its own: its rows of each tensor, on the CPU.
 
     Those of queries and keys are (len, heads, dim), numbers for each query (heads, len); and, if
-    the case has any, slopes (heads,); with dropout also what the weights are multiplied by, weigh
-    (heads, q_len, k_len) in float64.
+    the case has any, slopes (heads,); with dropout also what its weights are multiplied by,
+    dropout_scale (heads, q_len, k_len), in float64.
     """
     q_start = k_start = 0
     cache, shape = Cache.of(case), case.shape
@@ -46,5 +46,5 @@ def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tens
             dropout_p = case.scores.dropout_p
             of_sequence = (b, shape.heads, q_len, k_len)
             keeps = kept(*of_sequence, tensors["dropout_seed"].cpu(), dropout_p)
-            parts["weigh"] = keeps.to(torch.float64) / (1 - dropout_p)
+            parts["dropout_scale"] = keeps.to(torch.float64) / (1 - dropout_p)
         yield {name: part.cpu() for name, part in parts.items()}

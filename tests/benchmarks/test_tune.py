@@ -29,7 +29,7 @@ from benchmarks.tune import (
     variants_of,
 )
 from codegen import tiles
-from codegen.matrix import IN_DOUBT, TILES, Variant
+from codegen.matrix import DOUBTED, TILES, Variant
 from codegen.tiles import BackwardKVTile, BackwardQTile, DecodeTile, PrefillTile, Tile
 
 PREFILL = Place("prefill", 64, 2)
@@ -42,7 +42,7 @@ def silent(_: str) -> None:
 
 
 def test_the_table_that_is_written_is_the_table_that_is_read() -> None:
-    assert tiles.parse(tiles.write(TILES), IN_DOUBT) == TILES
+    assert tiles.parse(tiles.write(TILES), DOUBTED) == TILES
     assert tiles.write(TILES) == tiles.TABLE
 
 
@@ -174,7 +174,7 @@ def test_modelled_times_follow_the_tile(tile: Tile) -> None:
 def table_in(text: str) -> tune.Tiles:
     """The tile table of a tiles.py."""
     (table,) = re.findall(r'^TABLE = """(.*?)"""', text, re.M | re.S)
-    return tiles.parse(table, IN_DOUBT)
+    return tiles.parse(table, DOUBTED)
 
 
 def test_a_written_table_is_the_tuned_one_and_nothing_else_changes() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from codegen import tiles
-from codegen.matrix import IN_DOUBT, MASKS, MatrixError, Variant, checked, files, matrix
+from codegen.matrix import DOUBTED, MASKS, MatrixError, Variant, checked, files, matrix
 from codegen.tiles import MAX_REGISTERS, OTHER_REGISTERS, PrefillTile, TileError, parse
 
 SMALL = PrefillTile(simdgroups=4, rows=8, block=16)
@@ -73,7 +73,7 @@ def test_variants_share_a_file_by_family_dtype_and_head_dim() -> None:
 
 def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "112 | 4 8 16 | 2 8 16 | 4 8 32, 8 16 16 | 4 8 16 | 4 8 16 | 4 8 8 | 4 8 16 | 4 8 8\n"
-    monkeypatch.setattr("codegen.matrix.TILES", parse(tiles.TABLE.rstrip() + "\n" + line, IN_DOUBT))
+    monkeypatch.setattr("codegen.matrix.TILES", parse(tiles.TABLE.rstrip() + "\n" + line, DOUBTED))
     added = [v for v in matrix() if v.head_dim == 112]
     assert Counter(v.family for v in added) == {
         "prefill": 21,

@@ -7,17 +7,16 @@ from pathlib import Path
 import pytest
 
 import emulator
-from codegen.matrix import IN_DOUBT, Variant, matrix
+from codegen import doubts
+from codegen.doubts import Doubt, decide
+from codegen.matrix import DOUBTED, IN_DOUBT, Variant, matrix
 from codegen.tiles import (
     MAX_REGISTERS,
     OTHER_REGISTERS,
     TABLE,
     DecodeTile,
-    Doubt,
     TileError,
-    decide,
     parse,
-    parse_doubts,
     sizes,
 )
 
@@ -73,16 +72,9 @@ def test_parts_have_names() -> None:
 
 def test_what_may_exceed_a_thread_is_in_doubt() -> None:
     """Also if bfloat16 takes whole registers, and with those of dropout."""
-    doubted = {
-        (*doubt.place, tile)
-        for doubt in IN_DOUBT
-        for tile in (doubt.tile, doubt.tile.for_dropout())
-    }
     for v in matrix():
         widened = v.dtype == "bfloat16"
-        column = "backward_kv" if v.family in ("backward_k", "backward_v") else v.family
-        if sum(v.live(widened).values()) > MAX_REGISTERS:
-            assert (column, v.head_dim, v.element_bytes, v.tile) in doubted, v.name
+        assert sum(v.live(widened).values()) <= MAX_REGISTERS or v.in_doubt, v.name
 
 
 DOUBTS = """
@@ -99,13 +91,13 @@ def test_one_word_builds_the_smaller_tile(doubt: Doubt) -> None:
         *(doubt.family, str(doubt.head_dim), str(doubt.element_bytes)),
         *(sizes(tile) for tile in (doubt.tile, doubt.smaller) if tile), "smaller", "spills",
     ])  # fmt: skip
-    tiles = parse(TABLE, IN_DOUBT)
-    decided = decide(tiles, parse_doubts(DOUBTS + line))
-    assert doubt.tile in tiles[doubt.place]
-    assert doubt.tile not in decided[doubt.place]
-    assert doubt.smaller in decided[doubt.place]
+    tiles = parse(TABLE, DOUBTED)
+    decided = decide(tiles, doubts.parse(DOUBTS + line))
+    assert doubt.tile in tiles[doubt.cell]
+    assert doubt.tile not in decided[doubt.cell]
+    assert doubt.smaller in decided[doubt.cell]
     changed = [place for place in tiles if tiles[place] != decided[place]]
-    assert changed == [doubt.place]
+    assert changed == [doubt.cell]
 
 
 @pytest.mark.parametrize(
@@ -121,15 +113,15 @@ def test_one_word_builds_the_smaller_tile(doubt: Doubt) -> None:
 )
 def test_a_doubt_that_cannot_be_read(line: str, message: str) -> None:
     with pytest.raises(TileError, match=message):
-        parse_doubts(DOUBTS + line)
+        doubts.parse(DOUBTS + line)
 
 
 def test_a_doubt_of_no_tile() -> None:
-    doubts = parse_doubts(DOUBTS + "decode | 64 | 2 | 8 16 24 | 8 16 8 | tile | x")
+    of_none = doubts.parse(DOUBTS + "decode | 64 | 2 | 8 16 24 | 8 16 8 | tile | x")
     with pytest.raises(TileError, match="head_dim 64 has no tile 8 16 24"):
-        decide(parse(TABLE, IN_DOUBT), doubts)
+        decide(parse(TABLE, DOUBTED), of_none)
 
 
 def test_without_its_reason_a_tile_beyond_the_limit_is_refused() -> None:
-    with pytest.raises(TileError, match="decode 4: 136 registers .* say in IN_DOUBT why it stays"):
+    with pytest.raises(TileError, match="decode 4: 136 registers .* name it in doubts.py"):
         parse(TABLE)

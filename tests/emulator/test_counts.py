@@ -435,10 +435,11 @@ def test_attention_with_full_mask(n: int) -> None:
     weights = heads * q_blocks * k_blocks * variant["block_q"] * variant["block_k"]
     rises = (report.counts["calls.exp2"] - weights) / (4 * heads * q_blocks * variant["block_q"])
     assert 1 <= rises <= k_blocks
-    # What has no line is little: the emulator's own work, which clang moves about, is not in it.
+    # What has no line is done once by each thread, some dozens of instructions of hundreds: a block of
+    # keys alone takes more.  The emulator's own work, which clang moves about, is not in it.
     lost = report.counts.by_line[("", 0)]
     instructions = sum(n for name, n in lost.items() if name.startswith("instructions."))
-    assert instructions < 0.1 * report.counts.total("instructions.")
+    assert instructions < 64 * report.counts["threads"]
 
 
 @pytest.mark.parametrize(

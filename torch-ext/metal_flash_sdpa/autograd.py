@@ -4,7 +4,7 @@ Attention is a torch.autograd.Function, whose backward pass is a second one wher
 differentiated: that one's backward pass refuses.  torch.func wants such functions, torch.compile
 wants an op: while it traces, a function does not know which gradients it needs.  Modes that watch
 what is dispatched, as selective checkpointing does, want the op, too.  Plain tensors in eager mode
-need neither, and save four fifths of the time.  All have the same rules.
+need neither, and are spared more than half of the time.  All have the same rules.
 """
 
 from typing import Any, List, Optional, Sequence, Tuple

@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).absolute().parent
 # A built package carries its shaders; a checkout has them in generated/.
 _FOLDERS = (_PACKAGE / "shaders", _PACKAGE.parent.parent / "generated")
 
-# family, head_dim, dtype, mask, sinks, dropout
+# family, head_dim, dtype, mask (None: any), sinks, dropout
 Key = Tuple[str, int, str, Optional[str], bool, bool]
 
 
@@ -66,18 +66,6 @@ class Catalogue:
             if tile.block_q >= rows:
                 return tile
         return tiles[-1]
-
-    def has(
-        self,
-        family: str,
-        head_dim: int,
-        dtype: str,
-        mask: Optional[str] = None,
-        sinks: bool = False,
-        dropout: bool = False,
-    ) -> bool:
-        """Whether there is such a kernel."""
-        return (family, head_dim, dtype, mask, sinks, dropout) in self.variants
 
     def path(self, file: str) -> Path:
         """Where a shader lies.  Raises FileNotFoundError naming where it was looked for."""

@@ -1,9 +1,9 @@
 """The torch ops: what torch.compile sees of a call, and autograd.py builds on.
 
 Each has a fake implementation, so that a compiled graph has no break, and is written for inputs
-that interface.py has checked, but for the numbers that only a running graph knows.  Where nobody
-looks on, `run_forward` and `run_backward` do the same without torch's dispatch, which takes longer
-than they.
+that interface.py has checked, but for the numbers that only a running graph knows.  `run_forward`
+and `run_backward` are two of them as plain functions: torch's dispatch of an op takes longer than
+they do, and where no graph and no mode needs to see the op, autograd.py calls the function.
 """
 
 from typing import Any, Optional, Sequence, Tuple

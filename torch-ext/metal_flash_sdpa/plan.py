@@ -473,7 +473,7 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     head_dim, dtype, dropout = request.head_dim, request.dtype, request.has_dropout
     batches = 1 if request.packed else request.batch
     wanted = {"k": backward.wants_k, "v": backward.wants_v}
-    together = catalogue.has("backward_kv", head_dim, dtype, mask, dropout=dropout)
+    together = ("backward_kv", head_dim, dtype, mask, False, dropout) in catalogue.variants
     of_keys = ["backward_kv"] if together else [f"backward_{x}" for x in wanted if wanted[x]]
     splits = 1
     for family in of_keys:

@@ -32,7 +32,8 @@ LAYOUTS = ("contiguous", "transposed", "sliced", "mixed")
 MODEST_SPREADS = (1.0, 0.0, 0.1, 25.0)
 MODEST_VALUES = (1.0, 0.01)
 MOST_TAIL = 5  # rows that belong to no sequence
-DROPOUTS = (0.5, 0.1)  # more of them would make results larger than the floors are for
+# Half at most: weights that are kept become larger, and errors have floors for results near 1.
+DROPOUTS = (0.5, 0.1)
 SCALES = (None, 1.0, 0.01, -0.2)  # None: head_dim ** -0.5
 SPREADS = (1.0, 0.0, 0.1, 25.0, 2500.0)  # standard deviations of the scores
 SOFTCAPS = (0.0, 30.0, 50.0, 1.0, 0.5)

@@ -48,7 +48,7 @@ BACKWARD_SHAPES = (
     (192, "float32"),
     (128, "bfloat16"),
 )
-# (mask, sinks, dropout), in the order in which they are taken.
+# (mask, sinks, dropout), in the order in which they are taken; with dropout, any mask.
 MODES = tuple(
     (mask, sinks, mask is None)
     for mask in ("window", "causal", None, "full")

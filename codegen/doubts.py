@@ -1,0 +1,130 @@
+"""Tiles in doubt: those that may need more registers than a thread has, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from codegen.tiles import (
+    FIELDS,
+    FRAGMENT,
+    MAX_REGISTERS,
+    Cell,
+    DecodeTile,
+    Tile,
+    TileError,
+    Tiles,
+    read,
+    sizes,
+)
+
+# Tiles that may spill, by the estimate (also where 16-bit elements take a whole register, and with
+# dropout's registers) or by the second opinion (docs/evidence.md), each with a smaller one if there
+# is any.  `use` says which of the two is built: when a Mac shows spills, write "smaller".
+TABLE = """
+    family      | head_dim | bytes | tile    | smaller | use  | why it stays
+    ------------+----------+-------+---------+---------+------+----------------------------------------------------------------------
+    prefill     |       96 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
+    prefill     |      128 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
+    prefill     |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
+    prefill     |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
+    decode      |       64 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       72 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       72 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       80 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       80 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       96 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       96 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |      128 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |      128 |     4 | 8 16 16 | 8 16 8  | tile | beyond the limit by the estimate; a spill costs time, not correctness
+    decode      |      192 |     4 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
+    decode      |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
+    backward_q  |       64 |     2 | 4 16 32 | 4 8 32  | tile | half as many rows of its own: K and V are read twice as often
+    backward_q  |       96 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_q  |      128 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_q  |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_kv |       32 |     2 | 4 16 16 | 4 16 8  | tile | half as many rows per block: twice the barriers
+    backward_kv |       64 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_kv |       72 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_kv |       80 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_kv |       96 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_kv |      128 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_kv |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_kv |      256 |     4 | 4 8 8   | none    | tile | with dropout alone; there is none smaller
+"""  # noqa: E501
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A tile that may need more registers than there are, and what to do about it."""
+
+    family: str
+    head_dim: int
+    element_bytes: int
+    tile: Tile
+    smaller: Tile | None
+    use: str  # "tile" or "smaller"
+    why: str
+
+    def __post_init__(self) -> None:
+        if self.use not in ("tile", "smaller"):
+            raise TileError(f"use = {self.use!r}: must be 'tile' or 'smaller'")
+        if not self.why:
+            raise TileError("why it stays must be said")
+        if self.smaller is None:
+            if self.use == "smaller":
+                raise TileError("use = 'smaller': must be 'tile', as there is none")
+            return
+        needed, less = (
+            tile.registers(self.head_dim, self.element_bytes) for tile in (self.tile, self.smaller)
+        )
+        # A plan chooses decode's tile by its rows.
+        rows = {self.tile.rows} if isinstance(self.tile, DecodeTile) else {FRAGMENT, self.tile.rows}
+        if self.smaller.rows not in rows or less >= needed or less > MAX_REGISTERS:
+            raise TileError(
+                f"smaller = {sizes(self.smaller)}: must have {' or '.join(map(str, sorted(rows)))} "
+                f"rows and need fewer registers than {needed} and than {MAX_REGISTERS + 1}; it "
+                f"needs {less}"
+            )
+
+    @property
+    def tiles(self) -> tuple[Tile, Tile]:
+        """The tile in doubt, and what a kernel with dropout makes of it."""
+        return self.tile, self.tile.for_dropout()
+
+    @property
+    def cell(self) -> Cell:
+        """Where in the table of tiles it stands."""
+        return self.family, self.head_dim, self.element_bytes
+
+
+def parse(table: str) -> tuple[Doubt, ...]:
+    """Read TABLE; an empty text has no doubts."""
+    doubts = []
+    for line in [line for line in table.splitlines() if line.strip()][2:]:
+        try:
+            family, head_dim, element_bytes, tile, smaller, use, why = map(
+                str.strip, line.split("|")
+            )
+            own = read(family, list(FIELDS), tile)
+            other = None if smaller == "none" else read(family, list(FIELDS), smaller)
+            doubts.append(Doubt(family, int(head_dim), int(element_bytes), own, other, use, why))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TileError(f"tiles in doubt, line '{line.strip()}': {error}") from None
+    return tuple(doubts)
+
+
+def decide(tiles: Mapping[Cell, tuple[Tile, ...]], doubts: Iterable[Doubt]) -> Tiles:
+    """The tiles that are built.  Raises TileError for a doubt about a tile that is not there."""
+    decided = dict(tiles)
+    for doubt in doubts:
+        if doubt.tile not in decided.get(doubt.cell, ()):
+            raise TileError(
+                f"tiles in doubt: {doubt.family} {doubt.element_bytes}, head_dim {doubt.head_dim} "
+                f"has no tile {sizes(doubt.tile)}"
+            )
+        if doubt.use == "smaller" and doubt.smaller is not None:
+            decided[doubt.cell] = tuple(
+                doubt.smaller if tile == doubt.tile else tile for tile in decided[doubt.cell]
+            )
+    return decided
