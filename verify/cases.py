@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import cycle
+from itertools import cycle, islice
 
 from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
@@ -21,8 +21,8 @@ MASKS = {
 }
 SINKS = (0.5, -1.5, 2.0)  # of a case that says nothing of them, where there are any
 
-# The modes of a kernel that learns them when it runs: each of its cases takes the next two, and
-# two neighbours have different masks.
+# The modes of a kernel that learns them when it runs: each of its cases takes the next one or two,
+# and two neighbours have different masks.
 TURNS = (
     *(("full", False), ("window", True)),
     *(("causal", False), ("full", True)),
@@ -38,7 +38,8 @@ def cases(variant: Variant) -> Iterator[Case]:
     if variant.family == "append":
         yield from appending(variant)
     elif variant.family == "combine":
-        yield from divided(variant, (*everywhere(variant), *cached(variant)))
+        table = (*of_lengths(variant), *of_values(variant), *of_layouts(variant))
+        yield from divided(variant, (*table, *of_nonsense(variant)))
     elif variant.family == "decode":
         yield from of_turns(variant)
     elif variant.family == BACKWARD_ROWS:
@@ -48,17 +49,25 @@ def cases(variant: Variant) -> Iterator[Case]:
         yield from dropping(variant)
     elif variant.family in BACKWARD:
         assert variant.mask is not None
-        common = (*differentiated(variant),)
-        if is_first_of_its_tile(variant):  # the others differ in the number of fragments alone
-            common = (*common, *of_scores(variant), *of_mask(variant, variant.mask))
-        for case in common:
+        for case in (*differentiated(variant), *of_tile(variant, variant.mask)):
             wanted = case.gradients or Gradients(variant.gradients)
             yield in_mode(replace(case, gradients=wanted), variant.mask, sinks=False)
     else:
         assert variant.mask is not None
-        common = (*everywhere(variant), *cached(variant), *of_mask(variant, variant.mask))
+        common = (*everywhere(variant), *cached(variant), *of_tile(variant, variant.mask))
         for case in (*common, *(of_sinks() if variant.sinks else ())):
             yield in_mode(case, variant.mask, variant.sinks)
+
+
+def of_tile(variant: Variant, *masks: str) -> Iterator[Case]:
+    """Cases about scores and masks, which know nothing of head_dim.
+
+    Kernels that have the same tile differ in the number of fragments alone: the first is enough.
+    """
+    if is_first_of_its_tile(variant):
+        yield from of_scores(variant)
+        for mask in masks:
+            yield from of_mask(variant, mask)
 
 
 def is_first_of_its_tile(variant: Variant) -> bool:
@@ -98,12 +107,14 @@ def in_mode(case: Case, mask: str, sinks: bool) -> Case:
 def of_turns(variant: Variant) -> Iterator[Case]:
     """The cases of a kernel that learns its mode when it runs."""
     turn = cycle(TURNS)
-    for case in divided(variant, (*everywhere(variant), *cached(variant))):
-        for mask, sinks in (next(turn), next(turn)):
+    turns = 2 if is_first_of_its_tile(variant) else 1
+    table = (*everywhere(variant), *cached(variant), *of_tile(variant))
+    for case in divided(variant, table):
+        for mask, sinks in islice(turn, turns):
             name = f"{case.name}, {mask}{'+sinks' if sinks else ''}"
             yield in_mode(replace(case, name=name), mask, sinks)
-    specific = (*of_mask(variant, "causal"), *of_mask(variant, "window"), *of_sinks())
-    yield from divided(variant, specific, edges=False)
+    of_masks = (case for case in of_tile(variant, "causal", "window") if case.mask != Mask())
+    yield from divided(variant, (*of_masks, *of_sinks()), edges=False)
 
 
 # Cases whose values are what matters, by their names' beginnings: they touch memory as others do.
@@ -154,7 +165,6 @@ def decode_step(variant: Variant) -> int:
 def everywhere(variant: Variant) -> Iterator[Case]:
     """Cases for all variants, under the mask that the variant computes."""
     yield from of_lengths(variant)
-    yield from of_scores(variant)
     yield from of_values(variant)
     yield from of_layouts(variant)
     yield from of_nonsense(variant)

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,15 @@ def each(
         return workers.serve(tasks, processes or GPU_PROCESSES, is_usable)
     if device == "mps":
         return ((index, task()) for index, task in enumerate(tasks))
+    import_all()
     return workers.run(tasks, processes or os.cpu_count() or 1)
+
+
+@cache
+def import_all() -> None:
+    """Let torch import what it puts off until the first gradient: each fork would do so anew."""
+    x = torch.ones(2, requires_grad=True)
+    torch.autograd.grad(x * x, x, torch.ones(2))
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def options() -> argparse.Namespace:
         help="run every case on each mutant, and print which cases kill how many",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write there what is known, as it becomes known"
+        "--json", type=Path, metavar="FILE", help="write every verdict there, at the end"
     )
     parser.add_argument("--processes", type=int, help="default: one per core; on a GPU some more")
     parser.add_argument(
@@ -85,16 +85,9 @@ def select(mutants: Sequence[Mutant], chosen: argparse.Namespace) -> list[Mutant
 
 
 def judge(
-    mutants: Sequence[Mutant], texts: dict[str, str], store: Store, chosen: argparse.Namespace
+    waiting: Sequence[Mutant], texts: dict[str, str], store: Store, chosen: argparse.Namespace
 ) -> Iterator[tuple[Mutant, Verdict]]:
-    """Each mutant and its verdict: the known ones first, the others as their trials end."""
-    waiting = []
-    for mutant in mutants:
-        known = store.get(mutant) if chosen.resume else None
-        if known is None:
-            waiting.append(mutant)
-        else:
-            yield mutant, known
+    """Each mutant and its verdict, as the trials end."""
     originals = trial.shaders(texts)
     attempt = trial.attempt_on_gpu if chosen.device == "cuda" else trial.attempt
     tasks = [partial(attempt, {**texts, m.file: m.text}, originals) for m in waiting]
@@ -121,18 +114,27 @@ def failures(texts: dict[str, str], chosen: argparse.Namespace, console: Console
     return sick
 
 
-def try_all(
-    mutants: Sequence[Mutant], texts: dict[str, str], chosen: argparse.Namespace, console: Console
+def known_verdicts(
+    mutants: Sequence[Mutant], store: Store, chosen: argparse.Namespace
 ) -> dict[Mutant, Verdict]:
-    """Verdicts of all mutants."""
+    """What earlier runs found, if that is to be kept."""
+    found = {mutant: store.get(mutant) for mutant in (mutants if chosen.resume else ())}
+    return {mutant: verdict for mutant, verdict in found.items() if verdict is not None}
+
+
+def try_all(
+    waiting: Sequence[Mutant],
+    texts: dict[str, str],
+    store: Store,
+    chosen: argparse.Namespace,
+    console: Console,
+) -> dict[Mutant, Verdict]:
+    """Verdicts of those that were tried before the time ended."""
     verdicts: dict[Mutant, Verdict] = {}
     end = time.monotonic() + chosen.seconds
-    store = Store(texts, STORE if chosen.device == "emulator" else STORE / chosen.device)
-    with progress("mutants", len(mutants), console) as advance:
-        for mutant, verdict in judge(mutants, texts, store, chosen):
+    with progress("mutants", len(waiting), console) as advance:
+        for mutant, verdict in judge(waiting, texts, store, chosen):
             verdicts[mutant] = verdict
-            if chosen.json is not None:
-                chosen.json.write_text(as_json(verdicts))
             advance(note=f"{sum(not v.killed for v in verdicts.values())} survive")
             if time.monotonic() > end:
                 break
@@ -199,14 +201,19 @@ def main() -> int:
         return 2
     if chosen.device == "emulator":
         trial.warm()
-    if sick := failures(texts, chosen, console):
+    store = Store(texts, STORE if chosen.device == "emulator" else STORE / chosen.device)
+    verdicts = known_verdicts(selected, store, chosen)
+    waiting = [mutant for mutant in selected if mutant not in verdicts]
+    if waiting and (sick := failures(texts, chosen, console)):
         console.print("the templates fail as they are:", *sick, sep="\n  ", markup=False)
         return 1
     if chosen.by_case:
         kills = try_by_case(selected, texts, chosen, console)
         by_case.report(kills, trial.all_cases(), console)
         return 0
-    verdicts = try_all(selected, texts, chosen, console)
+    verdicts |= try_all(waiting, texts, store, chosen, console)
+    if chosen.json is not None:
+        chosen.json.write_text(as_json(verdicts))
     score = report.Score(verdicts, listed, numbers_only=chosen.device == "cuda")
     summary = report.summary(score, len(selected), time.perf_counter() - begin)
     evidence.write(chosen.evidence, "mutants", chosen.device, summary)
