@@ -7,12 +7,14 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from textwrap import shorten
 
 from ci.evidence_sections import DEVICES, SECTIONS, Report, table, wrapped
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = Path("docs/evidence")
 PAGE = Path("docs/evidence.md")
+SHOWN = 120  # characters of why something failed
 NEEDED = (
     *("kind", "date", "commit", "device", "machine", "torch", "command"),
     *("ran", "failed", "failures", "seconds", "complete"),
@@ -63,11 +65,14 @@ def amount(report: Report) -> str:
 
 
 def failures(reports: Sequence[Report]) -> Iterable[str]:
-    """Every failure by name."""
+    """Every failure by name, and the beginning of why; the report has all of it."""
     for r in reports:
         if r["failed"]:
             yield f"Failed on the {DEVICES[r['device']]}:"
-            lines = [f"- {f['name']}: {' '.join(f['why'].split())}" for f in r["failures"]]
+            lines = [
+                f"- {f['name']}: {shorten(f['why'], SHOWN, placeholder=' ...')}"
+                for f in r["failures"]
+            ]
             more = r["failed"] - len(lines)
             yield "\n".join([*lines, *([f"- and {more} more"] if more > 0 else [])])
 

@@ -65,6 +65,8 @@ def run(case: Case, variant: Variant, launch: Launch, device: str) -> int:
     results = outputs(case)
     tensors = placed(inputs, results, device)
     between = {name: unwritten(shape, torch.float32, device) for name, shape in plan.workspace}
+    if case.gradients and case.shape.packed:  # see call.differentiate
+        between = {name: torch.zeros_like(tensor) for name, tensor in between.items()}
     queries = tensors["q"]
     for step in plan.launches:
         if min(step.threadgroups) > 0:
