@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from metal_flash_sdpa.plan import BACKWARD_FAMILIES, SIMD_WIDTH
@@ -55,6 +56,7 @@ class Variant:
         return f"{self.mask}+sinks" if self.mask and self.sinks else self.mask or ""
 
 
+@cache
 def manifest() -> tuple[Variant, ...]:
     """Every variant that exists."""
     return tuple(Variant(**row) for row in json.loads((GENERATED / "manifest.json").read_text()))
