@@ -74,7 +74,7 @@ def copy(root: Path, target: Path) -> None:
 
 
 def commit(repository: Path) -> None:
-    git(repository, "add", "--all")
+    git(repository, "-c", "core.looseCompression=0", "add", "--all")  # a copy to throw away
     author = ("-c", "user.name=ci", "-c", "user.email=ci@localhost")
     git(repository, *author, "commit", "--quiet", "--allow-empty", "--message", "flake")
 
@@ -127,12 +127,13 @@ def output_problems(repository: Path) -> Iterator[str]:
 
 def bundle_problems(repository: Path) -> Iterator[str]:
     """`.#kernels` must be the bundle of all Metal builds, `.#kernels-cli` the builder's tool."""
-    paths = "p: builtins.mapAttrs (_: d: d.drvPath) { inherit (p) kernels bundle default; }"
+    paths = "builtins.mapAttrs (_: d: d.drvPath) { inherit (p) kernels bundle default; }"
+    asked = f"p: {{ paths = {paths}; tool = p.kernels-cli.name; }}"
     for system in SYSTEMS:
-        derivations = evaluate(repository, f"packages.{system}", paths)
+        found = evaluate(repository, f"packages.{system}", asked)
+        derivations, name = found["paths"], found["tool"]
         if len(set(derivations.values())) != 1:
             yield f"packages.{system}: kernels, bundle and default differ: {derivations}"
-        name = evaluate(repository, f"packages.{system}.kernels-cli", "d: d.name")
         if name != "python3-env":
             yield f"packages.{system}.kernels-cli is {name}, not the builder's python3-env"
     variants = evaluate(repository, f"packages.{MAC}.archVariants", "v: v")

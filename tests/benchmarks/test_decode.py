@@ -44,7 +44,7 @@ def test_no_more_is_read_than_by_the_peers(heads_per_kv_head: int) -> None:
 @pytest.mark.parametrize(("heads", "queries"), [(4, 4), (2, 8), (1, 16), (7, 2)])
 def test_several_queries_share_what_is_read(heads: int, queries: int, dtype: str) -> None:
     """As a speculative decoder asks for: 16 rows of one KV head fit one tile."""
-    shape = Shape(2 * heads, 2, head_dim=64, keys=2048, dtype=dtype, queries=queries)
+    shape = Shape(2 * heads, 2, head_dim=32, keys=2048, dtype=dtype, queries=queries)
     assert not broken(shape, ours(shape, GPU), [])
 
 

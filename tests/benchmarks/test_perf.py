@@ -32,7 +32,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, mac: bool) -> tuple[dict[
     monkeypatch.setattr(perf, "cases", lambda _: [Case("prefill", mask, shapes)])
     lengths = {"causal": 64, "full": 64, mask: training.LONGEST}  # where windows are judged
     backward = [
-        Case("training", mask, (prefill(1, 1, 64, "float16", mask, n),))
+        Case("training", mask, (prefill(1, 1, 32, "float16", mask, n),))
         for mask, n in lengths.items()
     ]
     monkeypatch.setattr(training, "cases", lambda _: backward)

@@ -161,8 +161,8 @@ def test_modelled_times_of_the_backward_pass_follow_the_tile() -> None:
 def test_modelled_times_follow_the_tile(tile: Tile) -> None:
     """Longer blocks of keys reach further past the diagonal; more simdgroups hide more latency."""
     family = "decode" if isinstance(tile, DecodeTile) else "prefill"
-    shape = SHAPE if family == "prefill" else Shape(8, 1, 64, keys=300)
-    timer, place = tune.modelled("M1 Max"), Place(family, 64, 2)
+    shape = replace(SHAPE, head_dim=32) if family == "prefill" else Shape(8, 1, 32, keys=300)
+    timer, place = tune.modelled("M1 Max"), Place(family, 32, 2)
     times = [
         timer(place, variants_of(place, shape, t), shape)
         for t in (tile, type(tile)(8, tile.rows, 64))

@@ -89,8 +89,7 @@ def test_what_is_small_is_run_as_it_is() -> None:
 def test_a_peer_is_given_the_mask_that_makes_it_right(name: str, shape: Shape) -> None:
     problem = problem_for(name, sized(shape, 150))
     out = problem.new_output()
-    for call in PEERS[name](problem, out):
-        call.launch()
+    counted(PEERS[name](problem, out))  # by the build that other tests count with
     whole = problem_for("mlx", sized(shape, 150))
     scores = (whole.q @ whole.k.mT).double() * whole.scale
     scores.masked_fill_(~visible(sized(shape, 150)), -math.inf)

@@ -7,18 +7,25 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from huggingface_hub import close_session, constants
 
+from ci import publish as session
 from ci.build import ROOT, VARIANT, assemble, digest, git, hub_name
 from ci.publish import INTERFACE, METADATA, SIGNATURE, api, contents, problems, reduced
 from tests.ci.hub import TOKEN, Hub, running
 
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's
+
 REPO, BRANCH = hub_name(), "v2"
 AOT = "torch213-metal-aarch64-darwin"
+
+
+Publish = Callable[..., SimpleNamespace]
 
 
 @pytest.fixture
@@ -27,11 +34,11 @@ def hub() -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(state=state, url=url)
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A clean clone of this checkout, as it is on disk."""
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+@pytest.fixture(scope="module")
+def as_on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of this checkout with one commit more, of what is not committed yet."""
+    clone = tmp_path_factory.mktemp("as on disk")
+    git(clone, "clone", "--quiet", str(ROOT), ".")
     for path in git(ROOT, "ls-files", "-z").split("\0")[:-1]:
         if (ROOT / path).is_file():
             (clone / path).parent.mkdir(parents=True, exist_ok=True)
@@ -40,32 +47,75 @@ def checkout(tmp_path: Path) -> Path:
     return clone
 
 
+@pytest.fixture
+def checkout(as_on_disk: Path, tmp_path: Path) -> Path:
+    """A clean clone of this checkout, as it is on disk."""
+    git(tmp_path, "clone", "--quiet", str(as_on_disk), "clone")
+    return tmp_path / "clone"
+
+
 def commit(clone: Path) -> None:
     who = ("-c", "user.name=tests", "-c", "user.email=tests@example.com")
     git(clone, *who, "commit", "--quiet", "--allow-empty", "-am", "as on disk")
 
 
-def publish(
-    checkout: Path, url: str, *arguments: str, token: str = TOKEN, patience: str = "(0.01, 0.01)"
-) -> subprocess.CompletedProcess[str]:
-    """Run ci/publish.py of a checkout against a Hub."""
-    code = (
-        f"import sys; import ci.publish as p; p.PATIENCE = {patience}; p.ANSWER_SECONDS = 2; "
-        "sys.argv[0] = 'publish'; "
-        "sys.exit(p.main())"
-    )
-    environment = {**os.environ, "HF_ENDPOINT": url, "HF_TOKEN": token, "HF_HUB_OFFLINE": "0"}
-    environment["HF_HUB_DISABLE_XET"] = "1"  # the Hub of the tests has LFS
-    environment |= {"HF_HOME": str(checkout.parent / "hf"), "PYTHONPATH": str(checkout)}
+def environment(url: str, home: Path, code: Path) -> dict[str, str]:
+    """For a program of its own that talks to a Hub."""
+    named = {"HF_ENDPOINT": url, "HF_TOKEN": TOKEN, "HF_HOME": str(home), "PYTHONPATH": str(code)}
+    # The Hub of the tests has LFS, and not what came after it.
+    named |= {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    return {name: value for name, value in os.environ.items() if name != "LOCAL_KERNELS"} | named
+
+
+def program(*arguments: str, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Python in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=checkout,
-        env=environment,
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=env,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+@pytest.fixture
+def publish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Publish]:
+    """Runs ci/publish.py against a Hub: in this process, as the client's import takes longest."""
+
+    def run(
+        checkout: Path,
+        url: str,
+        *arguments: str,
+        token: str = TOKEN,
+        patience: Sequence[float] = (0.01, 0.01),
+    ) -> SimpleNamespace:
+        monkeypatch.setattr(session, "ROOT", checkout)
+        monkeypatch.setattr(session, "PATIENCE", patience)
+        monkeypatch.setattr(session, "ANSWER_SECONDS", 2)
+        monkeypatch.setattr("sys.argv", ["publish", *arguments])
+        monkeypatch.setenv("HF_TOKEN", token)
+        template = url + constants.HUGGINGFACE_CO_URL_TEMPLATE.removeprefix(constants.ENDPOINT)
+        # What the client has read of its environment: see `environment`.
+        for name, value in {
+            "ENDPOINT": url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": template,
+            "HF_HUB_CACHE": str(tmp_path / "hf" / "hub"),
+            "HF_TOKEN_PATH": str(tmp_path / "hf" / "token"),
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_DISABLE_XET": True,
+        }.items():
+            monkeypatch.setattr(constants, name, value)
+        close_session()
+        code = session.main()
+        printed = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=printed.out, stderr=printed.err)
+
+    yield run
+    close_session()  # it has timeouts of the tests
 
 
 def add_aot(checkout: Path) -> Path:
@@ -89,7 +139,8 @@ def published(state: Hub, branch: str = BRANCH) -> dict[str, bytes]:
 
 def test_it_publishes_and_get_kernel_loads_it(hub: SimpleNamespace, checkout: Path) -> None:
     variant = add_aot(checkout)
-    done = publish(checkout, hub.url)
+    publisher = environment(hub.url, checkout.parent / "publisher", checkout)
+    done = program("-m", "ci.publish", cwd=checkout, env=publisher)
     assert done.returncode == 0, done.stderr
     assert f"{VARIANT}: good" in done.stdout
     files = published(hub.state)
@@ -111,22 +162,18 @@ want = torch.nn.functional.scaled_dot_product_attention(*(x.transpose(1, 2) for 
 torch.testing.assert_close(out, want.transpose(1, 2))
 print(kernel.__file__)
 """
-    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
-    environment |= {"HF_HOME": str(checkout.parent / "reader"), "PYTHONPATH": str(ROOT)}
-    environment.pop("LOCAL_KERNELS", None)
-    reader = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    home = checkout.parent / "reader"
+    reader = program("-c", code, cwd=checkout.parent, env=environment(hub.url, home, ROOT))
     assert reader.returncode == 0, reader.stderr
-    assert str(checkout.parent / "reader") in reader.stdout
+    assert str(home) in reader.stdout
 
-    again = publish(checkout, hub.url)
+    again = program("-m", "ci.publish", cwd=checkout, env=publisher)
     assert again.returncode == 0
     assert "everything is published already" in again.stdout
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(
-    hub: SimpleNamespace, checkout: Path
+    publish: Publish, hub: SimpleNamespace, checkout: Path
 ) -> None:
     done = publish(checkout, hub.url, "--dry-run")
     assert done.returncode == 0, done.stderr
@@ -137,14 +184,16 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(
     assert not [line for line in hub.state.log if not line.startswith("GET")]
 
 
-def test_a_dry_run_needs_no_hub(checkout: Path) -> None:
+def test_a_dry_run_needs_no_hub(publish: Publish, checkout: Path) -> None:
     done = publish(checkout, "http://127.0.0.1:9", "--dry-run", token="")
     assert done.returncode == 0, done.stderr
     assert "compared with an empty repository, because the Hub cannot be reached" in done.stdout
     assert "dry run: nothing was changed" in done.stdout
 
 
-def test_a_pull_request_changes_no_branch(hub: SimpleNamespace, checkout: Path) -> None:
+def test_a_pull_request_changes_no_branch(
+    publish: Publish, hub: SimpleNamespace, checkout: Path
+) -> None:
     assert publish(checkout, hub.url, "--create-pr").returncode == 0
     assert [proposal["branch"] for proposal in hub.state.proposals] == [BRANCH, "main"]
     assert not [path for path in published(hub.state) if path.startswith("build/")]
@@ -158,7 +207,9 @@ def change(checkout: Path, path: str, before: str, after: str) -> None:
     commit(checkout)
 
 
-def test_what_is_published_changes_only_with_replace(hub: SimpleNamespace, checkout: Path) -> None:
+def test_what_is_published_changes_only_with_replace(
+    publish: Publish, hub: SimpleNamespace, checkout: Path
+) -> None:
     assert publish(checkout, hub.url).returncode == 0
     before = dict(published(hub.state))
     change(
@@ -182,14 +233,18 @@ def test_what_is_published_changes_only_with_replace(hub: SimpleNamespace, check
     assert b"STEPS_PER_SPLIT = 3" in published(hub.state)[f"build/{VARIANT}/splits.py"]
 
 
-def test_a_signature_goes_with_its_build(hub: SimpleNamespace, checkout: Path) -> None:
+def test_a_signature_goes_with_its_build(
+    publish: Publish, hub: SimpleNamespace, checkout: Path
+) -> None:
     assert publish(checkout, hub.url, "--dry-run").returncode == 0
     (checkout / "build" / VARIANT / SIGNATURE).write_text("{}")
     assert publish(checkout, hub.url).returncode == 0
     assert published(hub.state)[f"build/{VARIANT}/{SIGNATURE}"] == b"{}"
 
 
-def test_builds_that_are_not_there_this_time_stay(hub: SimpleNamespace, checkout: Path) -> None:
+def test_builds_that_are_not_there_this_time_stay(
+    publish: Publish, hub: SimpleNamespace, checkout: Path
+) -> None:
     add_aot(checkout)
     assert publish(checkout, hub.url).returncode == 0
     before = dict(published(hub.state))
@@ -198,7 +253,9 @@ def test_builds_that_are_not_there_this_time_stay(hub: SimpleNamespace, checkout
     assert published(hub.state) == before
 
 
-def test_a_second_version_leaves_the_first_alone(hub: SimpleNamespace, checkout: Path) -> None:
+def test_a_second_version_leaves_the_first_alone(
+    publish: Publish, hub: SimpleNamespace, checkout: Path
+) -> None:
     assert publish(checkout, hub.url).returncode == 0
     before = dict(published(hub.state))
     change(checkout, "build.toml", "version = 2", "version = 3")
@@ -208,7 +265,7 @@ def test_a_second_version_leaves_the_first_alone(hub: SimpleNamespace, checkout:
     assert metadata["version"] == 3
 
 
-def test_a_reduced_api_is_refused(hub: SimpleNamespace, checkout: Path) -> None:
+def test_a_reduced_api_is_refused(publish: Publish, hub: SimpleNamespace, checkout: Path) -> None:
     assert publish(checkout, hub.url).returncode == 0
     interface = "torch-ext/metal_flash_sdpa/interface.py"
     change(checkout, interface, "    deterministic: bool = False,\n", "")
@@ -222,26 +279,31 @@ STEPS = ("/api/repos/create", "/branch/", "/preupload/", "/objects/batch", "/blo
 
 
 @pytest.mark.parametrize(
-    ("where", "fault"),
+    "faults",
     [
-        *zip(STEPS, (503, 500, 429, 502, 504, 408)),
-        *((step, "hang up") for step in STEPS),
-        ("/commit/", "stall"),
+        tuple(zip(STEPS, (503, 500, 429, 502, 504, 408))),
+        tuple((step, "hang up") for step in STEPS),
+        (("/commit/", "stall"),),
     ],
+    ids=["statuses", "hang up", "stall"],
 )
 def test_what_passes_is_outlasted(
-    hub: SimpleNamespace, checkout: Path, where: str, fault: int | str
+    publish: Publish,
+    hub: SimpleNamespace,
+    checkout: Path,
+    faults: tuple[tuple[str, int | str], ...],
 ) -> None:
+    """Each step fails once; after each of its own, an upload begins anew."""
     add_aot(checkout)
-    hub.state.faults = [(where, fault)]
-    done = publish(checkout, hub.url)
+    hub.state.faults = [*faults]
+    done = publish(checkout, hub.url, patience=[0.01] * len(faults))
     assert done.returncode == 0, done.stderr
     assert not hub.state.faults
     assert f"build/{AOT}/_metal_flash_sdpa.abi3.so" in published(hub.state)
 
 
 def test_interrupted_half_way_a_second_run_completes_it(
-    hub: SimpleNamespace, checkout: Path
+    publish: Publish, hub: SimpleNamespace, checkout: Path
 ) -> None:
     variant = add_aot(checkout)
     hub.state.faults = [("/commit/", 500)] * 40
@@ -261,21 +323,23 @@ def test_interrupted_half_way_a_second_run_completes_it(
     }
 
 
-def test_a_wrong_token_is_named(hub: SimpleNamespace, checkout: Path) -> None:
+def test_a_wrong_token_is_named(publish: Publish, hub: SimpleNamespace, checkout: Path) -> None:
     done = publish(checkout, hub.url, token="hf_wrong")
     assert done.returncode == 1
     assert "refuses the token (401)" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_no_hub_at_all_is_named(checkout: Path) -> None:
+def test_no_hub_at_all_is_named(publish: Publish, checkout: Path) -> None:
     done = publish(checkout, "http://127.0.0.1:9")
     assert done.returncode == 1
     assert "looking for the repository: " in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_tree_that_is_not_clean_is_refused(hub: SimpleNamespace, checkout: Path) -> None:
+def test_a_tree_that_is_not_clean_is_refused(
+    publish: Publish, hub: SimpleNamespace, checkout: Path
+) -> None:
     (checkout / "torch-ext/metal_flash_sdpa/new.py").write_text("x = 1\n")
     done = publish(checkout, hub.url)
     assert done.returncode == 1
@@ -302,7 +366,9 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("how", SPOILT)
-def test_a_spoilt_build_is_refused(hub: SimpleNamespace, checkout: Path, how: str) -> None:
+def test_a_spoilt_build_is_refused(
+    publish: Publish, hub: SimpleNamespace, checkout: Path, how: str
+) -> None:
     variant = add_aot(checkout)
     assert problems(variant, checkout) == []
     if how == "a file that the digest does not know":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,20 @@ from codegen.tiles import (
 )
 
 GENERATED = Path(__file__).parents[2] / "generated"
-# Windows and sinks have most to remember; bfloat16 is as wide as float16.
-WITHOUT = [v for v in matrix() if v.dtype != "bfloat16" and not v.dropout]
-MOST = [v for v in WITHOUT if v.family == "prefill" and v.mask == "window" and v.sinks]
-BACKWARD = [v for v in WITHOUT if v.family.startswith("backward") and v.mask == "window"]
-DROPPING = [v for v in matrix() if v.dropout and v.dtype != "bfloat16" and v.head_dim in (64, 128)]
+# bfloat16 is as wide as float16.
+WITHOUT = [v for v in matrix() if v.dtype != "bfloat16"]
+
+
+def largest(variants: Iterable[Variant]) -> list[Variant]:
+    """Of those with the same tile, the one with most to hold: that with the largest head_dim."""
+    by_tile = {(v.family, v.dtype, v.tile): v for v in sorted(variants, key=lambda v: v.head_dim)}
+    return list(by_tile.values())
+
+
+# Windows and sinks have most to remember.
+MOST = largest(v for v in WITHOUT if v.family == "prefill" and v.mask == "window" and v.sinks)
+BACKWARD = largest(v for v in WITHOUT if v.family.startswith("backward") and v.mask == "window")
+DROPPING = [v for v in WITHOUT if v.dropout and v.head_dim in (64, 128)]
 # Either way: what lives beside the matrices is a constant in tiles.py, but not in the IR.
 SPREAD = 6
 # A backward kernel has more of it, and what it has depends on what it holds.

@@ -24,7 +24,8 @@ class Library:
 
     def __init__(self, source: str) -> None:
         source.encode("ascii")
-        self._library = emulator.compile(source)
+        # As the emulator's launcher compiles, so that kernels are compiled once for both.
+        self._library = emulator.compile(source, finite_math=True)
 
     @property
     def kernels(self) -> Sequence[str]:
