@@ -9,7 +9,6 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from itertools import cycle, islice
 from typing import Any
@@ -23,7 +22,7 @@ from torch import Tensor
 from emulator import EmulatorError, Kernel
 from emulator import compile as compile_shader
 from verify import devices, evidence, workers
-from verify.case import Case, Gradients, Shape
+from verify.case import Case, Shape
 from verify.fuzz import search
 from verify.fuzz.calls import Call, from_json
 from verify.progress import console as terminal
@@ -74,11 +73,8 @@ def of_kernels(kernels: Mapping[str, Kernel], **options: Any) -> Launch:
 def warm() -> None:
     """Let torch set itself up, which every forked process then inherits."""
     torch.set_num_threads(1)
-    case = Case("warm", Shape((40,), (40,)))
-    run(case, attention_variants()[0], lambda *_: None)
-    # The first use of autograd imports more of torch, which takes it 0.7 s.
-    variant = next(v for v in backward_variants() if v.gradients)
-    run(replace(case, gradients=Gradients(variant.gradients)), variant, lambda *_: None)
+    devices.import_all()
+    run(Case("warm", Shape((40,), (40,))), attention_variants()[0], lambda *_: None)
 
 
 def options() -> argparse.Namespace:

@@ -131,6 +131,7 @@ def in_order(chosen: Iterable[Case]) -> list[Case]:
 def warm() -> None:
     """Let torch set itself up, which every forked process then inherits: half a second per case."""
     torch.set_num_threads(1)
+    devices.import_all()
     variant = rows()[0]
     run(in_order(cases(variant))[0], variant, lambda *_: None)
 
