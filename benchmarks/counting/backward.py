@@ -128,7 +128,7 @@ def counted(shape: Shape, gpu: Gpu, gradients: str, build: Build) -> dict[str, i
         done = launcher.launch(step, tensors, catalogue, count=True, workers=1).counts
         counts.update({f"{families[step.kernel]}/{name}": n for name, n in done.items()})
 
-    run(made, tensors, build.catalogue, count)
+    run(made, tensors, build.catalogue, launch=count)
     return counts
 
 

@@ -130,7 +130,7 @@ def ours_counted(
         counts.append(launcher.launch(step, tensors, catalogue, count=True, workers=1).counts)
 
     made = plan(request(shape, q, k, v, out, gpu, splits, lse), build.catalogue)
-    run(made, tensors, build.catalogue, count)
+    run(made, tensors, build.catalogue, launch=count)
     return total(counts)
 
 

@@ -141,7 +141,7 @@ def nothing_launched() -> Iterator[None]:
     """The launcher of a Mac, with kernels that do nothing."""
     # Plain functions: a Mock's call takes longer than the launcher.
     compiler = mock.patch.object(torch.mps, "compile_shader", new=compile_nothing)
-    launcher = mock.patch.object(launchers, "choose", new=choose_jit)
+    launcher = mock.patch.object(launchers, "chosen", new=choose_jit)
     with compiler, launcher:
         yield
 

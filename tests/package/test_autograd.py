@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from metal_flash_sdpa import autograd, flash_attn_func, flash_attn_varlen_func, ops
+from metal_flash_sdpa import autograd, call, flash_attn_func, flash_attn_varlen_func, ops
 from torch import Tensor
 from torch._dynamo import config, reset
 from torch.library import opcheck
@@ -148,6 +148,34 @@ def test_opcheck_of_the_backward_pass(wanted: list[bool], is_packed: bool) -> No
     options = (*lengths, sinks, None, None, True, 7, 7, 0.0, 0.0, None)
     results = torch.randn_like(out), torch.randn_like(lse), q, k, v, out, lse
     opcheck(ops.backward, (wanted, *results, *options))
+
+
+def test_a_call_is_planned_once_for_either_pass() -> None:
+    tensors = draw()
+    call._planned.cache_clear()
+    for _ in range(3):
+        gradients(padded, tensors)
+    assert call._planned.cache_info()[:2] == (4, 2)  # hits and misses
+    gradients(padded, draw(k_len=26))
+    q, k, v, sinks = tensors
+    gradients(padded, [q.mT.contiguous().mT, k, v, sinks])  # another last stride: a copy of it
+    assert call._planned.cache_info()[:2] == (6, 4)
+
+
+def test_what_is_saved_may_come_back_with_other_strides() -> None:
+    """As torch.autograd.graph.save_on_cpu gives it back."""
+    tensors = [x.detach().transpose(0, 1).contiguous().transpose(0, 1) for x in draw()[:3]]
+    tensors = [x.requires_grad_() for x in tensors]
+
+    def loss(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        out: Any = flash_attn_func(q, k, v, causal=True)
+        loss: Tensor = out.sin().sum()
+        return loss
+
+    want = gradients(loss, tensors)
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: x.contiguous(), lambda x: x):
+        got = gradients(loss, tensors)
+    assert same(got, want)
 
 
 def test_without_gradients_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

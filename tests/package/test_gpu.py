@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
-from metal_flash_sdpa import flash_attn_func, gpu, launchers
+from metal_flash_sdpa import call, flash_attn_func, gpu, launchers
 from metal_flash_sdpa.plan import Plan
 from metal_flash_sdpa.splits import Gpu
 
@@ -44,9 +45,16 @@ def test_an_older_torch_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_call_is_planned_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     q, k = torch.randn(1, 1, 2, 64), torch.randn(1, 4096, 2, 64)
     plans: list[Plan] = []
-    monkeypatch.setattr(launchers, "run", lambda plan, *_: plans.append(plan))
+
+    def prepared(plan: Plan, *_: Any) -> Any:
+        plans.append(plan)
+        return lambda tensors: tensors
+
+    monkeypatch.setattr(launchers, "prepare", prepared)
     for found in (Gpu("M1", 1), Gpu("M1", 5), Gpu("M4", 5)):
+        call._planned.cache_clear()  # a process has one GPU
         monkeypatch.setattr(gpu, "describe", lambda device_type, found=found: found)
         flash_attn_func(q, k, k)
+    call._planned.cache_clear()
     splits = [plan.launches[0].threadgroups[0] for plan in plans]
     assert splits == sorted({*splits})

@@ -12,6 +12,7 @@ import metal_flash_sdpa as package
 import pytest
 import torch
 from metal_flash_sdpa import (
+    call,
     checks,
     flash_attention_varlen,
     flash_attn_func,
@@ -20,7 +21,6 @@ from metal_flash_sdpa import (
 )
 from metal_flash_sdpa.catalogue import BUILT_IN, Catalogue
 from metal_flash_sdpa.launchers import emulator as launcher
-from metal_flash_sdpa.plan import plan
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -172,7 +172,7 @@ def test_lengths_that_are_not_decoded_share_a_plan() -> None:
     known = []
     for longest in (17, 40, 999):
         flash_attn_varlen_func(q, q, q, offsets((40,)), offsets((40,)), longest, 40)
-        known.append(plan.cache_info().misses)
+        known.append(call._planned.cache_info().misses)
     assert len(set(known)) == 1
 
 

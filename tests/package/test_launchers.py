@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from metal_flash_sdpa import _ops, flash_attn_func, flash_attn_varlen_func, launchers
+from metal_flash_sdpa import _ops, call, flash_attn_func, flash_attn_varlen_func, launchers
 from metal_flash_sdpa.catalogue import BUILT_IN
 from metal_flash_sdpa.launchers import emulator, jit, native
+from metal_flash_sdpa.plan import LaunchPlan
 from torch import Tensor
 
 from tests.package import metal
@@ -22,12 +23,24 @@ from verify.arena import offsets
 from verify.variants import manifest
 
 
+def forget() -> None:
+    """A launcher is chosen, and a call prepared for it, once per process: let both be done anew."""
+    launchers.choose.cache_clear()
+    launchers.chosen.cache_clear()
+    call._planned.cache_clear()
+
+
 @pytest.fixture(autouse=True)
 def choices() -> Iterator[None]:
-    """A choice is made once per process: let each test make its own."""
-    launchers.choose.cache_clear()
+    forget()
     yield
-    launchers.choose.cache_clear()
+    forget()
+
+
+def force(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """From here on, this launcher."""
+    monkeypatch.setenv(launchers.FORCE, name)
+    forget()
 
 
 @pytest.fixture
@@ -43,7 +56,7 @@ def jit_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(jit, "_kernels", {})
     monkeypatch.setattr(torch.mps, "compile_shader", compile_shader, raising=False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    monkeypatch.setenv(launchers.FORCE, "jit")
+    force(monkeypatch, "jit")
     return compiled
 
 
@@ -107,7 +120,7 @@ def same(a: list[Tensor], b: list[Tensor]) -> bool:
 def test_all_launchers_agree(jit_here: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     by_jit = calls()
     assert len(jit_here) == 3
-    monkeypatch.setenv(launchers.FORCE, "emulator")
+    force(monkeypatch, "emulator")
     assert same(calls(), by_jit)
     assert len(jit_here) == 3
 
@@ -125,7 +138,7 @@ def test_native_agrees_and_is_preferred(
     by_native = calls()
     assert [name.split("_")[0] for name in native_here] == ["decode", "prefill", "decode"]
     assert native_here[1].endswith("_causal")
-    monkeypatch.setenv(launchers.FORCE, "emulator")
+    force(monkeypatch, "emulator")
     assert same(calls(), by_native)
 
 
@@ -141,14 +154,14 @@ def test_a_wrong_cast_shows(
     jit_here: list[str], monkeypatch: pytest.MonkeyPatch, broken: dict[str, Any], right: bool
 ) -> None:
     """The stand-in binds what it is given, as a Mac would."""
-    call = metal.Function.__call__
+    run = metal.Function.__call__
 
     def changed(self: metal.Function, *arguments: Any, **options: Any) -> None:
-        call(self, *arguments, **{**options, **broken})
+        run(self, *arguments, **{**options, **broken})
 
-    monkeypatch.setenv(launchers.FORCE, "emulator")
+    force(monkeypatch, "emulator")
     want = calls()
-    monkeypatch.setenv(launchers.FORCE, "jit")
+    force(monkeypatch, "jit")
     monkeypatch.setattr(metal.Function, "__call__", changed)
     try:
         assert same(calls(), want) == right
@@ -157,17 +170,16 @@ def test_a_wrong_cast_shows(
 
 
 def test_a_wrong_order_shows(jit_here: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(launchers.FORCE, "emulator")
+    force(monkeypatch, "emulator")
     want = calls()
-    monkeypatch.setenv(launchers.FORCE, "jit")
-    bind = launchers.bind
+    force(monkeypatch, "jit")
+    prepare = jit.prepare
 
-    def swapped(*arguments: Any) -> list[Tensor]:
-        buffers = bind(*arguments)
-        buffers[1], buffers[2] = buffers[2], buffers[1]
-        return buffers
+    def swapped(plan: LaunchPlan, *rest: Any) -> Any:
+        encode = prepare(plan, *rest)
+        return lambda buffers: encode((buffers[0], buffers[2], buffers[1], *buffers[3:]))
 
-    monkeypatch.setattr(jit, "bind", swapped)
+    monkeypatch.setattr(jit, "prepare", swapped)
     assert not same(calls(), want)
 
 
@@ -240,7 +252,7 @@ def test_an_absent_emulator_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_launcher_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(launchers.FORCE, "cuda")
+    force(monkeypatch, "cuda")
     q = torch.ones(1, 3, 1, 32)
     with pytest.raises(
         ValueError, match="LAUNCHER is 'cuda': must be one of native, jit, emulator"

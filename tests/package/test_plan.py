@@ -276,10 +276,6 @@ def test_lse_shape() -> None:
     assert lse_shape((100, 8, 64)) == (8, 100)
 
 
-def test_equal_requests_share_one_plan() -> None:
-    assert plan(BASE) is plan(BASE._replace())
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -12,6 +12,8 @@ def cast(*tensors: Any, to_that_of: Any = None) -> Tuple[Any, ...]:
     `to_that_of` is memory that the call writes in place: its dtype is taken instead, as writing to
     a copy of it would be of no use.
     """
+    if not torch.compiler.is_compiling() and not torch._C._is_any_autocast_enabled():
+        return tensors
     memory = tensors[0] if to_that_of is None else to_that_of
     if not isinstance(memory, Tensor) or not _takes_part(memory):
         return tensors  # and the checks say what is wrong

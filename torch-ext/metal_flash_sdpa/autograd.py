@@ -63,28 +63,9 @@ class Attention(Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, grad_out: Optional[Tensor], grad_lse: Optional[Tensor]) -> Gradients:
-        q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, seed = ctx.saved_tensors
-        transforms.refuse(grad_out, grad_lse, differentiable=True)
-        needs = ctx.needs_input_grad
-        wanted = [needs[0], needs[1], needs[2], needs[6]]  # q, k, v and sinks
-        if grad_out is None:
-            grad_out = torch.zeros_like(out)
-        if ctx.paged:
-            inputs = [q, k, v, q if sinks is None else sinks]
-            found = no_backward(grad_out, inputs, NO_BACKWARD_PAGED)
-        else:
-            if torch.is_grad_enabled() or _transformed():
-                differentiate = Differentiation.apply
-            else:
-                differentiate = ops.run_backward if _are_plain(grad_out, q, k, v) else ops.backward
-            found = differentiate(
-                *(wanted, grad_out, grad_lse, q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k),
-                *(sinks, slopes, *ctx.numbers, seed),
-            )
-        grad_q, grad_k, grad_v, grad_sinks = (
-            grad if is_wanted else None for grad, is_wanted in zip(found, wanted)
-        )
-        return (grad_q, grad_k, grad_v, None, None, None, grad_sinks, *[None] * (len(needs) - 7))
+        q, k, v, _, _, _, sinks, *others = ctx.needs_input_grad
+        grads = _differentiate(ctx, (q, k, v, sinks), grad_out, grad_lse)
+        return (*grads[:3], None, None, None, grads[3], *[None] * len(others))
 
     @staticmethod
     def vmap(*_: Any) -> Any:
@@ -94,17 +75,57 @@ class Attention(Function):  # type: ignore[misc]
 class Direct(Function):  # type: ignore[misc]
     """`Attention` for plain tensors outside of graphs and transforms.
 
-    Its two parts in one: torch binds the arguments of a function that has them apart by name, which
-    takes as long as all the rest.
+    torch takes time for every argument, and for every result that may have a gradient.  So here the
+    arguments of `ops.forward` come in one tuple, behind those of them that may need gradients, and
+    the log-sum-exp is a result only if it is wanted.  Nor is there a setup_context: torch binds the
+    arguments of a function that has one by name, which takes as long as all the rest.
     """
 
     @staticmethod
-    def forward(ctx: Any, *arguments: Any) -> Any:
+    def forward(
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        sinks: Optional[Tensor],
+        alibi_slopes: Optional[Tensor],
+        return_lse: bool,
+        arguments: Tuple[Any, ...],
+    ) -> Any:
         outputs = ops.run_forward(*arguments)
         Attention.setup_context(ctx, arguments, outputs)
-        return outputs
+        return outputs if return_lse else outputs[0]
 
-    backward = Attention.backward
+    @staticmethod
+    def backward(
+        ctx: Any, grad_out: Optional[Tensor], grad_lse: Optional[Tensor] = None
+    ) -> Gradients:
+        grads = _differentiate(ctx, ctx.needs_input_grad[:4], grad_out, grad_lse)
+        return (*grads, None, None, None)
+
+
+def _differentiate(
+    ctx: Any, wanted: Sequence[bool], grad_out: Optional[Tensor], grad_lse: Optional[Tensor]
+) -> Gradients:
+    """The gradients of q, k, v and sinks; None for those that are not wanted."""
+    q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, seed = ctx.saved_tensors
+    transforms.refuse(grad_out, grad_lse, differentiable=True)
+    if grad_out is None:
+        grad_out = torch.zeros_like(out)
+    if ctx.paged:
+        inputs = [x for x, is_wanted in zip((q, k, v, sinks), wanted) if is_wanted]
+        found = no_backward(grad_out, inputs, NO_BACKWARD_PAGED)
+    else:
+        if torch.is_grad_enabled() or _transformed():
+            differentiate = Differentiation.apply
+        else:
+            differentiate = ops.run_backward if _are_plain(grad_out, q, k, v) else ops.backward
+        found = differentiate(
+            *(wanted, grad_out, grad_lse, q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k),
+            *(sinks, slopes, *ctx.numbers, seed),
+        )
+    in_order = iter(found)
+    return tuple([next(in_order) if is_wanted else None for is_wanted in wanted])
 
 
 class Differentiation(Function):  # type: ignore[misc]
@@ -112,7 +133,7 @@ class Differentiation(Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(*arguments: Any) -> Any:
-        return ops.backward(*arguments)
+        return tuple(ops.backward(*arguments))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Tuple[Any, ...], output: Any) -> None:
@@ -147,8 +168,8 @@ def attention(
     max_q_len: int,
     block_table: Optional[Tensor],
     dropout_p: float,
-) -> Tuple[Tensor, Tensor]:
-    """Out and its log-sum-exp, which may be empty without return_lse; with gradients if wanted.
+) -> Tuple[Tensor, Any]:
+    """Out and its log-sum-exp, which is one with return_lse only; with gradients if wanted.
 
     The seed of dropout comes from torch's generator of the CPU: torch.utils.checkpoint restores its
     state before it computes a part again, and on "mps" that of no other.
@@ -158,14 +179,18 @@ def attention(
         seed = torch.randint(-(2**31), 2**31, (2,), dtype=torch.int32).to(q.device)
     differentiable = may_need_gradients(q, k, v, sinks, alibi_slopes)
     plain = _are_plain(q, k, v, sinks)
-    if differentiable and not _compiling():
-        attend = Direct.apply if plain and not _transformed() else Attention.apply
-    else:
-        attend = ops.run_forward if plain else ops.forward
-    outputs: Tuple[Tensor, Tensor] = attend(
+    arguments = (
         *(q, k, v, return_lse or differentiable, cu_seqlens_q, cu_seqlens_k, sinks, alibi_slopes),
         *(softmax_scale, causal, *window_size, softcap, max_q_len, block_table, dropout_p, seed),
     )
+    if differentiable and not _compiling():
+        if plain and not _transformed():
+            found = Direct.apply(q, k, v, sinks, alibi_slopes, return_lse, arguments)
+            return found if return_lse else (found, None)
+        attend = Attention.apply
+    else:
+        attend = ops.run_forward if plain else ops.forward
+    outputs: Tuple[Tensor, Tensor] = attend(*arguments)
     return outputs
 
 
@@ -173,7 +198,10 @@ def _are_plain(*tensors: Optional[Tensor]) -> bool:
     """Whether nobody needs to see an op: no graph is traced, no mode is on, no tensor special."""
     if _compiling() or torch._C._len_torch_dispatch_stack():
         return False
-    return all(type(t) in PLAIN and (t is None or not t.is_meta) for t in tensors)
+    for tensor in tensors:  # all() of a generator would take twice as long
+        if type(tensor) not in PLAIN or (tensor is not None and tensor.is_meta):
+            return False
+    return True
 
 
 def may_need_gradients(*tensors: Optional[Tensor]) -> bool:
@@ -183,7 +211,11 @@ def may_need_gradients(*tensors: Optional[Tensor]) -> bool:
     """
     if _transformed():
         return True
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    if torch.is_grad_enabled():
+        for tensor in tensors:
+            if tensor is not None and tensor.requires_grad:
+                return True
+    return False
 
 
 def _transformed() -> bool:

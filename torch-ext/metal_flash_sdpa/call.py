@@ -1,6 +1,11 @@
-"""Calls, from tensors to launches: attention, and appending to a cache."""
+"""Calls, from tensors to launches: attention, and appending to a cache.
 
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+What decides the launches of a call (dtype, shapes, strides, numbers) is its signature, a tuple.
+Each signature is planned once: a model calls with few of them, again and again.
+"""
+
+from functools import lru_cache
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -8,7 +13,7 @@ from torch import Tensor
 from . import gpu, launchers
 from .catalogue import BUILT_IN, Catalogue
 from .keys import ALL_ROWS, Keys
-from .plan import DECODE_QUERIES, Append, Backward, Request, plan, plan_append, plan_backward
+from .plan import DECODE_QUERIES, Append, Backward, Plan, Request, plan, plan_append, plan_backward
 
 _INT32 = torch.iinfo(torch.int32)
 _DTYPE_NAMES = {
@@ -59,10 +64,10 @@ def attend(
     """
     known = max_q_len if max_q_len <= DECODE_QUERIES else 0
     wanted = lse is not None
-    request, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys, known, splits, wanted)
+    signature, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys, known, splits, wanted)
     if lse is not None:
         tensors["lse"] = lse
-    launchers.run(plan(request, catalogue), tensors, catalogue)
+    _planned(plan, launchers.chosen(q.device), catalogue, signature)(tensors)
 
 
 def append(
@@ -83,7 +88,7 @@ def append(
 
     Of the options, the mask says at which positions the queries stand.
     """
-    request, tensors = _prepare(q, q, k, v, options, None, keys)
+    signature, tensors = _prepare(q, q, k, v, options, None, keys)
     tensors["new_k"], tensors["new_v"] = _readable(new_k), _readable(new_v)
     what = Append(_strides(tensors["new_k"]), _strides(tensors["new_v"]))
     if rotated_q is not None and rotary_cos is not None and rotary_sin is not None:
@@ -92,7 +97,7 @@ def append(
         tensors["rotary_sin"] = rotary_sin.contiguous()
         positions, pairs = rotary_cos.shape
         what = Append(*what[:2], _strides(rotated_q), 2 * pairs, positions, interleaved)
-    launchers.run(plan_append(request, what), tensors)
+    _planned(plan_append, launchers.chosen(q.device), BUILT_IN, signature, what)(tensors)
 
 
 def differentiate(
@@ -117,28 +122,18 @@ def differentiate(
 
     `out` and `lse` are what the forward pass gave.  Every sum is in a fixed order.
     """
-    request, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys)
+    signature, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys)
     tensors["lse"] = lse
-    tensors["grad_out"] = _readable(grad_out)
+    grad_out = tensors["grad_out"] = _readable(grad_out)
     if grad_lse is not None:
         tensors["grad_lse"] = _contiguous(grad_lse, torch.float32)
-    gradients = {"grad_q": grad_q, "grad_k": grad_k, "grad_v": grad_v}
-    tensors.update({name: grad for name, grad in gradients.items() if grad is not None})
-    what = Backward(
-        grad_out_strides=_strides(tensors["grad_out"]),
-        grad_q_strides=_strides_of(grad_q),
-        grad_k_strides=_strides_of(grad_k),
-        grad_v_strides=_strides_of(grad_v),
-        wants_q=grad_q is not None,
-        wants_k=grad_k is not None,
-        wants_v=grad_v is not None,
-        has_grad_lse=grad_lse is not None,
-    )
-    launches = plan_backward(request, what, catalogue)
-    if request.packed:  # rows that belong to no sequence are added up, too
-        for name, shape in launches.workspace:
-            tensors[name] = torch.zeros(shape, dtype=torch.float32, device=q.device)
-    tensors = launchers.run(launches, tensors, catalogue)
+    for name, grad in (("grad_q", grad_q), ("grad_k", grad_k), ("grad_v", grad_v)):
+        if grad is not None:
+            tensors[name] = grad
+    strides = grad_out.stride(), _strides_of(grad_q), _strides_of(grad_k), _strides_of(grad_v)
+    launcher, of_lse = launchers.chosen(q.device), grad_lse is not None
+    run = _planned(_plan_backward, launcher, catalogue, signature, strides, of_lse)
+    tensors = run(tensors)
     add_partials(tensors)
     return tensors["grad_sinks"].sum((0, 2)) if wants_sinks else None
 
@@ -152,6 +147,9 @@ def add_partials(tensors: Dict[str, Tensor]) -> None:
             gradient.copy_(partial.sum(0).reshape(gradient.shape))
 
 
+_Signature = Tuple[Any, ...]  # the arguments of _request
+
+
 def _prepare(
     out: Tensor,
     q: Tensor,
@@ -163,67 +161,127 @@ def _prepare(
     max_q_len: int = 0,
     splits: int = 0,
     lse: bool = False,
-) -> Tuple[Request, Dict[str, Tensor]]:
-    """A request, and its tensors as the kernels read them."""
+) -> Tuple[_Signature, Dict[str, Tensor]]:
+    """The signature of a call, and its tensors as the kernels read them."""
     q, k, v = _readable(q), _readable(k), _readable(v)
     tensors = {"q": q, "k": k, "v": v, "out": out}
-    batch = q.shape[0]
+    k_shape = k.shape
+    batch, k_len, table_stride, alibi_strides = q.shape[0], k_shape[-3], 0, ()
     if cu_seqlens_q is not None:
         tensors["cu_seqlens_q"] = _int32(cu_seqlens_q).contiguous()
         batch = cu_seqlens_q.shape[0] - 1
-    if keys.begin is not None:
-        tensors["k_begin"] = _int32(keys.begin).contiguous()
-    if keys.end is not None:
-        tensors["k_end"] = _int32(keys.end).contiguous()
-    rows, kv_heads, _ = k.shape[-3:]
-    page_size = pages = table_stride = 0
-    if keys.block_table is not None:
-        table = tensors["block_table"] = _readable(_int32(keys.block_table))
-        pages, page_size, table_stride = k.shape[0], rows, table.stride(0)
-    if options.sinks is not None:
-        tensors["sinks"] = _contiguous(options.sinks, torch.float32)
-    alibi_strides = (0, 0)
-    if options.alibi_slopes is not None:
-        tensors["alibi_slopes"] = options.alibi_slopes
-        alibi_strides = (0, *options.alibi_slopes.stride())[-2:]
-    if options.dropout_p and options.dropout_seed is not None:
-        tensors["dropout_seed"] = options.dropout_seed
-    q_len, heads, head_dim = q.shape[-3:]
-    scale = options.softmax_scale
-    request = Request(
-        dtype=_DTYPE_NAMES[q.dtype],
+    if keys is not ALL_ROWS:
+        k_len = keys.room(k_len) if keys.length is None else keys.length
+        if keys.begin is not None:
+            tensors["k_begin"] = _int32(keys.begin).contiguous()
+        if keys.end is not None:
+            tensors["k_end"] = _int32(keys.end).contiguous()
+        if keys.block_table is not None:
+            table = tensors["block_table"] = _readable(_int32(keys.block_table))
+            table_stride = table.stride(0)
+    sinks, slopes, scale, causal, window_size, softcap, dropout_p, seed = options
+    if sinks is not None:
+        tensors["sinks"] = _contiguous(sinks, torch.float32)
+    if slopes is not None:
+        tensors["alibi_slopes"] = slopes
+        alibi_strides = slopes.stride()
+    if dropout_p and seed is not None:
+        tensors["dropout_seed"] = seed
+    signature = (
+        *(q.device, tuple(tensors), q.dtype, q.shape, k_shape),
+        *(q.stride(), k.stride(), v.stride(), out.stride(), alibi_strides, table_stride),
+        *(batch, k_len, keys.appended, max_q_len, splits, lse),
+        *(scale, causal, window_size, softcap, dropout_p),
+    )
+    return signature, tensors
+
+
+@lru_cache(maxsize=4096)
+def _planned(
+    make: Callable[..., Plan],
+    launcher: Any,
+    catalogue: Catalogue,
+    signature: _Signature,
+    *more: Any,
+) -> Callable[[Dict[str, Tensor]], Dict[str, Tensor]]:
+    """What runs, on a call's tensors, what `make` plans for its signature."""
+    made = make(_request(*signature), *more, catalogue)
+    return launchers.prepare(made, launcher, signature[0], catalogue)
+
+
+def _request(
+    device: torch.device,
+    tensors: Tuple[str, ...],  # the names of those that a call has
+    dtype: torch.dtype,
+    q_shape: Tuple[int, ...],
+    k_shape: Tuple[int, ...],
+    q_strides: Tuple[int, ...],
+    k_strides: Tuple[int, ...],
+    v_strides: Tuple[int, ...],
+    out_strides: Tuple[int, ...],
+    alibi_strides: Tuple[int, ...],
+    table_stride: int,
+    batch: int,
+    k_len: int,
+    appended: int,
+    max_q_len: int,
+    splits: int,
+    wants_lse: bool,
+    softmax_scale: Optional[float],
+    causal: bool,
+    window_size: Tuple[int, int],
+    softcap: float,
+    dropout_p: float,
+) -> Request:
+    q_len, heads, head_dim = q_shape[-3:]
+    rows, kv_heads, _ = k_shape[-3:]
+    paged = "block_table" in tensors
+    of_batch, of_head = (0, 0, *alibi_strides)[-2:]
+    return Request(
+        dtype=_DTYPE_NAMES[dtype],
         head_dim=head_dim,
         heads=heads,
         kv_heads=kv_heads,
         batch=batch,
         q_len=q_len,
-        k_len=keys.room(rows) if keys.length is None else keys.length,
-        packed=cu_seqlens_q is not None,
-        q_strides=_strides(q),
-        k_strides=_strides(k),
-        v_strides=_strides(v),
-        out_strides=_strides(out),
-        softmax_scale=head_dim**-0.5 if scale is None else float(scale),
-        causal=options.causal,
-        window_size=options.window_size,
-        softcap=float(options.softcap),
-        wants_lse=lse,
-        has_sinks=options.sinks is not None,
-        has_alibi=options.alibi_slopes is not None,
-        alibi_strides=alibi_strides,
-        has_k_begin=keys.begin is not None,
-        has_k_end=keys.end is not None,
-        appended=keys.appended,
-        page_size=page_size,
-        pages=pages,
+        k_len=k_len,
+        packed="cu_seqlens_q" in tensors,
+        q_strides=_padded(q_strides),
+        k_strides=_padded(k_strides),
+        v_strides=_padded(v_strides),
+        out_strides=_padded(out_strides),
+        softmax_scale=head_dim**-0.5 if softmax_scale is None else float(softmax_scale),
+        causal=causal,
+        window_size=window_size,
+        softcap=float(softcap),
+        wants_lse=wants_lse,
+        has_sinks="sinks" in tensors,
+        has_alibi="alibi_slopes" in tensors,
+        alibi_strides=(of_batch, of_head),
+        has_k_begin="k_begin" in tensors,
+        has_k_end="k_end" in tensors,
+        appended=appended,
+        page_size=rows if paged else 0,
+        pages=k_shape[0] if paged else 0,
         table_stride=table_stride,
         max_q_len=max_q_len,
         num_splits=splits,
-        gpu=gpu.describe(q.device.type),
+        gpu=gpu.describe(device.type),
+        **dropout(dropout_p),
     )
-    if options.dropout_p:
-        request = request._replace(**dropout(options.dropout_p))
-    return request, tensors
+
+
+def _plan_backward(
+    request: Request,
+    strides: Sequence[Optional[Tuple[int, ...]]],
+    has_grad_lse: bool,
+    catalogue: Catalogue,
+) -> Plan:
+    """`plan_backward` of the gradients that have strides; those of the output's come first."""
+    of_out, of_q, of_k, of_v = ((0, 0, 0) if x is None else _padded(x) for x in strides)
+    wants_q, wants_k, wants_v = (x is not None for x in strides[1:])
+    what = Backward(of_out, of_q, of_k, of_v, wants_q, wants_k, wants_v, has_grad_lse)
+    return plan_backward(request, what, catalogue)
 
 
 def dropout(dropout_p: float) -> Dict[str, Any]:
@@ -242,13 +300,17 @@ def dropout(dropout_p: float) -> Dict[str, Any]:
 
 
 def _strides(tensor: Tensor) -> Tuple[int, int, int]:
+    return _padded(tensor.stride())
+
+
+def _padded(strides: Tuple[int, ...]) -> Tuple[int, int, int]:
     """(batch, row, head), where packed tensors have no batch axis."""
-    batch, row, head = (0, *tensor.stride())[-4:-1]
+    batch, row, head = (0, *strides)[-4:-1]
     return batch, row, head
 
 
-def _strides_of(tensor: Optional[Tensor]) -> Tuple[int, int, int]:
-    return (0, 0, 0) if tensor is None else _strides(tensor)
+def _strides_of(tensor: Optional[Tensor]) -> Optional[Tuple[int, ...]]:
+    return None if tensor is None else tensor.stride()
 
 
 def _contiguous(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -52,26 +52,27 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
         _check_beside(name, tensor, q_name, q)
         if tensor.dtype != q.dtype:
             raise TypeError(f"{name} is {tensor.dtype} and {q_name} is {q.dtype}: must be the same")
-    if v.shape != k.shape:
+    q_shape, k_shape = q.shape, k.shape
+    if v.shape != k_shape:
         raise ValueError(
             f"{v_name} has shape {_shape(v)} and {k_name} {_shape(k)}: must be the same"
         )
-    head_dim, heads, kv_heads = q.shape[-1], q.shape[-2], k.shape[-2]
+    head_dim, heads, kv_heads = q_shape[-1], q_shape[-2], k_shape[-2]
     if head_dim not in HEAD_DIMS:
         raise ValueError(
             f"{q_name} has head_dim {head_dim}: must be one of {HEAD_DIMS}"
             + _padding(head_dim, q_name, k_name, v_name)
         )
-    if k.shape[-1] != head_dim:
+    if k_shape[-1] != head_dim:
         raise ValueError(
-            f"{k_name} has head_dim {k.shape[-1]} and {q_name} {head_dim}: must be the same"
+            f"{k_name} has head_dim {k_shape[-1]} and {q_name} {head_dim}: must be the same"
         )
     if heads < 1 or kv_heads < 1 or heads % kv_heads:
         raise ValueError(
             f"{q_name} has {heads} heads and {k_name} {kv_heads}: must be a multiple of them"
             + _transposing(q, k, q_name, k_name, v_name)
         )
-    if len(q_axes) == len(PADDED) and q.shape[0] < 1:
+    if len(q_axes) == len(PADDED) and q_shape[0] < 1:
         raise ValueError(f"{q_name} has shape {_shape(q)}: an empty batch, must be at least 1")
 
 

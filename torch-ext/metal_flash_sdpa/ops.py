@@ -6,7 +6,7 @@ and `run_backward` are two of them as plain functions: torch's dispatch of an op
 they do, and where no graph and no mode needs to see the op, autograd.py calls the function.
 """
 
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -58,9 +58,7 @@ def run_forward(
     call.attend(
         *(out, lse if return_lse else None, q, k, v),
         options=Options(
-            *(sinks, alibi_slopes, softmax_scale, causal, window, softcap),
-            dropout_p=dropout_p,
-            dropout_seed=dropout_seed,
+            *(sinks, alibi_slopes, softmax_scale, causal, window, softcap, dropout_p, dropout_seed)
         ),
         cu_seqlens_q=cu_seqlens_q,
         keys=keys.packed(cu_seqlens_k, block_table),
@@ -85,9 +83,6 @@ def _(
     return _outputs(q, return_lse, packed=cu_seqlens_q is not None)
 
 
-Gradients = Tuple[Tensor, Tensor, Tensor, Tensor]
-
-
 def _gradients(
     wanted: Sequence[bool],
     q: Tensor,
@@ -95,17 +90,16 @@ def _gradients(
     v: Tensor,
     sinks: Optional[Tensor],
     packed: bool,
-) -> Gradients:
-    """Memory for the gradients of q, k, v and sinks, each empty if it is not wanted.
+) -> List[Optional[Tensor]]:
+    """Memory for the gradients of q, k, v and sinks that are wanted.
 
     In a packed batch there may be rows that belong to no sequence: 0.
     """
     make = torch.zeros_like if packed else torch.empty_like
-    grad_q, grad_k, grad_v, grad_sinks = (
-        make(like, memory_format=torch.contiguous_format) if is_wanted else like.new_empty((0,))
-        for like, is_wanted in zip((q, k, v, q if sinks is None else sinks), wanted)
-    )
-    return grad_q, grad_k, grad_v, grad_sinks
+    return [
+        make(like, memory_format=torch.contiguous_format) if is_wanted else None
+        for like, is_wanted in zip((q, k, v, sinks), wanted)
+    ]
 
 
 def run_backward(
@@ -128,8 +122,8 @@ def run_backward(
     softcap: float,
     dropout_p: float,
     dropout_seed: Optional[Tensor],
-) -> Gradients:
-    """The gradients of q, k, v and sinks, of which four are `wanted`; the others are empty.
+) -> List[Tensor]:
+    """The gradients of q, k, v and sinks that are `wanted`, in this order.
 
     `out` and `lse` are what `forward` gave; dropout_seed is what it took.
     """
@@ -137,12 +131,9 @@ def run_backward(
         raise ValueError("lse is empty: forward must have been called with return_lse")
     checks.check_gradient("out", grad_out, out)
     checks.check_gradient("softmax_lse", grad_lse, lse)
-    packed = cu_seqlens_q is not None
-    gradients = _gradients(wanted, q, k, v, sinks, packed)
+    gradients = _gradients(wanted, q, k, v, sinks, packed=cu_seqlens_q is not None)
+    grad_q, grad_k, grad_v, grad_sinks = gradients
     window = (window_left, window_right)
-    grad_q, grad_k, grad_v, grad_sinks = (
-        gradient if is_wanted else None for gradient, is_wanted in zip(gradients, wanted)
-    )
     of_sinks = call.differentiate(
         grad_out=grad_out,
         grad_lse=grad_lse,
@@ -152,9 +143,7 @@ def run_backward(
         out=out,
         lse=lse,
         options=Options(
-            *(sinks, alibi_slopes, softmax_scale, causal, window, softcap),
-            dropout_p=dropout_p,
-            dropout_seed=dropout_seed,
+            *(sinks, alibi_slopes, softmax_scale, causal, window, softcap, dropout_p, dropout_seed)
         ),
         cu_seqlens_q=cu_seqlens_q,
         keys=keys.packed(cu_seqlens_k),
@@ -165,7 +154,7 @@ def run_backward(
     )
     if grad_sinks is not None and of_sinks is not None:
         grad_sinks.copy_(of_sinks)
-    return gradients
+    return [gradient for gradient in gradients if gradient is not None]
 
 
 backward = torch.library.custom_op(add_op_namespace_prefix("backward"), mutates_args=())(
@@ -188,8 +177,9 @@ def _(
     sinks: Optional[Tensor],
     *_: Any,
     **__: Any,
-) -> Gradients:
-    return _gradients(wanted, q, k, v, sinks, packed=cu_seqlens_q is not None)
+) -> List[Tensor]:
+    gradients = _gradients(wanted, q, k, v, sinks, packed=cu_seqlens_q is not None)
+    return [gradient for gradient in gradients if gradient is not None]
 
 
 @torch.library.custom_op(add_op_namespace_prefix("forward_into"), mutates_args=("out",))

@@ -111,6 +111,7 @@ class Plan(NamedTuple):
 
     launches: Tuple[LaunchPlan, ...]
     workspace: Tuple[Tuple[str, Tuple[int, ...]], ...] = ()  # float32 tensors: (name, shape)
+    zeroed: bool = False  # must the workspace be 0 at first?
 
 
 def band(causal: bool, window_size: Tuple[int, int]) -> Tuple[str, int, int]:
@@ -408,7 +409,6 @@ def plan_decode(
     )
 
 
-@lru_cache(maxsize=4096)
 def plan_append(request: Request, append: Append, catalogue: Catalogue = BUILT_IN) -> Plan:
     """The launch that puts new rows into the cache of `request` and rotates them and the queries.
 
@@ -438,7 +438,6 @@ def plan_append(request: Request, append: Append, catalogue: Catalogue = BUILT_I
     return Plan((_launch(catalogue, "append", variant, request, known, grid),))
 
 
-@lru_cache(maxsize=4096)
 def plan(request: Request, catalogue: Catalogue = BUILT_IN) -> Plan:
     """The launches that compute `request`: each sequence by the kernel that suits its rows.
 
@@ -455,7 +454,6 @@ def plan(request: Request, catalogue: Catalogue = BUILT_IN) -> Plan:
     return Plan(prefill.launches + decode.launches, decode.workspace)
 
 
-@lru_cache(maxsize=4096)
 def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = BUILT_IN) -> Plan:
     """The launches that compute the gradients of `request`.
 
@@ -528,4 +526,5 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
             *((("grad_sinks", (batches, request.heads, parts)),) if request.has_sinks else ()),
             *((f"partial_{x}", partial) for x in wanted if wanted[x] and splits > 1),
         ),
+        zeroed=request.packed,  # rows that belong to no sequence are added up, too
     )

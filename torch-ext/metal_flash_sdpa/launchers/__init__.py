@@ -4,12 +4,14 @@ Every launcher module has
 
     DEVICES                            the types of the devices whose tensors it takes
     missing()                          why it cannot run here, in words; "" if it can
-    launch(plan, tensors, catalogue)   runs the plan, whose kernel the catalogue has
+    prepare(plan, catalogue)           what runs the plan on its buffers, which it takes in order
+    launch(plan, tensors, catalogue)   runs the plan once
 """
 
 import os
 from functools import lru_cache
 from importlib import import_module
+from operator import itemgetter
 from typing import Any, Callable, Dict, List, Tuple
 
 import torch
@@ -21,41 +23,67 @@ NAMES = ("native", "jit", "emulator")  # in order of preference
 FORCE = "METAL_FLASH_SDPA_LAUNCHER"  # environment variable: one of NAMES
 
 
-def launch(
-    plan: LaunchPlan, tensors: Dict[str, torch.Tensor], catalogue: Catalogue = BUILT_IN
-) -> None:
-    """Run `plan` with the launcher for these tensors.
+Tensors = Dict[str, torch.Tensor]
 
-    Raises RuntimeError saying what is missing if there is none.
+
+def prepare(
+    plan: Plan, launcher: Any, device: torch.device, catalogue: Catalogue = BUILT_IN
+) -> Callable[[Tensors], Tensors]:
+    """What runs all launches of a plan on a call's tensors, one after the other.
+
+    It returns the tensors and those of the workspace.  All that calls with one plan have in common
+    is done here, once: a call takes no longer than to pick its tensors.
     """
-    launcher = choose(_device(tensors).type, os.environ.get(FORCE, ""))
-    launcher.launch(plan, tensors, catalogue)
+    absent: Tensors = {}
+    steps = []
+    for step in plan.launches:
+        absent.update(_zeros(step.optional, device))
+        if 0 not in step.threadgroups:
+            steps.append((launcher.prepare(step, catalogue), itemgetter(*step.buffers)))
+
+    def prepared(tensors: Tensors) -> Tensors:
+        if plan.workspace:
+            tensors = {**tensors, **_workspace(plan, tensors, device)}
+        bound = {**absent, **tensors}
+        for launch, pick in steps:
+            launch(pick(bound))
+        return tensors
+
+    return prepared
 
 
 def run(
-    plan: Plan,
-    tensors: Dict[str, torch.Tensor],
-    catalogue: Catalogue = BUILT_IN,
-    launch: Callable[..., Any] = launch,
-) -> Dict[str, torch.Tensor]:
-    """Run all launches of a plan, one after the other, with `launch` or what does as it does.
-
-    Returns the tensors and those of the workspace.
-    """
-    if plan.workspace:
-        device = _device(tensors)
-        tensors = dict(tensors)
-        for name, shape in plan.workspace:
-            if name not in tensors:
-                tensors[name] = torch.empty(shape, dtype=torch.float32, device=device)
+    plan: Plan, tensors: Tensors, catalogue: Catalogue = BUILT_IN, *, launch: Callable[..., Any]
+) -> Tensors:
+    """The same once, with what does as a launcher's `launch`."""
+    tensors = {**tensors, **_workspace(plan, tensors, _device(tensors))}
     for step in plan.launches:
         if 0 not in step.threadgroups:
             launch(step, tensors, catalogue)
     return tensors
 
 
-def _device(tensors: Dict[str, torch.Tensor]) -> torch.device:
+def _workspace(plan: Plan, tensors: Tensors, device: torch.device) -> Tensors:
+    """The memory between launches, but for what is among the tensors."""
+    make = torch.zeros if plan.zeroed else torch.empty
+    return {
+        name: make(shape, dtype=torch.float32, device=device)
+        for name, shape in plan.workspace
+        if name not in tensors
+    }
+
+
+def _device(tensors: Tensors) -> torch.device:
     return next(iter(tensors.values())).device
+
+
+@lru_cache(maxsize=None)
+def chosen(device: torch.device) -> Any:
+    """The launcher module for tensors on a device; chosen once, as to ask the environment is slow.
+
+    Raises RuntimeError saying what is missing if there is none.
+    """
+    return choose(device.type, os.environ.get(FORCE, ""))
 
 
 @lru_cache(maxsize=None)
@@ -86,7 +114,7 @@ def _zeros(optional: Optionals, device: torch.device) -> Dict[str, torch.Tensor]
     }
 
 
-def bind(plan: LaunchPlan, tensors: Dict[str, torch.Tensor]) -> List[torch.Tensor]:
+def bind(plan: LaunchPlan, tensors: Tensors) -> List[torch.Tensor]:
     """The plan's buffers in binding order."""
     bound = {**_zeros(plan.optional, _device(tensors)), **tensors}
     return [bound[name] for name in plan.buffers]

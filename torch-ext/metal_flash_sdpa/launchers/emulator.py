@@ -2,7 +2,7 @@
 
 import struct
 from functools import lru_cache
-from typing import Any, Dict
+from typing import Any, Callable, Dict, Sequence
 
 import torch
 
@@ -30,16 +30,11 @@ def _kernel(catalogue: Catalogue, file: str, name: str) -> Any:
     return emulator.compile(catalogue.path(file), finite_math=True).function(name)
 
 
-def launch_on(
-    kernel: Any, plan: LaunchPlan, tensors: Dict[str, torch.Tensor], **options: Any
-) -> Any:
-    """Run `plan` on a kernel that the emulator compiled; options go to the emulator's launch."""
-    arguments = [*bind(plan, tensors), struct.pack(f"<{len(plan.ints)}i", *plan.ints)]
-    if plan.floats:
-        arguments.append(struct.pack(f"<{len(plan.floats)}f", *plan.floats))
-    return kernel.launch(
-        arguments, threadgroups=plan.threadgroups, threads=(plan.threads, 1, 1), **options
-    )
+def prepare(
+    plan: LaunchPlan, catalogue: Catalogue = BUILT_IN
+) -> Callable[[Sequence[torch.Tensor]], Any]:
+    """What runs `plan`; it returns the emulator's report."""
+    return lambda buffers: _launch(_kernel(catalogue, plan.file, plan.kernel), plan, buffers)
 
 
 def launch(
@@ -48,5 +43,21 @@ def launch(
     catalogue: Catalogue = BUILT_IN,
     **options: Any,
 ) -> Any:
-    """Run `plan`; options go to the emulator's launch.  Returns the emulator's report."""
+    """Run `plan` once; options go to the emulator's launch.  Returns the emulator's report."""
     return launch_on(_kernel(catalogue, plan.file, plan.kernel), plan, tensors, **options)
+
+
+def launch_on(
+    kernel: Any, plan: LaunchPlan, tensors: Dict[str, torch.Tensor], **options: Any
+) -> Any:
+    """The same on a kernel that the emulator compiled."""
+    return _launch(kernel, plan, bind(plan, tensors), **options)
+
+
+def _launch(kernel: Any, plan: LaunchPlan, buffers: Sequence[torch.Tensor], **options: Any) -> Any:
+    arguments = [*buffers, struct.pack(f"<{len(plan.ints)}i", *plan.ints)]
+    if plan.floats:
+        arguments.append(struct.pack(f"<{len(plan.floats)}f", *plan.floats))
+    return kernel.launch(
+        arguments, threadgroups=plan.threadgroups, threads=(plan.threads, 1, 1), **options
+    )

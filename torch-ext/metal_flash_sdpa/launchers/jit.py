@@ -1,7 +1,7 @@
 """Runs a plan on MPS tensors through torch.mps.compile_shader (torch >= 2.7)."""
 
 from threading import Lock
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, Sequence, Tuple
 
 import torch
 
@@ -39,17 +39,27 @@ def _kernel(plan: LaunchPlan, catalogue: Catalogue) -> Any:
     return _kernels[key]
 
 
+def prepare(
+    plan: LaunchPlan, catalogue: Catalogue = BUILT_IN
+) -> Callable[[Sequence[torch.Tensor]], None]:
+    """What encodes `plan` on torch's own command encoder; it returns before the GPU has run it."""
+    kernel = _kernel(plan, catalogue)
+    x, y, z = plan.threadgroups
+    numbers = [list(plan.ints), *([list(plan.floats)] if plan.floats else [])]
+    how = {
+        "threads": (x * plan.threads, y, z),
+        "group_size": (plan.threads, 1, 1),
+        "arg_casts": {len(plan.buffers): "int32"},
+    }
+
+    def encode(buffers: Sequence[torch.Tensor]) -> None:
+        kernel(*buffers, *numbers, **how)
+
+    return encode
+
+
 def launch(
     plan: LaunchPlan, tensors: Dict[str, torch.Tensor], catalogue: Catalogue = BUILT_IN
 ) -> None:
-    """Encode `plan` on torch's own command encoder; returns before the GPU has run it."""
-    x, y, z = plan.threadgroups
-    buffers = bind(plan, tensors)
-    _kernel(plan, catalogue)(
-        *buffers,
-        list(plan.ints),
-        *([list(plan.floats)] if plan.floats else []),
-        threads=(x * plan.threads, y, z),
-        group_size=(plan.threads, 1, 1),
-        arg_casts={len(buffers): "int32"},
-    )
+    """Encode `plan` once."""
+    prepare(plan, catalogue)(bind(plan, tensors))

@@ -4,7 +4,7 @@ The op is `launch(str kernel, Tensor[] tensors, int[] ints, float[] floats, int[
 int threads)`; it binds the tensors in order, then the ints as int32, then the floats.
 """
 
-from typing import Dict
+from typing import Callable, Dict, Sequence
 
 import torch
 
@@ -21,18 +21,29 @@ def missing() -> str:
     return "" if hasattr(ops, "launch") else "this build has no compiled launcher"
 
 
-def launch(
-    plan: LaunchPlan, tensors: Dict[str, torch.Tensor], catalogue: Catalogue = BUILT_IN
-) -> None:
-    """Encode `plan` on torch's own command encoder; returns before the GPU has run it.
+def prepare(
+    plan: LaunchPlan, catalogue: Catalogue = BUILT_IN
+) -> Callable[[Sequence[torch.Tensor]], None]:
+    """What encodes `plan` on torch's own command encoder; it returns before the GPU has run it.
 
     The kernels are those of the build, whatever the catalogue says of their sources.
     """
-    ops.launch(
-        plan.kernel,
-        bind(plan, tensors),
-        plan.ints,
-        plan.floats,
-        plan.threadgroups,
-        plan.threads,
-    )
+
+    def encode(buffers: Sequence[torch.Tensor]) -> None:
+        ops.launch(
+            plan.kernel,
+            buffers,
+            plan.ints,
+            plan.floats,
+            plan.threadgroups,
+            plan.threads,
+        )
+
+    return encode
+
+
+def launch(
+    plan: LaunchPlan, tensors: Dict[str, torch.Tensor], catalogue: Catalogue = BUILT_IN
+) -> None:
+    """Encode `plan` once."""
+    prepare(plan, catalogue)(bind(plan, tensors))
