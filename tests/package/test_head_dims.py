@@ -64,7 +64,7 @@ def test_a_scale_that_is_given_is_kept() -> None:
 def test_packed(pair: tuple[int, int]) -> None:
     q, k, v = draw(pair)
     offsets = torch.tensor([0, 9, 18], dtype=torch.int32)
-    given = (*(x.flatten(0, 1) for x in (q, k, v)), offsets, offsets, 9, 9)
+    given: Any = (*(x.flatten(0, 1) for x in (q, k, v)), offsets, offsets, 9, 9)
     want = reference(q, k, v).flatten(0, 1)
     out: Any = flash_attn_varlen_func(*given)
     torch.testing.assert_close(out, want, **TOLERANCE)
@@ -96,7 +96,8 @@ def test_rotary_positions_turn_the_columns_that_there_are() -> None:
         given = [torch.nn.functional.pad(x, (0, 8)) if wide else x for x in (q, k, v)]
         caches = [torch.zeros(2, 16, 2, 32 if wide else 24) for _ in "kv"]
         angles = torch.linspace(0, 3, 16 * 8).view(16, 8)
-        out: Any = flash_attn_with_kvcache(
+        call: Any = flash_attn_with_kvcache
+        out = call(
             *(given[0], *caches, *given[1:], angles.cos(), angles.sin()),
             cache_seqlens=4,
             softmax_scale=0.3,
