@@ -42,7 +42,8 @@ def reference(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Tensor:
 @pytest.mark.parametrize("pair", PAIRS)
 def test_output_and_gradients(pair: tuple[int, int]) -> None:
     ours, theirs = ([x.requires_grad_() for x in draw(pair)] for _ in range(2))
-    out: Any = flash_attn_func(*ours, causal=True)
+    q, k, v = ours
+    out: Any = flash_attn_func(q, k, v, causal=True)
     want = reference(*theirs, is_causal=True)
     assert out.shape == want.shape
     assert out.is_contiguous()
