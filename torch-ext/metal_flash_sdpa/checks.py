@@ -22,6 +22,7 @@ OFFSETS = (torch.int32, torch.int64)
 LARGEST_DROPOUT = 1 - 2.0**-24  # beyond, float32 has no 1 / (1 - dropout_p)
 LEAST_PAGE = 16  # rows
 ROTARY_STEP = 16  # flash-attn's
+HEAD_DIM_STEP = 8  # columns of a fragment; flash-attn's, too
 MOST_SPLITS = 128  # flash-attn's
 LONGEST = torch.iinfo(torch.int32).max  # kernels count rows in int32
 
@@ -52,17 +53,19 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
         _check_beside(name, tensor, q_name, q)
         if tensor.dtype != q.dtype:
             raise TypeError(f"{name} is {tensor.dtype} and {q_name} is {q.dtype}: must be the same")
-    q_shape, k_shape = q.shape, k.shape
-    if v.shape != k_shape:
+    q_shape, k_shape, v_shape = q.shape, k.shape, v.shape
+    if v_shape[:-1] != k_shape[:-1]:
         raise ValueError(
-            f"{v_name} has shape {_shape(v)} and {k_name} {_shape(k)}: must be the same"
+            f"{v_name} has shape {_shape(v)} and {k_name} {_shape(k)}: must be the same but for "
+            "head_dim"
         )
     head_dim, heads, kv_heads = q_shape[-1], q_shape[-2], k_shape[-2]
-    if head_dim not in HEAD_DIMS:
-        raise ValueError(
-            f"{q_name} has head_dim {head_dim}: must be one of {HEAD_DIMS}"
-            + _padding(head_dim, q_name, k_name, v_name)
-        )
+    for name, columns in ((q_name, head_dim), (v_name, v_shape[-1])):
+        if not 1 <= columns <= HEAD_DIMS[-1] or columns % HEAD_DIM_STEP:
+            raise ValueError(
+                f"{name} has head_dim {columns}: must be a multiple of {HEAD_DIM_STEP} up to "
+                f"{HEAD_DIMS[-1]}" + _padding(head_dim, columns, q_name, k_name, v_name)
+            )
     if k_shape[-1] != head_dim:
         raise ValueError(
             f"{k_name} has head_dim {k_shape[-1]} and {q_name} {head_dim}: must be the same"
@@ -76,16 +79,16 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
         raise ValueError(f"{q_name} has shape {_shape(q)}: an empty batch, must be at least 1")
 
 
-def _padding(head_dim: int, *names: str) -> str:
-    """The way out where a head_dim lies between supported ones."""
-    larger = [supported for supported in HEAD_DIMS if supported > head_dim]
-    if not larger or head_dim < 1:
+def _padding(head_dim: int, columns: int, *names: str) -> str:
+    """The way out where a number of columns is no multiple of HEAD_DIM_STEP."""
+    missing = -columns % HEAD_DIM_STEP
+    if not 1 <= columns < HEAD_DIMS[-1]:
         return ""
     scale = "scale" if names[0] == "query" else "softmax_scale"
     return (
-        f".  Pad {', '.join(names[:-1])} and {names[-1]} with zeros to {larger[0]}, as "
-        f"torch.nn.functional.pad(x, (0, {larger[0] - head_dim})) does, give "
-        f"{scale}={head_dim} ** -0.5, and take the first {head_dim} columns of the result"
+        f".  Pad {', '.join(names[:-1])} and {names[-1]} with zeros to a multiple, as "
+        f"torch.nn.functional.pad(x, (0, {missing})) does for {columns}, give "
+        f"{scale}={head_dim} ** -0.5, and take the first columns of the result"
     )
 
 
@@ -208,7 +211,8 @@ def check_new(
     for name, tensor in (("k", k), ("v", v)):
         _check_tensor(name, tensor, (q.dtype,))
         _check_beside(name, tensor, "q", q)
-        wanted = (q.shape[0], k.shape[1] if k.dim() > 1 else "new_len", *k_cache.shape[2:])
+        cache = k_cache if name == "k" else v_cache
+        wanted = (q.shape[0], k.shape[1] if k.dim() > 1 else "new_len", *cache.shape[2:])
         if tuple(tensor.shape) != wanted:
             raise ValueError(
                 f"{name} has shape {_shape(tensor)}: must be (batch, new_len, kv_heads, head_dim), "
@@ -328,12 +332,15 @@ def check_options(
             )
 
 
-def check_out(out: Any, query: Tensor) -> None:
+def check_out(out: Any, query: Tensor, value: Tensor) -> None:
     """Check the tensor that is written."""
     _check_tensor("out", out, (query.dtype,))
     _check_beside("out", out, "query", query)
-    if out.shape != query.shape:
-        raise ValueError(f"out has shape {_shape(out)}: must be query's, {_shape(query)}")
+    wanted = (*query.shape[:-1], value.shape[-1])
+    if out.shape != wanted:
+        raise ValueError(
+            f"out has shape {_shape(out)}: must be query's with value's head_dim, {wanted}"
+        )
     _check_no_overlap("out", out)
     if out.requires_grad and torch.is_grad_enabled():
         raise ValueError("out requires grad, but no gradient flows through it: pass out.detach()")

@@ -8,7 +8,7 @@ from typing import Optional, Sequence, Tuple, Union
 
 from torch import Tensor
 
-from . import autograd, checks, ops, transforms
+from . import autograd, checks, head_dims, ops, transforms
 from .autocast import cast
 from .hints import hinting
 
@@ -34,8 +34,10 @@ def flash_attn_func(
     """Attention of a padded batch.
 
     Args:
-        q: (batch, q_len, heads, head_dim), float16, bfloat16 or float32.
-        k, v: (batch, k_len, kv_heads, head_dim); heads is a multiple of kv_heads.
+        q: (batch, q_len, heads, head_dim), float16, bfloat16 or float32; head_dim is a multiple of
+            8 up to 256.
+        k, v: (batch, k_len, kv_heads, head_dim); heads is a multiple of kv_heads.  The head_dim of
+            v may be another, and out has it.
         dropout_p: the probability, from 0 up to but not including 1, that a weight is dropped; the
             others are multiplied by 1 / (1 - dropout_p).  The seed is drawn from torch's generator
             of the CPU (torch.manual_seed), on every device.
@@ -54,7 +56,8 @@ def flash_attn_func(
         s_aux: (heads,), any float dtype: attention sinks, one logit per query head that joins the
             softmax's denominator and has no value.
 
-    Any strides are read in place as long as the last one is 1.
+    Any strides are read in place as long as the last one is 1.  A head_dim that has no kernels of
+    its own, or a v with another than k: q, k and v are copied, padded with zeros.
 
     Under torch.autocast q, k and v go to its dtype, as those of torch's own attention do; without
     it they must have the same.
@@ -86,6 +89,8 @@ def flash_attn_func(
         q, q.shape[0], dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
     checks.check_bool("return_attn_probs", return_attn_probs)
+    columns = v.shape[-1]
+    softmax_scale, (q, k, v) = head_dims.fit(softmax_scale, q, k, v)
     out, lse = autograd.attention(
         q=q,
         k=k,
@@ -103,6 +108,7 @@ def flash_attn_func(
         block_table=None,
         dropout_p=dropout_p,
     )
+    out = head_dims.narrow(out, columns)
     return (out, lse, None) if return_attn_probs else out
 
 
@@ -162,6 +168,8 @@ def flash_attn_varlen_func(
         q, batch, dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
     checks.check_bool("return_attn_probs", return_attn_probs)
+    columns = v.shape[-1]
+    softmax_scale, (q, k, v) = head_dims.fit(softmax_scale, q, k, v)
     out, lse = autograd.attention(
         q=q,
         k=k,
@@ -179,6 +187,7 @@ def flash_attn_varlen_func(
         block_table=block_table,
         dropout_p=dropout_p,
     )
+    out = head_dims.narrow(out, columns)
     return (out, lse, None) if return_attn_probs else out
 
 
@@ -274,9 +283,11 @@ def flash_attn_with_kvcache(
     checks.check_splits(num_splits)
     checks.check_bool("return_softmax_lse", return_softmax_lse)
     per_sequence = isinstance(cache_seqlens, Tensor)
+    columns = v_cache.shape[-1]
+    softmax_scale, (q, wide_k, wide_v) = head_dims.fit(softmax_scale, q, k_cache, v_cache)
     cache = {
-        "k_cache": k_cache,
-        "v_cache": v_cache,
+        "k_cache": wide_k,
+        "v_cache": wide_v,
         "cache_seqlens": cache_seqlens if per_sequence else None,
         "cache_len": None if per_sequence else cache_seqlens,
         "cache_batch_idx": cache_batch_idx,
@@ -287,8 +298,8 @@ def flash_attn_with_kvcache(
     if k is not None and v is not None:
         rotated = ops.append(
             q=q,
-            k=k,
-            v=v,
+            k=head_dims.widen(k, q.shape[-1]),
+            v=head_dims.widen(v, q.shape[-1]),
             rotary_cos=rotary_cos,
             rotary_sin=rotary_sin,
             interleaved=rotary_interleaved,
@@ -297,6 +308,8 @@ def flash_attn_with_kvcache(
             **mask,
         )
         q = q if rotary_cos is None else rotated
+        head_dims.write_back(k_cache, wide_k)
+        head_dims.write_back(v_cache, wide_v)
     out, lse = ops.forward_cached(
         q=q,
         return_lse=return_softmax_lse,
@@ -310,6 +323,7 @@ def flash_attn_with_kvcache(
         **cache,
         **mask,
     )
+    out = head_dims.narrow(out, columns)
     return (out, lse) if return_softmax_lse else out
 
 
@@ -340,7 +354,7 @@ def flash_attention_varlen(
     """
     query, key, value = cast(query, key, value, to_that_of=out)
     checks.check_qkv(checks.PACKED, checks.PACKED, query=query, key=key, value=value)
-    checks.check_out(out, query)
+    checks.check_out(out, query, value)
     transforms.refuse(out, query, key, value, cu_seqlens_q, cu_seqlens_k, s_aux)
     batch = checks.check_sequences(query, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
     names = {"softmax_scale": "scale", "causal": "do_causal", "softcap": "softcapping"}
@@ -349,11 +363,13 @@ def flash_attention_varlen(
     )
     softcap = 0.0 if softcapping == 1.0 else softcapping
     left, right = window_size
+    scale, (wide_query, wide_key, wide_value) = head_dims.fit(scale, query, key, value)
+    wide_out = head_dims.widen(out, wide_query.shape[-1])
     ops.forward_into(
-        out=out,
-        q=query,
-        k=key,
-        v=value,
+        out=wide_out,
+        q=wide_query,
+        k=wide_key,
+        v=wide_value,
         cu_seqlens_q=cu_seqlens_q,
         cu_seqlens_k=cu_seqlens_k,
         sinks=s_aux,
@@ -364,6 +380,7 @@ def flash_attention_varlen(
         softcap=softcap,
         max_q_len=_known(max_seqlen_q),
     )
+    head_dims.write_back(out, wide_out)
     if autograd.may_need_gradients(query, key, value, s_aux):
         out.add_(autograd.nothing_of(query, key, value, s_aux))
 
