@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import cycle, islice
 
-from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
+from metal_flash_sdpa.checks import ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 
 from verify.case import OFFSETS, CacheUse, Case, Gradients, Mask, Scores, Shape, Values
@@ -19,6 +19,7 @@ MASKS = {
     "causal": Mask(causal=True),
     "window": Mask(window_size=(37, 11)),
 }
+PAGE = 16  # rows of a page, where a case does not ask for another
 SINKS = (0.5, -1.5, 2.0)  # of a case that says nothing of them, where there are any
 
 # The modes of a kernel that learns them when it runs: each of its cases takes the next one or two,
@@ -269,7 +270,7 @@ def of_nonsense(variant: Variant) -> Iterator[Case]:
     q, k = variant.block_q, variant.block_k
     shape = Shape((q + 3, 5, 2 * q), (k + 9, 3, 2 * k), 2, 1)
     yield Case("nonsense for offsets", shape, nonsense=OFFSETS)
-    pages = CacheUse(page_size=LEAST_PAGE)
+    pages = CacheUse(page_size=PAGE)
     yield Case("nonsense for pages", shape, cache=pages, nonsense=("block_table",))
     # The NaN is in the last sequence, whose one query sees every key; the first stays finite.
     for tensor in ("q", "k", "v"):
@@ -287,16 +288,17 @@ def cached(variant: Variant) -> Iterator[Case]:
     shape = Shape((q + 1,) * 4, lengths, 2, 1, packed=False)
     yield Case("cache, left padding", shape, cache=CacheUse(leftpad=3))
     shape = Shape((2,) * 4, lengths, 16, 8, packed=False)
-    yield Case("pages", shape, cache=CacheUse(LEAST_PAGE, leftpad=1), layout="mixed")
+    yield Case("pages", shape, cache=CacheUse(PAGE, leftpad=1), layout="mixed")
     shape = replace(shape, k_lens=(2 * k + 3, 2, 3, q + k + 2))
-    appended = CacheUse(LEAST_PAGE, appended=2)
+    appended = CacheUse(PAGE, appended=2)
     yield Case("appended to pages", shape, cache=appended, layout="mixed")
-    shape = Shape((q + 3, 1, 0, 7), (q + k + 5, 2 * LEAST_PAGE, 9, LEAST_PAGE - 1), 2, 1)
-    yield Case("packed queries, pages", shape, cache=CacheUse(LEAST_PAGE + 3))
-    unused = Shape((2,) * 3, (0, 2 * k + 3, 2 * LEAST_PAGE), 2, 1, packed=False)
+    shape = Shape((q + 3, 1, 0, 7), (q + k + 5, 2 * PAGE, 9, PAGE - 1), 2, 1)
+    yield Case("packed queries, pages", shape, cache=CacheUse(PAGE + 3))
+    unused = Shape((2,) * 3, (0, 2 * k + 3, 2 * PAGE), 2, 1, packed=False)
     yield Case("slot not in use", unused, cache=CacheUse(unused="length"))
-    yield Case("no page for the last key", unused, cache=CacheUse(LEAST_PAGE, unused="pages"))
+    yield Case("no page for the last key", unused, cache=CacheUse(PAGE, unused="pages"))
     one_head = replace(shape, heads=1)
+    yield Case("pages of one row", one_head, cache=CacheUse(1), layout="mixed")
     yield Case("page wider than a block", one_head, cache=CacheUse(q + k), layout="transposed")
 
 
@@ -308,14 +310,15 @@ def appending(variant: Variant) -> Iterator[Case]:
         return Shape((q_len,) * len(k_lens), k_lens, 4, 2, packed=False)
 
     yield Case("append", grown(1, 1, 30, 17), causal, cache=CacheUse(appended=1))
-    paged = CacheUse(LEAST_PAGE, appended=5)
+    paged = CacheUse(PAGE, appended=5)
     yield Case("append to pages", grown(5, 5, 37, 18), cache=paged, layout="mixed")
     more = CacheUse(appended=9, leftpad=2)
     yield Case("append more than queries", grown(2, 40, 9), cache=more)
-    yield Case("append to full pages", grown(5, 5, 2 * LEAST_PAGE), cache=paged)
+    yield Case("append to pages of one row", grown(5, 5, 37, 18), cache=replace(paged, page_size=1))
+    yield Case("append to full pages", grown(5, 5, 2 * PAGE), cache=paged)
     unused = grown(2, 0, 37)
     yield Case("append to a slot not in use", unused, cache=CacheUse(appended=2, unused="length"))
-    no_page = CacheUse(LEAST_PAGE, appended=2, unused="pages")
+    no_page = CacheUse(PAGE, appended=2, unused="pages")
     yield Case("append without a page", unused, cache=no_page)
     overfull, crowded = grown(2, 7, 30), CacheUse(appended=4, overfull=3)
     yield Case("append to an overfull cache", overfull, cache=crowded, layout="mixed")
@@ -325,7 +328,7 @@ def appending(variant: Variant) -> Iterator[Case]:
     yield Case("rotate in a full cache", overfull, causal, cache=rotated)
     fewer = CacheUse(appended=2, rotary_dim=ROTARY_STEP)
     yield Case("rotate fewer than queries", grown(6, 7, 30), cache=fewer)
-    paged = CacheUse(LEAST_PAGE, appended=3, rotary_dim=ROTARY_STEP)
+    paged = CacheUse(PAGE, appended=3, rotary_dim=ROTARY_STEP)
     yield Case("append to nonsense", grown(3, 5, 40), cache=paged, nonsense=OFFSETS)
     whole = variant.head_dim // ROTARY_STEP * ROTARY_STEP
     for interleaved in (True, False):
@@ -333,7 +336,7 @@ def appending(variant: Variant) -> Iterator[Case]:
         part = CacheUse(appended=3, rotary_dim=ROTARY_STEP, interleaved=interleaved)
         yield Case(name, grown(3, 30, 9), causal, cache=part)
         yield Case(f"{name}, all", grown(3, 30, 9), cache=replace(part, rotary_dim=whole))
-        paged = CacheUse(LEAST_PAGE, 4, 20, rotary_dim=whole, interleaved=interleaved)
+        paged = CacheUse(PAGE, 4, 20, rotary_dim=whole, interleaved=interleaved)
         windowed = Mask(window_size=(9, 0))
         yield Case(f"{name}, pages, window", grown(20, 35, 20), windowed, cache=paged)
 

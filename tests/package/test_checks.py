@@ -277,9 +277,9 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     ),
     (
         paged,
-        {"k_cache": zeros(7, 8, 2, 32), "v_cache": zeros(7, 8, 2, 32)},
+        {"k_cache": zeros(7, 0, 2, 32), "v_cache": zeros(7, 0, 2, 32)},
         ValueError,
-        "page_size 8: must be at least 16",
+        "page_size 0: must be at least 1",
     ),
     (
         paged,

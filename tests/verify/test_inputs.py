@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from metal_flash_sdpa.checks import LEAST_PAGE
 from torch import Tensor
 
 from verify.arena import moved
 from verify.cache import UNUSED, Cache
 from verify.case import LAYOUTS, CacheUse, Case, Shape
-from verify.cases import cases
+from verify.cases import PAGE, cases
 from verify.inputs import Inputs, prepare
 from verify.variants import Variant, manifest
 
@@ -67,7 +66,7 @@ def test_the_request_states_the_strides_that_there_are() -> None:
 
 def slot_not_in_use(unused: str, appended: int) -> dict[str, Tensor]:
     """What a cache of pages says of two sequences, the first of which has no keys."""
-    use = CacheUse(LEAST_PAGE, appended=appended, unused=unused)
+    use = CacheUse(PAGE, appended=appended, unused=unused)
     return Cache.of(Case("x", Shape((1, 1), (0, 40), packed=False), cache=use)).tensors()  # type: ignore[union-attr]
 
 
@@ -78,7 +77,7 @@ def test_a_slot_is_not_in_use_by_its_length_or_its_pages(appended: int) -> None:
     by_pages = slot_not_in_use("pages", appended)
     first_new_row = by_pages["k_end"][0] if appended else by_pages["k_end"][0] - 1
     first, second = by_pages["block_table"][0, :2].tolist()
-    assert first_new_row == LEAST_PAGE
+    assert first_new_row == PAGE
     assert second < 0 <= first
 
 

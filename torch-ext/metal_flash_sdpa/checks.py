@@ -20,7 +20,6 @@ PAGED = ("pages", "page_size", "kv_heads", "head_dim")
 
 OFFSETS = (torch.int32, torch.int64)
 LARGEST_DROPOUT = 1 - 2.0**-24  # beyond, float32 has no 1 / (1 - dropout_p)
-LEAST_PAGE = 16  # rows
 ROTARY_STEP = 16  # flash-attn's
 HEAD_DIM_STEP = 8  # columns of a fragment; flash-attn's, too
 MOST_SPLITS = 128  # flash-attn's
@@ -155,10 +154,8 @@ def check_block_table(block_table: Any, batch: int, q: Tensor, k: Tensor) -> Non
         )
     if k.shape[0] < 1:
         raise ValueError(f"the paged cache has shape {_shape(k)}: must have at least 1 page")
-    if k.shape[1] < LEAST_PAGE:
-        raise ValueError(
-            f"the paged cache has page_size {k.shape[1]}: must be at least {LEAST_PAGE}"
-        )
+    if k.shape[1] < 1:
+        raise ValueError(f"the paged cache has page_size {k.shape[1]}: must be at least 1")
 
 
 def check_cache(

@@ -144,10 +144,10 @@ def flash_attn_varlen_func(
         max_seqlen_q, max_seqlen_k: ints or tensors of one element, which are never read.  The
             result depends on neither; a small int max_seqlen_q, as of a decoding batch, saves time.
         block_table: (batch, most pages of a sequence) int32 or int64: k and v are a paged cache,
-            (pages, page_size, kv_heads, head_dim) with a page_size of at least 16, and key j of
-            sequence b is in row j % page_size of page block_table[b, j // page_size].  Of
-            cu_seqlens_k only the lengths count then.  Pages that do not exist count as the nearest
-            that does, but a sequence whose last key's page is negative has no keys.
+            (pages, page_size, kv_heads, head_dim), and key j of sequence b is in row
+            j % page_size of page block_table[b, j // page_size].  Of cu_seqlens_k only the lengths
+            count then.  Pages that do not exist count as the nearest that does, but a sequence
+            whose last key's page is negative has no keys.
 
     Returns:
         out (total_q, heads, head_dim); softmax_lse is (heads, total_q).  Rows that belong to no
@@ -220,7 +220,7 @@ def flash_attn_with_kvcache(
 
     Args:
         k_cache, v_cache: (cache_batch, cache_len, kv_heads, head_dim); with a block_table
-            (pages, page_size, kv_heads, head_dim), with a page_size of at least 16.
+            (pages, page_size, kv_heads, head_dim), with a page_size of at least 1.
         k, v: (batch, new_len, kv_heads, head_dim), written into the cache from row cache_seqlens
             on.  A refused call writes nothing; rows that the cache has no room for are left out.
         rotary_cos, rotary_sin: (positions, rotary_dim / 2), like q; rotary_dim is a multiple of 16.

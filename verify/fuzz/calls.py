@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
-from metal_flash_sdpa.checks import LEAST_PAGE, ROTARY_STEP
+from metal_flash_sdpa.checks import ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, UNBOUNDED
 
 from verify.cache import first_rows
@@ -195,7 +195,7 @@ def caches(draw: st.DrawFn, shape: Shape, variant: Variant) -> CacheUse:
     starts = first_rows(use, shape.batch)
     longest = max(max(n, use.appended) + start for n, start in zip(shape.k_lens, starts))
     whole = st.integers(max(1, longest), longest + MOST_SPARE)
-    paged = st.integers(LEAST_PAGE, MOST_KEYS) | edge.filter(LEAST_PAGE.__le__) | whole
+    paged = st.integers(1, MOST_KEYS) | edge.filter(bool) | whole
     return replace(use, page_size=draw(paged if shape.packed else st.just(0) | paged))
 
 
