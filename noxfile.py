@@ -34,7 +34,8 @@ def install(session: nox.Session, *groups: str) -> None:
     requirements = nox.project.dependency_groups(PYPROJECT, *names)
     if "torch" in groups and TORCH not in ("", "installed"):
         requirements = (*requirements, TORCH)
-    session.install(*requirements)
+    # Modules are compiled when they are imported: to compile all of torch takes half of the time.
+    session.install("--no-compile", *requirements)
 
 
 def chosen(session: nox.Session, *names: str) -> list[str]:
