@@ -237,7 +237,8 @@ def on_host(page: Page, host: Sequence[Timed]) -> None:
     page.head("What a call takes on the host, measured")
     page.say(
         "The Python of a call, with an empty launcher behind it; a new length is what every step "
-        f"of a generation has. Measured on {machine.describe()}."
+        "of a generation has. A training step takes at least what torch needs for a function that "
+        f"does nothing, the row below it. Measured on {machine.describe()}."
     )
     rows = [
         (
