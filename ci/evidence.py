@@ -23,6 +23,7 @@ NEEDED = (
 INTRODUCTION = """\
 What has been run, where, at which commit, and what came out. `nox -s evidence` writes this page
 from reports that the programs themselves left (`--evidence FILE`) and that lie in `docs/evidence/`.
+A remark, where a report has one, was added by hand.
 
 Kinds of evidence are kept apart. A figure here is of the machine that stands with it. What was run
 on an NVIDIA GPU shows that the Metal source means what it should under real concurrency. It shows
@@ -107,6 +108,7 @@ def page(reports: Sequence[Report]) -> str:
             parts.append("No report yet.")
             continue
         parts.append(provenance(own))
+        parts += [wrapped(r["remark"]) for r in own if "remark" in r]
         try:
             parts += [*section.figures(own), *failures(own)]
         except (KeyError, TypeError) as error:

@@ -53,9 +53,9 @@ CODE = (
     "-Xclang", "-disable-lifetime-markers", "-mllvm", "-no-stack-coloring",
 )  # fmt: skip
 
-# A kernel is one function, in which Metal's compiler unrolls every loop over fragments.  Here loops
-# stay loops: that takes a third of clang's time, of the checked build's a quarter, and the code is
-# no slower.  (Where instructions or registers are counted, loops are unrolled as on a GPU.)
+# A kernel is one function full of short loops over fragments.  They stay loops: if clang unrolls
+# them it takes three times as long, in the checked build four times, and the code is no faster.
+# (Where instructions or registers are counted they are unrolled, for these stand for a GPU's.)
 LOOPS = ("-mllvm", "-unroll-threshold=0", "-mllvm", "-pragma-unroll-threshold=0")
 
 # The instrumented build (shim/checks.h): a hook before every access, array bounds checked.  The

@@ -108,14 +108,14 @@ def in_mode(case: Case, mask: str, sinks: bool) -> Case:
 def of_turns(variant: Variant) -> Iterator[Case]:
     """The cases of a kernel that learns its mode when it runs."""
     turn = cycle(TURNS)
-    turns = 2 if is_first_of_its_tile(variant) else 1
-    table = (*everywhere(variant), *cached(variant), *of_tile(variant))
-    for case in divided(variant, table):
+    is_first = is_first_of_its_tile(variant)
+    turns = 2 if is_first else 1
+    for case in divided(variant, (*everywhere(variant), *cached(variant), *of_tile(variant))):
         for mask, sinks in islice(turn, turns):
             name = f"{case.name}, {mask}{'+sinks' if sinks else ''}"
             yield in_mode(replace(case, name=name), mask, sinks)
-    of_masks = (case for case in of_tile(variant, "causal", "window") if case.mask != Mask())
-    yield from divided(variant, (*of_masks, *of_sinks()), edges=False)
+    masks = (*of_mask(variant, "causal"), *of_mask(variant, "window")) if is_first else ()
+    yield from divided(variant, (*masks, *of_sinks()), edges=False)
 
 
 # Cases whose values are what matters, by their names' beginnings: they touch memory as others do.

@@ -111,11 +111,15 @@ def test_cpu_and_gpu_stand_in_rows_of_their_own(folder: Path) -> None:
 
 def test_what_was_cut_short_failed_or_was_missed_is_said(folder: Path) -> None:
     short = {"kind": "fuzz", **GPU, **KINDS["fuzz"], "complete": False, "ran": 40, "failed": 1}
-    short["failures"] = [{"name": "a call", "why": "out is 1,\n should be 2"}]
+    short["failures"] = [{"name": "a call", "why": "out is 1,\n should be 2" + " again" * 99}]
+    short["remark"] = "The machine was taken back."
     (folder / "fuzz.json").write_text(json.dumps(short))
     found = sections(evidence.page(evidence.load(folder)))
     assert "| 40 of 100 (cut short) | **1** |" in found["Fuzz"]
-    assert "- a call: out is 1, should be 2" in found["Fuzz"]
+    (line,) = [line for line in found["Fuzz"].splitlines() if line.startswith("- a call: ")]
+    assert line.startswith("- a call: out is 1, should be 2 again")
+    assert len(line) <= evidence.SHOWN + len("- a call: ")
+    assert "\nThe machine was taken back.\n" in found["Fuzz"]
     assert "| a dropped barrier | racecheck | **no** |" in found["NVIDIA's sanitizers"]
 
 

@@ -147,7 +147,31 @@ def add_partials(tensors: Dict[str, Tensor]) -> None:
             gradient.copy_(partial.sum(0).reshape(gradient.shape))
 
 
-_Signature = Tuple[Any, ...]  # the arguments of _request
+class Signature(NamedTuple):
+    """What decides the launches of a call, as far as its tensors and options say."""
+
+    device: torch.device
+    tensors: Tuple[str, ...]  # the names of those that a call has
+    dtype: torch.dtype
+    q_shape: Tuple[int, ...]
+    k_shape: Tuple[int, ...]
+    q_strides: Tuple[int, ...]
+    k_strides: Tuple[int, ...]
+    v_strides: Tuple[int, ...]
+    out_strides: Tuple[int, ...]
+    alibi_strides: Tuple[int, ...]
+    table_stride: int
+    batch: int
+    k_len: int
+    appended: int
+    max_q_len: int
+    splits: int
+    wants_lse: bool
+    softmax_scale: Optional[float]
+    causal: bool
+    window_size: Tuple[int, int]
+    softcap: float
+    dropout_p: float
 
 
 def _prepare(
@@ -161,7 +185,7 @@ def _prepare(
     max_q_len: int = 0,
     splits: int = 0,
     lse: bool = False,
-) -> Tuple[_Signature, Dict[str, Tensor]]:
+) -> Tuple[Signature, Dict[str, Tensor]]:
     """The signature of a call, and its tensors as the kernels read them."""
     q, k, v = _readable(q), _readable(k), _readable(v)
     tensors = {"q": q, "k": k, "v": v, "out": out}
@@ -187,11 +211,29 @@ def _prepare(
         alibi_strides = slopes.stride()
     if dropout_p and seed is not None:
         tensors["dropout_seed"] = seed
-    signature = (
-        *(q.device, tuple(tensors), q.dtype, q.shape, k_shape),
-        *(q.stride(), k.stride(), v.stride(), out.stride(), alibi_strides, table_stride),
-        *(batch, k_len, keys.appended, max_q_len, splits, lse),
-        *(scale, causal, window_size, softcap, dropout_p),
+    signature = Signature(
+        device=q.device,
+        tensors=tuple(tensors),
+        dtype=q.dtype,
+        q_shape=q.shape,
+        k_shape=k_shape,
+        q_strides=q.stride(),
+        k_strides=k.stride(),
+        v_strides=v.stride(),
+        out_strides=out.stride(),
+        alibi_strides=alibi_strides,
+        table_stride=table_stride,
+        batch=batch,
+        k_len=k_len,
+        appended=keys.appended,
+        max_q_len=max_q_len,
+        splits=splits,
+        wants_lse=lse,
+        softmax_scale=scale,
+        causal=causal,
+        window_size=window_size,
+        softcap=softcap,
+        dropout_p=dropout_p,
     )
     return signature, tensors
 
@@ -201,73 +243,51 @@ def _planned(
     make: Callable[..., Plan],
     launcher: Any,
     catalogue: Catalogue,
-    signature: _Signature,
+    signature: Signature,
     *more: Any,
 ) -> Callable[[Dict[str, Tensor]], Dict[str, Tensor]]:
-    """What runs, on a call's tensors, what `make` plans for its signature."""
-    made = make(_request(*signature), *more, catalogue)
-    return launchers.prepare(made, launcher, signature[0], catalogue)
+    """A function that runs, on a call's tensors, what `make` plans for its signature and `more`."""
+    made = make(_request(signature), *more, catalogue)
+    return launchers.prepare(made, launcher, signature.device, catalogue)
 
 
-def _request(
-    device: torch.device,
-    tensors: Tuple[str, ...],  # the names of those that a call has
-    dtype: torch.dtype,
-    q_shape: Tuple[int, ...],
-    k_shape: Tuple[int, ...],
-    q_strides: Tuple[int, ...],
-    k_strides: Tuple[int, ...],
-    v_strides: Tuple[int, ...],
-    out_strides: Tuple[int, ...],
-    alibi_strides: Tuple[int, ...],
-    table_stride: int,
-    batch: int,
-    k_len: int,
-    appended: int,
-    max_q_len: int,
-    splits: int,
-    wants_lse: bool,
-    softmax_scale: Optional[float],
-    causal: bool,
-    window_size: Tuple[int, int],
-    softcap: float,
-    dropout_p: float,
-) -> Request:
-    q_len, heads, head_dim = q_shape[-3:]
-    rows, kv_heads, _ = k_shape[-3:]
-    paged = "block_table" in tensors
-    of_batch, of_head = (0, 0, *alibi_strides)[-2:]
+def _request(call: Signature) -> Request:
+    q_len, heads, head_dim = call.q_shape[-3:]
+    rows, kv_heads, _ = call.k_shape[-3:]
+    paged = "block_table" in call.tensors
+    of_batch, of_head = (0, 0, *call.alibi_strides)[-2:]
+    scale = call.softmax_scale
     return Request(
-        dtype=_DTYPE_NAMES[dtype],
+        dtype=_DTYPE_NAMES[call.dtype],
         head_dim=head_dim,
         heads=heads,
         kv_heads=kv_heads,
-        batch=batch,
+        batch=call.batch,
         q_len=q_len,
-        k_len=k_len,
-        packed="cu_seqlens_q" in tensors,
-        q_strides=_padded(q_strides),
-        k_strides=_padded(k_strides),
-        v_strides=_padded(v_strides),
-        out_strides=_padded(out_strides),
-        softmax_scale=head_dim**-0.5 if softmax_scale is None else float(softmax_scale),
-        causal=causal,
-        window_size=window_size,
-        softcap=float(softcap),
-        wants_lse=wants_lse,
-        has_sinks="sinks" in tensors,
-        has_alibi="alibi_slopes" in tensors,
+        k_len=call.k_len,
+        packed="cu_seqlens_q" in call.tensors,
+        q_strides=_padded(call.q_strides),
+        k_strides=_padded(call.k_strides),
+        v_strides=_padded(call.v_strides),
+        out_strides=_padded(call.out_strides),
+        softmax_scale=head_dim**-0.5 if scale is None else float(scale),
+        causal=call.causal,
+        window_size=call.window_size,
+        softcap=float(call.softcap),
+        wants_lse=call.wants_lse,
+        has_sinks="sinks" in call.tensors,
+        has_alibi="alibi_slopes" in call.tensors,
         alibi_strides=(of_batch, of_head),
-        has_k_begin="k_begin" in tensors,
-        has_k_end="k_end" in tensors,
-        appended=appended,
+        has_k_begin="k_begin" in call.tensors,
+        has_k_end="k_end" in call.tensors,
+        appended=call.appended,
         page_size=rows if paged else 0,
-        pages=k_shape[0] if paged else 0,
-        table_stride=table_stride,
-        max_q_len=max_q_len,
-        num_splits=splits,
-        gpu=gpu.describe(device.type),
-        **dropout(dropout_p),
+        pages=call.k_shape[0] if paged else 0,
+        table_stride=call.table_stride,
+        max_q_len=call.max_q_len,
+        num_splits=call.splits,
+        gpu=gpu.describe(call.device.type),
+        **dropout(call.dropout_p),
     )
 
 

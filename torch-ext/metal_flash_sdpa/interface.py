@@ -35,7 +35,7 @@ def flash_attn_func(
 
     Args:
         q: (batch, q_len, heads, head_dim), float16, bfloat16 or float32; head_dim is a multiple of
-            8 up to 256.
+            8, up to the largest that has kernels.
         k, v: (batch, k_len, kv_heads, head_dim); heads is a multiple of kv_heads.  The head_dim of
             v may be another, and out has it.
         dropout_p: the probability, from 0 up to but not including 1, that a weight is dropped; the
@@ -220,7 +220,7 @@ def flash_attn_with_kvcache(
 
     Args:
         k_cache, v_cache: (cache_batch, cache_len, kv_heads, head_dim); with a block_table
-            (pages, page_size, kv_heads, head_dim), with a page_size of at least 1.
+            (pages, page_size, kv_heads, head_dim).
         k, v: (batch, new_len, kv_heads, head_dim), written into the cache from row cache_seqlens
             on.  A refused call writes nothing; rows that the cache has no room for are left out.
         rotary_cos, rotary_sin: (positions, rotary_dim / 2), like q; rotary_dim is a multiple of 16.
@@ -346,9 +346,9 @@ def flash_attention_varlen(
     """`flash_attn_varlen_func` into `out`, as earlier versions of this kernel on the Hub had it.
 
     Args:
-        out: shape, dtype and device of query; written in place, so no gradient flows through it:
-            the backward pass raises NotImplementedError.  Under torch.autocast query, key and value
-            go to its dtype.
+        out: dtype and device of query, and its shape with the head_dim of value; written in place,
+            so no gradient flows through it: the backward pass raises NotImplementedError.  Under
+            torch.autocast query, key and value go to its dtype.
         softcapping: as softcap, and 1.0, the default, is off, as 0.0 is.  To cap at 1.0 call
             `flash_attn_varlen_func` with softcap=1.0.
     """

@@ -58,7 +58,14 @@ def run_forward(
     call.attend(
         *(out, lse if return_lse else None, q, k, v),
         options=Options(
-            *(sinks, alibi_slopes, softmax_scale, causal, window, softcap, dropout_p, dropout_seed)
+            sinks=sinks,
+            alibi_slopes=alibi_slopes,
+            softmax_scale=softmax_scale,
+            causal=causal,
+            window_size=window,
+            softcap=softcap,
+            dropout_p=dropout_p,
+            dropout_seed=dropout_seed,
         ),
         cu_seqlens_q=cu_seqlens_q,
         keys=keys.packed(cu_seqlens_k, block_table),
@@ -143,7 +150,14 @@ def run_backward(
         out=out,
         lse=lse,
         options=Options(
-            *(sinks, alibi_slopes, softmax_scale, causal, window, softcap, dropout_p, dropout_seed)
+            sinks=sinks,
+            alibi_slopes=alibi_slopes,
+            softmax_scale=softmax_scale,
+            causal=causal,
+            window_size=window,
+            softcap=softcap,
+            dropout_p=dropout_p,
+            dropout_seed=dropout_seed,
         ),
         cu_seqlens_q=cu_seqlens_q,
         keys=keys.packed(cu_seqlens_k),

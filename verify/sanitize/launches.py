@@ -65,7 +65,7 @@ def run(case: Case, variant: Variant, launch: Launch, device: str) -> int:
     results = outputs(case)
     tensors = placed(inputs, results, device)
     between = {name: unwritten(shape, torch.float32, device) for name, shape in plan.workspace}
-    if case.gradients and case.shape.packed:  # see call.differentiate
+    if plan.zeroed:
         between = {name: torch.zeros_like(tensor) for name, tensor in between.items()}
     queries = tensors["q"]
     for step in plan.launches:

@@ -4,7 +4,7 @@ Every launcher module has
 
     DEVICES                            the types of the devices whose tensors it takes
     missing()                          why it cannot run here, in words; "" if it can
-    prepare(plan, catalogue)           what runs the plan on its buffers, which it takes in order
+    prepare(plan, catalogue)           a function that runs the plan on its buffers, given in order
     launch(plan, tensors, catalogue)   runs the plan once
 """
 
@@ -29,7 +29,7 @@ Tensors = Dict[str, torch.Tensor]
 def prepare(
     plan: Plan, launcher: Any, device: torch.device, catalogue: Catalogue = BUILT_IN
 ) -> Callable[[Tensors], Tensors]:
-    """What runs all launches of a plan on a call's tensors, one after the other.
+    """A function that runs all launches of a plan on a call's tensors, one after the other.
 
     It returns the tensors and those of the workspace.  All that calls with one plan have in common
     is done here, once: a call takes no longer than to pick its tensors.
@@ -55,7 +55,7 @@ def prepare(
 def run(
     plan: Plan, tensors: Tensors, catalogue: Catalogue = BUILT_IN, *, launch: Callable[..., Any]
 ) -> Tensors:
-    """The same once, with what does as a launcher's `launch`."""
+    """Run all launches of a plan once, each by `launch`, called as a launcher's own."""
     tensors = {**tensors, **_workspace(plan, tensors, _device(tensors))}
     for step in plan.launches:
         if 0 not in step.threadgroups:

@@ -33,7 +33,10 @@ def _kernel(catalogue: Catalogue, file: str, name: str) -> Any:
 def prepare(
     plan: LaunchPlan, catalogue: Catalogue = BUILT_IN
 ) -> Callable[[Sequence[torch.Tensor]], Any]:
-    """What runs `plan`; it returns the emulator's report."""
+    """A function that runs `plan` and returns the emulator's report.
+
+    It asks for the kernel at each call: tests put another in its place.
+    """
     return lambda buffers: _launch(_kernel(catalogue, plan.file, plan.kernel), plan, buffers)
 
 

@@ -42,7 +42,7 @@ def _kernel(plan: LaunchPlan, catalogue: Catalogue) -> Any:
 def prepare(
     plan: LaunchPlan, catalogue: Catalogue = BUILT_IN
 ) -> Callable[[Sequence[torch.Tensor]], None]:
-    """What encodes `plan` on torch's own command encoder; it returns before the GPU has run it."""
+    """A function that encodes `plan` on torch's command encoder, and does not wait for the GPU."""
     kernel = _kernel(plan, catalogue)
     x, y, z = plan.threadgroups
     numbers = [list(plan.ints), *([list(plan.floats)] if plan.floats else [])]

@@ -24,7 +24,7 @@ def missing() -> str:
 def prepare(
     plan: LaunchPlan, catalogue: Catalogue = BUILT_IN
 ) -> Callable[[Sequence[torch.Tensor]], None]:
-    """What encodes `plan` on torch's own command encoder; it returns before the GPU has run it.
+    """A function that encodes `plan` on torch's command encoder, and does not wait for the GPU.
 
     The kernels are those of the build, whatever the catalogue says of their sources.
     """
