@@ -88,9 +88,9 @@ class Doubt:
             )
 
     @property
-    def tiles(self) -> tuple[Tile, Tile]:
-        """The tile in doubt, and what a kernel with dropout makes of it."""
-        return self.tile, self.tile.for_dropout()
+    def tiles(self) -> tuple[Tile, ...]:
+        """The tile in doubt, and what kernels with dropout or a mask tensor make of it."""
+        return self.tile, self.tile.for_dropout(), self.tile.for_mask()
 
     @property
     def cell(self) -> Cell:

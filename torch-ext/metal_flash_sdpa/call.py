@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from . import gpu, launchers
+from ._variants import MASK_TYPES
 from .catalogue import BUILT_IN, Catalogue
 from .keys import ALL_ROWS, Keys
 from .plan import DECODE_QUERIES, Append, Backward, Request, plan, plan_append, plan_backward
@@ -29,6 +30,7 @@ class Options(NamedTuple):
     softcap: float = 0.0
     dropout_p: float = 0.0
     dropout_seed: Optional[Tensor] = None  # (2,) int32, on q's device; with dropout_p alone
+    attn_mask: Optional[Tensor] = None
 
 
 NO_OPTIONS = Options()
@@ -136,7 +138,7 @@ def differentiate(
     )
     launches = plan_backward(request, what, catalogue)
     if request.packed:  # rows that belong to no sequence are added up, too
-        for name, shape in launches.workspace:
+        for name, shape, _ in launches.workspace:
             tensors[name] = torch.zeros(shape, dtype=torch.float32, device=q.device)
     tensors = launchers.run(launches, tensors, catalogue)
     add_partials(tensors)
@@ -188,6 +190,10 @@ def _prepare(
         alibi_strides = (0, *options.alibi_slopes.stride())[-2:]
     if options.dropout_p and options.dropout_seed is not None:
         tensors["dropout_seed"] = options.dropout_seed
+    mask_type, mask_strides = 0, (0, 0, 0, 0)
+    if options.attn_mask is not None:
+        tensors["attn_mask"] = bytes_of(options.attn_mask)
+        mask_type, mask_strides = mask(options.attn_mask)
     q_len, heads, head_dim = q.shape[-3:]
     scale = options.softmax_scale
     request = Request(
@@ -218,12 +224,34 @@ def _prepare(
         pages=pages,
         table_stride=table_stride,
         max_q_len=max_q_len,
+        mask_type=mask_type,
+        mask_strides=mask_strides,
         num_splits=splits,
         gpu=gpu.describe(q.device.type),
     )
     if options.dropout_p:
         request = request._replace(**dropout(options.dropout_p))
     return request, tensors
+
+
+def bytes_of(tensor: Tensor) -> Tensor:
+    """The bytes from a tensor's first element to its last, in place."""
+    steps = ((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride()))
+    count = 1 + sum(steps) if tensor.numel() else 0
+    return tensor.detach().as_strided((count,), (1,)).view(torch.uint8)
+
+
+def mask(attn_mask: Tensor) -> Tuple[int, Tuple[int, int, int, int]]:
+    """What a request says of a mask tensor: its type, and its strides in bytes.
+
+    Those of an axis that it lacks, or that has one element for all, are 0.
+    """
+    size = attn_mask.element_size()
+    strides = [
+        stride * size if n > 1 else 0 for n, stride in zip(attn_mask.shape, attn_mask.stride())
+    ]
+    batch, head, row, key = [0] * (4 - len(strides)) + strides
+    return MASK_TYPES[str(attn_mask.dtype).partition(".")[2]], (batch, head, row, key)
 
 
 def dropout(dropout_p: float) -> Dict[str, Any]:

@@ -45,9 +45,9 @@ def run(
     if plan.workspace:
         device = _device(tensors)
         tensors = dict(tensors)
-        for name, shape in plan.workspace:
+        for name, shape, dtype in plan.workspace:
             if name not in tensors:
-                tensors[name] = torch.empty(shape, dtype=torch.float32, device=device)
+                tensors[name] = torch.empty(shape, dtype=getattr(torch, dtype), device=device)
     for step in plan.launches:
         if 0 not in step.threadgroups:
             launch(step, tensors, catalogue)
