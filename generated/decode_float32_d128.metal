@@ -357,6 +357,42 @@ inline Band find_band(int first_query, int last_query, Sequence sequence, consta
     return {visited, unmasked};
 }
 
+// The elements of a call's mask tensor.
+enum MaskType { NONE_MASK, BOOL_MASK, FLOAT16_MASK, BFLOAT16_MASK, FLOAT32_MASK };
+
+// From -6.9e37 down, as float32 has it: with such a bias, -inf among them, a key is hidden.
+constant constexpr uint HIDDEN_FROM_BITS = 0xFE4FA3ABu;
+constant constexpr uint LOWEST_HALF_BITS = 0xFBFFu; // the next ones are those of -inf
+
+// What an element adds to the score, as the bits of a float32; a bool that is true adds 0.  They stay
+// bits, because fast math may assume that no float is infinite.
+inline uint mask_bits(device const uchar* element, int type)
+{
+    if (type == BOOL_MASK) {
+        return *element != 0 ? 0u : MINUS_INFINITY_BITS;
+    }
+    if (type == FLOAT32_MASK) {
+        return *(device const uint*)element;
+    }
+    const uint bits = *(device const ushort*)element;
+    if (type == BFLOAT16_MASK) {
+        return bits << 16;
+    }
+    const bool hides = bits == LOWEST_HALF_BITS || bits == LOWEST_HALF_BITS + 1;
+    return hides ? MINUS_INFINITY_BITS : as_type<uint>(float(as_type<half>(ushort(bits))));
+}
+
+inline bool is_hidden(uint bits)
+{
+    return bits >= HIDDEN_FROM_BITS && bits <= MINUS_INFINITY_BITS;
+}
+
+// A base-2 logit with what the mask adds to it.
+inline float masked_logit(float logit, uint bits)
+{
+    return is_hidden(bits) ? MASKED : fma(as_type<float>(bits), LOG2_E, logit);
+}
+
 // A tile's rows: one for each pair of a query and a query head of this KV head.  The heads of one query
 // are neighbours.
 struct PackedRows {
@@ -396,15 +432,16 @@ inline bool is_split(Sequence sequence, constant Call& call)
 }
 
 // The keys of one split: whole steps of the threadgroup, as many in each split; the last may have fewer.
+// With a mask tensor none of them is known to need no mask.
 template <typename Tile>
-inline Band split_band(Band band, int split, int splits)
+inline Band split_band(Band band, int split, int splits, constant Call& call)
 {
     const int steps = (max(band.visited.end - band.visited.begin, 0) + Tile::STEP_K - 1) / Tile::STEP_K;
     const int steps_per_split = (steps + splits - 1) / splits;
     const int begin = band.visited.begin + split * steps_per_split * Tile::STEP_K;
     const int end = min(begin + steps_per_split * Tile::STEP_K, band.visited.end);
     const KeyRange visited = {begin, end};
-    const KeyRange unmasked = {band.unmasked.begin, min(band.unmasked.end, end)};
+    const KeyRange unmasked = {band.unmasked.begin, call.mask_type == NONE_MASK ? min(band.unmasked.end, end) : begin};
     return {visited, unmasked};
 }
 
@@ -468,62 +505,6 @@ inline float2 find_sink(device const float* sinks, PackedRows rows, Place place,
     return sink;
 }
 
-// Copies a fragment's rows of Q to threadgroup memory, transposed.  The columns get the order that they
-// have in fragments of K (see VECTOR).  Rows that do not exist are 0.
-template <typename Tile>
-inline void stage_queries(
-    threadgroup element* q_block, device const element* q, PackedRows rows, constant Call& call, uint thread_index)
-{
-    for (int i = thread_index; i < Q_FRAGMENTS * FRAGMENT_ELEMENTS; i += Tile::THREADS) {
-        const int row = i % FRAGMENT;
-        const int fragment = i / FRAGMENT_ELEMENTS;
-        const int lane_of_row = i / FRAGMENT % FRAGMENT / 2; // 0..3, of the four that hold a key's row
-        const int chunk = fragment / 2;
-        const int column = (chunk * 4 + lane_of_row) * VECTOR + fragment % 2 * 2 + i / FRAGMENT % 2;
-        element value = element(0);
-        if (row < rows.count && column < HEAD_DIM) {
-            value = q[query_of(rows, row) * call.q_row_stride + head_of(rows, row) * call.q_head_stride + column];
-        }
-        q_block[i] = value;
-    }
-}
-
-// The elements of a call's mask tensor.
-enum MaskType { NONE_MASK, BOOL_MASK, FLOAT16_MASK, BFLOAT16_MASK, FLOAT32_MASK };
-
-// From -6.9e37 down, as float32 has it: with such a bias, -inf among them, a key is hidden.
-constant constexpr uint HIDDEN_FROM_BITS = 0xFE4FA3ABu;
-constant constexpr uint LOWEST_HALF_BITS = 0xFBFFu; // the next ones are those of -inf
-
-// What an element adds to the score, as the bits of a float32; a bool that is true adds 0.  They stay
-// bits, because fast math may assume that no float is infinite.
-inline uint mask_bits(device const uchar* element, int type)
-{
-    if (type == BOOL_MASK) {
-        return *element != 0 ? 0u : MINUS_INFINITY_BITS;
-    }
-    if (type == FLOAT32_MASK) {
-        return *(device const uint*)element;
-    }
-    const uint bits = *(device const ushort*)element;
-    if (type == BFLOAT16_MASK) {
-        return bits << 16;
-    }
-    const bool hides = bits == LOWEST_HALF_BITS || bits == LOWEST_HALF_BITS + 1;
-    return hides ? MINUS_INFINITY_BITS : as_type<uint>(float(as_type<half>(ushort(bits))));
-}
-
-inline bool is_hidden(uint bits)
-{
-    return bits >= HIDDEN_FROM_BITS && bits <= MINUS_INFINITY_BITS;
-}
-
-// A base-2 logit with what the mask adds to it.
-inline float masked_logit(float logit, uint bits)
-{
-    return is_hidden(bits) ? MASKED : fma(as_type<float>(bits), LOG2_E, logit);
-}
-
 // Adds a mask to the base-2 logits of fragment column c; `rows` are its rows, and keys from `end` on do
 // not exist.
 template <int R, int C>
@@ -546,6 +527,26 @@ inline void add_column_mask(
                 logits.fragments[r][c].thread_elements()[i] = masked_logit(logit, bits);
             }
         }
+    }
+}
+
+// Copies a fragment's rows of Q to threadgroup memory, transposed.  The columns get the order that they
+// have in fragments of K (see VECTOR).  Rows that do not exist are 0.
+template <typename Tile>
+inline void stage_queries(
+    threadgroup element* q_block, device const element* q, PackedRows rows, constant Call& call, uint thread_index)
+{
+    for (int i = thread_index; i < Q_FRAGMENTS * FRAGMENT_ELEMENTS; i += Tile::THREADS) {
+        const int row = i % FRAGMENT;
+        const int fragment = i / FRAGMENT_ELEMENTS;
+        const int lane_of_row = i / FRAGMENT % FRAGMENT / 2; // 0..3, of the four that hold a key's row
+        const int chunk = fragment / 2;
+        const int column = (chunk * 4 + lane_of_row) * VECTOR + fragment % 2 * 2 + i / FRAGMENT % 2;
+        element value = element(0);
+        if (row < rows.count && column < HEAD_DIM) {
+            value = q[query_of(rows, row) * call.q_row_stride + head_of(rows, row) * call.q_head_stride + column];
+        }
+        q_block[i] = value;
     }
 }
 
@@ -862,7 +863,7 @@ void decode(
     for (int first = group.y / call.kv_heads * Tile::BLOCK_Q; first < last; first += tiles * Tile::BLOCK_Q) {
         const PackedRows rows = find_packed_rows(first, Tile::BLOCK_Q, kv_head, sequence, call);
         const Band whole = find_band<WINDOW>(query_of(rows, 0), query_of(rows, rows.count - 1), sequence, call);
-        const Band band = split_band<Tile>(whole, group.x, split ? groups.x : 1);
+        const Band band = split_band<Tile>(whole, group.x, split ? groups.x : 1, call);
 
         // The barriers of the last tile's merge lie between its products and what is staged here.
         UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
@@ -882,12 +883,12 @@ void decode(
                 if (alibi[r].slope[0] != 0.0f || alibi[r].slope[1] != 0.0f) {
                     add_column_alibi(scores, r, alibi[r], key, place);
                 }
-                if (call.mask_type != NONE_MASK) {
-                    const PackedRows own = rows_of_fragment(rows, r);
-                    add_column_mask(scores, r, attn_mask, own, sequence, key, band.visited.end, place, call);
-                }
                 if (key < band.unmasked.begin || key + Tile::BLOCK_K > band.unmasked.end) {
-                    mask_columns(scores, r, rows_of_fragment(rows, r), sequence, key, place, call);
+                    const PackedRows own = rows_of_fragment(rows, r);
+                    if (call.mask_type != NONE_MASK) {
+                        add_column_mask(scores, r, attn_mask, own, sequence, key, band.visited.end, place, call);
+                    }
+                    mask_columns(scores, r, own, sequence, key, place, call);
                 }
                 update_column_softmax(weights, outputs, softmax[r], scores, r);
             }
