@@ -24,6 +24,7 @@ from codegen.tiles import (
 TABLE = """
     family      | head_dim | bytes | tile    | smaller | use  | why it stays
     ------------+----------+-------+---------+---------+------+----------------------------------------------------------------------
+    prefill     |       80 |     2 | 4 16 32 | 4 16 16 | tile | with a mask tensor alone; half as many keys per block: twice the barriers
     prefill     |       96 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
     prefill     |      128 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
     prefill     |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers

@@ -212,11 +212,8 @@ def rowwise(family: str) -> Iterable[Variant]:
 
 def matrix() -> tuple[Variant, ...]:
     """Every variant that exists, in manifest order."""
-    return checked(
-        chain(
-            *(mask_blocks(), prefill(), decode(), rowwise("combine"), rowwise("append"), backward())
-        )
-    )
+    attending = (prefill(), decode(), rowwise("combine"), rowwise("append"), mask_blocks())
+    return checked(chain(*attending, backward()))
 
 
 def files(variants: Iterable[Variant]) -> dict[str, list[Variant]]:

@@ -29,9 +29,6 @@ class Signature(NamedTuple):
 # kernels take any band, "masked" where they take a mask tensor as well; they have one row each, with
 # sinks if they can take any.
 VARIANTS = {
-    ("mask_blocks", 0, "any", None, False, False): (
-        Variant("mask_blocks", "mask_blocks.metal", 1, 256, 8),
-    ),
     ("prefill", 32, "float16", "full", False, False): (
         Variant("prefill_float16_d32_q64k32_full", "prefill_float16_d32.metal", 64, 128, 32),
     ),
@@ -841,6 +838,9 @@ VARIANTS = {
     ),
     ("append", 256, "float32", None, False, False): (
         Variant("append_float32_d256", "append_float32_d256.metal", 1, 32, 1),
+    ),
+    ("mask_blocks", 0, "any", None, False, False): (
+        Variant("mask_blocks", "mask_blocks.metal", 1, 256, 8),
     ),
     ("backward_rows", 32, "float16", None, True, False): (
         Variant("backward_rows_float16_d32", "backward_rows_float16_d32.metal", 64, 256, 1),

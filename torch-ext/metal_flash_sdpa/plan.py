@@ -178,15 +178,15 @@ class _Attention(NamedTuple):
     out_head_stride: int
     alibi_batch_stride: int
     alibi_head_stride: int
+    mask_batch_stride: int
+    mask_head_stride: int
+    mask_row_stride: int
+    mask_key_stride: int
     lse_batch_stride: int
     lse_head_stride: int
     heads_per_kv_head: int
     window_left: int
     window_right: int
-    mask_batch_stride: int
-    mask_head_stride: int
-    mask_row_stride: int
-    mask_key_stride: int
     state_batch_stride: int = 0
     state_head_stride: int = 0
     state_tile_stride: int = 0
@@ -354,12 +354,12 @@ def _attention(request: Request, left: int, right: int, **of_family: int) -> _At
         *request.v_strides,
         *request.out_strides,
         *request.alibi_strides,
-        0 if request.packed else request.heads * request.q_len,
-        request.q_len,
-        request.heads // request.kv_heads,
-        left,
-        right,
         *request.mask_strides,
+        lse_batch_stride=0 if request.packed else request.heads * request.q_len,
+        lse_head_stride=request.q_len,
+        heads_per_kv_head=request.heads // request.kv_heads,
+        window_left=left,
+        window_right=right,
         **of_family,
     )
 
