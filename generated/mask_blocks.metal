@@ -88,28 +88,55 @@ struct Call {
     int blocks; // number of key blocks
 };
 
-// Of some elements, one per lane: whether any hides its key, adds nothing, adds something.
-struct Seen {
-    bool hidden;
-    bool plain;
-    bool biased;
-};
+// What elements do: a set of these.
+constant constexpr uint HIDES = 1;      // its key
+constant constexpr uint ADDS_NOTHING = 2;
+constant constexpr uint ADDS_SOMETHING = 4;
 
-inline Seen look(Seen before, device const uchar* element, bool exists, int type)
+inline uint effect_of(uint bits)
 {
-    const uint bits = exists ? mask_bits(element, type) : 0u;
-    const bool hidden = is_hidden(bits);
-    const bool plain = bits << 1 == 0u; // 0, or -0
-    return {
-        before.hidden || simd_any(exists && hidden),
-        before.plain || simd_any(exists && plain),
-        before.biased || simd_any(exists && !hidden && !plain),
-    };
+    return is_hidden(bits) ? HIDES : bits << 1 == 0u ? ADDS_NOTHING : ADDS_SOMETHING; // -0 adds nothing, too
 }
 
-inline bool is_known(Seen seen)
+// Whether no further element can change the state of a block.
+inline bool is_known(uint effects)
 {
-    return seen.biased || (seen.hidden && seen.plain);
+    return effects > ADDS_NOTHING;
+}
+
+// What the elements of a block do, or enough of them to know its state.  Neighbouring lanes have
+// neighbouring keys.
+template <int TYPE>
+inline uint effects_of_type(device const uchar* mask, int rows, int keys, uint lane, constant Call& call)
+{
+    uint effects = simd_or(lane == 0 ? effect_of(mask_bits(mask, TYPE)) : 0u);
+    const int lanes = min(keys, SIMD_WIDTH); // of a row
+    const int rows_at_once = SIMD_WIDTH / lanes;
+    const int own_row = lane / lanes;
+    for (int first = 0; first < keys; first += lanes) {
+        const int key = first + lane % lanes;
+        device const uchar* element = mask + own_row * call.mask_row_stride + key * call.mask_key_stride;
+        for (int row = own_row; row < rows + own_row && !is_known(effects); row += rows_at_once) {
+            const bool exists = row < rows && key < keys;
+            effects |= simd_or(exists ? effect_of(mask_bits(element, TYPE)) : 0u);
+            element += rows_at_once * call.mask_row_stride;
+        }
+    }
+    return effects;
+}
+
+inline uint effects_of(device const uchar* mask, int rows, int keys, uint lane, constant Call& call)
+{
+    if (call.mask_type == BOOL_MASK) {
+        return effects_of_type<BOOL_MASK>(mask, rows, keys, lane, call);
+    }
+    if (call.mask_type == FLOAT16_MASK) {
+        return effects_of_type<FLOAT16_MASK>(mask, rows, keys, lane, call);
+    }
+    if (call.mask_type == BFLOAT16_MASK) {
+        return effects_of_type<BFLOAT16_MASK>(mask, rows, keys, lane, call);
+    }
+    return effects_of_type<FLOAT32_MASK>(mask, rows, keys, lane, call);
 }
 
 [[kernel, max_total_threads_per_threadgroup(THREADS)]]
@@ -128,19 +155,14 @@ void mask_blocks(
     }
     const int first_row = group.y * call.tile_rows;
     const int first_key = block * call.block_keys;
+    const int rows = min(call.tile_rows, call.mask_rows - first_row);
     const int keys = min(call.block_keys, call.mask_keys - first_key);
-    const int elements = min(call.tile_rows, call.mask_rows - first_row) * keys;
     attn_mask += group.z / call.mask_heads * call.mask_batch_stride + group.z % call.mask_heads * call.mask_head_stride
         + first_row * call.mask_row_stride + first_key * call.mask_key_stride;
 
-    Seen seen = look({false, false, false}, attn_mask, lane == 0, call.mask_type);
-    for (int first = 0; first < elements && !is_known(seen); first += SIMD_WIDTH) {
-        const int i = first + lane;
-        const long offset = i / keys * call.mask_row_stride + i % keys * call.mask_key_stride;
-        seen = look(seen, attn_mask + offset, i < elements, call.mask_type);
-    }
+    const uint effects = effects_of(attn_mask, rows, keys, lane, call);
     if (lane == 0) {
-        const MaskState state = is_known(seen) ? LOOK_CLOSER : seen.plain ? ALL_SEEN : NOTHING_SEEN;
+        const MaskState state = is_known(effects) ? LOOK_CLOSER : effects == HIDES ? NOTHING_SEEN : ALL_SEEN;
         mask_states[(long(group.z) * groups.y + group.y) * call.blocks + block] = uchar(state);
     }
 }
