@@ -616,39 +616,23 @@ enum MaskState { NOTHING_SEEN, ALL_SEEN, LOOK_CLOSER };
 
 // Adds a mask to base-2 logits.  `mask` is its element for this lane's first; of the lane's rows and
 // columns so many exist from there on.
-template <int TYPE, int R, int C>
-inline void add_mask_of_type(
-    thread Matrix<float, R, C>& logits, device const uchar* mask, int rows, int columns, constant Call& call)
-{
-    UNROLL for (int r = 0; r < R; ++r) {
-        if (r * FRAGMENT >= rows) {
-            continue;
-        }
-        device const uchar* element = mask + r * FRAGMENT * call.mask_row_stride;
-        UNROLL for (int c = 0; c < C; ++c) {
-            UNROLL for (int i = 0; i < 2; ++i) {
-                if (c * FRAGMENT + i < columns) {
-                    const float logit = logits.fragments[r][c].thread_elements()[i];
-                    logits.fragments[r][c].thread_elements()[i] = masked_logit(logit, mask_bits(element, TYPE));
-                }
-                element += (i == 0 ? 1 : FRAGMENT - 1) * call.mask_key_stride;
-            }
-        }
-    }
-}
-
 template <int R, int C>
 inline void add_mask(
     thread Matrix<float, R, C>& logits, device const uchar* mask, int rows, int columns, constant Call& call)
 {
-    if (call.mask_type == BOOL_MASK) {
-        add_mask_of_type<BOOL_MASK>(logits, mask, rows, columns, call);
-    } else if (call.mask_type == FLOAT16_MASK) {
-        add_mask_of_type<FLOAT16_MASK>(logits, mask, rows, columns, call);
-    } else if (call.mask_type == BFLOAT16_MASK) {
-        add_mask_of_type<BFLOAT16_MASK>(logits, mask, rows, columns, call);
-    } else {
-        add_mask_of_type<FLOAT32_MASK>(logits, mask, rows, columns, call);
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const int row = r * FRAGMENT;
+                const int column = c * FRAGMENT + i;
+                if (row < rows && column < columns) {
+                    const long offset = row * call.mask_row_stride + column * call.mask_key_stride;
+                    const uint bits = mask_bits(mask + offset, call.mask_type);
+                    const float logit = logits.fragments[r][c].thread_elements()[i];
+                    logits.fragments[r][c].thread_elements()[i] = masked_logit(logit, bits);
+                }
+            }
+        }
     }
 }
 
