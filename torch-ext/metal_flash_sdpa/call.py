@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from . import gpu, launchers
+from ._variants import MASK_TYPES
 from .catalogue import BUILT_IN, Catalogue
 from .keys import ALL_ROWS, Keys
 from .plan import DECODE_QUERIES, Append, Backward, Plan, Request, plan, plan_append, plan_backward
@@ -34,6 +35,7 @@ class Options(NamedTuple):
     softcap: float = 0.0
     dropout_p: float = 0.0
     dropout_seed: Optional[Tensor] = None  # (2,) int32, on q's device; with dropout_p alone
+    attn_mask: Optional[Tensor] = None
 
 
 NO_OPTIONS = Options()
@@ -179,7 +181,7 @@ def _prepare(
         if keys.block_table is not None:
             table = tensors["block_table"] = _readable(_int32(keys.block_table))
             table_stride = table.stride(0)
-    sinks, slopes, scale, causal, window_size, softcap, dropout_p, seed = options
+    sinks, slopes, scale, causal, window_size, softcap, dropout_p, seed, attn_mask = options
     if sinks is not None:
         tensors["sinks"] = _contiguous(sinks, torch.float32)
     if slopes is not None:
@@ -187,11 +189,15 @@ def _prepare(
         alibi_strides = slopes.stride()
     if dropout_p and seed is not None:
         tensors["dropout_seed"] = seed
+    of_mask = NO_MASK
+    if attn_mask is not None:
+        tensors["attn_mask"] = bytes_of(attn_mask)
+        of_mask = mask(attn_mask)
     signature = (
         *(q.device, tuple(tensors), q.dtype, q.shape, k_shape),
         *(q.stride(), k.stride(), v.stride(), out.stride(), alibi_strides, table_stride),
         *(batch, k_len, keys.appended, max_q_len, splits, lse),
-        *(scale, causal, window_size, softcap, dropout_p),
+        *(scale, causal, window_size, softcap, dropout_p, of_mask),
     )
     return signature, tensors
 
@@ -232,11 +238,13 @@ def _request(
     window_size: Tuple[int, int],
     softcap: float,
     dropout_p: float,
+    of_mask: Tuple[int, Tuple[int, int, int, int]],
 ) -> Request:
     q_len, heads, head_dim = q_shape[-3:]
     rows, kv_heads, _ = k_shape[-3:]
     paged = "block_table" in tensors
     of_batch, of_head = (0, 0, *alibi_strides)[-2:]
+    mask_type, mask_strides = of_mask
     return Request(
         dtype=_DTYPE_NAMES[dtype],
         head_dim=head_dim,
@@ -265,6 +273,8 @@ def _request(
         pages=k_shape[0] if paged else 0,
         table_stride=table_stride,
         max_q_len=max_q_len,
+        mask_type=mask_type,
+        mask_strides=mask_strides,
         num_splits=splits,
         gpu=gpu.describe(device.type),
         **dropout(dropout_p),
@@ -282,6 +292,29 @@ def _plan_backward(
     wants_q, wants_k, wants_v = (x is not None for x in strides[1:])
     what = Backward(of_out, of_q, of_k, of_v, wants_q, wants_k, wants_v, has_grad_lse)
     return plan_backward(request, what, catalogue)
+
+
+NO_MASK = (0, (0, 0, 0, 0))
+
+
+def bytes_of(tensor: Tensor) -> Tensor:
+    """The bytes from a tensor's first element to its last, in place."""
+    steps = ((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride()))
+    count = 1 + sum(steps) if tensor.numel() else 0
+    return tensor.detach().as_strided((count,), (1,)).view(torch.uint8)
+
+
+def mask(attn_mask: Tensor) -> Tuple[int, Tuple[int, int, int, int]]:
+    """What a request says of a mask tensor: its type, and its strides in bytes.
+
+    Those of an axis that it lacks, or that has one element for all, are 0.
+    """
+    size = attn_mask.element_size()
+    strides = [
+        stride * size if n > 1 else 0 for n, stride in zip(attn_mask.shape, attn_mask.stride())
+    ]
+    batch, head, row, key = [0] * (4 - len(strides)) + strides
+    return MASK_TYPES[str(attn_mask.dtype).partition(".")[2]], (batch, head, row, key)
 
 
 def dropout(dropout_p: float) -> Dict[str, Any]:

@@ -58,14 +58,17 @@ def read(tensors: Mapping[str, Tensor]) -> int:
 
 def run(case: Case, variant: Variant, launch: Launch, device: str) -> int:
     """A case's launches; returns how many NaN there are in what was written."""
-    inputs = prepare(case, variant.head_dim, getattr(torch, variant.dtype), "cpu")
+    head_dim, dtype = variant.tried_on
+    inputs = prepare(case, head_dim, getattr(torch, dtype), "cpu")
     if case.nonsense:
         garble(inputs.tensors, case.nonsense)
     plan = whole_plan(variant, inputs, case)
     results = outputs(case)
     tensors = placed(inputs, results, device)
-    between = {name: unwritten(shape, torch.float32, device) for name, shape in plan.workspace}
-    if case.gradients and case.shape.packed:  # see call.differentiate
+    between = {
+        name: unwritten(shape, getattr(torch, kind), device) for name, shape, kind in plan.workspace
+    }
+    if plan.zeroed:
         between = {name: torch.zeros_like(tensor) for name, tensor in between.items()}
     queries = tensors["q"]
     for step in plan.launches:
