@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,31 +17,52 @@ SPARE = 3  # columns and rows beside a sliced mask's
 Grid = tuple[int, int, int, int]  # (batch, heads, q_len, k_len)
 
 
-def seen(pattern: str, grid: Grid, generator: torch.Generator) -> Tensor:
-    """Which keys are seen, by batch, head, query and key; the last query is at the last key."""
+class Positions(NamedTuple):
+    """Where the elements of a mask are, each of a shape that broadcasts to the grid's."""
+
+    b: Tensor
+    h: Tensor
+    i: Tensor  # the query's own key: the last query is at the last one
+    j: Tensor
+    drawn: Tensor  # a random number from 0 to 1 for each
+    k_len: int
+
+
+def positions(grid: Grid, generator: torch.Generator) -> Positions:
+    """Those of a grid."""
     batch, heads, q_len, k_len = grid
-    b = torch.arange(batch).view(-1, 1, 1, 1)
-    h = torch.arange(heads).view(-1, 1, 1)
-    j = torch.arange(k_len)
-    i = (torch.arange(q_len) + k_len - q_len).view(-1, 1)
-    drawn = torch.rand(grid, generator=generator)
-    patterns: dict[str, Callable[[], Tensor]] = {
-        "all": lambda: j >= 0,
-        "none": lambda: j < 0,
-        "causal": lambda: j <= i,
-        "diagonal blocks": lambda: i.div(SPAN, rounding_mode="floor") == j // SPAN,
-        "prefix": lambda: (j <= i) | (j < SPAN + b),
-        "padding": lambda: (j < k_len - (SPAN * b) % (k_len + 1)) & (j >= h),
-        "random": lambda: drawn < 0.3,
-        "rows unseen": lambda: (drawn < 0.5) & (i % 3 > 0),
-    }
-    return patterns[pattern]().expand(grid)
+    return Positions(
+        b=torch.arange(batch).view(-1, 1, 1, 1),
+        h=torch.arange(heads).view(-1, 1, 1),
+        i=(torch.arange(q_len) + k_len - q_len).view(-1, 1),
+        j=torch.arange(k_len),
+        drawn=torch.rand(grid, generator=generator),
+        k_len=k_len,
+    )
+
+
+def padded(grid: Positions) -> Tensor:
+    """Fewer keys in each sequence, and without the first ones in each head."""
+    return (grid.j < grid.k_len - (SPAN * grid.b) % (grid.k_len + 1)) & (grid.j >= grid.h)
+
+
+# Which keys are seen.
+PATTERNS: dict[str, Callable[[Positions], Tensor]] = {
+    "all": lambda at: at.j >= 0,
+    "none": lambda at: at.j < 0,
+    "causal": lambda at: at.j <= at.i,
+    "diagonal blocks": lambda at: at.i.div(SPAN, rounding_mode="floor") == at.j // SPAN,
+    "prefix": lambda at: (at.j <= at.i) | (at.j < SPAN + at.b),
+    "padding": padded,
+    "random": lambda at: at.drawn < 0.3,
+    "rows unseen": lambda at: (at.drawn < 0.5) & (at.i % 3 > 0),
+}
 
 
 def draw(mask: MaskTensor, grid: Grid, generator: torch.Generator) -> Tensor:
     """A mask, of size 1 along the axes that share it, laid out as it says."""
     dtype = getattr(torch, mask.dtype)
-    values = seen(mask.pattern, grid, generator)
+    values = PATTERNS[mask.pattern](positions(grid, generator)).expand(grid)
     if dtype != torch.bool:
         hidden = -math.inf if mask.hides_by == "-inf" else torch.finfo(dtype).min
         bias = torch.randn(grid, generator=generator) if mask.bias else torch.zeros(grid)
@@ -86,6 +108,8 @@ def states(bias: Tensor, tile_rows: int, block_keys: int, axes: Grid) -> Tensor:
     `axes` are those of the states, of size 1 where the mask is the same along them.
     """
     batch, heads, tiles, blocks = axes
+    if not (tiles and blocks):
+        return torch.zeros(axes, dtype=torch.uint8)
     bias = bias[
         :batch, :heads, : None if tiles > 1 else tile_rows, : None if blocks > 1 else block_keys
     ]

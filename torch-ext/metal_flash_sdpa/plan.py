@@ -389,7 +389,9 @@ def _mask_blocks(
     Along an axis where the mask is the same for all there is one state.
     """
     every = (request.batch, request.heads, request.q_len, request.k_len)
-    batch, heads, rows, keys = (n if step else 1 for n, step in zip(every, request.mask_strides))
+    batch, heads, rows, keys = (
+        n if step else min(n, 1) for n, step in zip(every, request.mask_strides)
+    )
     tiles, blocks = -(-rows // attention.block_q), -(-keys // attention.step_k)
     variant = catalogue.variant("mask_blocks", ANY_HEAD_DIM, ANY_DTYPE)
     known = _MaskBlocks(
