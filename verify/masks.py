@@ -65,7 +65,7 @@ def draw(mask: MaskTensor, grid: Grid, generator: torch.Generator) -> Tensor:
     values = PATTERNS[mask.pattern](positions(grid, generator)).expand(grid)
     if dtype != torch.bool:
         hidden = -math.inf if mask.hides_by == "-inf" else torch.finfo(dtype).min
-        bias = torch.randn(grid, generator=generator) if mask.bias else torch.zeros(grid)
+        bias = torch.randn(grid, generator=generator) * mask.bias  # without one 0, or -0
         values = bias.to(dtype).masked_fill(~values, hidden)
         if mask.nan:
             values = values.contiguous()
