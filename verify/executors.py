@@ -35,6 +35,7 @@ CASES = (
     *("several blocks", "GQA 8/2", "softcap 30"),
     *("3 splits", "rotate halves", "append to pages"),
     *("expanded", "every gradient"),
+    *("mask, several tiles", "bias, pages", "mask: random"),
 )
 
 

@@ -65,7 +65,7 @@ def draw(mask: MaskTensor, grid: Grid, generator: torch.Generator) -> Tensor:
     values = PATTERNS[mask.pattern](positions(grid, generator)).expand(grid)
     if dtype != torch.bool:
         hidden = -math.inf if mask.hides_by == "-inf" else torch.finfo(dtype).min
-        bias = torch.randn(grid, generator=generator) if mask.bias else torch.zeros(grid)
+        bias = torch.randn(grid, generator=generator) * mask.bias  # without one 0, or -0
         values = bias.to(dtype).masked_fill(~values, hidden)
         if mask.nan:
             values = values.contiguous()
@@ -93,13 +93,13 @@ def laid_out(values: Tensor, layout: str) -> Tensor:
 
 
 def bias_of(mask: Tensor, grid: Grid) -> Tensor:
-    """What a mask adds to each score, in float64; -inf where it hides the key."""
+    """What a mask adds to each score, in float32; -inf where it hides the key."""
     if mask.dtype == torch.bool:
         return (
-            torch.zeros(mask.shape, dtype=torch.float64).masked_fill(~mask, -math.inf).expand(grid)
+            torch.zeros(mask.shape, dtype=torch.float32).masked_fill(~mask, -math.inf).expand(grid)
         )
     hidden = mask <= torch.finfo(mask.dtype).min
-    return mask.double().masked_fill(hidden, -math.inf).expand(grid)
+    return mask.float().masked_fill(hidden, -math.inf).expand(grid)
 
 
 def states(bias: Tensor, tile_rows: int, block_keys: int, axes: Grid) -> Tensor:
