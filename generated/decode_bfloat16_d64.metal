@@ -360,6 +360,10 @@ inline Band find_band(int first_query, int last_query, Sequence sequence, consta
 // The elements of a call's mask tensor.
 enum MaskType { NONE_MASK, BOOL_MASK, FLOAT16_MASK, BFLOAT16_MASK, FLOAT32_MASK };
 
+// What there is to see in a block of a mask: nothing; every key, with nothing added to a score; or
+// what only a look at each element says.
+enum MaskState { NOTHING_SEEN, ALL_SEEN, LOOK_CLOSER };
+
 // From -6.9e37 down, as float32 has it: with such a bias, -inf among them, a key is hidden.
 constant constexpr uint HIDDEN_FROM_BITS = 0xFE4FA3ABu;
 constant constexpr uint LOWEST_HALF_BITS = 0xFBFFu; // the next ones are those of -inf

@@ -582,6 +582,10 @@ inline void mask_rows(
 // The elements of a call's mask tensor.
 enum MaskType { NONE_MASK, BOOL_MASK, FLOAT16_MASK, BFLOAT16_MASK, FLOAT32_MASK };
 
+// What there is to see in a block of a mask: nothing; every key, with nothing added to a score; or
+// what only a look at each element says.
+enum MaskState { NOTHING_SEEN, ALL_SEEN, LOOK_CLOSER };
+
 // From -6.9e37 down, as float32 has it: with such a bias, -inf among them, a key is hidden.
 constant constexpr uint HIDDEN_FROM_BITS = 0xFE4FA3ABu;
 constant constexpr uint LOWEST_HALF_BITS = 0xFBFFu; // the next ones are those of -inf
@@ -614,10 +618,6 @@ inline float masked_logit(float logit, uint bits)
 {
     return is_hidden(bits) ? MASKED : fma(as_type<float>(bits), LOG2_E, logit);
 }
-
-// What there is to see in a block of a mask: nothing; every key, with nothing added to a score; or
-// what only a look at each element says.
-enum MaskState { NOTHING_SEEN, ALL_SEEN, LOOK_CLOSER };
 
 // Adds a mask to base-2 logits.  `mask` is its element for this lane's first; of the lane's rows and
 // columns so many exist from there on.

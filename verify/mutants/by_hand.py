@@ -75,8 +75,8 @@ BY_HAND = (
     ByHand(
         "the first block is skipped",
         "prefill/kernel.metal.j2",
-        "int key = band.visited.begin;",
-        "int key = band.visited.begin + Tile::BLOCK_K;",
+        "int key = begin;",
+        "int key = begin + Tile::BLOCK_K;",
     ),
     ByHand(
         "the last block is skipped",
