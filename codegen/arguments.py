@@ -60,6 +60,17 @@ BLOCK_TABLE = Buffer(
     "block_table", "int", "const", "the pages of each sequence, in order", optional=True
 )
 KEYS = (K_BEGIN, K_END, BLOCK_TABLE)
+# What the elements of a mask may be, in the order of their codes.  Kernels learn it when they run.
+MASK_TYPES = ("none", "bool", "float16", "bfloat16", "float32")
+ATTN_MASK = Buffer("attn_mask", "uchar", "const", "the mask's elements, of any type", optional=True)
+
+
+def mask_states(access: str, optional: bool = False) -> Buffer:
+    """What mask_blocks says of each block of a mask."""
+    comment = "state of each block of the mask: (batch, head, query tile, key block)"
+    return Buffer("mask_states", "uchar", access, comment, optional)
+
+
 ALIBI_SLOPES = Buffer(
     "alibi_slopes", "float", "const", "ALiBi slope of each query head", optional=True
 )
@@ -137,6 +148,17 @@ ALIBI_STRIDES = (
     Field("alibi_batch_stride", "long", "alibi_slopes: elements from one sequence to the next"),
     Field("alibi_head_stride", "long", "alibi_slopes: elements from one head to the next"),
 )
+MASK_STRIDES = tuple(
+    Field(f"mask_{axis}_stride", "long", f"attn_mask: bytes from one {axis} to the next")
+    for axis in ("batch", "head", "row", "key")
+)
+STATE_STRIDES = tuple(
+    Field(f"state_{axis}_stride", "long", f"mask_states: states from one {axis} to the next")
+    for axis in ("batch", "head", "tile", "block")
+)
+MASK_TYPE = Field(
+    "mask_type", "int", f"attn_mask: {', '.join(map(' '.join, zip('01234', MASK_TYPES)))}"
+)
 WANTS_LSE = Field("wants_lse", "int", "1: lse is written")
 HAS_ALIBI = Field("has_alibi", "int", "1: alibi_slopes are given")
 KEEP_BELOW = Field(
@@ -168,13 +190,14 @@ BLOCK_SPLITS = Field(
 SLOTS = Field("slots", "int", "queries per sequence that partial results have room for")
 
 
-def attention(*tensors: str) -> tuple[Field, ...]:
+def attention(*tensors: str, of_mask: tuple[Field, ...] = ()) -> tuple[Field, ...]:
     """What every kernel that goes over keys is told; with the strides of its tensors."""
     return (
         *strides(*tensors),
         *LSE_STRIDES,
         *ALIBI_STRIDES,
         TABLE_STRIDE,
+        *of_mask,
         *(BATCH, Q_LEN, K_LEN, PACKED, HEADS_PER_KV_HEAD),
         *(HAS_K_BEGIN, *CACHE),
         *WINDOW,
@@ -182,7 +205,11 @@ def attention(*tensors: str) -> tuple[Field, ...]:
     )
 
 
-FORWARD = (*attention("q", "k", "v", "out"), WANTS_LSE)
+def forward(*of_mask: Field) -> tuple[Field, ...]:
+    """What the kernels that compute attention are told."""
+    return (*attention("q", "k", "v", "out", of_mask=of_mask), WANTS_LSE, MASK_TYPE)
+
+
 SOFTMAX = (
     Field("softmax_scale", "float", "multiplies Q K^T"),
     Field("softcap", "float", "scores become softcap * tanh(score / softcap); 0: off"),
@@ -214,19 +241,39 @@ def backward(*gradients: str) -> Signature:
 
 # Longs stand first, so that the struct has no padding.
 SIGNATURES = {
-    "prefill": Signature(
-        buffers=(Q, K, V, OUT, LSE, CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS, DROPOUT_SEED),
+    "mask_blocks": Signature(
+        buffers=(replace(ATTN_MASK, optional=False), mask_states("")),
         ints=(
-            *FORWARD,
+            *MASK_STRIDES,
+            MASK_TYPE,
+            Field("mask_heads", "int", "heads that the mask has, 1 if it is the same for all"),
+            Field("mask_rows", "int", "query rows that it has, 1 if it is the same for all"),
+            Field("mask_keys", "int", "keys that it has, 1 if it is the same for all"),
+            Field("tile_rows", "int", "query rows of a tile"),
+            Field("block_keys", "int", "keys of a block"),
+            Field("blocks", "int", "number of key blocks"),
+        ),
+        floats=(),
+    ),
+    "prefill": Signature(
+        buffers=(
+            *(Q, K, V, OUT, LSE, CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS, DROPOUT_SEED),
+            *(ATTN_MASK, mask_states("const", optional=True)),
+        ),
+        ints=(
+            *forward(*MASK_STRIDES, *STATE_STRIDES),
             Field("least_queries", "int", "packed: shorter sequences are left to decode"),
             *(HAS_SINKS, KEEP_BELOW),
         ),
         floats=(*SOFTMAX, KEEP_SCALE),
     ),
     "decode": Signature(
-        buffers=(Q, K, V, OUT, LSE, *partial(""), CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),
+        buffers=(
+            *(Q, K, V, OUT, LSE, *partial(""), CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS),
+            ATTN_MASK,
+        ),
         ints=(
-            *FORWARD,
+            *forward(*MASK_STRIDES),
             HAS_SINKS,
             KV_HEADS,
             Field("most_queries", "int", "packed: longer sequences are left to prefill"),

@@ -24,6 +24,7 @@ from codegen.tiles import (
 TABLE = """
     family      | head_dim | bytes | tile    | smaller | use  | why it stays
     ------------+----------+-------+---------+---------+------+----------------------------------------------------------------------
+    prefill     |       80 |     2 | 4 16 32 | 4 16 16 | tile | with a mask tensor alone; half as many keys per block: twice the barriers
     prefill     |       96 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
     prefill     |      128 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
     prefill     |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
@@ -88,9 +89,9 @@ class Doubt:
             )
 
     @property
-    def tiles(self) -> tuple[Tile, Tile]:
-        """The tile in doubt, and what a kernel with dropout makes of it."""
-        return self.tile, self.tile.for_dropout()
+    def tiles(self) -> tuple[Tile, ...]:
+        """The tile in doubt, and what kernels with dropout or a mask tensor make of it."""
+        return self.tile, self.tile.for_dropout(), self.tile.for_mask()
 
     @property
     def cell(self) -> Cell:

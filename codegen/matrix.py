@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from itertools import chain, product
 
 from codegen import doubts, tiles
-from codegen.tiles import BackwardKVTile, RowBlockTile, RowTile, Tile
+from codegen.tiles import BackwardKVTile, MaskTile, RowBlockTile, RowTile, Tile
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 MASKS = ("full", "causal", "window")
+MASKED = "masked"  # the mode of kernels that take a mask tensor
+ANY_DTYPE, ANY_HEAD_DIM = "any", 0  # of a kernel that works for all
 IN_DOUBT = doubts.parse(doubts.TABLE)
 DOUBTED = {(doubt.cell, tile) for doubt in IN_DOUBT for tile in doubt.tiles}
 TILES = doubts.decide(tiles.parse(tiles.TABLE, DOUBTED), IN_DOUBT)
@@ -30,8 +32,9 @@ class MatrixError(ValueError):
 class Variant:
     """One kernel: what it computes and in which tile shape.
 
-    Kernels that take any mask at run time have None as `mask`, and `sinks` says whether a call may
-    have sinks: those of a family without mask modes, and those with `dropout`.
+    Kernels that take any band at run time have None as `mask`, or MASKED, and `sinks` says whether
+    a call may have sinks: those of a family without mask modes, those with `dropout`, and those
+    with a mask tensor.
     """
 
     family: str
@@ -42,6 +45,8 @@ class Variant:
     tile: Tile
 
     def __post_init__(self) -> None:
+        if self.dtype == ANY_DTYPE:
+            return
         if self.head_dim <= 0 or self.head_dim % tiles.FRAGMENT:
             raise MatrixError(
                 f"{self.name}: head_dim = {self.head_dim} must be a multiple of {tiles.FRAGMENT}"
@@ -55,15 +60,19 @@ class Variant:
     @property
     def stem(self) -> str:
         """The part of the name that all variants of a file have."""
-        return f"{self.family}_{self.dtype}_d{self.head_dim}"
+        return (
+            self.family
+            if self.dtype == ANY_DTYPE
+            else f"{self.family}_{self.dtype}_d{self.head_dim}"
+        )
 
     @property
     def name(self) -> str:
         """The kernel's host name; the tile's shape is part of it."""
         parts = [self.stem]
-        if not isinstance(self.tile, (RowTile, RowBlockTile)):
+        if not isinstance(self.tile, (RowTile, RowBlockTile, MaskTile)):
             parts.append(self.tile.name)
-        if self.mask:
+        if self.mask in MASKS:
             parts += [self.mask, *(["sinks"] if self.sinks else [])]
         return "_".join(parts)
 
@@ -77,7 +86,7 @@ class Variant:
         """The arguments of the Metal template that make this kernel."""
         if self.mask is None and not self.dropout:
             return self.tile.name
-        mask = self.mask or "window"  # a window may be unbounded
+        mask = self.mask if self.mask in MASKS else "window"  # a window may be unbounded
         modes = (str(self.sinks).lower(),) if self.family == "prefill" else ()
         return ", ".join((self.tile.name, mask.upper(), *modes))
 
@@ -94,11 +103,11 @@ class Variant:
     @property
     def dropout(self) -> bool:
         """Whether weights are dropped."""
-        return self.tile.drops
+        return self.tile.extra == "dropout"
 
     @property
     def element_bytes(self) -> int:
-        return ELEMENT_BYTES[self.dtype]
+        return ELEMENT_BYTES.get(self.dtype, 0)
 
     @property
     def threadgroup_bytes(self) -> int:
@@ -151,13 +160,19 @@ def head_dims() -> Iterable[int]:
 def prefill() -> Iterable[Variant]:
     """head_dim x dtype x tile x mask x sinks: each mask mode has an inner loop of its own.
 
-    With dropout, which has one too, mask and sinks are known at run time.
+    With dropout, or a mask tensor, which have one too, band and sinks are known at run time.
     """
     for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
         for tile in TILES["prefill", head_dim, ELEMENT_BYTES[dtype]]:
             for mask, sinks in product(MASKS, (False, True)):
                 yield Variant("prefill", head_dim, dtype, mask, sinks, tile)
             yield Variant("prefill", head_dim, dtype, None, True, tile.for_dropout())
+            yield Variant("prefill", head_dim, dtype, MASKED, True, tile.for_mask())
+
+
+def mask_blocks() -> Iterable[Variant]:
+    """One kernel for all masks, whatever they are a mask of."""
+    yield Variant("mask_blocks", ANY_HEAD_DIM, ANY_DTYPE, None, False, MaskTile())
 
 
 def decode() -> Iterable[Variant]:
@@ -197,7 +212,8 @@ def rowwise(family: str) -> Iterable[Variant]:
 
 def matrix() -> tuple[Variant, ...]:
     """Every variant that exists, in manifest order."""
-    return checked(chain(prefill(), decode(), rowwise("combine"), rowwise("append"), backward()))
+    attending = (prefill(), decode(), rowwise("combine"), rowwise("append"), mask_blocks())
+    return checked(chain(*attending, backward()))
 
 
 def files(variants: Iterable[Variant]) -> dict[str, list[Variant]]:

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"
 BANNER = "Written by `python -m codegen` from templates/; do not edit."
 METAL_TYPES = {"float16": "half", "bfloat16": "bfloat", "float32": "float"}
+TORCH_TYPES = {"int": "int32", "float": "float32", "uchar": "uint8"}  # of a buffer's elements
 README = "README.md"
 BUILDING = "docs/building.md"
 CARD = "CARD.md"
@@ -76,7 +77,7 @@ def shader(variants: Sequence[Variant], jinja: Environment) -> str:
             head_dim=first.head_dim,
             dtype=first.dtype,
             element_bytes=first.element_bytes,
-            metal_type=METAL_TYPES[first.dtype],
+            metal_type=METAL_TYPES.get(first.dtype),
             rows_are_held={held for variant in variants for held in variant.rows_held},
             zip=zip,
             tiles=list(dict.fromkeys(variant.tile for variant in variants)),
@@ -84,6 +85,7 @@ def shader(variants: Sequence[Variant], jinja: Environment) -> str:
             buffers=signature.buffers,
             ints=signature.ints,
             floats=signature.floats,
+            mask_types=arguments.MASK_TYPES,
         )
         text.encode("ascii")
     except (TemplateError, UnicodeEncodeError) as error:
@@ -107,6 +109,8 @@ def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
         banner=BANNER,
         dispatch=dispatch,
         signatures=arguments.SIGNATURES,
+        torch_types=TORCH_TYPES,
+        mask_types=arguments.MASK_TYPES,
     )
 
 

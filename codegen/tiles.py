@@ -74,6 +74,7 @@ OTHER_REGISTERS = 20
 # more values are alive in clang's IR of backward_kv than of backward_q; see the test above.
 HEAD_LOOP_REGISTERS = 20
 RANDOM_REGISTERS = 16  # four words each of a counter and its products, a key and what it is made of
+MASK_REGISTERS = 6  # the address of the rows' elements, that of the states, and a state
 ROW_PADDING_BYTES = 16  # added to each staged row so that rows start in different banks
 
 
@@ -88,7 +89,7 @@ class Tile(ABC):
     simdgroups: int
     rows: int
     block: int
-    drops: bool = False  # a kernel with dropout
+    extra: str = ""  # what its kernels do besides: "dropout" or "masked", with a mask tensor
 
     def __post_init__(self) -> None:
         for name, value, step in self.sizes():
@@ -126,7 +127,7 @@ class Tile(ABC):
     @property
     def name(self) -> str:
         """The shape, as kernels and their files name it."""
-        return f"q{self.block_q}k{self.block_k}{'_dropout' if self.drops else ''}"
+        return f"q{self.block_q}k{self.block_k}{'_' if self.extra else ''}{self.extra}"
 
     @property
     def threads(self) -> int:
@@ -152,7 +153,11 @@ class Tile(ABC):
 
     def for_dropout(self) -> Tile:
         """The tile of kernels that drop weights: their random numbers need registers as well."""
-        return replace(self, rows=FRAGMENT, drops=True)
+        return replace(self, rows=FRAGMENT, extra="dropout")
+
+    def for_mask(self) -> Tile:
+        """The tile of kernels that take a mask tensor."""
+        return replace(self, extra="masked")
 
     def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
         """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
@@ -205,9 +210,13 @@ class PrefillTile(Tile):
         return parts
 
     @property
-    def random_numbers(self) -> dict[str, int]:
-        """What dropout's random numbers take while they are drawn: part -> registers."""
-        return {"random numbers": RANDOM_REGISTERS} if self.drops else {}
+    def besides(self) -> dict[str, int]:
+        """What a mask tensor takes, or dropout's random numbers while they are drawn."""
+        parts = {
+            "dropout": ("random numbers", RANDOM_REGISTERS),
+            "masked": ("mask", MASK_REGISTERS),
+        }
+        return dict([parts[self.extra]]) if self.extra else {}
 
     def registers_with_queries(self, head_dim: int, element_bytes: int) -> int:
         """All registers if Q stays in them."""
@@ -223,7 +232,7 @@ class PrefillTile(Tile):
             "a fragment of Q, of K and of a sum": 2 * elements + sums,
             "statistics": 3 * self.rows // FRAGMENT,
             "other": OTHER_REGISTERS,
-            **self.random_numbers,
+            **self.besides,
         }
 
     def _fragments(self, columns: int) -> int:
@@ -316,7 +325,7 @@ class BackwardTile(PrefillTile):
             # An address and a bound of either tensor, statistics and what the row sees.
             "addresses, statistics and band": 7 * self.rows // FRAGMENT,
             "other": OTHER_REGISTERS,
-            **self.random_numbers,
+            **self.besides,
         }
 
 
@@ -371,6 +380,26 @@ class RowBlockTile(Tile):
 
     def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
         return self.block_q * FLOAT_BYTES
+
+
+@dataclass(frozen=True)
+class MaskTile(Tile):
+    """Each simdgroup looks at one block of a mask."""
+
+    simdgroups: int = 8
+    rows: int = 1
+    block: int = 1
+
+    def sizes(self) -> Iterable[tuple[str, int, int]]:
+        return ()
+
+    @property
+    def step_k(self) -> int:
+        """Blocks per threadgroup."""
+        return self.simdgroups
+
+    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
+        return 0
 
 
 @dataclass(frozen=True)

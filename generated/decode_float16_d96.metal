@@ -2,13 +2,14 @@
 //
 // Written by `python -m codegen` from templates/; do not edit.
 //
-// Flash decoding: out = softmax(mask(softcap(scale * Q K^T) - alibi)) V, and its log-sum-exp, for
+// Flash decoding: out = softmax(mask(softcap(scale * Q K^T) - alibi + bias)) V, and its log-sum-exp, for
 // few query rows.  The rows of all heads that share a KV head are packed into one tile, so that an
 // element of K or V is read once for them all; the keys are split over threadgroups, and within
 // one over its simdgroups.  K and V go from device memory straight into matrix fragments.
 //   head_dim   96
 //   elements   float16; scores, softmax and sums in float32
 //   masks      any, as a sliding window (left, right); a side without a limit reaches every key
+//   masked     if the call has a mask tensor, of bools or of biases
 //   sinks      if the call has any: one logit per query head is added to the softmax's denominator
 
 #include <metal_stdlib>
@@ -226,6 +227,10 @@ struct Call {
     long alibi_batch_stride; // alibi_slopes: elements from one sequence to the next
     long alibi_head_stride; // alibi_slopes: elements from one head to the next
     long table_stride; // block_table: elements from one sequence to the next
+    long mask_batch_stride; // attn_mask: bytes from one batch to the next
+    long mask_head_stride; // attn_mask: bytes from one head to the next
+    long mask_row_stride; // attn_mask: bytes from one row to the next
+    long mask_key_stride; // attn_mask: bytes from one key to the next
     int batch; // number of sequences
     int q_len; // query rows of each sequence; packed: of all sequences together
     int k_len; // rows of K of each sequence, used or not; packed: of all sequences
@@ -240,6 +245,7 @@ struct Call {
     int window_right; // keys seen after the diagonal
     int has_alibi; // 1: alibi_slopes are given
     int wants_lse; // 1: lse is written
+    int mask_type; // attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
     int has_sinks; // 1: sinks are given
     int kv_heads; // number of KV heads
     int most_queries; // packed: longer sequences are left to prefill
@@ -351,6 +357,46 @@ inline Band find_band(int first_query, int last_query, Sequence sequence, consta
     return {visited, unmasked};
 }
 
+// The elements of a call's mask tensor.
+enum MaskType { NONE_MASK, BOOL_MASK, FLOAT16_MASK, BFLOAT16_MASK, FLOAT32_MASK };
+
+// What there is to see in a block of a mask: nothing; every key, with nothing added to a score; or
+// what only a look at each element says.
+enum MaskState { NOTHING_SEEN, ALL_SEEN, LOOK_CLOSER };
+
+// From -6.9e37 down, as float32 has it: with such a bias, -inf among them, a key is hidden.
+constant constexpr uint HIDDEN_FROM_BITS = 0xFE4FA3ABu;
+constant constexpr uint LOWEST_HALF_BITS = 0xFBFFu; // the next ones are those of -inf
+
+// What an element adds to the score, as the bits of a float32; a bool that is true adds 0.  They stay
+// bits, because fast math may assume that no float is infinite.
+inline uint mask_bits(device const uchar* element, int type)
+{
+    if (type == BOOL_MASK) {
+        return *element != 0 ? 0u : MINUS_INFINITY_BITS;
+    }
+    if (type == FLOAT32_MASK) {
+        return *(device const uint*)element;
+    }
+    const uint bits = *(device const ushort*)element;
+    if (type == BFLOAT16_MASK) {
+        return bits << 16;
+    }
+    const bool hides = bits == LOWEST_HALF_BITS || bits == LOWEST_HALF_BITS + 1;
+    return hides ? MINUS_INFINITY_BITS : as_type<uint>(float(as_type<half>(ushort(bits))));
+}
+
+inline bool is_hidden(uint bits)
+{
+    return bits >= HIDDEN_FROM_BITS && bits <= MINUS_INFINITY_BITS;
+}
+
+// A base-2 logit with what the mask adds to it.
+inline float masked_logit(float logit, uint bits)
+{
+    return is_hidden(bits) ? MASKED : fma(as_type<float>(bits), LOG2_E, logit);
+}
+
 // A tile's rows: one for each pair of a query and a query head of this KV head.  The heads of one query
 // are neighbours.
 struct PackedRows {
@@ -390,15 +436,16 @@ inline bool is_split(Sequence sequence, constant Call& call)
 }
 
 // The keys of one split: whole steps of the threadgroup, as many in each split; the last may have fewer.
+// With a mask tensor none of them is known to need no mask.
 template <typename Tile>
-inline Band split_band(Band band, int split, int splits)
+inline Band split_band(Band band, int split, int splits, constant Call& call)
 {
     const int steps = (max(band.visited.end - band.visited.begin, 0) + Tile::STEP_K - 1) / Tile::STEP_K;
     const int steps_per_split = (steps + splits - 1) / splits;
     const int begin = band.visited.begin + split * steps_per_split * Tile::STEP_K;
     const int end = min(begin + steps_per_split * Tile::STEP_K, band.visited.end);
     const KeyRange visited = {begin, end};
-    const KeyRange unmasked = {band.unmasked.begin, min(band.unmasked.end, end)};
+    const KeyRange unmasked = {band.unmasked.begin, call.mask_type == NONE_MASK ? min(band.unmasked.end, end) : begin};
     return {visited, unmasked};
 }
 
@@ -460,6 +507,31 @@ inline float2 find_sink(device const float* sinks, PackedRows rows, Place place,
         }
     }
     return sink;
+}
+
+// Adds a mask to the base-2 logits of fragment column c; `rows` are its rows, and keys from `end` on do
+// not exist.
+template <int R, int C>
+inline void add_column_mask(
+    thread Matrix<float, R, C>& logits, int c, device const uchar* attn_mask, PackedRows rows, Sequence sequence, int key,
+    int end, Place place, constant Call& call)
+{
+    UNROLL for (int i = 0; i < 2; ++i) {
+        const int row = place.column + i;
+        if (row >= rows.count) {
+            continue;
+        }
+        device const uchar* mask = attn_mask + sequence.batch * call.mask_batch_stride
+            + head_of(rows, row) * call.mask_head_stride + query_of(rows, row) * call.mask_row_stride;
+        UNROLL for (int r = 0; r < R; ++r) {
+            const int column = key + r * FRAGMENT + place.row;
+            if (column < end) {
+                const uint bits = mask_bits(mask + column * call.mask_key_stride, call.mask_type);
+                const float logit = logits.fragments[r][c].thread_elements()[i];
+                logits.fragments[r][c].thread_elements()[i] = masked_logit(logit, bits);
+            }
+        }
+    }
 }
 
 // Copies a fragment's rows of Q to threadgroup memory, transposed.  The columns get the order that they
@@ -737,8 +809,9 @@ void decode(
     device const int* block_table [[buffer(10)]],
     device const float* alibi_slopes [[buffer(11)]],
     device const float* sinks [[buffer(12)]],
-    constant Call& call [[buffer(13)]],
-    constant Scaling& scaling [[buffer(14)]],
+    device const uchar* attn_mask [[buffer(13)]],
+    constant Call& call [[buffer(14)]],
+    constant Scaling& scaling [[buffer(15)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint3 groups [[threadgroups_per_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
@@ -773,7 +846,7 @@ void decode(
     for (int first = group.y / call.kv_heads * Tile::BLOCK_Q; first < last; first += tiles * Tile::BLOCK_Q) {
         const PackedRows rows = find_packed_rows(first, Tile::BLOCK_Q, kv_head, sequence, call);
         const Band whole = find_band<WINDOW>(query_of(rows, 0), query_of(rows, rows.count - 1), sequence, call);
-        const Band band = split_band<Tile>(whole, group.x, split ? groups.x : 1);
+        const Band band = split_band<Tile>(whole, group.x, split ? groups.x : 1, call);
 
         // The barriers of the last tile's merge lie between its products and what is staged here.
         UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
@@ -794,7 +867,11 @@ void decode(
                     add_column_alibi(scores, r, alibi[r], key, place);
                 }
                 if (key < band.unmasked.begin || key + Tile::BLOCK_K > band.unmasked.end) {
-                    mask_columns(scores, r, rows_of_fragment(rows, r), sequence, key, place, call);
+                    const PackedRows own = rows_of_fragment(rows, r);
+                    if (call.mask_type != NONE_MASK) {
+                        add_column_mask(scores, r, attn_mask, own, sequence, key, band.visited.end, place, call);
+                    }
+                    mask_columns(scores, r, own, sequence, key, place, call);
                 }
                 update_column_softmax(weights, outputs, softmax[r], scores, r);
             }

@@ -2,12 +2,13 @@
 //
 // Written by `python -m codegen` from templates/; do not edit.
 //
-// Flash attention, forward: out = softmax(mask(softcap(scale * Q K^T) - alibi)) V, and its log-sum-exp.
+// Flash attention, forward: out = softmax(mask(softcap(scale * Q K^T) - alibi + bias)) V, and its log-sum-exp.
 //   head_dim   128
 //   elements   float32; scores, softmax and sums in float32
 //   masks      full, causal (aligned bottom-right), sliding window (left, right)
 //   sinks      one logit per query head is added to the softmax's denominator
 //   dropout    of weights, by random numbers that depend on a seed alone; with any mask, and sinks
+//   masked     a mask tensor, of bools or of biases; with any mask, and sinks
 
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>
@@ -179,6 +180,14 @@ struct Call {
     long alibi_batch_stride; // alibi_slopes: elements from one sequence to the next
     long alibi_head_stride; // alibi_slopes: elements from one head to the next
     long table_stride; // block_table: elements from one sequence to the next
+    long mask_batch_stride; // attn_mask: bytes from one batch to the next
+    long mask_head_stride; // attn_mask: bytes from one head to the next
+    long mask_row_stride; // attn_mask: bytes from one row to the next
+    long mask_key_stride; // attn_mask: bytes from one key to the next
+    long state_batch_stride; // mask_states: states from one batch to the next
+    long state_head_stride; // mask_states: states from one head to the next
+    long state_tile_stride; // mask_states: states from one tile to the next
+    long state_block_stride; // mask_states: states from one block to the next
     int batch; // number of sequences
     int q_len; // query rows of each sequence; packed: of all sequences together
     int k_len; // rows of K of each sequence, used or not; packed: of all sequences
@@ -193,6 +202,7 @@ struct Call {
     int window_right; // keys seen after the diagonal
     int has_alibi; // 1: alibi_slopes are given
     int wants_lse; // 1: lse is written
+    int mask_type; // attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
     int least_queries; // packed: shorter sequences are left to decode
     int has_sinks; // 1: sinks are given
     int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
@@ -379,6 +389,7 @@ struct q32k16 {
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
     static constant constexpr bool DROPOUT = false;
+    static constant constexpr bool TAKES_MASK = false;
     typedef HeldRows<ROW_FRAGMENTS> Queries;
 };
 
@@ -392,6 +403,21 @@ struct q32k16_dropout {
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
     static constant constexpr bool DROPOUT = true;
+    static constant constexpr bool TAKES_MASK = false;
+    typedef HeldRows<ROW_FRAGMENTS> Queries;
+};
+
+// 32 query rows (4 simdgroups of 8) x 16 keys;
+// 16896 bytes of threadgroup memory: one block of K, one of V.
+struct q32k16_masked {
+    static constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 16; // keys per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+    static constant constexpr bool DROPOUT = false;
+    static constant constexpr bool TAKES_MASK = true;
     typedef HeldRows<ROW_FRAGMENTS> Queries;
 };
 
@@ -542,6 +568,68 @@ inline void mask_rows(
                 const int column = key + c * FRAGMENT + place.column + i;
                 if (column >= seen.end || (MASK == WINDOW && column < seen.begin)) {
                     scores.fragments[r][c].thread_elements()[i] = MASKED;
+                }
+            }
+        }
+    }
+}
+
+// The elements of a call's mask tensor.
+enum MaskType { NONE_MASK, BOOL_MASK, FLOAT16_MASK, BFLOAT16_MASK, FLOAT32_MASK };
+
+// What there is to see in a block of a mask: nothing; every key, with nothing added to a score; or
+// what only a look at each element says.
+enum MaskState { NOTHING_SEEN, ALL_SEEN, LOOK_CLOSER };
+
+// From -6.9e37 down, as float32 has it: with such a bias, -inf among them, a key is hidden.
+constant constexpr uint HIDDEN_FROM_BITS = 0xFE4FA3ABu;
+constant constexpr uint LOWEST_HALF_BITS = 0xFBFFu; // the next ones are those of -inf
+
+// What an element adds to the score, as the bits of a float32; a bool that is true adds 0.  They stay
+// bits, because fast math may assume that no float is infinite.
+inline uint mask_bits(device const uchar* element, int type)
+{
+    if (type == BOOL_MASK) {
+        return *element != 0 ? 0u : MINUS_INFINITY_BITS;
+    }
+    if (type == FLOAT32_MASK) {
+        return *(device const uint*)element;
+    }
+    const uint bits = *(device const ushort*)element;
+    if (type == BFLOAT16_MASK) {
+        return bits << 16;
+    }
+    const bool hides = bits == LOWEST_HALF_BITS || bits == LOWEST_HALF_BITS + 1;
+    return hides ? MINUS_INFINITY_BITS : as_type<uint>(float(as_type<half>(ushort(bits))));
+}
+
+inline bool is_hidden(uint bits)
+{
+    return bits >= HIDDEN_FROM_BITS && bits <= MINUS_INFINITY_BITS;
+}
+
+// A base-2 logit with what the mask adds to it.
+inline float masked_logit(float logit, uint bits)
+{
+    return is_hidden(bits) ? MASKED : fma(as_type<float>(bits), LOG2_E, logit);
+}
+
+// Adds a mask to base-2 logits.  `mask` is its element for this lane's first; of the lane's rows and
+// columns so many exist from there on.
+template <int R, int C>
+inline void add_mask(
+    thread Matrix<float, R, C>& logits, device const uchar* mask, int rows, int columns, constant Call& call)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const int row = r * FRAGMENT;
+                const int column = c * FRAGMENT + i;
+                if (row < rows && column < columns) {
+                    const long offset = row * call.mask_row_stride + column * call.mask_key_stride;
+                    const uint bits = mask_bits(mask + offset, call.mask_type);
+                    const float logit = logits.fragments[r][c].thread_elements()[i];
+                    logits.fragments[r][c].thread_elements()[i] = masked_logit(logit, bits);
                 }
             }
         }
@@ -718,8 +806,10 @@ void prefill(
     device const float* alibi_slopes [[buffer(9)]],
     device const float* sinks [[buffer(10)]],
     device const int* dropout_seed [[buffer(11)]],
-    constant Call& call [[buffer(12)]],
-    constant Scaling& scaling [[buffer(13)]],
+    device const uchar* attn_mask [[buffer(12)]],
+    device const uchar* mask_states [[buffer(13)]],
+    constant Call& call [[buffer(14)]],
+    constant Scaling& scaling [[buffer(15)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint3 groups [[threadgroups_per_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
@@ -755,6 +845,9 @@ void prefill(
     v += page * call.v_batch_stride + kv_head * call.v_head_stride;
     out += batch * call.out_batch_stride + (sequence.q_start + first_row) * call.out_row_stride + head * call.out_head_stride;
     lse += batch * call.lse_batch_stride + head * call.lse_head_stride + sequence.q_start + first_row;
+    attn_mask += batch * call.mask_batch_stride + head * call.mask_head_stride + (first_row + row) * call.mask_row_stride
+        + place.column * call.mask_key_stride;
+    mask_states += batch * call.state_batch_stride + head * call.state_head_stride + index * call.state_tile_stride;
 
     typename Tile::Queries queries;
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> scores;
@@ -766,7 +859,13 @@ void prefill(
     clear(outputs);
     clear(softmax, sink);
 
-    for (int key = band.visited.begin; key < band.visited.end; key += Tile::BLOCK_K) {
+    // A mask's blocks begin at multiples of BLOCK_K.
+    const int begin = Tile::TAKES_MASK ? band.visited.begin / Tile::BLOCK_K * Tile::BLOCK_K : band.visited.begin;
+    for (int key = begin; key < band.visited.end; key += Tile::BLOCK_K) {
+        const int state = Tile::TAKES_MASK ? mask_states[key / Tile::BLOCK_K * call.state_block_stride] : ALL_SEEN;
+        if (state == NOTHING_SEEN) {
+            continue;
+        }
         threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
         stage_rows<Tile>(k_block, k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
         stage_rows<Tile>(v_block, v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
@@ -775,10 +874,14 @@ void prefill(
         multiply_transposed(scores, queries, k_block);
         const bool unmasked = key >= band.unmasked.begin && key + Tile::BLOCK_K <= band.unmasked.end;
         float scale = scaling.softmax_scale * LOG2_E; // makes base-2 logits of scores, within the exponent
-        if (!unmasked || !only_scaled) {
+        if (!unmasked || !only_scaled || state == LOOK_CLOSER) {
             scale_scores(scores, scaling);
             if (alibi.slope != 0.0f) {
                 add_row_alibi(scores, alibi, first_row + row, key, place);
+            }
+            if (state == LOOK_CLOSER) {
+                const int columns = sequence.k_len - key - place.column; // from this lane's first on
+                add_mask(scores, attn_mask + key * call.mask_key_stride, rows - row, columns, call);
             }
             if (!unmasked) {
                 mask_rows<MASK>(scores, sequence, first_row + row, key, place, call);
@@ -827,4 +930,8 @@ decltype(prefill<q32k16, WINDOW, true>) prefill<q32k16, WINDOW, true>;
 #if !defined(ONLY) || defined(ONLY_prefill_float32_d128_q32k16_dropout)
 template [[host_name("prefill_float32_d128_q32k16_dropout")]] [[kernel]]
 decltype(prefill<q32k16_dropout, WINDOW, true>) prefill<q32k16_dropout, WINDOW, true>;
+#endif
+#if !defined(ONLY) || defined(ONLY_prefill_float32_d128_q32k16_masked)
+template [[host_name("prefill_float32_d128_q32k16_masked")]] [[kernel]]
+decltype(prefill<q32k16_masked, WINDOW, true>) prefill<q32k16_masked, WINDOW, true>;
 #endif

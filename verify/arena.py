@@ -9,11 +9,12 @@ from torch import Tensor
 
 MARGIN = 1 << 14  # poisoned elements on either side: more than a row of any case
 FAR = 2**31 + 64  # elements from one head to the next in the "far" layout
-BITS = {2: torch.int16, 4: torch.int32}
+BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
+BYTE = 0x55  # in place of NaN
 
 
 class Arena:
-    """One tensor of shape (batch, rows, heads, dim) inside a larger block of NaN.
+    """One tensor of shape (batch, rows, heads, dim) inside a larger block of NaN, or of bytes.
 
     `layout` is one of cases.LAYOUTS.  `packed` drops the batch axis of the view.  `margin` is the
     least number of elements on either side.
@@ -43,6 +44,7 @@ class Arena:
             strides = (rows * dim, dim, FAR)
         steps = [(n - 1) * stride for n, stride in zip(shape[:3], strides) if n]
         length = offset + sum(steps) + dim + margin
+        self._nothing = torch.nan if dtype.is_floating_point else BYTE
         self.storage = torch.empty(length, dtype=dtype, device=device)
         # Only the pages that can be reached in good faith are touched in the far layout.
         near = 2 * margin + batch * rows * dim
@@ -52,7 +54,7 @@ class Arena:
             else [self.storage]
         )
         for part in self._poisoned:
-            part.fill_(torch.nan)
+            part.fill_(self._nothing)
         self._poison = [part.view(BITS[dtype.itemsize]).clone() for part in self._poisoned]
         view = self.storage.as_strided(shape, (*strides, 1), offset)
         self.strides = (0, *strides[1:]) if packed else strides
@@ -68,7 +70,7 @@ class Arena:
 
     def damage(self) -> int:
         """Elements around the tensor that are no longer the poison.  Ends the tensor's use."""
-        self.view.fill_(torch.nan)
+        self.view.fill_(self._nothing)
         return sum(
             int((part.view(poison.dtype) != poison).sum())
             for part, poison in zip(self._poisoned, self._poison)

@@ -55,6 +55,27 @@ class Mask:
     window_size: tuple[int, int] = (-1, -1)
 
 
+MASK_LAYOUTS = {
+    "contiguous": "(batch, head, row, key)",
+    "expanded": "the same, and all axes that share it have strides of 0 and their full size",
+    "transposed": "(batch, head, key, row), seen as (batch, head, row, key)",
+    "sliced": "cut from a wider and taller one, at an odd offset",
+}
+
+
+@dataclass(frozen=True)
+class MaskTensor:
+    """A mask as a tensor of (batch, heads, q_len, k_len); verify/masks.py has the patterns."""
+
+    pattern: str  # of the keys that are seen
+    dtype: str = "bool"
+    shared: tuple[str, ...] = ()  # of "batch", "head", "row", "key": it is the same along these
+    layout: str = "contiguous"  # see MASK_LAYOUTS
+    bias: bool = False  # adds something where a key is seen
+    hides_by: str = "-inf"  # or "lowest", the dtype's lowest value
+    nan: bool = False  # for the last query's first key
+
+
 @dataclass(frozen=True)
 class Scores:
     """What becomes of a dot product before the softmax."""
@@ -123,11 +144,14 @@ class Case:
     lse: bool = True  # is the log-sum-exp wanted?
     nonsense: tuple[str, ...] = ()  # tensors that are full of it: nothing but memory is judged
     gradients: Gradients | None = None  # given: the backward pass, not the forward pass, is run
+    attn_mask: MaskTensor | None = None
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise ValueError(f"layout is {self.layout!r}: must be one of {sorted(LAYOUTS)}")
         shape, cache = self.shape, self.cache
+        if self.attn_mask and shape.packed:
+            raise ValueError("a packed batch has no grid of queries and keys that a mask lies on")
         if not (shape.packed or cache) and len({*shape.k_lens}) != 1:
             raise ValueError("a padded batch without a cache has keys of one length")
         if shape.packed and cache and (not cache.page_size or cache.leftpad or cache.appended):

@@ -10,8 +10,9 @@ from itertools import cycle, islice
 from metal_flash_sdpa.checks import ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 
+from verify import mask_cases
 from verify.case import OFFSETS, CacheUse, Case, Gradients, Mask, Scores, Shape, Values
-from verify.variants import BACKWARD, BACKWARD_ROWS, Variant, manifest
+from verify.variants import BACKWARD, BACKWARD_ROWS, MASKED, Variant, manifest
 
 # What a case that says nothing of its mask runs under, by mask mode.
 MASKS = {
@@ -48,6 +49,13 @@ def cases(variant: Variant) -> Iterator[Case]:
             yield replace(case, gradients=case.gradients or Gradients())
     elif variant.dropout:
         yield from dropping(variant)
+    elif variant.family == "mask_blocks":
+        head_dim, dtype = variant.tried_on
+        follows = (head_dim, dtype, MASKED)
+        user = next(v for v in manifest() if (v.head_dim, v.dtype, v.mask) == follows)
+        yield from in_turns(mask_cases.of_mask_tensors(user.block_q, user.block_k))
+    elif variant.mask == MASKED:
+        yield from masked(variant)
     elif variant.family in BACKWARD:
         assert variant.mask is not None
         for case in (*differentiated(variant), *of_tile(variant, variant.mask)):
@@ -97,6 +105,20 @@ def dropping(variant: Variant) -> Iterator[Case]:
         yield replace(case, scores=replace(case.scores, dropout_p=dropout_p))
 
 
+def masked(variant: Variant) -> Iterator[Case]:
+    """The cases of a kernel with a mask tensor, which learns band and sinks when it runs."""
+    table = [*mask_cases.of_every_kernel(variant.block_q, variant.block_k)]
+    if is_first_of_its_tile(variant):
+        table += mask_cases.of_mask_tensors(variant.block_q, variant.block_k)
+    yield from in_turns(table)
+
+
+def in_turns(table: Iterable[Case]) -> Iterator[Case]:
+    """Each case in the next of the modes."""
+    for case, (mask, sinks) in zip(table, cycle(TURNS)):
+        yield in_mode(case, mask, sinks)
+
+
 def in_mode(case: Case, mask: str, sinks: bool) -> Case:
     """A case under a mask mode, and with sinks, unless it has its own."""
     scores = case.scores
@@ -114,8 +136,11 @@ def of_turns(variant: Variant) -> Iterator[Case]:
         for mask, sinks in islice(turn, turns):
             name = f"{case.name}, {mask}{'+sinks' if sinks else ''}"
             yield in_mode(replace(case, name=name), mask, sinks)
-    masks = (*of_mask(variant, "causal"), *of_mask(variant, "window")) if is_first else ()
-    yield from divided(variant, (*masks, *of_sinks()), edges=False)
+    if is_first:
+        masks = (*of_mask(variant, "causal"), *of_mask(variant, "window"))
+        masks += tuple(in_turns(mask_cases.of_decode(variant.step_k)))
+        yield from divided(variant, masks, edges=False)
+    yield from divided(variant, of_sinks(), edges=False)
 
 
 # Cases whose values are what matters, by their names' beginnings: they touch memory as others do.

@@ -22,7 +22,7 @@ from torch import Tensor
 from emulator import EmulatorError
 from verify import devices, evidence
 from verify.cases import cases
-from verify.inputs import prepare
+from verify.inputs import flat, prepare
 from verify.progress import console as terminal
 from verify.progress import execute
 from verify.run import absent, outputs, whole_plan
@@ -35,6 +35,7 @@ CASES = (
     *("several blocks", "GQA 8/2", "softcap 30"),
     *("3 splits", "rotate halves", "append to pages"),
     *("expanded", "every gradient"),
+    *("mask, several tiles", "bias, pages", "mask: random"),
 )
 
 
@@ -80,13 +81,13 @@ def unit(size: Tensor, dtype: torch.dtype) -> Tensor:
 def results(variant: Variant, name: str, device: str) -> dict[str, Tensor]:
     """What a case's launches leave, on the CPU; of a backward pass, also what lies between them."""
     case = next(case for case in cases(variant) if case.name == name)
-    dtype = getattr(torch, variant.dtype)
+    head_dim, dtype = variant.tried_on
     on, launch = devices.tensors_on(device), devices.launcher(device)
-    inputs = prepare(case, variant.head_dim, dtype, on)
+    inputs = prepare(case, head_dim, getattr(torch, dtype), on)
     plan = whole_plan(variant, inputs, case)
     between = {
-        name: torch.full(shape, math.nan, dtype=torch.float32, device=on)
-        for name, shape in plan.workspace
+        name: flat(shape, on, getattr(torch, kind)).view.view(shape)
+        for name, shape, kind in plan.workspace
     }
     queries = inputs.tensors["q"]
     for step in plan.launches:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from metal_flash_sdpa import call
 from metal_flash_sdpa.call import dropout
 from metal_flash_sdpa.plan import Append, Backward, Request, lse_shape
 from torch import Tensor
 
+from verify import masks
 from verify.arena import MARGIN, Arena, moved, offsets
 from verify.cache import Cache
 from verify.case import Case
@@ -49,6 +51,15 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, device: str) -> Input
     request = request_of(case, options, arenas, small.get("alibi_slopes"))
     if cache is not None:
         request = cache.described(request)
+    mask = None
+    if case.attn_mask:
+        grid = (case.shape.batch, case.shape.heads, request.q_len, request.k_len)
+        mask = masks.draw(case.attn_mask, grid, generator)
+        small["bias"] = masks.bias_of(mask, grid)
+        if case.attn_mask.layout == "expanded":
+            mask = mask.expand(grid)
+        mask_type, strides = call.mask(mask)
+        request = request._replace(mask_type=mask_type, mask_strides=strides)
     append = append_of(case, request, arenas)
     if append is not None and append.rotary_dim:
         small |= rotary(append, dtype, generator)
@@ -57,6 +68,8 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, device: str) -> Input
     tensors = {name: arena.view for name, arena in arenas.items()}
     tensors["lse"] = arenas["lse"].view.view(of_lse)
     tensors |= {name: moved(tensor, device) for name, tensor in small.items()}
+    if mask is not None:
+        tensors["attn_mask"] = call.bytes_of(moved(mask, device))
     inputs = Inputs(request, options, arenas, tensors, append, backward_of(case, arenas))
     if case.gradients and case.gradients.of_lse:
         grad_lse = torch.randn(of_lse, generator=generator)
@@ -66,9 +79,9 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, device: str) -> Input
     return inputs
 
 
-def flat(shape: Sequence[int], device: str) -> Arena:
-    """An arena for a contiguous float32 tensor."""
-    return Arena((1, 1, 1, math.prod(shape)), torch.float32, "contiguous", device, packed=True)
+def flat(shape: Sequence[int], device: str, dtype: torch.dtype = torch.float32) -> Arena:
+    """An arena for a contiguous tensor."""
+    return Arena((1, 1, 1, math.prod(shape)), dtype, "contiguous", device, packed=True)
 
 
 def shapes(case: Case, cache: Cache | None) -> dict[str, tuple[int, int, int]]:

@@ -255,15 +255,21 @@ def compare(got: Tensor, want: Tensor, plain: Sequence[Tensor], dtype: torch.dty
 
 
 def lse_tolerance(
-    q: Tensor, k: Tensor, options: Options, want: Tensor, slopes: Tensor | None = None
+    q: Tensor,
+    k: Tensor,
+    options: Options,
+    want: Tensor,
+    slopes: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> float:
     """How far a float32 log-sum-exp may be from `want`.
 
     With u = 2^-24: a dot product of head_dim terms is off by at most head_dim * u * |q| |k|
     (Cauchy-Schwarz bounds the sum of |q_d k_d|), scaling, capping and the running maximum add a
-    few roundings of a value that large, an ALiBi bias a few of its own size, summing k_len weights
-    is off by k_len * u relatively, and the final logarithm and product round a value of size |lse|
-    (of sums near 1, fast::log2 is off by up to 2^-22 = 4 u, says Apple's specification).
+    few roundings of a value that large, a bias, ALiBi's or another, a few of its own size, summing
+    k_len weights is off by k_len * u relatively, and the final logarithm and product round a value
+    of size |lse| (of sums near 1, fast::log2 is off by up to 2^-22 = 4 u, says Apple's
+    specification).
     """
     size: float = 0.0
     if q.numel() and k.numel():
@@ -271,8 +277,12 @@ def lse_tolerance(
             q.double().norm(dim=-1).nan_to_num().max() * k.double().norm(dim=-1).nan_to_num().max()
         )
         size = norms.item() * abs(options.softmax_scale)
-    bias = 0.0 if slopes is None else slopes.abs().max().item() * max(q.shape[0], k.shape[0])
+    added: float = 0.0
+    if slopes is not None:
+        added += slopes.abs().max().item() * max(q.shape[0], k.shape[0])
+    if bias is not None and (finite_bias := bias[bias.isfinite()]).numel():
+        added += finite_bias.abs().max().item()
     finite = want[want.isfinite()]
     largest: float = finite.abs().max().item() if finite.numel() else 0.0
     head_dim, k_len = int(q.shape[-1]), int(k.shape[0])
-    return 2.0**-24 * ((head_dim + 8) * size + 8 * bias + k_len + 4 * largest + 8)
+    return 2.0**-24 * ((head_dim + 8) * size + 8 * added + k_len + 4 * largest + 8)

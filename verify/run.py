@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from metal_flash_sdpa.plan import (
 )
 from torch import Tensor
 
-from verify import gradients
+from verify import gradients, masks
 from verify.cache import Cache, wrong_rows
 from verify.case import Case
 from verify.inputs import Inputs, flat, garble, prepare
@@ -35,7 +35,7 @@ from verify.reference import (
     position_of_largest,
 )
 from verify.sequences import sequences
-from verify.variants import Variant
+from verify.variants import MASKED, Variant, manifest
 
 Launch = Callable[[LaunchPlan, dict[str, Tensor]], Any]
 
@@ -96,11 +96,12 @@ def judge(case: Case, inputs: Inputs, dtype: torch.dtype) -> tuple[Error, Error]
     attended = inputs.tensors | {"q": inputs.tensors.get("rotated_q", inputs.tensors["q"])}
     for part in sequences(case, attended):
         q, k, v, slopes = part["q"], part["k"], part["v"], part.get("slopes")
-        dropout_scale = part.get("dropout_scale")
+        besides = {name: part[name] for name in ("bias", "dropout_scale") if name in part}
         given = (q, k, v, inputs.options, sinks, slopes)
-        want, want_lse = attention(*given, dtype=torch.float64, dropout_scale=dropout_scale)
-        plain.append(plain_attention(*given, dropout_scale=dropout_scale))
-        tolerance = max(tolerance, lse_tolerance(q, k, inputs.options, want_lse, slopes))
+        want, want_lse = attention(*given, dtype=torch.float64, **besides)
+        plain.append(plain_attention(*given, **besides))
+        allowed = lse_tolerance(q, k, inputs.options, want_lse, slopes, part.get("bias"))
+        tolerance = max(tolerance, allowed)
         for name, value in zip(names, (part["out"], want, part["lse"].T, want_lse.T)):
             columns[name].append(value)
     joined = {name: torch.cat(values) for name, values in columns.items()}
@@ -138,9 +139,12 @@ def plan_for(variant: Variant, request: Request, case: Case) -> Plan:
     request = request._replace(num_splits=case.splits)
     if case.mixed or variant.family == "append":
         return plan(request)
-    if variant.family == "prefill":
+    if variant.family in ("prefill", "mask_blocks"):
         return plan_prefill(request)
     return plan_decode(request, rows=variant.block_q)
+
+
+USELESS_BYTE = 0x55  # no state of a mask's block
 
 
 def absent(step: LaunchPlan, device: str) -> dict[str, Tensor]:
@@ -150,8 +154,9 @@ def absent(step: LaunchPlan, device: str) -> dict[str, Tensor]:
     """
 
     def useless(dtype: str) -> Tensor:
-        value = -(2**31) if dtype == "int32" else math.nan
-        return torch.full((1,), value, dtype=getattr(torch, dtype), device=device)
+        kind = getattr(torch, dtype)
+        value = math.nan if kind.is_floating_point else torch.iinfo(kind).min or USELESS_BYTE
+        return torch.full((1,), value, dtype=kind, device=device)
 
     return {name: useless(dtype) for name, dtype in step.optional}
 
@@ -174,9 +179,21 @@ def whole_plan(variant: Variant, inputs: Inputs, case: Case) -> Plan:
 
 
 def wrong_besides(
-    case: Case, inputs: Inputs, between: dict[str, Tensor], dtype: torch.dtype
+    case: Case,
+    inputs: Inputs,
+    between: dict[str, Tensor],
+    dtype: torch.dtype,
+    kernels: Sequence[str],
 ) -> str:
-    """What is wrong with partial results, or with what was appended; "" if nothing is."""
+    """What is wrong with the results of `kernels` beside out and lse; "" if nothing is."""
+    if "mask_states" in between:
+        found = between["mask_states"].cpu()
+        tile = next(v for v in manifest() if v.name in kernels and v.mask == MASKED)
+        bias = inputs.tensors["bias"].cpu()
+        wanted = masks.states(bias, tile.block_q, tile.block_k, found.shape)
+        if not torch.equal(found, wanted):
+            wrong = int((found != wanted).sum())
+            return f"mask_states: {wrong} of {found.numel()} blocks are in another state"
     if case.values.many_keys and "partial_out" in between and dtype != torch.float32:
         # If they were rounded to the elements' dtype, that would drown in the final rounding.
         partial_out = between["partial_out"]
@@ -218,16 +235,19 @@ def run(
 
     `derived`: see gradients.judge.
     """
-    dtype = getattr(torch, variant.dtype)
+    head_dim, dtype_name = variant.tried_on
+    dtype = getattr(torch, dtype_name)
     try:
-        inputs = prepare(case, variant.head_dim, dtype, device)
+        inputs = prepare(case, head_dim, dtype, device)
         if case.nonsense:
             garble(inputs.tensors, case.nonsense)
         made = whole_plan(variant, inputs, case)
         if variant.name not in (picked := [step.kernel for step in made.launches]):
             return Outcome(case.name, NOTHING, NOTHING, 0, f"the plan picked {', '.join(picked)}")
-        workspace = {name: flat(shape, device) for name, shape in made.workspace}
-        between = {name: workspace[name].view.view(shape) for name, shape in made.workspace}
+        workspace = {
+            name: flat(shape, device, getattr(torch, kind)) for name, shape, kind in made.workspace
+        }
+        between = {name: workspace[name].view.view(shape) for name, shape, _ in made.workspace}
         queries = inputs.tensors["q"]
         for step in made.launches:
             if min(step.threadgroups) > 0:
@@ -241,7 +261,7 @@ def run(
             pass
         elif case.gradients:
             of_backward = gradients.judge(case, inputs, between, dtype, derived)
-        elif problem := wrong_besides(case, inputs, between, dtype):
+        elif problem := wrong_besides(case, inputs, between, dtype, picked):
             return Outcome(case.name, NOTHING, NOTHING, 0, problem)
         else:
             out, lse = judge(case, inputs, dtype)

@@ -21,7 +21,8 @@ def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tens
 
     Those of queries and keys are (len, heads, dim), numbers for each query (heads, len); and, if
     the case has any, slopes (heads,); with dropout also what its weights are multiplied by,
-    dropout_scale (heads, q_len, k_len), in float64.
+    dropout_scale (heads, q_len, k_len), in float64, and with a mask tensor what it adds to the
+    scores, bias (heads, q_len, k_len).
     """
     q_start = k_start = 0
     cache, shape = Cache.of(case), case.shape
@@ -42,6 +43,8 @@ def sequences(case: Case, tensors: dict[str, Tensor]) -> Iterator[dict[str, Tens
             parts |= {name: tensors[name][cache.rows(b)] for name in keys}
         if "alibi_slopes" in tensors:
             parts["slopes"] = tensors["alibi_slopes"].broadcast_to(shape.batch, -1)[b]
+        if "bias" in tensors:
+            parts["bias"] = tensors["bias"][b, :, :q_len, :k_len]
         if "dropout_seed" in tensors:
             dropout_p = case.scores.dropout_p
             of_sequence = (b, shape.heads, q_len, k_len)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from metal_flash_sdpa.catalogue import ANY_DTYPE
 from metal_flash_sdpa.plan import BACKWARD_FAMILIES, SIMD_WIDTH
 
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
 
+MASKED = "masked"  # the mode of kernels that take a mask tensor
 BACKWARD = frozenset(BACKWARD_FAMILIES)
 BACKWARD_ROWS = "backward_rows"  # whose statistics the others read
 
@@ -38,6 +40,11 @@ class Variant:
         return self.block_k * (self.threads // SIMD_WIDTH if self.family == "decode" else 1)
 
     @property
+    def tried_on(self) -> tuple[int, str]:
+        """head_dim and dtype of what it is tried on: these, if it works for all."""
+        return (64, "float16") if self.dtype == ANY_DTYPE else (self.head_dim, self.dtype)
+
+    @property
     def gradients(self) -> str:
         """Of "q", "k" and "v", those whose gradients a kernel of the backward pass computes."""
         computes = self.family in BACKWARD - {BACKWARD_ROWS}
@@ -53,6 +60,8 @@ class Variant:
         """Mask mode as reports name it; "" for a family without modes."""
         if self.dropout:
             return "dropout"
+        if self.mask == MASKED:
+            return self.mask  # sinks are known at run time
         return f"{self.mask}+sinks" if self.mask and self.sinks else self.mask or ""
 
 
@@ -75,9 +84,12 @@ def backward_variants() -> tuple[Variant, ...]:
 def helpers(variant: Variant) -> list[Variant]:
     """The kernels that a plan with this variant may launch, too."""
     families = {BACKWARD_ROWS} if variant.family in BACKWARD else {"append", "combine"}
-    wanted = (variant.head_dim, variant.dtype)
+    if variant.mask == MASKED:
+        families.add("mask_blocks")
+    wanted = variant.tried_on
     return [
         v
         for v in manifest()
-        if (v.head_dim, v.dtype) == wanted and v.family in families - {variant.family}
+        if v.tried_on == wanted or v.dtype == ANY_DTYPE
+        if v.family in families - {variant.family}
     ]

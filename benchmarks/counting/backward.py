@@ -114,7 +114,7 @@ def plan_of(
 
 def is_split(planned: Plan) -> bool:
     """Whether query blocks are split among threadgroups."""
-    return any(name.startswith("partial") for name, _ in planned.workspace)
+    return any(name.startswith("partial") for name, *_ in planned.workspace)
 
 
 @functools.cache
@@ -147,7 +147,7 @@ def backward(
     else:
         counts = scaled(shape, kernels, lambda part: counted(part, NO_IDLE_CORES, gradients, build))
     sizes = {name: x.numel() * x.element_size() for name, x in tensors.items()}
-    sizes |= {name: FLOAT_BYTES * math.prod(shape) for name, shape in made.workspace}
+    sizes |= {name: FLOAT_BYTES * math.prod(shape) for name, shape, _ in made.workspace}
     launches = []
     for step, kernel in zip(made.launches, kernels, strict=True):
         family = families[step.kernel]

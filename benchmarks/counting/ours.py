@@ -110,8 +110,10 @@ def kernels_of(planned: Plan, build: Build) -> tuple[Kernel, ...]:
 
 
 def workspace_bytes(planned: Plan) -> int:
-    """What the launches of a plan keep between them, in float32."""
-    return sum(4 * math.prod(sizes) for _, sizes in planned.workspace)
+    """What the launches of a plan keep between them."""
+    return sum(
+        getattr(torch, dtype).itemsize * math.prod(sizes) for _, sizes, dtype in planned.workspace
+    )
 
 
 @functools.cache

@@ -8,7 +8,17 @@ from dataclasses import replace
 import pytest
 
 from codegen import tiles
-from codegen.matrix import DOUBTED, MASKS, MatrixError, Variant, checked, files, matrix
+from codegen.matrix import (
+    ANY_HEAD_DIM,
+    DOUBTED,
+    MASKED,
+    MASKS,
+    MatrixError,
+    Variant,
+    checked,
+    files,
+    matrix,
+)
 from codegen.tiles import MAX_REGISTERS, OTHER_REGISTERS, PrefillTile, TileError, parse
 
 SMALL = PrefillTile(simdgroups=4, rows=8, block=16)
@@ -19,10 +29,12 @@ HEADING = f"head_dim | prefill 2 | decode 4\n | {FIELDS} | {FIELDS}\n---\n"
 @pytest.mark.parametrize(
     ("family", "kernels"),
     [
-        ("prefill", 168),  # 8 head dims x 3 dtypes x (3 masks x with and without sinks, or dropout)
+        # 8 head dims x 3 dtypes x (3 masks x with and without sinks, or dropout, or a mask tensor)
+        ("prefill", 192),
         ("decode", 42),  # 8 head dims x 3 dtypes; 6 of the head dims have a second tile
         ("combine", 24),
         ("append", 24),
+        ("mask_blocks", 1),
         ("backward_rows", 24),
         ("backward_q", 96),  # 8 head dims x 3 dtypes x (3 masks, or dropout)
         # 6 of the head dims, 5 of them with dropout, of which one is not for 16 bits; the other
@@ -35,7 +47,7 @@ HEADING = f"head_dim | prefill 2 | decode 4\n | {FIELDS} | {FIELDS}\n---\n"
 def test_every_combination_is_there(family: str, kernels: int) -> None:
     variants = [v for v in matrix() if v.family == family]
     assert len(variants) == kernels
-    plain = {(v.mask, v.sinks) for v in variants if not v.dropout}
+    plain = {(v.mask, v.sinks) for v in variants if not v.dropout and v.mask != MASKED}
     masks = {mask for mask, _ in plain} - {None}
     assert masks in (set(), {*MASKS})
     assert len(plain) == (len(MASKS) * 2 if family == "prefill" else max(1, len(masks)))
@@ -57,6 +69,7 @@ def test_every_head_dim_has_every_family() -> None:
     families: dict[int, set[str]] = {}
     for v in matrix():
         families.setdefault(v.head_dim, set()).add(v.family)
+    assert families.pop(ANY_HEAD_DIM) == {"mask_blocks"}
     assert set(families) == {32, 64, 72, 80, 96, 128, 192, 256}
     everywhere = {"prefill", "decode", "combine", "append", "backward_rows", "backward_q"}
     for found in families.values():
@@ -76,7 +89,7 @@ def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("codegen.matrix.TILES", parse(tiles.TABLE.rstrip() + "\n" + line, DOUBTED))
     added = [v for v in matrix() if v.head_dim == 112]
     assert Counter(v.family for v in added) == {
-        "prefill": 21,
+        "prefill": 24,
         "decode": 5,  # two tiles in 16 bits, one in float32
         "combine": 3,
         "append": 3,

@@ -51,6 +51,7 @@ class Argument(ctypes.Structure):
 
 
 DTYPES = {
+    "Byte": torch.uint8,
     "Half": torch.float16,
     "BFloat16": torch.bfloat16,
     "Float": torch.float32,

@@ -105,9 +105,13 @@ def extension() -> Iterator[Extension]:
 
 
 def run(variant: Variant, case: Case, launch: Launch) -> Inputs:
-    inputs = prepare(case, variant.head_dim, getattr(torch, variant.dtype), "cpu")
+    head_dim, dtype = variant.tried_on
+    inputs = prepare(case, head_dim, getattr(torch, dtype), "cpu")
     plan = plan_for(variant, inputs.request, case)
-    workspace = {name: flat(shape, "cpu").view.view(shape) for name, shape in plan.workspace}
+    workspace = {
+        name: flat(shape, "cpu", getattr(torch, kind)).view.view(shape)
+        for name, shape, kind in plan.workspace
+    }
     for step in plan.launches:
         launch(step, inputs.tensors | workspace)
     return inputs

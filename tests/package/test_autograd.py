@@ -127,7 +127,7 @@ def test_a_checkpoint_compiles() -> None:
     assert same(gradients(compiled, draw()), gradients(padded, draw()))
 
 
-FORWARD = (True, 7, 7, 0.0, 0, None, 0.0, None)
+FORWARD = (True, 7, 7, 0.0, 0, None, 0.0, None, None)
 
 
 @pytest.mark.parametrize("needs", list(product((False, True), repeat=4)))

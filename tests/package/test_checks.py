@@ -546,8 +546,9 @@ FUNCTIONS = {
 }
 HINTS = [
     (padded, "is_causal", "use causal"),
-    (padded, "attn_mask", "it takes no mask tensor; causal and window_size mask by position"),
-    (cached, "attention_mask", "it takes no mask tensor"),
+    (packed, "attn_mask", "packed sequences have no grid of queries and keys in common"),
+    (padded, "attention_mask", "use attn_mask"),
+    (cached, "attn_bias", "use attn_mask"),
     (padded, "enable_gqa", "leave it out; fewer KV heads than query heads are always taken"),
     (padded, "dropout", "use dropout_p"),
     (packed, "scale", "use softmax_scale"),

@@ -279,7 +279,7 @@ FLASH_ATTN = (  # flash-attn 2.8
     "alibi_slopes=None, deterministic=False, return_attn_probs=False"
 )
 SIGNATURES = {
-    "flash_attn_func": f"q, k, v, {FLASH_ATTN}, s_aux=None",
+    "flash_attn_func": f"q, k, v, {FLASH_ATTN}, s_aux=None, attn_mask=None",
     "flash_attn_varlen_func": (
         "q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, "
         f"{FLASH_ATTN}, block_table=None, s_aux=None"
@@ -289,7 +289,7 @@ SIGNATURES = {
         "cache_seqlens=None, cache_batch_idx=None, cache_leftpad=None, block_table=None, "
         "softmax_scale=None, causal=False, window_size=(-1, -1), softcap=0.0, "
         "rotary_interleaved=True, alibi_slopes=None, num_splits=0, return_softmax_lse=False, "
-        "s_aux=None"
+        "s_aux=None, attn_mask=None"
     ),
     "flash_attention_varlen": (
         "out, query, key, value, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, "

@@ -358,7 +358,7 @@ def samples() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     mask = (True, -1, -1)
     yield ops.append, (q, k, v, new, new, cos, sin, True, *mask, used, None, None, None, 0)
     yield ops.append, (q, k, v, new, new, None, None, True, *mask, None, 30, None, None, 0)
-    rest = (SINKS, None, None, *mask, 0.0, 0)
+    rest = (SINKS, None, None, *mask, 0.0, 0, None)
     yield ops.forward_cached, (q, k, v, True, used, None, None, None, None, 1, *rest)
     yield ops.forward_cached, (q, k, v, False, None, 30, None, None, None, 0, *rest)
 

@@ -111,12 +111,12 @@ def test_opcheck(dtype: torch.dtype, with_sinks: bool) -> None:
     q, k, v = draw(20, 25, dtype)
     transposed = q.transpose(1, 2).contiguous().transpose(1, 2)
     for query, return_lse in ((q, True), (transposed, True), (q, False)):
-        options = (None, None, sinks, None, None, True, 7, 7, 0.0, 0, None, 0.0, None)
+        options = (None, None, sinks, None, None, True, 7, 7, 0.0, 0, None, 0.0, None, None)
         opcheck(ops.forward, (query, k, v, return_lse, *options))
     q, k, v = (t.flatten(0, 1) for t in (q, k, v))
     cu_q, cu_k = offsets((11, 29)), offsets((20, 30))
     slopes = torch.rand(2, 4)
-    numbers = (0.3, False, -1, -1, 5.0, 29, None, 0.0, None)
+    numbers = (0.3, False, -1, -1, 5.0, 29, None, 0.0, None, None)
     opcheck(ops.forward, (q, k, v, True, cu_q, cu_k, sinks, slopes, *numbers))
     for out in (torch.empty_like(q), torch.empty(32, 4, 40, dtype=dtype).permute(2, 1, 0)):
         arguments = (out, q, k, v, cu_q, cu_k, sinks, None, True, 7, 7, 0.0, 29)

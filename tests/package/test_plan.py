@@ -18,6 +18,7 @@ from metal_flash_sdpa.plan import (
     Backward,
     LaunchPlan,
     Request,
+    Scratch,
     band,
     lse_shape,
     plan,
@@ -28,7 +29,7 @@ from metal_flash_sdpa.plan import (
 )
 from metal_flash_sdpa.splits import MOST_SPLITS, Gpu, choose
 
-from verify.variants import Variant, attention_variants, backward_variants
+from verify.variants import MASKED, Variant, attention_variants, backward_variants
 
 BASE = Request(
     dtype="float16",
@@ -77,17 +78,19 @@ def test_masks(causal: bool, window_size: tuple[int, int], expected: tuple[str, 
 @pytest.mark.parametrize("variant", attention_variants(), ids=lambda v: v.name)
 def test_every_variant_is_picked_by_its_own_request(variant: Variant) -> None:
     windows = {"full": (-1, -1), "causal": (-1, 0), "window": (4, 4)}
-    modes = [(variant.mask, variant.sinks)] if variant.mask else product(windows, (False, True))
-    for mask, sinks in modes:
+    for mask, sinks in product(windows, (False, True)):
+        if variant.mask in windows and (mask, sinks) != (variant.mask, variant.sinks):
+            continue
         request = BASE._replace(
             dtype=variant.dtype,
             head_dim=variant.head_dim,
             window_size=windows[mask],
             has_sinks=sinks,
             has_dropout=variant.dropout,
+            mask_type=int(variant.mask == MASKED),
         )
         if variant.family == "prefill":
-            (step,) = plan_prefill(request).launches
+            *_, step = plan_prefill(request).launches
         else:
             step = plan_decode(request, rows=variant.block_q).launches[0]
             assert ints(step, "decode")["has_sinks"] == sinks
@@ -203,7 +206,8 @@ def test_partial_results_have_room() -> None:
     assert decode == (7, 2, 3)  # the 3 x 4 rows of each KV head are one tile
     assert combine == (8, 3, 3)
     shape = (7, 3, 3, 8)
-    assert plan(request).workspace == (("partial_out", (*shape, 64)), ("partial_lse", shape))
+    wanted = (Scratch("partial_out", (*shape, 64)), Scratch("partial_lse", shape))
+    assert plan(request).workspace == wanted
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def shown() -> Iterator[Variant]:
             yield (own[0], own[len(own) // 2], own[-1])[turn]
 
 
-VARIANTS = tuple(shown())
+VARIANTS = tuple(dict.fromkeys(shown()))
 WINDOW, CAUSAL = (
     next(v for v in smallest("prefill") if v.mode == mode) for mode in ("window", "causal")
 )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import emulator
 from tests.verify.smallest import SMALLEST
+from verify.arena import BYTE
 from verify.cases import cases
 from verify.run import instead
 from verify.sanitize import __main__ as session
@@ -83,7 +84,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes memory that nobody wrote show on the CPU."""
 
     def poison(shape: Sequence[int], dtype: torch.dtype, device: str) -> Tensor:
-        value = math.nan if dtype.is_floating_point else -(2**31)
+        value = math.nan if dtype.is_floating_point else torch.iinfo(dtype).min or BYTE
         return torch.full(tuple(shape), value, dtype=dtype, device=device)
 
     monkeypatch.setattr(launches, "unwritten", poison)

@@ -26,7 +26,8 @@ class Signature(NamedTuple):
 
 
 # (family, head_dim, dtype, mask, sinks, dropout) -> its tiles, fewest rows first.  The mask is None where
-# kernels take any; they have one row each, with sinks if they can take any.
+# kernels take any band, "masked" where they take a mask tensor as well; they have one row each, with
+# sinks if they can take any.
 VARIANTS = {
     ("prefill", 32, "float16", "full", False, False): (
         Variant("prefill_float16_d32_q64k32_full", "prefill_float16_d32.metal", 64, 128, 32),
@@ -49,6 +50,9 @@ VARIANTS = {
     ("prefill", 32, "float16", None, True, True): (
         Variant("prefill_float16_d32_q32k32_dropout", "prefill_float16_d32.metal", 32, 128, 32),
     ),
+    ("prefill", 32, "float16", "masked", True, False): (
+        Variant("prefill_float16_d32_q64k32_masked", "prefill_float16_d32.metal", 64, 128, 32),
+    ),
     ("prefill", 32, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d32_q64k32_full", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
@@ -69,6 +73,9 @@ VARIANTS = {
     ),
     ("prefill", 32, "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d32_q32k32_dropout", "prefill_bfloat16_d32.metal", 32, 128, 32),
+    ),
+    ("prefill", 32, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d32_q64k32_masked", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
     ("prefill", 32, "float32", "full", False, False): (
         Variant("prefill_float32_d32_q64k32_full", "prefill_float32_d32.metal", 64, 128, 32),
@@ -91,6 +98,9 @@ VARIANTS = {
     ("prefill", 32, "float32", None, True, True): (
         Variant("prefill_float32_d32_q32k32_dropout", "prefill_float32_d32.metal", 32, 128, 32),
     ),
+    ("prefill", 32, "float32", "masked", True, False): (
+        Variant("prefill_float32_d32_q64k32_masked", "prefill_float32_d32.metal", 64, 128, 32),
+    ),
     ("prefill", 64, "float16", "full", False, False): (
         Variant("prefill_float16_d64_q64k32_full", "prefill_float16_d64.metal", 64, 128, 32),
     ),
@@ -111,6 +121,9 @@ VARIANTS = {
     ),
     ("prefill", 64, "float16", None, True, True): (
         Variant("prefill_float16_d64_q32k32_dropout", "prefill_float16_d64.metal", 32, 128, 32),
+    ),
+    ("prefill", 64, "float16", "masked", True, False): (
+        Variant("prefill_float16_d64_q64k32_masked", "prefill_float16_d64.metal", 64, 128, 32),
     ),
     ("prefill", 64, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d64_q64k32_full", "prefill_bfloat16_d64.metal", 64, 128, 32),
@@ -133,6 +146,9 @@ VARIANTS = {
     ("prefill", 64, "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d64_q32k32_dropout", "prefill_bfloat16_d64.metal", 32, 128, 32),
     ),
+    ("prefill", 64, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d64_q64k32_masked", "prefill_bfloat16_d64.metal", 64, 128, 32),
+    ),
     ("prefill", 64, "float32", "full", False, False): (
         Variant("prefill_float32_d64_q32k32_full", "prefill_float32_d64.metal", 32, 128, 32),
     ),
@@ -153,6 +169,9 @@ VARIANTS = {
     ),
     ("prefill", 64, "float32", None, True, True): (
         Variant("prefill_float32_d64_q32k32_dropout", "prefill_float32_d64.metal", 32, 128, 32),
+    ),
+    ("prefill", 64, "float32", "masked", True, False): (
+        Variant("prefill_float32_d64_q32k32_masked", "prefill_float32_d64.metal", 32, 128, 32),
     ),
     ("prefill", 72, "float16", "full", False, False): (
         Variant("prefill_float16_d72_q64k32_full", "prefill_float16_d72.metal", 64, 128, 32),
@@ -175,6 +194,9 @@ VARIANTS = {
     ("prefill", 72, "float16", None, True, True): (
         Variant("prefill_float16_d72_q32k32_dropout", "prefill_float16_d72.metal", 32, 128, 32),
     ),
+    ("prefill", 72, "float16", "masked", True, False): (
+        Variant("prefill_float16_d72_q64k32_masked", "prefill_float16_d72.metal", 64, 128, 32),
+    ),
     ("prefill", 72, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d72_q64k32_full", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
@@ -195,6 +217,9 @@ VARIANTS = {
     ),
     ("prefill", 72, "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d72_q32k32_dropout", "prefill_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("prefill", 72, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d72_q64k32_masked", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
     ("prefill", 72, "float32", "full", False, False): (
         Variant("prefill_float32_d72_q32k16_full", "prefill_float32_d72.metal", 32, 128, 16),
@@ -217,6 +242,9 @@ VARIANTS = {
     ("prefill", 72, "float32", None, True, True): (
         Variant("prefill_float32_d72_q32k16_dropout", "prefill_float32_d72.metal", 32, 128, 16),
     ),
+    ("prefill", 72, "float32", "masked", True, False): (
+        Variant("prefill_float32_d72_q32k16_masked", "prefill_float32_d72.metal", 32, 128, 16),
+    ),
     ("prefill", 80, "float16", "full", False, False): (
         Variant("prefill_float16_d80_q64k32_full", "prefill_float16_d80.metal", 64, 128, 32),
     ),
@@ -237,6 +265,9 @@ VARIANTS = {
     ),
     ("prefill", 80, "float16", None, True, True): (
         Variant("prefill_float16_d80_q32k32_dropout", "prefill_float16_d80.metal", 32, 128, 32),
+    ),
+    ("prefill", 80, "float16", "masked", True, False): (
+        Variant("prefill_float16_d80_q64k32_masked", "prefill_float16_d80.metal", 64, 128, 32),
     ),
     ("prefill", 80, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d80_q64k32_full", "prefill_bfloat16_d80.metal", 64, 128, 32),
@@ -259,6 +290,9 @@ VARIANTS = {
     ("prefill", 80, "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d80_q32k32_dropout", "prefill_bfloat16_d80.metal", 32, 128, 32),
     ),
+    ("prefill", 80, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d80_q64k32_masked", "prefill_bfloat16_d80.metal", 64, 128, 32),
+    ),
     ("prefill", 80, "float32", "full", False, False): (
         Variant("prefill_float32_d80_q32k16_full", "prefill_float32_d80.metal", 32, 128, 16),
     ),
@@ -279,6 +313,9 @@ VARIANTS = {
     ),
     ("prefill", 80, "float32", None, True, True): (
         Variant("prefill_float32_d80_q32k16_dropout", "prefill_float32_d80.metal", 32, 128, 16),
+    ),
+    ("prefill", 80, "float32", "masked", True, False): (
+        Variant("prefill_float32_d80_q32k16_masked", "prefill_float32_d80.metal", 32, 128, 16),
     ),
     ("prefill", 96, "float16", "full", False, False): (
         Variant("prefill_float16_d96_q64k32_full", "prefill_float16_d96.metal", 64, 128, 32),
@@ -301,6 +338,9 @@ VARIANTS = {
     ("prefill", 96, "float16", None, True, True): (
         Variant("prefill_float16_d96_q32k32_dropout", "prefill_float16_d96.metal", 32, 128, 32),
     ),
+    ("prefill", 96, "float16", "masked", True, False): (
+        Variant("prefill_float16_d96_q64k32_masked", "prefill_float16_d96.metal", 64, 128, 32),
+    ),
     ("prefill", 96, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d96_q64k32_full", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
@@ -321,6 +361,9 @@ VARIANTS = {
     ),
     ("prefill", 96, "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d96_q32k32_dropout", "prefill_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("prefill", 96, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d96_q64k32_masked", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
     ("prefill", 96, "float32", "full", False, False): (
         Variant("prefill_float32_d96_q32k16_full", "prefill_float32_d96.metal", 32, 128, 16),
@@ -343,6 +386,9 @@ VARIANTS = {
     ("prefill", 96, "float32", None, True, True): (
         Variant("prefill_float32_d96_q32k16_dropout", "prefill_float32_d96.metal", 32, 128, 16),
     ),
+    ("prefill", 96, "float32", "masked", True, False): (
+        Variant("prefill_float32_d96_q32k16_masked", "prefill_float32_d96.metal", 32, 128, 16),
+    ),
     ("prefill", 128, "float16", "full", False, False): (
         Variant("prefill_float16_d128_q64k32_full", "prefill_float16_d128.metal", 64, 128, 32),
     ),
@@ -363,6 +409,9 @@ VARIANTS = {
     ),
     ("prefill", 128, "float16", None, True, True): (
         Variant("prefill_float16_d128_q32k32_dropout", "prefill_float16_d128.metal", 32, 128, 32),
+    ),
+    ("prefill", 128, "float16", "masked", True, False): (
+        Variant("prefill_float16_d128_q64k32_masked", "prefill_float16_d128.metal", 64, 128, 32),
     ),
     ("prefill", 128, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d128_q64k32_full", "prefill_bfloat16_d128.metal", 64, 128, 32),
@@ -385,6 +434,9 @@ VARIANTS = {
     ("prefill", 128, "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d128_q32k32_dropout", "prefill_bfloat16_d128.metal", 32, 128, 32),
     ),
+    ("prefill", 128, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d128_q64k32_masked", "prefill_bfloat16_d128.metal", 64, 128, 32),
+    ),
     ("prefill", 128, "float32", "full", False, False): (
         Variant("prefill_float32_d128_q32k16_full", "prefill_float32_d128.metal", 32, 128, 16),
     ),
@@ -405,6 +457,9 @@ VARIANTS = {
     ),
     ("prefill", 128, "float32", None, True, True): (
         Variant("prefill_float32_d128_q32k16_dropout", "prefill_float32_d128.metal", 32, 128, 16),
+    ),
+    ("prefill", 128, "float32", "masked", True, False): (
+        Variant("prefill_float32_d128_q32k16_masked", "prefill_float32_d128.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float16", "full", False, False): (
         Variant("prefill_float16_d192_q32k16_full", "prefill_float16_d192.metal", 32, 128, 16),
@@ -427,6 +482,9 @@ VARIANTS = {
     ("prefill", 192, "float16", None, True, True): (
         Variant("prefill_float16_d192_q32k16_dropout", "prefill_float16_d192.metal", 32, 128, 16),
     ),
+    ("prefill", 192, "float16", "masked", True, False): (
+        Variant("prefill_float16_d192_q32k16_masked", "prefill_float16_d192.metal", 32, 128, 16),
+    ),
     ("prefill", 192, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d192_q32k16_full", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
@@ -447,6 +505,9 @@ VARIANTS = {
     ),
     ("prefill", 192, "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d192_q32k16_dropout", "prefill_bfloat16_d192.metal", 32, 128, 16),
+    ),
+    ("prefill", 192, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d192_q32k16_masked", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float32", "full", False, False): (
         Variant("prefill_float32_d192_q32k16_full", "prefill_float32_d192.metal", 32, 128, 16),
@@ -469,6 +530,9 @@ VARIANTS = {
     ("prefill", 192, "float32", None, True, True): (
         Variant("prefill_float32_d192_q32k16_dropout", "prefill_float32_d192.metal", 32, 128, 16),
     ),
+    ("prefill", 192, "float32", "masked", True, False): (
+        Variant("prefill_float32_d192_q32k16_masked", "prefill_float32_d192.metal", 32, 128, 16),
+    ),
     ("prefill", 256, "float16", "full", False, False): (
         Variant("prefill_float16_d256_q32k16_full", "prefill_float16_d256.metal", 32, 128, 16),
     ),
@@ -489,6 +553,9 @@ VARIANTS = {
     ),
     ("prefill", 256, "float16", None, True, True): (
         Variant("prefill_float16_d256_q32k16_dropout", "prefill_float16_d256.metal", 32, 128, 16),
+    ),
+    ("prefill", 256, "float16", "masked", True, False): (
+        Variant("prefill_float16_d256_q32k16_masked", "prefill_float16_d256.metal", 32, 128, 16),
     ),
     ("prefill", 256, "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d256_q32k16_full", "prefill_bfloat16_d256.metal", 32, 128, 16),
@@ -511,6 +578,9 @@ VARIANTS = {
     ("prefill", 256, "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d256_q32k16_dropout", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
+    ("prefill", 256, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d256_q32k16_masked", "prefill_bfloat16_d256.metal", 32, 128, 16),
+    ),
     ("prefill", 256, "float32", "full", False, False): (
         Variant("prefill_float32_d256_q32k8_full", "prefill_float32_d256.metal", 32, 128, 8),
     ),
@@ -531,6 +601,9 @@ VARIANTS = {
     ),
     ("prefill", 256, "float32", None, True, True): (
         Variant("prefill_float32_d256_q32k8_dropout", "prefill_float32_d256.metal", 32, 128, 8),
+    ),
+    ("prefill", 256, "float32", "masked", True, False): (
+        Variant("prefill_float32_d256_q32k8_masked", "prefill_float32_d256.metal", 32, 128, 8),
     ),
     ("decode", 32, "float16", None, True, False): (
         Variant("decode_float16_d32_q8k32", "decode_float16_d32.metal", 8, 128, 128),
@@ -765,6 +838,9 @@ VARIANTS = {
     ),
     ("append", 256, "float32", None, False, False): (
         Variant("append_float32_d256", "append_float32_d256.metal", 1, 32, 1),
+    ),
+    ("mask_blocks", 0, "any", None, False, False): (
+        Variant("mask_blocks", "mask_blocks.metal", 1, 256, 8),
     ),
     ("backward_rows", 32, "float16", None, True, False): (
         Variant("backward_rows_float16_d32", "backward_rows_float16_d32.metal", 64, 256, 1),
@@ -1503,8 +1579,39 @@ VARIANTS = {
     ),
 }
 
+# dtype of a mask tensor -> what the kernels know it by
+MASK_TYPES = {
+    "bool": 1,
+    "float16": 2,
+    "bfloat16": 3,
+    "float32": 4,
+}
+
 # family -> Signature
 SIGNATURES = {
+    "mask_blocks": Signature(
+        buffers=(
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
+        ),
+        optional={
+        },
+        ints=(
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+            ("mask_heads", "i"),  # heads that the mask has, 1 if it is the same for all
+            ("mask_rows", "i"),  # query rows that it has, 1 if it is the same for all
+            ("mask_keys", "i"),  # keys that it has, 1 if it is the same for all
+            ("tile_rows", "i"),  # query rows of a tile
+            ("block_keys", "i"),  # keys of a block
+            ("blocks", "i"),  # number of key blocks
+        ),
+        floats=(
+        ),
+    ),
     "prefill": Signature(
         buffers=(
             "q",  # query rows
@@ -1519,6 +1626,8 @@ SIGNATURES = {
             "alibi_slopes",  # ALiBi slope of each query head
             "sinks",  # attention sink of each query head: a logit
             "dropout_seed",  # two words: the key of dropout's random numbers
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
         ),
         optional={
             "lse": "float32",
@@ -1529,6 +1638,8 @@ SIGNATURES = {
             "alibi_slopes": "float32",
             "sinks": "float32",
             "dropout_seed": "int32",
+            "attn_mask": "uint8",
+            "mask_states": "uint8",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -1548,6 +1659,14 @@ SIGNATURES = {
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("state_batch_stride", "q"),  # mask_states: states from one batch to the next
+            ("state_head_stride", "q"),  # mask_states: states from one head to the next
+            ("state_tile_stride", "q"),  # mask_states: states from one tile to the next
+            ("state_block_stride", "q"),  # mask_states: states from one block to the next
             ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
             ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
@@ -1562,6 +1681,7 @@ SIGNATURES = {
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("wants_lse", "i"),  # 1: lse is written
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
             ("least_queries", "i"),  # packed: shorter sequences are left to decode
             ("has_sinks", "i"),  # 1: sinks are given
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
@@ -1587,6 +1707,7 @@ SIGNATURES = {
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
             "sinks",  # attention sink of each query head: a logit
+            "attn_mask",  # the mask's elements, of any type
         ),
         optional={
             "lse": "float32",
@@ -1598,6 +1719,7 @@ SIGNATURES = {
             "block_table": "int32",
             "alibi_slopes": "float32",
             "sinks": "float32",
+            "attn_mask": "uint8",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -1617,6 +1739,10 @@ SIGNATURES = {
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
             ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
             ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
@@ -1631,6 +1757,7 @@ SIGNATURES = {
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("wants_lse", "i"),  # 1: lse is written
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
             ("has_sinks", "i"),  # 1: sinks are given
             ("kv_heads", "i"),  # number of KV heads
             ("most_queries", "i"),  # packed: longer sequences are left to prefill

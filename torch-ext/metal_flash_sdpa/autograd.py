@@ -29,6 +29,10 @@ NO_BACKWARD_PAGED = (
     "flash_attn_varlen_func has no backward pass with a block_table: a cache is for inference. "
     + _WAY_OUT
 )
+NO_BACKWARD_MASKED = (
+    "flash_attn_func has no backward pass with attn_mask yet. Run under torch.no_grad(), or mask "
+    "by causal and window_size where they can say the same"
+)
 NO_BACKWARD_CACHED = (
     f"flash_attn_with_kvcache has no backward pass: a cache is for inference. {_WAY_OUT}"
 )
@@ -52,13 +56,15 @@ class Attention(Function):  # type: ignore[misc]
     @staticmethod
     def setup_context(ctx: Any, inputs: Tuple[Any, ...], output: Tuple[Tensor, Tensor]) -> None:
         q, k, v, _, cu_seqlens_q, cu_seqlens_k, sinks, slopes, *numbers = inputs
-        *mask, _, block_table, dropout_p, dropout_seed = numbers
+        *mask, _, block_table, dropout_p, dropout_seed, attn_mask = numbers
         out, lse = output
         ctx.save_for_backward(
             *(q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, dropout_seed)
         )
         ctx.numbers = (*mask, dropout_p)
-        ctx.paged = block_table is not None
+        ctx.refusal = NO_BACKWARD_PAGED if block_table is not None else ""
+        if attn_mask is not None:
+            ctx.refusal = NO_BACKWARD_MASKED
         ctx.set_materialize_grads(False)
 
     @staticmethod
@@ -89,6 +95,7 @@ class Direct(Function):  # type: ignore[misc]
         v: Tensor,
         sinks: Optional[Tensor],
         alibi_slopes: Optional[Tensor],
+        attn_mask: Optional[Tensor],
         return_lse: bool,
         arguments: Tuple[Any, ...],
     ) -> Any:
@@ -101,7 +108,7 @@ class Direct(Function):  # type: ignore[misc]
         ctx: Any, grad_out: Optional[Tensor], grad_lse: Optional[Tensor] = None
     ) -> Gradients:
         grads = _differentiate(ctx, ctx.needs_input_grad[:4], grad_out, grad_lse)
-        return (*grads, None, None, None)
+        return (*grads, None, None, None, None)
 
 
 def _differentiate(
@@ -112,9 +119,9 @@ def _differentiate(
     transforms.refuse(grad_out, grad_lse, differentiable=True)
     if grad_out is None:
         grad_out = torch.zeros_like(out)
-    if ctx.paged:
+    if ctx.refusal:
         inputs = [x for x, is_wanted in zip((q, k, v, sinks), wanted) if is_wanted]
-        found = no_backward(grad_out, inputs, NO_BACKWARD_PAGED)
+        found = no_backward(grad_out, inputs, ctx.refusal)
     else:
         if torch.is_grad_enabled() or _transformed():
             differentiate = Differentiation.apply
@@ -168,6 +175,7 @@ def attention(
     max_q_len: int,
     block_table: Optional[Tensor],
     dropout_p: float,
+    attn_mask: Optional[Tensor],
 ) -> Tuple[Tensor, Any]:
     """Out and its log-sum-exp, which is one with return_lse only; with gradients if wanted.
 
@@ -177,15 +185,16 @@ def attention(
     seed = None
     if dropout_p:
         seed = torch.randint(-(2**31), 2**31, (2,), dtype=torch.int32).to(q.device)
-    differentiable = may_need_gradients(q, k, v, sinks, alibi_slopes)
-    plain = _are_plain(q, k, v, sinks)
+    differentiable = may_need_gradients(q, k, v, sinks, alibi_slopes, attn_mask)
+    plain = _are_plain(q, k, v, sinks, attn_mask)
     arguments = (
         *(q, k, v, return_lse or differentiable, cu_seqlens_q, cu_seqlens_k, sinks, alibi_slopes),
         *(softmax_scale, causal, *window_size, softcap, max_q_len, block_table, dropout_p, seed),
+        attn_mask,
     )
     if differentiable and not _compiling():
         if plain and not _transformed():
-            found = Direct.apply(q, k, v, sinks, alibi_slopes, return_lse, arguments)
+            found = Direct.apply(q, k, v, sinks, alibi_slopes, attn_mask, return_lse, arguments)
             return found if return_lse else (found, None)
         attend = Attention.apply
     else:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from . import gpu, launchers
+from ._variants import MASK_TYPES
 from .catalogue import BUILT_IN, Catalogue
 from .keys import ALL_ROWS, Keys
 from .plan import DECODE_QUERIES, Append, Backward, Plan, Request, plan, plan_append, plan_backward
@@ -34,6 +35,7 @@ class Options(NamedTuple):
     softcap: float = 0.0
     dropout_p: float = 0.0
     dropout_seed: Optional[Tensor] = None  # (2,) int32, on q's device; with dropout_p alone
+    attn_mask: Optional[Tensor] = None
 
 
 NO_OPTIONS = Options()
@@ -172,6 +174,7 @@ class Signature(NamedTuple):
     window_size: Tuple[int, int]
     softcap: float
     dropout_p: float
+    of_mask: Tuple[int, Tuple[int, int, int, int]]  # its type, and its strides in bytes
 
 
 def _prepare(
@@ -203,7 +206,7 @@ def _prepare(
         if keys.block_table is not None:
             table = tensors["block_table"] = _readable(_int32(keys.block_table))
             table_stride = table.stride(0)
-    sinks, slopes, scale, causal, window_size, softcap, dropout_p, seed = options
+    sinks, slopes, scale, causal, window_size, softcap, dropout_p, seed, attn_mask = options
     if sinks is not None:
         tensors["sinks"] = _contiguous(sinks, torch.float32)
     if slopes is not None:
@@ -211,6 +214,10 @@ def _prepare(
         alibi_strides = slopes.stride()
     if dropout_p and seed is not None:
         tensors["dropout_seed"] = seed
+    of_mask = NO_MASK
+    if attn_mask is not None:
+        tensors["attn_mask"] = bytes_of(attn_mask)
+        of_mask = mask(attn_mask)
     signature = Signature(
         device=q.device,
         tensors=tuple(tensors),
@@ -234,6 +241,7 @@ def _prepare(
         window_size=window_size,
         softcap=softcap,
         dropout_p=dropout_p,
+        of_mask=of_mask,
     )
     return signature, tensors
 
@@ -257,6 +265,7 @@ def _request(call: Signature) -> Request:
     paged = "block_table" in call.tensors
     of_batch, of_head = (0, 0, *call.alibi_strides)[-2:]
     scale = call.softmax_scale
+    mask_type, mask_strides = call.of_mask
     return Request(
         dtype=_DTYPE_NAMES[call.dtype],
         head_dim=head_dim,
@@ -285,6 +294,8 @@ def _request(call: Signature) -> Request:
         pages=call.k_shape[0] if paged else 0,
         table_stride=call.table_stride,
         max_q_len=call.max_q_len,
+        mask_type=mask_type,
+        mask_strides=mask_strides,
         num_splits=call.splits,
         gpu=gpu.describe(call.device.type),
         **dropout(call.dropout_p),
@@ -302,6 +313,29 @@ def _plan_backward(
     wants_q, wants_k, wants_v = (x is not None for x in strides[1:])
     what = Backward(of_out, of_q, of_k, of_v, wants_q, wants_k, wants_v, has_grad_lse)
     return plan_backward(request, what, catalogue)
+
+
+NO_MASK = (0, (0, 0, 0, 0))
+
+
+def bytes_of(tensor: Tensor) -> Tensor:
+    """The bytes from a tensor's first element to its last, in place."""
+    steps = ((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride()))
+    count = 1 + sum(steps) if tensor.numel() else 0
+    return tensor.detach().as_strided((count,), (1,)).view(torch.uint8)
+
+
+def mask(attn_mask: Tensor) -> Tuple[int, Tuple[int, int, int, int]]:
+    """What a request says of a mask tensor: its type, and its strides in bytes.
+
+    Those of an axis that it lacks, or that has one element for all, are 0.
+    """
+    size = attn_mask.element_size()
+    strides = [
+        stride * size if n > 1 else 0 for n, stride in zip(attn_mask.shape, attn_mask.stride())
+    ]
+    batch, head, row, key = [0] * (4 - len(strides)) + strides
+    return MASK_TYPES[str(attn_mask.dtype).partition(".")[2]], (batch, head, row, key)
 
 
 def dropout(dropout_p: float) -> Dict[str, Any]:

@@ -10,6 +10,9 @@ _PACKAGE = Path(__file__).absolute().parent
 # A built package carries its shaders; a checkout has them in generated/.
 _FOLDERS = (_PACKAGE / "shaders", _PACKAGE.parent.parent / "generated")
 
+# Of a kernel that works for every head_dim and dtype.
+ANY_HEAD_DIM, ANY_DTYPE = 0, "any"
+
 # family, head_dim, dtype, mask (None: any), sinks, dropout
 Key = Tuple[str, int, str, Optional[str], bool, bool]
 
@@ -35,12 +38,13 @@ class Catalogue:
     @property
     def head_dims(self) -> Tuple[int, ...]:
         """The supported head dims, ascending."""
-        return tuple(sorted({head_dim for _, head_dim, *_ in self.variants}))
+        return tuple(sorted({dim for _, dim, *_ in self.variants} - {ANY_HEAD_DIM}))
 
     @property
     def dtypes(self) -> Tuple[str, ...]:
         """The names of the supported dtypes."""
-        return tuple(dict.fromkeys(dtype for _, _, dtype, *_ in self.variants))
+        every = (dtype for _, _, dtype, *_ in self.variants if dtype != ANY_DTYPE)
+        return tuple(dict.fromkeys(every))
 
     def variant(
         self,

@@ -11,6 +11,7 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
+from ._variants import MASK_TYPES
 from .catalogue import BUILT_IN
 
 PADDED = ("batch", "length", "heads", "head_dim")
@@ -39,6 +40,7 @@ SOFTCAPS = f"0 (off) or from {LEAST_SOFTCAP} to {MOST_SOFTCAP:.5g}"
 
 HEAD_DIMS = list(BUILT_IN.head_dims)
 DTYPES = tuple(getattr(torch, name) for name in BUILT_IN.dtypes)
+MASK_DTYPES = tuple(getattr(torch, name) for name in MASK_TYPES)
 
 
 def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> None:
@@ -327,6 +329,43 @@ def check_options(
                 f"alibi_slopes has shape {_shape(alibi_slopes)}: "
                 f"must be (heads,) or (batch, heads), here ({heads},) or ({batch}, {heads})"
             )
+
+
+def check_mask(attn_mask: Any, q: Tensor, k_len: int, dropout_p: float = 0.0) -> None:
+    """Check a mask tensor, if there is one, for queries that may see `k_len` keys."""
+    if attn_mask is None:
+        return
+    _check_tensor("attn_mask", attn_mask)
+    if attn_mask.dtype not in MASK_DTYPES:
+        way_out = (
+            "" if attn_mask.is_floating_point() else ".  attn_mask.bool() is one, True if not 0"
+        )
+        raise TypeError(
+            f"attn_mask is {attn_mask.dtype}: must be torch.bool (True: may be seen), or "
+            f"{' or '.join(map(str, MASK_DTYPES[1:]))} (added to the score){way_out}"
+        )
+    _check_beside("attn_mask", attn_mask, "the query", q)
+    wanted = (q.shape[0], q.shape[2], q.shape[1], k_len)
+    fits = attn_mask.dim() <= len(wanted) and all(
+        own in (1, size) for own, size in zip(reversed(attn_mask.shape), reversed(wanted))
+    )
+    if not fits:
+        raise ValueError(
+            f"attn_mask has shape {_shape(attn_mask)}: must broadcast to (batch, heads, q_len, "
+            f"k_len), here {wanted}" + _mask_axes(attn_mask, wanted)
+        )
+    if dropout_p:
+        raise NotImplementedError(
+            "metal-flash-sdpa does not support attn_mask together with dropout_p: give one of them"
+        )
+
+
+def _mask_axes(attn_mask: Tensor, wanted: Sequence[int]) -> str:
+    """The way out where a mask seems to lack axes between batch and keys."""
+    batch, _, q_len, k_len = wanted
+    axes = {(batch, k_len): "[:, None, None, :]", (batch, q_len, k_len): "[:, None]"}
+    missing = axes.get(_shape(attn_mask))
+    return f".  If its first axis is the batch, give attn_mask{missing}" if missing else ""
 
 
 def check_out(out: Any, query: Tensor, value: Tensor) -> None:

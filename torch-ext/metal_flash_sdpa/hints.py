@@ -16,13 +16,14 @@ _SYNONYMS = (
     ("s_aux", "sinks", "sink", "learnable_sink"),
     ("return_attn_probs", "return_softmax_lse", "return_lse"),
     ("block_table", "page_table"),
+    ("attn_mask", "attention_mask", "attn_bias"),
     ("q", "query"),
     ("k", "key"),
     ("v", "value"),
 )
 _NO_MASK = (
-    "it takes no mask tensor; causal and window_size mask by position, and flash_attn_varlen_func "
-    "takes sequences without their padding"
+    "packed sequences have no grid of queries and keys in common that a mask could lie on; causal "
+    "and window_size mask by position, and flash_attn_func takes an attn_mask for a padded batch"
 )
 _INSTEAD = {
     "attn_mask": _NO_MASK,

@@ -30,6 +30,7 @@ def flash_attn_func(
     deterministic: bool = False,
     return_attn_probs: bool = False,
     s_aux: Optional[Tensor] = None,
+    attn_mask: Optional[Tensor] = None,
 ) -> Union[Tensor, WithLse]:
     """Attention of a padded batch.
 
@@ -55,6 +56,12 @@ def flash_attn_func(
         return_attn_probs: also return the log-sum-exp.
         s_aux: (heads,), any float dtype: attention sinks, one logit per query head that joins the
             softmax's denominator and has no value.
+        attn_mask: what broadcasts to (batch, heads, q_len, k_len): bool, True where a query may see
+            a key; or float16, bfloat16 or float32, whatever q is, a bias that is added to the
+            scaled and capped score.  -inf hides a key, as do the dtype's lowest value and any below
+            -6.9e37.  A key is seen if causal, window_size and the mask all let it.  Blocks of
+            keys that a mask hides from all queries of a tile are skipped.  A NaN makes the rows NaN
+            that it is added to.  Not together with dropout_p.
 
     Any strides are read in place as long as the last one is 1.  A head_dim that has no kernels of
     its own, or a v with another than k: q, k and v are copied, padded with zeros.
@@ -77,17 +84,19 @@ def flash_attn_func(
             tensors) and second derivatives.
 
     Gradients: of q, k, v and s_aux, from those of out and of softmax_lse; alibi_slopes get none.
+    With attn_mask there is no backward pass yet: it raises NotImplementedError.
     They take memory for themselves and 8 bytes for each query row and head.  A row that sees no key
     gives and gets 0.  Only those that are asked for are computed.
     """
     q, k, v = cast(q, k, v)
     checks.check_qkv(checks.PADDED, checks.PADDED, q=q, k=k, v=v)
-    transforms.refuse(q, k, v, s_aux, differentiable=True)
-    transforms.refuse(alibi_slopes)
+    transforms.refuse(q, k, v, s_aux, differentiable=attn_mask is None)
+    transforms.refuse(alibi_slopes, attn_mask)
     checks.check_batch(k.shape[0], "k", q)
     checks.check_options(
         q, q.shape[0], dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
+    checks.check_mask(attn_mask, q, k.shape[1], dropout_p)
     checks.check_bool("return_attn_probs", return_attn_probs)
     columns = v.shape[-1]
     softmax_scale, (q, k, v) = head_dims.fit(softmax_scale, q, k, v)
@@ -107,6 +116,7 @@ def flash_attn_func(
         max_q_len=0,
         block_table=None,
         dropout_p=dropout_p,
+        attn_mask=attn_mask,
     )
     out = head_dims.narrow(out, columns)
     return (out, lse, None) if return_attn_probs else out
@@ -186,6 +196,7 @@ def flash_attn_varlen_func(
         max_q_len=_known(max_seqlen_q),
         block_table=block_table,
         dropout_p=dropout_p,
+        attn_mask=None,
     )
     out = head_dims.narrow(out, columns)
     return (out, lse, None) if return_attn_probs else out
@@ -213,6 +224,7 @@ def flash_attn_with_kvcache(
     num_splits: int = 0,
     return_softmax_lse: bool = False,
     s_aux: Optional[Tensor] = None,
+    attn_mask: Optional[Tensor] = None,
 ) -> Union[Tensor, Tuple[Tensor, Tensor]]:
     """Attention over a KV cache, after appending to it if there are new keys and values.
 
@@ -239,6 +251,9 @@ def flash_attn_with_kvcache(
         num_splits: parts that the keys are split into where q_len is small; 0: as many as keep the
             GPU busy.
         return_softmax_lse: also return the log-sum-exp.
+        attn_mask: what broadcasts to (batch, heads, q_len, rows), where rows are those that a
+            sequence may have in the cache, in use or not: cache_len, or with a block_table all
+            rows of its pages.  Column j is key j of the sequence, counted behind cache_leftpad.
 
     A slot of the batch that is not in use: give it a negative length, or a negative cache_batch_idx
     (-1), or a negative page where its last key would be.  Nothing is appended for it, and its
@@ -269,7 +284,7 @@ def flash_attn_with_kvcache(
         v_cache=v_cache,
     )
     transforms.refuse(
-        *(q, k_cache, v_cache, k, v, rotary_cos, rotary_sin, s_aux, alibi_slopes),
+        *(q, k_cache, v_cache, k, v, rotary_cos, rotary_sin, s_aux, alibi_slopes, attn_mask),
         *(cache_seqlens, cache_batch_idx, cache_leftpad, block_table),
     )
     rows = checks.check_cache(
@@ -280,6 +295,7 @@ def flash_attn_with_kvcache(
     checks.check_options(
         q, q.shape[0], 0.0, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
+    checks.check_mask(attn_mask, q, rows)
     checks.check_splits(num_splits)
     checks.check_bool("return_softmax_lse", return_softmax_lse)
     per_sequence = isinstance(cache_seqlens, Tensor)
@@ -320,6 +336,7 @@ def flash_attn_with_kvcache(
         softmax_scale=softmax_scale,
         softcap=softcap,
         splits=num_splits,
+        attn_mask=attn_mask,
         **cache,
         **mask,
     )

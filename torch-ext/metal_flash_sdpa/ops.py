@@ -49,6 +49,7 @@ def run_forward(
     block_table: Optional[Tensor],
     dropout_p: float,
     dropout_seed: Optional[Tensor],
+    attn_mask: Optional[Tensor],
 ) -> Tuple[Tensor, Tensor]:
     """Out and its log-sum-exp, empty without return_lse; packed if there are cu_seqlens."""
     checks.check_window(window_left, window_right)
@@ -66,6 +67,7 @@ def run_forward(
             softcap=softcap,
             dropout_p=dropout_p,
             dropout_seed=dropout_seed,
+            attn_mask=attn_mask,
         ),
         cu_seqlens_q=cu_seqlens_q,
         keys=keys.packed(cu_seqlens_k, block_table),
@@ -330,6 +332,7 @@ def forward_cached(
     window_right: int,
     softcap: float,
     splits: int,
+    attn_mask: Optional[Tensor],
 ) -> Tuple[Tensor, Tensor]:
     """As `forward`, of a padded batch of queries over a cache, to which `append` has appended."""
     where = keys.cached(
@@ -340,7 +343,8 @@ def forward_cached(
     call.attend(
         *(out, lse if return_lse else None, q, k_cache, v_cache),
         options=Options(
-            sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap
+            *(sinks, alibi_slopes, softmax_scale, causal, (window_left, window_right), softcap),
+            attn_mask=attn_mask,
         ),
         keys=where,
         splits=splits,

@@ -7,10 +7,10 @@ run it and know nothing of attention.
 import struct
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Callable, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple, Union
 
 from ._variants import Variant
-from .catalogue import BUILT_IN, Catalogue
+from .catalogue import ANY_DTYPE, ANY_HEAD_DIM, BUILT_IN, Catalogue
 from .splits import Gpu, choose, choose_blocks
 
 # Lengths and windows stay below this, so that no sum of two of them overflows int32 in a kernel.
@@ -65,6 +65,9 @@ class Request(NamedTuple):
     has_dropout: bool = False  # are weights dropped?
     keep_below: int = 0  # bits of a uint32, as int32: a weight is kept if its number is less
     keep_scale: float = 1.0  # of the weights that are kept
+    mask_type: int = 0  # of MASK_TYPES; 0: no mask tensor
+    # Of the mask: (batch, head, query, key), in bytes; 0: the same for all.
+    mask_strides: Tuple[int, int, int, int] = (0, 0, 0, 0)
     num_splits: int = 0  # parts that decoding splits the keys into; 0: as many as suit the GPU
     gpu: Gpu = Gpu()
 
@@ -106,11 +109,19 @@ class LaunchPlan(NamedTuple):
     threads: int  # per threadgroup
 
 
+class Scratch(NamedTuple):
+    """A tensor between the launches of a plan."""
+
+    name: str
+    shape: Tuple[int, ...]
+    dtype: str = "float32"
+
+
 class Plan(NamedTuple):
     """What computes a request: launches, one after the other, and the memory between them."""
 
     launches: Tuple[LaunchPlan, ...]
-    workspace: Tuple[Tuple[str, Tuple[int, ...]], ...] = ()  # float32 tensors: (name, shape)
+    workspace: Tuple[Scratch, ...] = ()
     zeroed: bool = False  # must the workspace be 0 at first?
 
 
@@ -168,15 +179,38 @@ class _Attention(NamedTuple):
     out_head_stride: int
     alibi_batch_stride: int
     alibi_head_stride: int
+    mask_batch_stride: int
+    mask_head_stride: int
+    mask_row_stride: int
+    mask_key_stride: int
     lse_batch_stride: int
     lse_head_stride: int
     heads_per_kv_head: int
     window_left: int
     window_right: int
+    state_batch_stride: int = 0
+    state_head_stride: int = 0
+    state_tile_stride: int = 0
+    state_block_stride: int = 0
     least_queries: int = 0
     most_queries: int = UNBOUNDED
     slots: int = 0
     splits: int = 1
+
+
+class _MaskBlocks(NamedTuple):
+    """The same of the kernel that looks at a mask tensor."""
+
+    mask_batch_stride: int
+    mask_head_stride: int
+    mask_row_stride: int
+    mask_key_stride: int
+    mask_heads: int
+    mask_rows: int
+    mask_keys: int
+    tile_rows: int
+    block_keys: int
+    blocks: int
 
 
 class _Append(NamedTuple):
@@ -246,8 +280,12 @@ class _Backward(NamedTuple):
     splits: int
 
 
-_Known = Union[_Attention, _Append, _Backward]
-_FIELDS = {"append": _Append._fields, **dict.fromkeys(BACKWARD_FAMILIES, _Backward._fields)}
+_Known = Union[_Attention, _MaskBlocks, _Append, _Backward]
+_FIELDS = {
+    "mask_blocks": _MaskBlocks._fields,
+    "append": _Append._fields,
+    **dict.fromkeys(BACKWARD_FAMILIES, _Backward._fields),
+}
 
 
 class _Layout(NamedTuple):
@@ -317,6 +355,7 @@ def _attention(request: Request, left: int, right: int, **of_family: int) -> _At
         *request.v_strides,
         *request.out_strides,
         *request.alibi_strides,
+        *request.mask_strides,
         lse_batch_stride=0 if request.packed else request.heads * request.q_len,
         lse_head_stride=request.q_len,
         heads_per_kv_head=request.heads // request.kv_heads,
@@ -342,8 +381,40 @@ def _longest(request: Request) -> int:
     return request.q_len
 
 
+def _mask_blocks(
+    request: Request, attention: Variant, catalogue: Catalogue
+) -> Tuple[LaunchPlan, Scratch, Dict[str, int]]:
+    """The launch that looks at a mask for the kernel `attention`, what it writes, and its strides.
+
+    Along an axis where the mask is the same for all there is one state.
+    """
+    every = (request.batch, request.heads, request.q_len, request.k_len)
+    batch, heads, rows, keys = (
+        n if step else min(n, 1) for n, step in zip(every, request.mask_strides)
+    )
+    tiles, blocks = -(-rows // attention.block_q), -(-keys // attention.step_k)
+    variant = catalogue.variant("mask_blocks", ANY_HEAD_DIM, ANY_DTYPE)
+    known = _MaskBlocks(
+        *request.mask_strides,
+        mask_heads=heads,
+        mask_rows=rows,
+        mask_keys=keys,
+        tile_rows=attention.block_q,
+        block_keys=attention.step_k,
+        blocks=blocks,
+    )
+    grid = (-(-blocks // variant.step_k), tiles, batch * heads)
+    strides = (heads * tiles * blocks, tiles * blocks, blocks, 1)
+    names = ("state_batch_stride", "state_head_stride", "state_tile_stride", "state_block_stride")
+    return (
+        _launch(catalogue, "mask_blocks", variant, request, known, grid),
+        Scratch("mask_states", (batch, heads, tiles, blocks), "uint8"),
+        {n: own if step else 0 for n, own, step in zip(names, strides, request.mask_strides)},
+    )
+
+
 def plan_prefill(request: Request, least_queries: int = 0, catalogue: Catalogue = BUILT_IN) -> Plan:
-    """The launch of the prefill kernel that computes `request`.
+    """The launch of the prefill kernel that computes `request`; with a mask tensor, one before it.
 
     Packed sequences of fewer than `least_queries` query rows are left to decode.
     Raises ValueError, naming the field, for what no kernel computes.
@@ -353,12 +424,18 @@ def plan_prefill(request: Request, least_queries: int = 0, catalogue: Catalogue 
     head_dim, dtype = request.head_dim, request.dtype
     if request.has_dropout:
         variant = catalogue.variant("prefill", head_dim, dtype, sinks=True, dropout=True)
+    elif request.mask_type:
+        variant = catalogue.variant("prefill", head_dim, dtype, "masked", sinks=True)
     else:
         variant = catalogue.variant("prefill", head_dim, dtype, mask, request.has_sinks)
     tiles = _tiles(request, request.q_len, variant.block_q)
-    known = _attention(request, left, right, least_queries=least_queries)
     grid = (tiles if request.q_len else 0, request.heads, 1 if request.packed else request.batch)
-    return Plan((_launch(catalogue, "prefill", variant, request, known, grid),))
+    if not request.mask_type:
+        known = _attention(request, left, right, least_queries=least_queries)
+        return Plan((_launch(catalogue, "prefill", variant, request, known, grid),))
+    look, states, strides = _mask_blocks(request, variant, catalogue)
+    known = _attention(request, left, right, **strides)
+    return Plan((look, _launch(catalogue, "prefill", variant, request, known, grid)), (states,))
 
 
 def plan_decode(
@@ -405,7 +482,7 @@ def plan_decode(
     shape = (splits, request.batch, slots, request.heads)
     return Plan(
         (decode, _launch(catalogue, "combine", variant, request, known, grid)),
-        (("partial_out", (*shape, head_dim)), ("partial_lse", shape)),
+        (Scratch("partial_out", (*shape, head_dim)), Scratch("partial_lse", shape)),
     )
 
 
@@ -521,10 +598,14 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     return Plan(
         tuple(launches),
         (
-            ("row_lse", of_rows),
-            ("row_delta", of_rows),
-            *((("grad_sinks", (batches, request.heads, parts)),) if request.has_sinks else ()),
-            *((f"partial_{x}", partial) for x in wanted if wanted[x] and splits > 1),
+            Scratch("row_lse", of_rows),
+            Scratch("row_delta", of_rows),
+            *(
+                (Scratch("grad_sinks", (batches, request.heads, parts)),)
+                if request.has_sinks
+                else ()
+            ),
+            *(Scratch(f"partial_{x}", partial) for x in wanted if wanted[x] and splits > 1),
         ),
         zeroed=request.packed,  # rows that belong to no sequence are added up, too
     )

@@ -12,9 +12,21 @@ from metal_flash_sdpa.checks import ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, UNBOUNDED
 
 from verify.cache import first_rows
-from verify.case import CacheUse, Case, Gradients, Mask, Scores, Shape, Values
+from verify.case import (
+    MASK_LAYOUTS,
+    CacheUse,
+    Case,
+    Gradients,
+    Mask,
+    MaskTensor,
+    Scores,
+    Shape,
+    Values,
+)
 from verify.cases import MASKS
-from verify.variants import BACKWARD, Variant
+from verify.mask_cases import AXES
+from verify.masks import PATTERNS
+from verify.variants import BACKWARD, MASKED, Variant
 
 # A case costs what its longest loops cost: together these keep it near 30 ms.
 MOST_QUERIES = 160  # per sequence; two tiles and a bit
@@ -66,7 +78,7 @@ def from_json(text: str, variants: Sequence[Variant]) -> Call:
 
 
 PARTS = {"shape": Shape, "mask": Mask, "scores": Scores, "values": Values, "cache": CacheUse}
-PARTS |= {"gradients": Gradients}
+PARTS |= {"gradients": Gradients, "attn_mask": MaskTensor}
 
 
 def rebuilt(kind: Any, fields: dict[str, Any]) -> Any:
@@ -103,13 +115,18 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
     k_len = lengths(MOST_KEYS, (block_k, 2 * block_k, block_q))
     pairs = draw(st.lists(st.tuples(q_len, k_len), min_size=1, max_size=MOST_SEQUENCES))
     packed, in_cache = draw(st.booleans()), draw(st.booleans())
+    # A packed batch has no grid that a mask tensor could lie on.
+    packed = packed and variant.mask != MASKED
+    mask_tensor = st.none() if packed or variant.family != "decode" else st.none() | mask_tensors()
+    attn_mask = draw(mask_tensors() if variant.mask == MASKED else mask_tensor)
     q_lens, k_lens = (tuple(side) for side in zip(*pairs))
     if not packed:
         q_lens = q_lens[:1] * len(pairs)
     if not (packed or in_cache):
         k_lens = k_lens[:1] * len(pairs)
-    mask = draw(masks(variant.mask or draw(st.sampled_from(sorted(MASKS)))))
-    always = bool(variant.mask and variant.sinks)
+    fixed = MASKS.keys() & {variant.mask}
+    mask = draw(masks(draw(st.sampled_from(sorted(fixed or MASKS)))))
+    always = bool(fixed and variant.sinks)
     most_sinks = 3 if variant.sinks else 0
     sinks = st.lists(st.sampled_from(SINKS), min_size=int(always), max_size=most_sinks)
     kv_heads = draw(st.sampled_from((1, 2, 3)))
@@ -134,7 +151,21 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
     cache = draw(caches(shape, variant)) if in_cache else None
     if cache is not None:  # what is appended counts among the keys
         shape = replace(shape, k_lens=tuple(max(k_len, cache.appended) for k_len in k_lens))
-    return Call(variant, Case(name, shape, mask, scores, values, cache, layout, divided))
+    case = Case(*(name, shape, mask, scores, values, cache, layout, divided), attn_mask=attn_mask)
+    return Call(variant, case)
+
+
+@st.composite
+def mask_tensors(draw: st.DrawFn) -> MaskTensor:
+    """A mask of bools or biases; shrinks towards one of bools that hides nothing."""
+    return MaskTensor(
+        draw(st.sampled_from(list(PATTERNS))),
+        draw(st.sampled_from(("bool", "float16", "bfloat16", "float32"))),
+        tuple(draw(st.lists(st.sampled_from(AXES), unique=True, max_size=3))),
+        draw(st.sampled_from(sorted(MASK_LAYOUTS))),
+        bias=draw(st.booleans()),
+        hides_by=draw(st.sampled_from(("-inf", "lowest"))),
+    )
 
 
 @st.composite

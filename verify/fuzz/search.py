@@ -111,7 +111,9 @@ def largest_score(call: Call) -> float:
     largest = 5.5 * call.case.values.score_std * scale * root
     capped = min(largest, scores.softcap) if scores.softcap else largest
     slope = max(map(abs, scores.alibi), default=0.0)
-    return capped + slope * max(*shape.q_lens, *shape.k_lens)
+    mask = call.case.attn_mask
+    bias = 5.5 if mask and mask.bias else 0.0
+    return capped + bias + slope * max(*shape.q_lens, *shape.k_lens)
 
 
 def search(

@@ -20,7 +20,13 @@ USED_UP = f"{BARRIER} // the last block is used up\n"
 STAGED = f"{BARRIER} // this block is staged\n"
 NO_MEMORY = ("mem_flags::mem_threadgroup", "mem_flags::mem_none")
 SIMDGROUP = ("threadgroup_barrier", "simdgroup_barrier")
-LOOP = "    for (int key = band.visited.begin; key < band.visited.end; key += Tile::BLOCK_K) {\n"
+LOOP = """\
+    for (int key = begin; key < band.visited.end; key += Tile::BLOCK_K) {
+        const int state = Tile::TAKES_MASK ? mask_states[key / Tile::BLOCK_K * call.state_block_stride] : ALL_SEEN;
+        if (state == NOTHING_SEEN) {
+            continue;
+        }
+"""  # noqa: E501
 SCORES = "\n        multiply_transposed(scores, queries, k_block);\n"
 
 BY_HAND = (
@@ -69,8 +75,8 @@ BY_HAND = (
     ByHand(
         "the first block is skipped",
         "prefill/kernel.metal.j2",
-        "int key = band.visited.begin;",
-        "int key = band.visited.begin + Tile::BLOCK_K;",
+        "int key = begin;",
+        "int key = begin + Tile::BLOCK_K;",
     ),
     ByHand(
         "the last block is skipped",

@@ -48,10 +48,11 @@ BACKWARD_SHAPES = (
     (192, "float32"),
     (128, "bfloat16"),
 )
+ANY_SHAPE = (matrix.ANY_HEAD_DIM, matrix.ANY_DTYPE)  # of a kernel that works for all
 # (mask, sinks, dropout), in the order in which they are taken; with dropout, any mask.
 MODES = tuple(
     (mask, sinks, mask is None)
-    for mask in ("window", "causal", None, "full")
+    for mask in ("window", "causal", None, matrix.MASKED, "full")
     for sinks in (True, False)
 )
 
@@ -61,7 +62,7 @@ KILLERS = ("tile edges", "sliced", "GQA 8/2", "empty sequences", "softcap 30", "
 # What a kernel is to do no more of than the original, by the beginnings of the counters' names; and
 # the cases that show it: among them are blocks that need no mask, and lengths that are just full.
 WORK = ("products.", "barriers.", "device.", "threadgroup.", "instructions.")
-WORK_CASES = ("several blocks", "tile edges", "append")
+WORK_CASES = ("several blocks", "tile edges", "append", "causal as a tensor", "mask: key padding")
 WHIMS = 1.01  # times as much: for another constant the compiler may choose other instructions
 
 # How cases are launched.
@@ -81,7 +82,7 @@ def representatives() -> tuple[matrix.Variant, ...]:
     chosen = []
     for family in dict.fromkeys(v.family for v in variants):
         own = [v for v in variants if v.family == family]
-        shapes = BACKWARD_SHAPES if family in BACKWARD else SHAPES
+        shapes = BACKWARD_SHAPES if family in BACKWARD else (*SHAPES, ANY_SHAPE)
         used = Counter[tuple[str | None, bool, bool]]()
         for head_dim, dtype in shapes:
             offered: dict[tuple[str | None, bool, bool], list[matrix.Variant]] = {}

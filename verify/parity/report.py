@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from metal_flash_sdpa.catalogue import ANY_DTYPE
 from rich.table import Table
 
 from verify import evidence
@@ -124,7 +125,7 @@ def grids(report: Report) -> tuple[Grid, ...]:
 
 
 def shape_label(v: Variant) -> tuple[str, ...]:
-    return (str(v.head_dim), v.dtype)
+    return (str(v.head_dim or ANY_DTYPE), v.dtype)
 
 
 def tile_label(v: Variant) -> tuple[str, ...]:

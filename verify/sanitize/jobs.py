@@ -43,6 +43,15 @@ EDGES = (
     "expanded",
     "more queries than keys, sinks",
     "no sinks",
+    "causal as a tensor",
+    "mask, several tiles",
+    "bias, one block",
+    "bias, more queries than keys",
+    "mask, cache",
+    "bias, pages",
+    "mask: random",
+    "mask: key padding",
+    "mask: sliced bools",
 )
 
 

@@ -58,15 +58,18 @@ def read(tensors: Mapping[str, Tensor]) -> int:
 
 def run(case: Case, variant: Variant, launch: Launch, device: str) -> int:
     """A case's launches; returns how many NaN there are in what was written."""
-    inputs = prepare(case, variant.head_dim, getattr(torch, variant.dtype), "cpu")
+    head_dim, dtype = variant.tried_on
+    inputs = prepare(case, head_dim, getattr(torch, dtype), "cpu")
     if case.nonsense:
         garble(inputs.tensors, case.nonsense)
     plan = whole_plan(variant, inputs, case)
     results = outputs(case)
     tensors = placed(inputs, results, device)
-    between = {name: unwritten(shape, torch.float32, device) for name, shape in plan.workspace}
-    if plan.zeroed:
-        between = {name: torch.zeros_like(tensor) for name, tensor in between.items()}
+    make = torch.zeros if plan.zeroed else unwritten
+    between = {
+        name: make(shape, dtype=getattr(torch, kind), device=device)
+        for name, shape, kind in plan.workspace
+    }
     queries = tensors["q"]
     for step in plan.launches:
         if min(step.threadgroups) > 0:

@@ -67,8 +67,8 @@ def _workspace(plan: Plan, tensors: Tensors, device: torch.device) -> Tensors:
     """The memory between launches, but for what is among the tensors."""
     make = torch.zeros if plan.zeroed else torch.empty
     return {
-        name: make(shape, dtype=torch.float32, device=device)
-        for name, shape in plan.workspace
+        name: make(shape, dtype=getattr(torch, dtype), device=device)
+        for name, shape, dtype in plan.workspace
         if name not in tensors
     }
 
