@@ -102,7 +102,7 @@ def calls_timed(batches: int = 200, calls: int = 200) -> list[Timed]:
     sinks = torch.zeros(8)
     asked = Options(sinks, causal=True, window_size=(127, 127))
     one, one_out = q[:, :1], out[:, :1]
-    options = (None, None, True, 127, 127, 0.0, 0, None, 0.0, None)
+    options = (None, None, True, 127, 127, 0.0, 0, None, 0.0, None, None)
     parts = iter([keys[:, : length % count + 1] for length in range(2 * count)])
 
     def planned() -> None:

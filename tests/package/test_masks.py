@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 from metal_flash_sdpa import call, flash_attn_func, flash_attn_with_kvcache, launchers, ops
 from metal_flash_sdpa._variants import MASK_TYPES
 from metal_flash_sdpa.call import Options
+from metal_flash_sdpa.catalogue import Catalogue
 from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.plan import LaunchPlan, Scratch, plan
 from torch import Tensor
@@ -23,7 +26,6 @@ from verify.masks import bias_of
 from verify.run import compare_lse
 
 BATCH, HEADS, KV_HEADS, HEAD_DIM = 2, 4, 2, 32
-LAUNCH = partial(launcher.launch, workers=1)
 
 
 def draw(q_len: int, k_len: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
@@ -137,20 +139,32 @@ def test_over_a_cache(q_len: int, paged: bool) -> None:
         )
 
 
-def test_it_is_read_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def launching(launch: Callable[[LaunchPlan, dict[str, Tensor]], Any]) -> Iterator[None]:
+    """Calls have each of their launches done by `launch`."""
+
+    def prepare(step: LaunchPlan, _: Catalogue) -> Callable[[Sequence[Tensor]], Any]:
+        return lambda buffers: launch(step, dict(zip(step.buffers, buffers, strict=True)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launchers, "chosen", lambda _: Mock(prepare=prepare))
+        yield
+
+
+def test_it_is_read_in_place() -> None:
     bound = []
 
-    def recorded(step: LaunchPlan, tensors: dict[str, Tensor], *_: Any) -> None:
+    def recorded(_: LaunchPlan, tensors: dict[str, Tensor]) -> None:
         bound.append(tensors["attn_mask"].data_ptr())
 
-    monkeypatch.setattr(launchers, "run", lambda made, tensors, *_: recorded(made, tensors))
     q, k, v = draw(20, 30)
     out = torch.empty_like(q)
     whole = torch.zeros(BATCH, 30, HEADS, 41, dtype=torch.bfloat16)
     masks = [whole[:, 5:25, :, 3:33].transpose(1, 2), whole[:1, 5:25, 1, 3:33]]
     masks.append(masks[1].expand(HEADS, 20, 30))
     for mask in masks:
-        call.attend(out, None, q, k, v, Options(attn_mask=mask))
+        with launching(recorded):
+            call.attend(out, None, q, k, v, Options(attn_mask=mask))
         assert bound[-1] == mask.data_ptr()
 
 
@@ -170,8 +184,8 @@ def test_skipping_changes_no_bit(name: str) -> None:
     results = []
     for skips in (True, False):
 
-        def launch(step: LaunchPlan, tensors: dict[str, Tensor], *_: Any, on: bool = skips) -> None:
-            LAUNCH(step, tensors)
+        def launch(step: LaunchPlan, tensors: dict[str, Tensor], on: bool = skips) -> None:
+            launcher.launch(step, tensors)
             if step.kernel == "mask_blocks":
                 states = tensors["mask_states"]
                 assert (states == 0).any()
@@ -179,8 +193,7 @@ def test_skipping_changes_no_bit(name: str) -> None:
                     states[states == 0] = 2
 
         out, lse = torch.empty_like(q), torch.empty(BATCH, HEADS, 150)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(launchers, "run", partial(launchers.run, launch=launch))
+        with launching(launch):
             call.attend(out, lse, q, k, v, Options(attn_mask=mask, softcap=9.0))
         results.append((out, lse))
     (out, lse), (all_out, all_lse) = results
@@ -193,12 +206,11 @@ def counted(options: Options, length: int = 256) -> dict[str, Any]:
     q, k, v = draw(length, length, torch.float16)
     found = {}
 
-    def launch(step: LaunchPlan, tensors: dict[str, Tensor], *_: Any) -> None:
+    def launch(step: LaunchPlan, tensors: dict[str, Tensor]) -> None:
         family = "mask_blocks" if step.kernel == "mask_blocks" else "attention"
         found[family] = launcher.launch(step, tensors, count=True).counts
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launchers, "run", partial(launchers.run, launch=launch))
+    with launching(launch):
         call.attend(torch.empty_like(q), None, q, k, v, options)
     return found
 
