@@ -206,6 +206,7 @@ def of_lengths(variant: Variant) -> Iterator[Case]:
     yield Case("padded, several tiles", several, layout="mixed")
     yield Case("padded, one row", Shape((1, 1, 1), (k + 2,) * 3, 4, 2, packed=False))
     yield Case("several blocks", Shape((3 * q + 17,), (5 * k + 3 * q + 7,), 2, 1))
+    yield Case("several blocks, just full", Shape((2 * q,), (2 * math.lcm(q, k),)))
     fewer = Shape((1, 3, q, q + 1), (k + 1, 3 * k + 5, q + 2 * k + 7, q + k))
     yield Case("fewer queries than keys", fewer)
     yield Case("more queries than keys", Shape((k + 9, q + k + 1, 2 * q), (1, k - 1, q + 3)))
@@ -415,6 +416,7 @@ def differentiated(variant: Variant) -> Iterator[Case]:
     several = Shape((2 * q + 3,) * 2, (q + 2 * k + 5,) * 2, 4, 2, packed=False)
     yield Case("padded, several tiles", several, layout="mixed")
     yield Case("several blocks", Shape((3 * q + 17,), (5 * k + 3 * q + 7,), 2, 1))
+    yield Case("several blocks, just full", Shape((2 * q,), (2 * math.lcm(q, k),)))
     fewer = Shape((1, 3, q, q + 1), (k + 1, 3 * k + 5, q + 2 * k + 7, q + k), 2, 1)
     yield Case("fewer queries than keys", fewer, layout="sliced")
     # Under a causal mask the first rows of these see no key.
