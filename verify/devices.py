@@ -50,6 +50,19 @@ def add_option(parser: argparse.ArgumentParser, names: Sequence[str] = NAMES) ->
     )
 
 
+def add_processes_option(parser: argparse.ArgumentParser, default: int | None = None) -> None:
+    """--processes; without a default, what `each` takes."""
+    usual = "%(default)s" if default else "one per core; on a GPU some more"
+    parser.add_argument("--processes", type=at_least_1, default=default, help=f"default: {usual}")
+
+
+def at_least_1(text: str) -> int:
+    """A number of processes, as an option's type."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, at least 1")
+    return int(text)
+
+
 def refuse(parser: argparse.ArgumentParser, option: str, device: str) -> None:
     """End the program: the option is one of the CPU executor's."""
     parser.error(f"{option} goes with --device emulator, not with --device {device}; {INSTEAD}")

@@ -189,3 +189,11 @@ def test_tasks_may_be_functions_of_the_program_itself(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": found},
     )  # fmt: skip
     assert done.stdout == "[(0, 2), (1, 4)]\n", done.stderr
+
+
+@pytest.mark.parametrize("program", ["fuzz", "mutants", "sanitize"])
+@pytest.mark.parametrize("count", ["0", "-3", "all"])
+def test_there_is_a_process_at_least(program: str, count: str, ran: Program) -> None:
+    done = ran(program, "--processes", count)
+    assert done.status == 2
+    assert f"--processes: '{count}': must be a whole number, at least 1" in done.stderr

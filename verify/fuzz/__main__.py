@@ -82,7 +82,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--cases", type=int, default=100, help="default: 100")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument("--replay", metavar="JSON", help="run this call alone")
-    parser.add_argument("--processes", type=int, help="default: one per core; on a GPU some more")
+    devices.add_processes_option(parser)
     parser.add_argument(
         "--seconds", type=float, default=math.inf, help="begin no more cases after so many"
     )

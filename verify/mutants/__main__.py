@@ -57,7 +57,7 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write every verdict there, at the end"
     )
-    parser.add_argument("--processes", type=int, help="default: one per core; on a GPU some more")
+    devices.add_processes_option(parser)
     parser.add_argument(
         "--seconds", type=float, default=math.inf, help="report on what is known after so many"
     )

@@ -34,9 +34,7 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--only", metavar="TEXT", help="only kernels with this in their names")
     parser.add_argument("--list", action="store_true", help="print the jobs and run none")
-    parser.add_argument(
-        "--processes", type=int, default=devices.GPU_PROCESSES, help="default: %(default)s"
-    )
+    devices.add_processes_option(parser, devices.GPU_PROCESSES)
     parser.add_argument(
         "--seconds", type=float, default=math.inf, help="begin no more jobs after so many"
     )
