@@ -133,7 +133,7 @@ def alone(place: Place, variants: Sequence[Variant]) -> Iterator[ours.Build]:
     for variant in variants:
         tile = variant.tile
         row = _variants.Variant(variant.name, variant.file, tile.block_q, tile.threads, tile.step_k)
-        kind = (variant.family, variant.head_dim, variant.dtype)
+        kind = (variant.family, variant.widths[:2], variant.dtype)
         chosen[(*kind, variant.mask, variant.sinks, variant.dropout)] = (row,)
     with tempfile.TemporaryDirectory() as folder:
         for file, inside in files(variants).items():

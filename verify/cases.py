@@ -12,7 +12,7 @@ from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 
 from verify import mask_cases
 from verify.case import OFFSETS, CacheUse, Case, Gradients, Mask, Scores, Shape, Values
-from verify.variants import BACKWARD, BACKWARD_ROWS, MASKED, Variant, manifest
+from verify.variants import BACKWARD, BACKWARD_MASK, BACKWARD_ROWS, MASKED, Variant, manifest
 
 # What a case that says nothing of its mask runs under, by mask mode.
 MASKS = {
@@ -50,9 +50,8 @@ def cases(variant: Variant) -> Iterator[Case]:
     elif variant.dropout:
         yield from dropping(variant)
     elif variant.family == "mask_blocks":
-        head_dim, dtype = variant.tried_on
-        follows = (head_dim, dtype, MASKED)
-        user = next(v for v in manifest() if (v.head_dim, v.dtype, v.mask) == follows)
+        follows = (*variant.tried_on, MASKED)
+        user = next(v for v in manifest() if (v.widths, v.dtype, v.mask) == follows)
         yield from in_turns(mask_cases.of_mask_tensors(user.block_q, user.block_k))
     elif variant.mask == MASKED:
         yield from masked(variant)
@@ -83,9 +82,9 @@ def is_first_of_its_tile(variant: Variant) -> bool:
     """Whether no kernel for a smaller head_dim has the same tile."""
 
     def kind(v: Variant) -> tuple[object, ...]:
-        return v.family, v.dtype, v.mask, v.block_q, v.block_k
+        return v.family, v.dtype, v.mask, v.block_q, v.block_k, v.threads, v.latent
 
-    return all(v.head_dim >= variant.head_dim for v in manifest() if kind(v) == kind(variant))
+    return all(v.widths >= variant.widths for v in manifest() if kind(v) == kind(variant))
 
 
 def dropping(variant: Variant) -> Iterator[Case]:
@@ -94,12 +93,13 @@ def dropping(variant: Variant) -> Iterator[Case]:
     At most half of the weights are dropped: those that are kept become larger, and the floors of
     what an error may be are for results near 1.
     """
+    of_mask = mask_cases.of_dropout(variant.block_q, variant.block_k)
     if variant.family in BACKWARD:
         wanted = Gradients(variant.gradients)
-        table = [replace(c, gradients=c.gradients or wanted) for c in differentiated(variant)]
+        table = [replace(c, gradients=c.gradients or wanted) for c in (*differentiated(variant), *of_mask)]
         table = [case for case in table if not case.name.startswith(OF_VALUES)]
     else:
-        table = [*of_lengths(variant), *of_layouts(variant)]
+        table = [*of_lengths(variant), *of_layouts(variant), *of_mask]
     for case, (mask, sinks), dropout_p in zip(table, cycle(TURNS), cycle((0.2, 0.5))):
         case = in_mode(case, mask, sinks)
         yield replace(case, scores=replace(case.scores, dropout_p=dropout_p))
@@ -107,10 +107,18 @@ def dropping(variant: Variant) -> Iterator[Case]:
 
 def masked(variant: Variant) -> Iterator[Case]:
     """The cases of a kernel with a mask tensor, which learns band and sinks when it runs."""
-    table = [*mask_cases.of_every_kernel(variant.block_q, variant.block_k)]
+    of_every, of_first = mask_cases.of_every_kernel, mask_cases.of_mask_tensors
+    gradients = None
+    if variant.family == BACKWARD_MASK:
+        of_every, of_first = mask_cases.of_own_gradient, mask_cases.of_more_own_gradients
+        gradients = Gradients("", of_mask=True)
+    elif variant.family in BACKWARD:
+        of_every, of_first = mask_cases.of_gradients, mask_cases.of_more_gradients
+        gradients = Gradients(variant.gradients)
+    table = [*of_every(variant.block_q, variant.block_k)]
     if is_first_of_its_tile(variant):
-        table += mask_cases.of_mask_tensors(variant.block_q, variant.block_k)
-    yield from in_turns(table)
+        table += of_first(variant.block_q, variant.block_k)
+    yield from in_turns(replace(case, gradients=gradients) for case in table)
 
 
 def in_turns(table: Iterable[Case]) -> Iterator[Case]:
@@ -184,8 +192,8 @@ def decode_step(variant: Variant) -> int:
     """Keys per step of the decode kernel; combine's, of the widest that it may follow."""
     if variant.family == "decode":
         return variant.step_k
-    wanted = ("decode", variant.head_dim, variant.dtype)
-    return max(v.step_k for v in manifest() if (v.family, v.head_dim, v.dtype) == wanted)
+    wanted = ("decode", variant.widths, variant.dtype)
+    return max(v.step_k for v in manifest() if (v.family, v.widths, v.dtype) == wanted)
 
 
 def everywhere(variant: Variant) -> Iterator[Case]:
@@ -317,7 +325,8 @@ def cached(variant: Variant) -> Iterator[Case]:
     yield Case("pages", shape, cache=CacheUse(PAGE, leftpad=1), layout="mixed")
     shape = replace(shape, k_lens=(2 * k + 3, 2, 3, q + k + 2))
     appended = CacheUse(PAGE, appended=2)
-    yield Case("appended to pages", shape, cache=appended, layout="mixed")
+    if not variant.latent:  # whose caller appends
+        yield Case("appended to pages", shape, cache=appended, layout="mixed")
     shape = Shape((q + 3, 1, 0, 7), (q + k + 5, 2 * PAGE, 9, PAGE - 1), 2, 1)
     yield Case("packed queries, pages", shape, cache=CacheUse(PAGE + 3))
     unused = Shape((2,) * 3, (0, 2 * k + 3, 2 * PAGE), 2, 1, packed=False)

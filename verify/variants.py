@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from metal_flash_sdpa.catalogue import ANY_DTYPE
 from metal_flash_sdpa.plan import BACKWARD_FAMILIES, SIMD_WIDTH
@@ -15,6 +16,21 @@ GENERATED = Path(__file__).resolve().parent.parent / "generated"
 MASKED = "masked"  # the mode of kernels that take a mask tensor
 BACKWARD = frozenset(BACKWARD_FAMILIES)
 BACKWARD_ROWS = "backward_rows"  # whose statistics the others read
+OF_OUT = ("combine", BACKWARD_ROWS)  # these know the columns of O alone
+
+
+class Widths(NamedTuple):
+    """The columns of a head: of Q and K, and of V and O."""
+
+    qk: int
+    v: int
+    latent: bool = False  # V is the first columns of K
+
+    def of(self, tensor: str) -> int:
+        """Columns of a tensor, by its name."""
+        name = tensor.removeprefix("grad_").removeprefix("new_")
+        return self.v if name in ("v", "out") else self.qk
+BACKWARD_MASK = "backward_mask"  # which computes a mask's gradient
 
 
 @dataclass(frozen=True)
@@ -24,6 +40,8 @@ class Variant:
     name: str
     family: str
     head_dim: int
+    head_dim_v: int
+    latent: bool
     dtype: str
     mask: str | None
     sinks: bool
@@ -40,15 +58,32 @@ class Variant:
         return self.block_k * (self.threads // SIMD_WIDTH if self.family == "decode" else 1)
 
     @property
-    def tried_on(self) -> tuple[int, str]:
-        """head_dim and dtype of what it is tried on: these, if it works for all."""
-        return (64, "float16") if self.dtype == ANY_DTYPE else (self.head_dim, self.dtype)
+    def widths(self) -> Widths:
+        """The columns of a head."""
+        return Widths(self.head_dim, self.head_dim_v, self.latent)
+
+    @property
+    def columns(self) -> str:
+        """The same as reports name it: "64", or "192/128"."""
+        pair = self.head_dim != self.head_dim_v
+        return f"{self.head_dim}/{self.head_dim_v}" if pair else f"{self.head_dim}"
+
+    @property
+    def tried_on(self) -> tuple[Widths, str]:
+        """Widths and dtype of what it is tried on: these, if it works for all."""
+        any_dtype = self.dtype == ANY_DTYPE
+        return (Widths(64, 64), "float16") if any_dtype else (self.widths, self.dtype)
 
     @property
     def gradients(self) -> str:
         """Of "q", "k" and "v", those whose gradients a kernel of the backward pass computes."""
-        computes = self.family in BACKWARD - {BACKWARD_ROWS}
+        computes = self.family in BACKWARD - {BACKWARD_ROWS, BACKWARD_MASK}
         return self.family.removeprefix("backward_") if computes else ""
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether a call that it computes may have a mask tensor."""
+        return self.mask == MASKED or self.dropout or self.family == "decode"
 
     @property
     def path(self) -> Path:
@@ -84,12 +119,13 @@ def backward_variants() -> tuple[Variant, ...]:
 def helpers(variant: Variant) -> list[Variant]:
     """The kernels that a plan with this variant may launch, too."""
     families = {BACKWARD_ROWS} if variant.family in BACKWARD else {"append", "combine"}
-    if variant.mask == MASKED:
+    if variant.takes_mask and variant.family != "decode":
         families.add("mask_blocks")
-    wanted = variant.tried_on
+    widths, dtype = variant.tried_on
+    of_out = Widths(widths.v, widths.v), dtype
     return [
         v
         for v in manifest()
-        if v.tried_on == wanted or v.dtype == ANY_DTYPE
+        if v.tried_on == (of_out if v.family in OF_OUT else (widths, dtype)) or v.dtype == ANY_DTYPE
         if v.family in families - {variant.family}
     ]

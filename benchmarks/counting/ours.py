@@ -103,7 +103,7 @@ def kernels_of(planned: Plan, build: Build) -> tuple[Kernel, ...]:
             threadgroup_bytes=v.threadgroup_bytes,
             block_q=v.tile.block_q,
             block_k=v.tile.block_k,
-            registers=v.tile.registers(v.head_dim, v.element_bytes),
+            registers=v.tile.registers(v.widths, v.element_bytes),
         )
         for v in rows
     )
