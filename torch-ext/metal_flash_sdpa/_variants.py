@@ -101,6 +101,150 @@ VARIANTS = {
     ("prefill", 32, "float32", "masked", True, False): (
         Variant("prefill_float32_d32_q64k32_masked", "prefill_float32_d32.metal", 64, 128, 32),
     ),
+    ("prefill", 40, "float16", "full", False, False): (
+        Variant("prefill_float16_d40_q64k32_full", "prefill_float16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "float16", "full", True, False): (
+        Variant("prefill_float16_d40_q64k32_full_sinks", "prefill_float16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "float16", "causal", False, False): (
+        Variant("prefill_float16_d40_q64k32_causal", "prefill_float16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "float16", "causal", True, False): (
+        Variant("prefill_float16_d40_q64k32_causal_sinks", "prefill_float16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "float16", "window", False, False): (
+        Variant("prefill_float16_d40_q64k32_window", "prefill_float16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "float16", "window", True, False): (
+        Variant("prefill_float16_d40_q64k32_window_sinks", "prefill_float16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "float16", None, True, True): (
+        Variant("prefill_float16_d40_q32k32_dropout", "prefill_float16_d40.metal", 32, 128, 32),
+    ),
+    ("prefill", 40, "float16", "masked", True, False): (
+        Variant("prefill_float16_d40_q64k32_masked", "prefill_float16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "bfloat16", "full", False, False): (
+        Variant("prefill_bfloat16_d40_q64k32_full", "prefill_bfloat16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "bfloat16", "full", True, False): (
+        Variant("prefill_bfloat16_d40_q64k32_full_sinks", "prefill_bfloat16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "bfloat16", "causal", False, False): (
+        Variant("prefill_bfloat16_d40_q64k32_causal", "prefill_bfloat16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "bfloat16", "causal", True, False): (
+        Variant("prefill_bfloat16_d40_q64k32_causal_sinks", "prefill_bfloat16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "bfloat16", "window", False, False): (
+        Variant("prefill_bfloat16_d40_q64k32_window", "prefill_bfloat16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "bfloat16", "window", True, False): (
+        Variant("prefill_bfloat16_d40_q64k32_window_sinks", "prefill_bfloat16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d40_q32k32_dropout", "prefill_bfloat16_d40.metal", 32, 128, 32),
+    ),
+    ("prefill", 40, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d40_q64k32_masked", "prefill_bfloat16_d40.metal", 64, 128, 32),
+    ),
+    ("prefill", 40, "float32", "full", False, False): (
+        Variant("prefill_float32_d40_q32k32_full", "prefill_float32_d40.metal", 32, 128, 32),
+    ),
+    ("prefill", 40, "float32", "full", True, False): (
+        Variant("prefill_float32_d40_q32k32_full_sinks", "prefill_float32_d40.metal", 32, 128, 32),
+    ),
+    ("prefill", 40, "float32", "causal", False, False): (
+        Variant("prefill_float32_d40_q32k32_causal", "prefill_float32_d40.metal", 32, 128, 32),
+    ),
+    ("prefill", 40, "float32", "causal", True, False): (
+        Variant("prefill_float32_d40_q32k32_causal_sinks", "prefill_float32_d40.metal", 32, 128, 32),
+    ),
+    ("prefill", 40, "float32", "window", False, False): (
+        Variant("prefill_float32_d40_q32k32_window", "prefill_float32_d40.metal", 32, 128, 32),
+    ),
+    ("prefill", 40, "float32", "window", True, False): (
+        Variant("prefill_float32_d40_q32k32_window_sinks", "prefill_float32_d40.metal", 32, 128, 32),
+    ),
+    ("prefill", 40, "float32", None, True, True): (
+        Variant("prefill_float32_d40_q32k32_dropout", "prefill_float32_d40.metal", 32, 128, 32),
+    ),
+    ("prefill", 40, "float32", "masked", True, False): (
+        Variant("prefill_float32_d40_q32k32_masked", "prefill_float32_d40.metal", 32, 128, 32),
+    ),
+    ("prefill", 48, "float16", "full", False, False): (
+        Variant("prefill_float16_d48_q64k32_full", "prefill_float16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "float16", "full", True, False): (
+        Variant("prefill_float16_d48_q64k32_full_sinks", "prefill_float16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "float16", "causal", False, False): (
+        Variant("prefill_float16_d48_q64k32_causal", "prefill_float16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "float16", "causal", True, False): (
+        Variant("prefill_float16_d48_q64k32_causal_sinks", "prefill_float16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "float16", "window", False, False): (
+        Variant("prefill_float16_d48_q64k32_window", "prefill_float16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "float16", "window", True, False): (
+        Variant("prefill_float16_d48_q64k32_window_sinks", "prefill_float16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "float16", None, True, True): (
+        Variant("prefill_float16_d48_q32k32_dropout", "prefill_float16_d48.metal", 32, 128, 32),
+    ),
+    ("prefill", 48, "float16", "masked", True, False): (
+        Variant("prefill_float16_d48_q64k32_masked", "prefill_float16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "bfloat16", "full", False, False): (
+        Variant("prefill_bfloat16_d48_q64k32_full", "prefill_bfloat16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "bfloat16", "full", True, False): (
+        Variant("prefill_bfloat16_d48_q64k32_full_sinks", "prefill_bfloat16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "bfloat16", "causal", False, False): (
+        Variant("prefill_bfloat16_d48_q64k32_causal", "prefill_bfloat16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "bfloat16", "causal", True, False): (
+        Variant("prefill_bfloat16_d48_q64k32_causal_sinks", "prefill_bfloat16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "bfloat16", "window", False, False): (
+        Variant("prefill_bfloat16_d48_q64k32_window", "prefill_bfloat16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "bfloat16", "window", True, False): (
+        Variant("prefill_bfloat16_d48_q64k32_window_sinks", "prefill_bfloat16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d48_q32k32_dropout", "prefill_bfloat16_d48.metal", 32, 128, 32),
+    ),
+    ("prefill", 48, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d48_q64k32_masked", "prefill_bfloat16_d48.metal", 64, 128, 32),
+    ),
+    ("prefill", 48, "float32", "full", False, False): (
+        Variant("prefill_float32_d48_q32k32_full", "prefill_float32_d48.metal", 32, 128, 32),
+    ),
+    ("prefill", 48, "float32", "full", True, False): (
+        Variant("prefill_float32_d48_q32k32_full_sinks", "prefill_float32_d48.metal", 32, 128, 32),
+    ),
+    ("prefill", 48, "float32", "causal", False, False): (
+        Variant("prefill_float32_d48_q32k32_causal", "prefill_float32_d48.metal", 32, 128, 32),
+    ),
+    ("prefill", 48, "float32", "causal", True, False): (
+        Variant("prefill_float32_d48_q32k32_causal_sinks", "prefill_float32_d48.metal", 32, 128, 32),
+    ),
+    ("prefill", 48, "float32", "window", False, False): (
+        Variant("prefill_float32_d48_q32k32_window", "prefill_float32_d48.metal", 32, 128, 32),
+    ),
+    ("prefill", 48, "float32", "window", True, False): (
+        Variant("prefill_float32_d48_q32k32_window_sinks", "prefill_float32_d48.metal", 32, 128, 32),
+    ),
+    ("prefill", 48, "float32", None, True, True): (
+        Variant("prefill_float32_d48_q32k32_dropout", "prefill_float32_d48.metal", 32, 128, 32),
+    ),
+    ("prefill", 48, "float32", "masked", True, False): (
+        Variant("prefill_float32_d48_q32k32_masked", "prefill_float32_d48.metal", 32, 128, 32),
+    ),
     ("prefill", 64, "float16", "full", False, False): (
         Variant("prefill_float16_d64_q64k32_full", "prefill_float16_d64.metal", 64, 128, 32),
     ),
@@ -317,6 +461,78 @@ VARIANTS = {
     ("prefill", 80, "float32", "masked", True, False): (
         Variant("prefill_float32_d80_q32k16_masked", "prefill_float32_d80.metal", 32, 128, 16),
     ),
+    ("prefill", 88, "float16", "full", False, False): (
+        Variant("prefill_float16_d88_q64k32_full", "prefill_float16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "float16", "full", True, False): (
+        Variant("prefill_float16_d88_q64k32_full_sinks", "prefill_float16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "float16", "causal", False, False): (
+        Variant("prefill_float16_d88_q64k32_causal", "prefill_float16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "float16", "causal", True, False): (
+        Variant("prefill_float16_d88_q64k32_causal_sinks", "prefill_float16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "float16", "window", False, False): (
+        Variant("prefill_float16_d88_q64k32_window", "prefill_float16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "float16", "window", True, False): (
+        Variant("prefill_float16_d88_q64k32_window_sinks", "prefill_float16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "float16", None, True, True): (
+        Variant("prefill_float16_d88_q32k32_dropout", "prefill_float16_d88.metal", 32, 128, 32),
+    ),
+    ("prefill", 88, "float16", "masked", True, False): (
+        Variant("prefill_float16_d88_q64k32_masked", "prefill_float16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "bfloat16", "full", False, False): (
+        Variant("prefill_bfloat16_d88_q64k32_full", "prefill_bfloat16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "bfloat16", "full", True, False): (
+        Variant("prefill_bfloat16_d88_q64k32_full_sinks", "prefill_bfloat16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "bfloat16", "causal", False, False): (
+        Variant("prefill_bfloat16_d88_q64k32_causal", "prefill_bfloat16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "bfloat16", "causal", True, False): (
+        Variant("prefill_bfloat16_d88_q64k32_causal_sinks", "prefill_bfloat16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "bfloat16", "window", False, False): (
+        Variant("prefill_bfloat16_d88_q64k32_window", "prefill_bfloat16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "bfloat16", "window", True, False): (
+        Variant("prefill_bfloat16_d88_q64k32_window_sinks", "prefill_bfloat16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d88_q32k32_dropout", "prefill_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("prefill", 88, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d88_q64k32_masked", "prefill_bfloat16_d88.metal", 64, 128, 32),
+    ),
+    ("prefill", 88, "float32", "full", False, False): (
+        Variant("prefill_float32_d88_q32k16_full", "prefill_float32_d88.metal", 32, 128, 16),
+    ),
+    ("prefill", 88, "float32", "full", True, False): (
+        Variant("prefill_float32_d88_q32k16_full_sinks", "prefill_float32_d88.metal", 32, 128, 16),
+    ),
+    ("prefill", 88, "float32", "causal", False, False): (
+        Variant("prefill_float32_d88_q32k16_causal", "prefill_float32_d88.metal", 32, 128, 16),
+    ),
+    ("prefill", 88, "float32", "causal", True, False): (
+        Variant("prefill_float32_d88_q32k16_causal_sinks", "prefill_float32_d88.metal", 32, 128, 16),
+    ),
+    ("prefill", 88, "float32", "window", False, False): (
+        Variant("prefill_float32_d88_q32k16_window", "prefill_float32_d88.metal", 32, 128, 16),
+    ),
+    ("prefill", 88, "float32", "window", True, False): (
+        Variant("prefill_float32_d88_q32k16_window_sinks", "prefill_float32_d88.metal", 32, 128, 16),
+    ),
+    ("prefill", 88, "float32", None, True, True): (
+        Variant("prefill_float32_d88_q32k16_dropout", "prefill_float32_d88.metal", 32, 128, 16),
+    ),
+    ("prefill", 88, "float32", "masked", True, False): (
+        Variant("prefill_float32_d88_q32k16_masked", "prefill_float32_d88.metal", 32, 128, 16),
+    ),
     ("prefill", 96, "float16", "full", False, False): (
         Variant("prefill_float16_d96_q64k32_full", "prefill_float16_d96.metal", 64, 128, 32),
     ),
@@ -389,6 +605,150 @@ VARIANTS = {
     ("prefill", 96, "float32", "masked", True, False): (
         Variant("prefill_float32_d96_q32k16_masked", "prefill_float32_d96.metal", 32, 128, 16),
     ),
+    ("prefill", 104, "float16", "full", False, False): (
+        Variant("prefill_float16_d104_q64k32_full", "prefill_float16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "float16", "full", True, False): (
+        Variant("prefill_float16_d104_q64k32_full_sinks", "prefill_float16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "float16", "causal", False, False): (
+        Variant("prefill_float16_d104_q64k32_causal", "prefill_float16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "float16", "causal", True, False): (
+        Variant("prefill_float16_d104_q64k32_causal_sinks", "prefill_float16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "float16", "window", False, False): (
+        Variant("prefill_float16_d104_q64k32_window", "prefill_float16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "float16", "window", True, False): (
+        Variant("prefill_float16_d104_q64k32_window_sinks", "prefill_float16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "float16", None, True, True): (
+        Variant("prefill_float16_d104_q32k32_dropout", "prefill_float16_d104.metal", 32, 128, 32),
+    ),
+    ("prefill", 104, "float16", "masked", True, False): (
+        Variant("prefill_float16_d104_q64k32_masked", "prefill_float16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "bfloat16", "full", False, False): (
+        Variant("prefill_bfloat16_d104_q64k32_full", "prefill_bfloat16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "bfloat16", "full", True, False): (
+        Variant("prefill_bfloat16_d104_q64k32_full_sinks", "prefill_bfloat16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "bfloat16", "causal", False, False): (
+        Variant("prefill_bfloat16_d104_q64k32_causal", "prefill_bfloat16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "bfloat16", "causal", True, False): (
+        Variant("prefill_bfloat16_d104_q64k32_causal_sinks", "prefill_bfloat16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "bfloat16", "window", False, False): (
+        Variant("prefill_bfloat16_d104_q64k32_window", "prefill_bfloat16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "bfloat16", "window", True, False): (
+        Variant("prefill_bfloat16_d104_q64k32_window_sinks", "prefill_bfloat16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d104_q32k32_dropout", "prefill_bfloat16_d104.metal", 32, 128, 32),
+    ),
+    ("prefill", 104, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d104_q64k32_masked", "prefill_bfloat16_d104.metal", 64, 128, 32),
+    ),
+    ("prefill", 104, "float32", "full", False, False): (
+        Variant("prefill_float32_d104_q32k16_full", "prefill_float32_d104.metal", 32, 128, 16),
+    ),
+    ("prefill", 104, "float32", "full", True, False): (
+        Variant("prefill_float32_d104_q32k16_full_sinks", "prefill_float32_d104.metal", 32, 128, 16),
+    ),
+    ("prefill", 104, "float32", "causal", False, False): (
+        Variant("prefill_float32_d104_q32k16_causal", "prefill_float32_d104.metal", 32, 128, 16),
+    ),
+    ("prefill", 104, "float32", "causal", True, False): (
+        Variant("prefill_float32_d104_q32k16_causal_sinks", "prefill_float32_d104.metal", 32, 128, 16),
+    ),
+    ("prefill", 104, "float32", "window", False, False): (
+        Variant("prefill_float32_d104_q32k16_window", "prefill_float32_d104.metal", 32, 128, 16),
+    ),
+    ("prefill", 104, "float32", "window", True, False): (
+        Variant("prefill_float32_d104_q32k16_window_sinks", "prefill_float32_d104.metal", 32, 128, 16),
+    ),
+    ("prefill", 104, "float32", None, True, True): (
+        Variant("prefill_float32_d104_q32k16_dropout", "prefill_float32_d104.metal", 32, 128, 16),
+    ),
+    ("prefill", 104, "float32", "masked", True, False): (
+        Variant("prefill_float32_d104_q32k16_masked", "prefill_float32_d104.metal", 32, 128, 16),
+    ),
+    ("prefill", 112, "float16", "full", False, False): (
+        Variant("prefill_float16_d112_q64k32_full", "prefill_float16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "float16", "full", True, False): (
+        Variant("prefill_float16_d112_q64k32_full_sinks", "prefill_float16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "float16", "causal", False, False): (
+        Variant("prefill_float16_d112_q64k32_causal", "prefill_float16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "float16", "causal", True, False): (
+        Variant("prefill_float16_d112_q64k32_causal_sinks", "prefill_float16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "float16", "window", False, False): (
+        Variant("prefill_float16_d112_q64k32_window", "prefill_float16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "float16", "window", True, False): (
+        Variant("prefill_float16_d112_q64k32_window_sinks", "prefill_float16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "float16", None, True, True): (
+        Variant("prefill_float16_d112_q32k32_dropout", "prefill_float16_d112.metal", 32, 128, 32),
+    ),
+    ("prefill", 112, "float16", "masked", True, False): (
+        Variant("prefill_float16_d112_q64k32_masked", "prefill_float16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "bfloat16", "full", False, False): (
+        Variant("prefill_bfloat16_d112_q64k32_full", "prefill_bfloat16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "bfloat16", "full", True, False): (
+        Variant("prefill_bfloat16_d112_q64k32_full_sinks", "prefill_bfloat16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "bfloat16", "causal", False, False): (
+        Variant("prefill_bfloat16_d112_q64k32_causal", "prefill_bfloat16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "bfloat16", "causal", True, False): (
+        Variant("prefill_bfloat16_d112_q64k32_causal_sinks", "prefill_bfloat16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "bfloat16", "window", False, False): (
+        Variant("prefill_bfloat16_d112_q64k32_window", "prefill_bfloat16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "bfloat16", "window", True, False): (
+        Variant("prefill_bfloat16_d112_q64k32_window_sinks", "prefill_bfloat16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d112_q32k32_dropout", "prefill_bfloat16_d112.metal", 32, 128, 32),
+    ),
+    ("prefill", 112, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d112_q64k32_masked", "prefill_bfloat16_d112.metal", 64, 128, 32),
+    ),
+    ("prefill", 112, "float32", "full", False, False): (
+        Variant("prefill_float32_d112_q32k16_full", "prefill_float32_d112.metal", 32, 128, 16),
+    ),
+    ("prefill", 112, "float32", "full", True, False): (
+        Variant("prefill_float32_d112_q32k16_full_sinks", "prefill_float32_d112.metal", 32, 128, 16),
+    ),
+    ("prefill", 112, "float32", "causal", False, False): (
+        Variant("prefill_float32_d112_q32k16_causal", "prefill_float32_d112.metal", 32, 128, 16),
+    ),
+    ("prefill", 112, "float32", "causal", True, False): (
+        Variant("prefill_float32_d112_q32k16_causal_sinks", "prefill_float32_d112.metal", 32, 128, 16),
+    ),
+    ("prefill", 112, "float32", "window", False, False): (
+        Variant("prefill_float32_d112_q32k16_window", "prefill_float32_d112.metal", 32, 128, 16),
+    ),
+    ("prefill", 112, "float32", "window", True, False): (
+        Variant("prefill_float32_d112_q32k16_window_sinks", "prefill_float32_d112.metal", 32, 128, 16),
+    ),
+    ("prefill", 112, "float32", None, True, True): (
+        Variant("prefill_float32_d112_q32k16_dropout", "prefill_float32_d112.metal", 32, 128, 16),
+    ),
+    ("prefill", 112, "float32", "masked", True, False): (
+        Variant("prefill_float32_d112_q32k16_masked", "prefill_float32_d112.metal", 32, 128, 16),
+    ),
     ("prefill", 128, "float16", "full", False, False): (
         Variant("prefill_float16_d128_q64k32_full", "prefill_float16_d128.metal", 64, 128, 32),
     ),
@@ -460,6 +820,78 @@ VARIANTS = {
     ),
     ("prefill", 128, "float32", "masked", True, False): (
         Variant("prefill_float32_d128_q32k16_masked", "prefill_float32_d128.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float16", "full", False, False): (
+        Variant("prefill_float16_d160_q32k16_full", "prefill_float16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float16", "full", True, False): (
+        Variant("prefill_float16_d160_q32k16_full_sinks", "prefill_float16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float16", "causal", False, False): (
+        Variant("prefill_float16_d160_q32k16_causal", "prefill_float16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float16", "causal", True, False): (
+        Variant("prefill_float16_d160_q32k16_causal_sinks", "prefill_float16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float16", "window", False, False): (
+        Variant("prefill_float16_d160_q32k16_window", "prefill_float16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float16", "window", True, False): (
+        Variant("prefill_float16_d160_q32k16_window_sinks", "prefill_float16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float16", None, True, True): (
+        Variant("prefill_float16_d160_q32k16_dropout", "prefill_float16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float16", "masked", True, False): (
+        Variant("prefill_float16_d160_q32k16_masked", "prefill_float16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "bfloat16", "full", False, False): (
+        Variant("prefill_bfloat16_d160_q32k16_full", "prefill_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "bfloat16", "full", True, False): (
+        Variant("prefill_bfloat16_d160_q32k16_full_sinks", "prefill_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "bfloat16", "causal", False, False): (
+        Variant("prefill_bfloat16_d160_q32k16_causal", "prefill_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "bfloat16", "causal", True, False): (
+        Variant("prefill_bfloat16_d160_q32k16_causal_sinks", "prefill_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "bfloat16", "window", False, False): (
+        Variant("prefill_bfloat16_d160_q32k16_window", "prefill_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "bfloat16", "window", True, False): (
+        Variant("prefill_bfloat16_d160_q32k16_window_sinks", "prefill_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d160_q32k16_dropout", "prefill_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d160_q32k16_masked", "prefill_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float32", "full", False, False): (
+        Variant("prefill_float32_d160_q32k16_full", "prefill_float32_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float32", "full", True, False): (
+        Variant("prefill_float32_d160_q32k16_full_sinks", "prefill_float32_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float32", "causal", False, False): (
+        Variant("prefill_float32_d160_q32k16_causal", "prefill_float32_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float32", "causal", True, False): (
+        Variant("prefill_float32_d160_q32k16_causal_sinks", "prefill_float32_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float32", "window", False, False): (
+        Variant("prefill_float32_d160_q32k16_window", "prefill_float32_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float32", "window", True, False): (
+        Variant("prefill_float32_d160_q32k16_window_sinks", "prefill_float32_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float32", None, True, True): (
+        Variant("prefill_float32_d160_q32k16_dropout", "prefill_float32_d160.metal", 32, 128, 16),
+    ),
+    ("prefill", 160, "float32", "masked", True, False): (
+        Variant("prefill_float32_d160_q32k16_masked", "prefill_float32_d160.metal", 32, 128, 16),
     ),
     ("prefill", 192, "float16", "full", False, False): (
         Variant("prefill_float16_d192_q32k16_full", "prefill_float16_d192.metal", 32, 128, 16),
@@ -617,6 +1049,30 @@ VARIANTS = {
         Variant("decode_float32_d32_q8k32", "decode_float32_d32.metal", 8, 128, 128),
         Variant("decode_float32_d32_q16k16", "decode_float32_d32.metal", 16, 256, 128),
     ),
+    ("decode", 40, "float16", None, True, False): (
+        Variant("decode_float16_d40_q8k32", "decode_float16_d40.metal", 8, 128, 128),
+        Variant("decode_float16_d40_q16k16", "decode_float16_d40.metal", 16, 256, 128),
+    ),
+    ("decode", 40, "bfloat16", None, True, False): (
+        Variant("decode_bfloat16_d40_q8k32", "decode_bfloat16_d40.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d40_q16k16", "decode_bfloat16_d40.metal", 16, 256, 128),
+    ),
+    ("decode", 40, "float32", None, True, False): (
+        Variant("decode_float32_d40_q8k32", "decode_float32_d40.metal", 8, 128, 128),
+        Variant("decode_float32_d40_q16k16", "decode_float32_d40.metal", 16, 256, 128),
+    ),
+    ("decode", 48, "float16", None, True, False): (
+        Variant("decode_float16_d48_q8k32", "decode_float16_d48.metal", 8, 128, 128),
+        Variant("decode_float16_d48_q16k16", "decode_float16_d48.metal", 16, 256, 128),
+    ),
+    ("decode", 48, "bfloat16", None, True, False): (
+        Variant("decode_bfloat16_d48_q8k32", "decode_bfloat16_d48.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d48_q16k16", "decode_bfloat16_d48.metal", 16, 256, 128),
+    ),
+    ("decode", 48, "float32", None, True, False): (
+        Variant("decode_float32_d48_q8k32", "decode_float32_d48.metal", 8, 128, 128),
+        Variant("decode_float32_d48_q16k16", "decode_float32_d48.metal", 16, 256, 128),
+    ),
     ("decode", 64, "float16", None, True, False): (
         Variant("decode_float16_d64_q8k32", "decode_float16_d64.metal", 8, 128, 128),
         Variant("decode_float16_d64_q16k16", "decode_float16_d64.metal", 16, 256, 128),
@@ -653,6 +1109,18 @@ VARIANTS = {
         Variant("decode_float32_d80_q8k16", "decode_float32_d80.metal", 8, 128, 64),
         Variant("decode_float32_d80_q16k16", "decode_float32_d80.metal", 16, 256, 128),
     ),
+    ("decode", 88, "float16", None, True, False): (
+        Variant("decode_float16_d88_q8k32", "decode_float16_d88.metal", 8, 128, 128),
+        Variant("decode_float16_d88_q16k16", "decode_float16_d88.metal", 16, 256, 128),
+    ),
+    ("decode", 88, "bfloat16", None, True, False): (
+        Variant("decode_bfloat16_d88_q8k32", "decode_bfloat16_d88.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d88_q16k16", "decode_bfloat16_d88.metal", 16, 256, 128),
+    ),
+    ("decode", 88, "float32", None, True, False): (
+        Variant("decode_float32_d88_q8k16", "decode_float32_d88.metal", 8, 128, 64),
+        Variant("decode_float32_d88_q16k16", "decode_float32_d88.metal", 16, 256, 128),
+    ),
     ("decode", 96, "float16", None, True, False): (
         Variant("decode_float16_d96_q8k32", "decode_float16_d96.metal", 8, 128, 128),
         Variant("decode_float16_d96_q16k16", "decode_float16_d96.metal", 16, 256, 128),
@@ -665,6 +1133,30 @@ VARIANTS = {
         Variant("decode_float32_d96_q8k16", "decode_float32_d96.metal", 8, 128, 64),
         Variant("decode_float32_d96_q16k16", "decode_float32_d96.metal", 16, 256, 128),
     ),
+    ("decode", 104, "float16", None, True, False): (
+        Variant("decode_float16_d104_q8k32", "decode_float16_d104.metal", 8, 128, 128),
+        Variant("decode_float16_d104_q16k16", "decode_float16_d104.metal", 16, 256, 128),
+    ),
+    ("decode", 104, "bfloat16", None, True, False): (
+        Variant("decode_bfloat16_d104_q8k32", "decode_bfloat16_d104.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d104_q16k16", "decode_bfloat16_d104.metal", 16, 256, 128),
+    ),
+    ("decode", 104, "float32", None, True, False): (
+        Variant("decode_float32_d104_q8k16", "decode_float32_d104.metal", 8, 128, 64),
+        Variant("decode_float32_d104_q16k8", "decode_float32_d104.metal", 16, 256, 64),
+    ),
+    ("decode", 112, "float16", None, True, False): (
+        Variant("decode_float16_d112_q8k32", "decode_float16_d112.metal", 8, 128, 128),
+        Variant("decode_float16_d112_q16k16", "decode_float16_d112.metal", 16, 256, 128),
+    ),
+    ("decode", 112, "bfloat16", None, True, False): (
+        Variant("decode_bfloat16_d112_q8k32", "decode_bfloat16_d112.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d112_q16k16", "decode_bfloat16_d112.metal", 16, 256, 128),
+    ),
+    ("decode", 112, "float32", None, True, False): (
+        Variant("decode_float32_d112_q8k16", "decode_float32_d112.metal", 8, 128, 64),
+        Variant("decode_float32_d112_q16k8", "decode_float32_d112.metal", 16, 256, 64),
+    ),
     ("decode", 128, "float16", None, True, False): (
         Variant("decode_float16_d128_q8k32", "decode_float16_d128.metal", 8, 128, 128),
         Variant("decode_float16_d128_q16k16", "decode_float16_d128.metal", 16, 256, 128),
@@ -676,6 +1168,15 @@ VARIANTS = {
     ("decode", 128, "float32", None, True, False): (
         Variant("decode_float32_d128_q8k16", "decode_float32_d128.metal", 8, 128, 64),
         Variant("decode_float32_d128_q16k16", "decode_float32_d128.metal", 16, 256, 128),
+    ),
+    ("decode", 160, "float16", None, True, False): (
+        Variant("decode_float16_d160_q8k16", "decode_float16_d160.metal", 8, 128, 64),
+    ),
+    ("decode", 160, "bfloat16", None, True, False): (
+        Variant("decode_bfloat16_d160_q8k16", "decode_bfloat16_d160.metal", 8, 128, 64),
+    ),
+    ("decode", 160, "float32", None, True, False): (
+        Variant("decode_float32_d160_q8k16", "decode_float32_d160.metal", 8, 128, 64),
     ),
     ("decode", 192, "float16", None, True, False): (
         Variant("decode_float16_d192_q8k16", "decode_float16_d192.metal", 8, 128, 64),
@@ -704,6 +1205,24 @@ VARIANTS = {
     ("combine", 32, "float32", None, False, False): (
         Variant("combine_float32_d32", "combine_float32_d32.metal", 1, 32, 1),
     ),
+    ("combine", 40, "float16", None, False, False): (
+        Variant("combine_float16_d40", "combine_float16_d40.metal", 1, 32, 1),
+    ),
+    ("combine", 40, "bfloat16", None, False, False): (
+        Variant("combine_bfloat16_d40", "combine_bfloat16_d40.metal", 1, 32, 1),
+    ),
+    ("combine", 40, "float32", None, False, False): (
+        Variant("combine_float32_d40", "combine_float32_d40.metal", 1, 32, 1),
+    ),
+    ("combine", 48, "float16", None, False, False): (
+        Variant("combine_float16_d48", "combine_float16_d48.metal", 1, 32, 1),
+    ),
+    ("combine", 48, "bfloat16", None, False, False): (
+        Variant("combine_bfloat16_d48", "combine_bfloat16_d48.metal", 1, 32, 1),
+    ),
+    ("combine", 48, "float32", None, False, False): (
+        Variant("combine_float32_d48", "combine_float32_d48.metal", 1, 32, 1),
+    ),
     ("combine", 64, "float16", None, False, False): (
         Variant("combine_float16_d64", "combine_float16_d64.metal", 1, 32, 1),
     ),
@@ -731,6 +1250,15 @@ VARIANTS = {
     ("combine", 80, "float32", None, False, False): (
         Variant("combine_float32_d80", "combine_float32_d80.metal", 1, 32, 1),
     ),
+    ("combine", 88, "float16", None, False, False): (
+        Variant("combine_float16_d88", "combine_float16_d88.metal", 1, 32, 1),
+    ),
+    ("combine", 88, "bfloat16", None, False, False): (
+        Variant("combine_bfloat16_d88", "combine_bfloat16_d88.metal", 1, 32, 1),
+    ),
+    ("combine", 88, "float32", None, False, False): (
+        Variant("combine_float32_d88", "combine_float32_d88.metal", 1, 32, 1),
+    ),
     ("combine", 96, "float16", None, False, False): (
         Variant("combine_float16_d96", "combine_float16_d96.metal", 1, 32, 1),
     ),
@@ -740,6 +1268,24 @@ VARIANTS = {
     ("combine", 96, "float32", None, False, False): (
         Variant("combine_float32_d96", "combine_float32_d96.metal", 1, 32, 1),
     ),
+    ("combine", 104, "float16", None, False, False): (
+        Variant("combine_float16_d104", "combine_float16_d104.metal", 1, 32, 1),
+    ),
+    ("combine", 104, "bfloat16", None, False, False): (
+        Variant("combine_bfloat16_d104", "combine_bfloat16_d104.metal", 1, 32, 1),
+    ),
+    ("combine", 104, "float32", None, False, False): (
+        Variant("combine_float32_d104", "combine_float32_d104.metal", 1, 32, 1),
+    ),
+    ("combine", 112, "float16", None, False, False): (
+        Variant("combine_float16_d112", "combine_float16_d112.metal", 1, 32, 1),
+    ),
+    ("combine", 112, "bfloat16", None, False, False): (
+        Variant("combine_bfloat16_d112", "combine_bfloat16_d112.metal", 1, 32, 1),
+    ),
+    ("combine", 112, "float32", None, False, False): (
+        Variant("combine_float32_d112", "combine_float32_d112.metal", 1, 32, 1),
+    ),
     ("combine", 128, "float16", None, False, False): (
         Variant("combine_float16_d128", "combine_float16_d128.metal", 1, 32, 1),
     ),
@@ -748,6 +1294,15 @@ VARIANTS = {
     ),
     ("combine", 128, "float32", None, False, False): (
         Variant("combine_float32_d128", "combine_float32_d128.metal", 1, 32, 1),
+    ),
+    ("combine", 160, "float16", None, False, False): (
+        Variant("combine_float16_d160", "combine_float16_d160.metal", 1, 32, 1),
+    ),
+    ("combine", 160, "bfloat16", None, False, False): (
+        Variant("combine_bfloat16_d160", "combine_bfloat16_d160.metal", 1, 32, 1),
+    ),
+    ("combine", 160, "float32", None, False, False): (
+        Variant("combine_float32_d160", "combine_float32_d160.metal", 1, 32, 1),
     ),
     ("combine", 192, "float16", None, False, False): (
         Variant("combine_float16_d192", "combine_float16_d192.metal", 1, 32, 1),
@@ -776,6 +1331,24 @@ VARIANTS = {
     ("append", 32, "float32", None, False, False): (
         Variant("append_float32_d32", "append_float32_d32.metal", 1, 32, 1),
     ),
+    ("append", 40, "float16", None, False, False): (
+        Variant("append_float16_d40", "append_float16_d40.metal", 1, 32, 1),
+    ),
+    ("append", 40, "bfloat16", None, False, False): (
+        Variant("append_bfloat16_d40", "append_bfloat16_d40.metal", 1, 32, 1),
+    ),
+    ("append", 40, "float32", None, False, False): (
+        Variant("append_float32_d40", "append_float32_d40.metal", 1, 32, 1),
+    ),
+    ("append", 48, "float16", None, False, False): (
+        Variant("append_float16_d48", "append_float16_d48.metal", 1, 32, 1),
+    ),
+    ("append", 48, "bfloat16", None, False, False): (
+        Variant("append_bfloat16_d48", "append_bfloat16_d48.metal", 1, 32, 1),
+    ),
+    ("append", 48, "float32", None, False, False): (
+        Variant("append_float32_d48", "append_float32_d48.metal", 1, 32, 1),
+    ),
     ("append", 64, "float16", None, False, False): (
         Variant("append_float16_d64", "append_float16_d64.metal", 1, 32, 1),
     ),
@@ -803,6 +1376,15 @@ VARIANTS = {
     ("append", 80, "float32", None, False, False): (
         Variant("append_float32_d80", "append_float32_d80.metal", 1, 32, 1),
     ),
+    ("append", 88, "float16", None, False, False): (
+        Variant("append_float16_d88", "append_float16_d88.metal", 1, 32, 1),
+    ),
+    ("append", 88, "bfloat16", None, False, False): (
+        Variant("append_bfloat16_d88", "append_bfloat16_d88.metal", 1, 32, 1),
+    ),
+    ("append", 88, "float32", None, False, False): (
+        Variant("append_float32_d88", "append_float32_d88.metal", 1, 32, 1),
+    ),
     ("append", 96, "float16", None, False, False): (
         Variant("append_float16_d96", "append_float16_d96.metal", 1, 32, 1),
     ),
@@ -812,6 +1394,24 @@ VARIANTS = {
     ("append", 96, "float32", None, False, False): (
         Variant("append_float32_d96", "append_float32_d96.metal", 1, 32, 1),
     ),
+    ("append", 104, "float16", None, False, False): (
+        Variant("append_float16_d104", "append_float16_d104.metal", 1, 32, 1),
+    ),
+    ("append", 104, "bfloat16", None, False, False): (
+        Variant("append_bfloat16_d104", "append_bfloat16_d104.metal", 1, 32, 1),
+    ),
+    ("append", 104, "float32", None, False, False): (
+        Variant("append_float32_d104", "append_float32_d104.metal", 1, 32, 1),
+    ),
+    ("append", 112, "float16", None, False, False): (
+        Variant("append_float16_d112", "append_float16_d112.metal", 1, 32, 1),
+    ),
+    ("append", 112, "bfloat16", None, False, False): (
+        Variant("append_bfloat16_d112", "append_bfloat16_d112.metal", 1, 32, 1),
+    ),
+    ("append", 112, "float32", None, False, False): (
+        Variant("append_float32_d112", "append_float32_d112.metal", 1, 32, 1),
+    ),
     ("append", 128, "float16", None, False, False): (
         Variant("append_float16_d128", "append_float16_d128.metal", 1, 32, 1),
     ),
@@ -820,6 +1420,15 @@ VARIANTS = {
     ),
     ("append", 128, "float32", None, False, False): (
         Variant("append_float32_d128", "append_float32_d128.metal", 1, 32, 1),
+    ),
+    ("append", 160, "float16", None, False, False): (
+        Variant("append_float16_d160", "append_float16_d160.metal", 1, 32, 1),
+    ),
+    ("append", 160, "bfloat16", None, False, False): (
+        Variant("append_bfloat16_d160", "append_bfloat16_d160.metal", 1, 32, 1),
+    ),
+    ("append", 160, "float32", None, False, False): (
+        Variant("append_float32_d160", "append_float32_d160.metal", 1, 32, 1),
     ),
     ("append", 192, "float16", None, False, False): (
         Variant("append_float16_d192", "append_float16_d192.metal", 1, 32, 1),
@@ -922,6 +1531,168 @@ VARIANTS = {
     ),
     ("backward_kv", 32, "float32", None, False, True): (
         Variant("backward_kv_float32_d32_q32k32_dropout", "backward_kv_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 40, "float16", None, True, False): (
+        Variant("backward_rows_float16_d40", "backward_rows_float16_d40.metal", 64, 256, 1),
+    ),
+    ("backward_q", 40, "float16", "full", False, False): (
+        Variant("backward_q_float16_d40_q64k32_full", "backward_q_float16_d40.metal", 64, 128, 32),
+    ),
+    ("backward_q", 40, "float16", "causal", False, False): (
+        Variant("backward_q_float16_d40_q64k32_causal", "backward_q_float16_d40.metal", 64, 128, 32),
+    ),
+    ("backward_q", 40, "float16", "window", False, False): (
+        Variant("backward_q_float16_d40_q64k32_window", "backward_q_float16_d40.metal", 64, 128, 32),
+    ),
+    ("backward_q", 40, "float16", None, False, True): (
+        Variant("backward_q_float16_d40_q32k32_dropout", "backward_q_float16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 40, "float16", "full", False, False): (
+        Variant("backward_kv_float16_d40_q32k32_full", "backward_kv_float16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 40, "float16", "causal", False, False): (
+        Variant("backward_kv_float16_d40_q32k32_causal", "backward_kv_float16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 40, "float16", "window", False, False): (
+        Variant("backward_kv_float16_d40_q32k32_window", "backward_kv_float16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 40, "float16", None, False, True): (
+        Variant("backward_kv_float16_d40_q32k32_dropout", "backward_kv_float16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 40, "bfloat16", None, True, False): (
+        Variant("backward_rows_bfloat16_d40", "backward_rows_bfloat16_d40.metal", 64, 256, 1),
+    ),
+    ("backward_q", 40, "bfloat16", "full", False, False): (
+        Variant("backward_q_bfloat16_d40_q64k32_full", "backward_q_bfloat16_d40.metal", 64, 128, 32),
+    ),
+    ("backward_q", 40, "bfloat16", "causal", False, False): (
+        Variant("backward_q_bfloat16_d40_q64k32_causal", "backward_q_bfloat16_d40.metal", 64, 128, 32),
+    ),
+    ("backward_q", 40, "bfloat16", "window", False, False): (
+        Variant("backward_q_bfloat16_d40_q64k32_window", "backward_q_bfloat16_d40.metal", 64, 128, 32),
+    ),
+    ("backward_q", 40, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d40_q32k32_dropout", "backward_q_bfloat16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 40, "bfloat16", "full", False, False): (
+        Variant("backward_kv_bfloat16_d40_q32k32_full", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 40, "bfloat16", "causal", False, False): (
+        Variant("backward_kv_bfloat16_d40_q32k32_causal", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 40, "bfloat16", "window", False, False): (
+        Variant("backward_kv_bfloat16_d40_q32k32_window", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 40, "bfloat16", None, False, True): (
+        Variant("backward_kv_bfloat16_d40_q32k32_dropout", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 40, "float32", None, True, False): (
+        Variant("backward_rows_float32_d40", "backward_rows_float32_d40.metal", 64, 256, 1),
+    ),
+    ("backward_q", 40, "float32", "full", False, False): (
+        Variant("backward_q_float32_d40_q32k32_full", "backward_q_float32_d40.metal", 32, 128, 32),
+    ),
+    ("backward_q", 40, "float32", "causal", False, False): (
+        Variant("backward_q_float32_d40_q32k32_causal", "backward_q_float32_d40.metal", 32, 128, 32),
+    ),
+    ("backward_q", 40, "float32", "window", False, False): (
+        Variant("backward_q_float32_d40_q32k32_window", "backward_q_float32_d40.metal", 32, 128, 32),
+    ),
+    ("backward_q", 40, "float32", None, False, True): (
+        Variant("backward_q_float32_d40_q32k32_dropout", "backward_q_float32_d40.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 40, "float32", "full", False, False): (
+        Variant("backward_kv_float32_d40_q16k32_full", "backward_kv_float32_d40.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 40, "float32", "causal", False, False): (
+        Variant("backward_kv_float32_d40_q16k32_causal", "backward_kv_float32_d40.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 40, "float32", "window", False, False): (
+        Variant("backward_kv_float32_d40_q16k32_window", "backward_kv_float32_d40.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 40, "float32", None, False, True): (
+        Variant("backward_kv_float32_d40_q16k32_dropout", "backward_kv_float32_d40.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 48, "float16", None, True, False): (
+        Variant("backward_rows_float16_d48", "backward_rows_float16_d48.metal", 64, 256, 1),
+    ),
+    ("backward_q", 48, "float16", "full", False, False): (
+        Variant("backward_q_float16_d48_q64k32_full", "backward_q_float16_d48.metal", 64, 128, 32),
+    ),
+    ("backward_q", 48, "float16", "causal", False, False): (
+        Variant("backward_q_float16_d48_q64k32_causal", "backward_q_float16_d48.metal", 64, 128, 32),
+    ),
+    ("backward_q", 48, "float16", "window", False, False): (
+        Variant("backward_q_float16_d48_q64k32_window", "backward_q_float16_d48.metal", 64, 128, 32),
+    ),
+    ("backward_q", 48, "float16", None, False, True): (
+        Variant("backward_q_float16_d48_q32k32_dropout", "backward_q_float16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 48, "float16", "full", False, False): (
+        Variant("backward_kv_float16_d48_q32k32_full", "backward_kv_float16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 48, "float16", "causal", False, False): (
+        Variant("backward_kv_float16_d48_q32k32_causal", "backward_kv_float16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 48, "float16", "window", False, False): (
+        Variant("backward_kv_float16_d48_q32k32_window", "backward_kv_float16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 48, "float16", None, False, True): (
+        Variant("backward_kv_float16_d48_q32k32_dropout", "backward_kv_float16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 48, "bfloat16", None, True, False): (
+        Variant("backward_rows_bfloat16_d48", "backward_rows_bfloat16_d48.metal", 64, 256, 1),
+    ),
+    ("backward_q", 48, "bfloat16", "full", False, False): (
+        Variant("backward_q_bfloat16_d48_q64k32_full", "backward_q_bfloat16_d48.metal", 64, 128, 32),
+    ),
+    ("backward_q", 48, "bfloat16", "causal", False, False): (
+        Variant("backward_q_bfloat16_d48_q64k32_causal", "backward_q_bfloat16_d48.metal", 64, 128, 32),
+    ),
+    ("backward_q", 48, "bfloat16", "window", False, False): (
+        Variant("backward_q_bfloat16_d48_q64k32_window", "backward_q_bfloat16_d48.metal", 64, 128, 32),
+    ),
+    ("backward_q", 48, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d48_q32k32_dropout", "backward_q_bfloat16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 48, "bfloat16", "full", False, False): (
+        Variant("backward_kv_bfloat16_d48_q32k32_full", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 48, "bfloat16", "causal", False, False): (
+        Variant("backward_kv_bfloat16_d48_q32k32_causal", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 48, "bfloat16", "window", False, False): (
+        Variant("backward_kv_bfloat16_d48_q32k32_window", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 48, "bfloat16", None, False, True): (
+        Variant("backward_kv_bfloat16_d48_q32k32_dropout", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 48, "float32", None, True, False): (
+        Variant("backward_rows_float32_d48", "backward_rows_float32_d48.metal", 64, 256, 1),
+    ),
+    ("backward_q", 48, "float32", "full", False, False): (
+        Variant("backward_q_float32_d48_q32k32_full", "backward_q_float32_d48.metal", 32, 128, 32),
+    ),
+    ("backward_q", 48, "float32", "causal", False, False): (
+        Variant("backward_q_float32_d48_q32k32_causal", "backward_q_float32_d48.metal", 32, 128, 32),
+    ),
+    ("backward_q", 48, "float32", "window", False, False): (
+        Variant("backward_q_float32_d48_q32k32_window", "backward_q_float32_d48.metal", 32, 128, 32),
+    ),
+    ("backward_q", 48, "float32", None, False, True): (
+        Variant("backward_q_float32_d48_q32k32_dropout", "backward_q_float32_d48.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 48, "float32", "full", False, False): (
+        Variant("backward_kv_float32_d48_q16k32_full", "backward_kv_float32_d48.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 48, "float32", "causal", False, False): (
+        Variant("backward_kv_float32_d48_q16k32_causal", "backward_kv_float32_d48.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 48, "float32", "window", False, False): (
+        Variant("backward_kv_float32_d48_q16k32_window", "backward_kv_float32_d48.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 48, "float32", None, False, True): (
+        Variant("backward_kv_float32_d48_q16k32_dropout", "backward_kv_float32_d48.metal", 16, 128, 32),
     ),
     ("backward_rows", 64, "float16", None, True, False): (
         Variant("backward_rows_float16_d64", "backward_rows_float16_d64.metal", 64, 256, 1),
@@ -1166,6 +1937,87 @@ VARIANTS = {
     ("backward_kv", 80, "float32", None, False, True): (
         Variant("backward_kv_float32_d80_q16k32_dropout", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
+    ("backward_rows", 88, "float16", None, True, False): (
+        Variant("backward_rows_float16_d88", "backward_rows_float16_d88.metal", 64, 256, 1),
+    ),
+    ("backward_q", 88, "float16", "full", False, False): (
+        Variant("backward_q_float16_d88_q32k32_full", "backward_q_float16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_q", 88, "float16", "causal", False, False): (
+        Variant("backward_q_float16_d88_q32k32_causal", "backward_q_float16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_q", 88, "float16", "window", False, False): (
+        Variant("backward_q_float16_d88_q32k32_window", "backward_q_float16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_q", 88, "float16", None, False, True): (
+        Variant("backward_q_float16_d88_q32k32_dropout", "backward_q_float16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 88, "float16", "full", False, False): (
+        Variant("backward_kv_float16_d88_q32k32_full", "backward_kv_float16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 88, "float16", "causal", False, False): (
+        Variant("backward_kv_float16_d88_q32k32_causal", "backward_kv_float16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 88, "float16", "window", False, False): (
+        Variant("backward_kv_float16_d88_q32k32_window", "backward_kv_float16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 88, "float16", None, False, True): (
+        Variant("backward_kv_float16_d88_q32k32_dropout", "backward_kv_float16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 88, "bfloat16", None, True, False): (
+        Variant("backward_rows_bfloat16_d88", "backward_rows_bfloat16_d88.metal", 64, 256, 1),
+    ),
+    ("backward_q", 88, "bfloat16", "full", False, False): (
+        Variant("backward_q_bfloat16_d88_q32k32_full", "backward_q_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_q", 88, "bfloat16", "causal", False, False): (
+        Variant("backward_q_bfloat16_d88_q32k32_causal", "backward_q_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_q", 88, "bfloat16", "window", False, False): (
+        Variant("backward_q_bfloat16_d88_q32k32_window", "backward_q_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_q", 88, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d88_q32k32_dropout", "backward_q_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 88, "bfloat16", "full", False, False): (
+        Variant("backward_kv_bfloat16_d88_q32k32_full", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 88, "bfloat16", "causal", False, False): (
+        Variant("backward_kv_bfloat16_d88_q32k32_causal", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 88, "bfloat16", "window", False, False): (
+        Variant("backward_kv_bfloat16_d88_q32k32_window", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 88, "bfloat16", None, False, True): (
+        Variant("backward_kv_bfloat16_d88_q32k32_dropout", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_rows", 88, "float32", None, True, False): (
+        Variant("backward_rows_float32_d88", "backward_rows_float32_d88.metal", 64, 256, 1),
+    ),
+    ("backward_q", 88, "float32", "full", False, False): (
+        Variant("backward_q_float32_d88_q32k16_full", "backward_q_float32_d88.metal", 32, 128, 16),
+    ),
+    ("backward_q", 88, "float32", "causal", False, False): (
+        Variant("backward_q_float32_d88_q32k16_causal", "backward_q_float32_d88.metal", 32, 128, 16),
+    ),
+    ("backward_q", 88, "float32", "window", False, False): (
+        Variant("backward_q_float32_d88_q32k16_window", "backward_q_float32_d88.metal", 32, 128, 16),
+    ),
+    ("backward_q", 88, "float32", None, False, True): (
+        Variant("backward_q_float32_d88_q32k16_dropout", "backward_q_float32_d88.metal", 32, 128, 16),
+    ),
+    ("backward_kv", 88, "float32", "full", False, False): (
+        Variant("backward_kv_float32_d88_q16k32_full", "backward_kv_float32_d88.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 88, "float32", "causal", False, False): (
+        Variant("backward_kv_float32_d88_q16k32_causal", "backward_kv_float32_d88.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 88, "float32", "window", False, False): (
+        Variant("backward_kv_float32_d88_q16k32_window", "backward_kv_float32_d88.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 88, "float32", None, False, True): (
+        Variant("backward_kv_float32_d88_q16k32_dropout", "backward_kv_float32_d88.metal", 16, 128, 32),
+    ),
     ("backward_rows", 96, "float16", None, True, False): (
         Variant("backward_rows_float16_d96", "backward_rows_float16_d96.metal", 64, 256, 1),
     ),
@@ -1252,6 +2104,177 @@ VARIANTS = {
     ),
     ("backward_kv", 96, "float32", None, False, True): (
         Variant("backward_kv_float32_d96_q16k32_dropout", "backward_kv_float32_d96.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 104, "float16", None, True, False): (
+        Variant("backward_rows_float16_d104", "backward_rows_float16_d104.metal", 64, 256, 1),
+    ),
+    ("backward_q", 104, "float16", "full", False, False): (
+        Variant("backward_q_float16_d104_q32k32_full", "backward_q_float16_d104.metal", 32, 128, 32),
+    ),
+    ("backward_q", 104, "float16", "causal", False, False): (
+        Variant("backward_q_float16_d104_q32k32_causal", "backward_q_float16_d104.metal", 32, 128, 32),
+    ),
+    ("backward_q", 104, "float16", "window", False, False): (
+        Variant("backward_q_float16_d104_q32k32_window", "backward_q_float16_d104.metal", 32, 128, 32),
+    ),
+    ("backward_q", 104, "float16", None, False, True): (
+        Variant("backward_q_float16_d104_q32k32_dropout", "backward_q_float16_d104.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 104, "float16", "full", False, False): (
+        Variant("backward_kv_float16_d104_q16k32_full", "backward_kv_float16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 104, "float16", "causal", False, False): (
+        Variant("backward_kv_float16_d104_q16k32_causal", "backward_kv_float16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 104, "float16", "window", False, False): (
+        Variant("backward_kv_float16_d104_q16k32_window", "backward_kv_float16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 104, "float16", None, False, True): (
+        Variant("backward_kv_float16_d104_q16k32_dropout", "backward_kv_float16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 104, "bfloat16", None, True, False): (
+        Variant("backward_rows_bfloat16_d104", "backward_rows_bfloat16_d104.metal", 64, 256, 1),
+    ),
+    ("backward_q", 104, "bfloat16", "full", False, False): (
+        Variant("backward_q_bfloat16_d104_q32k32_full", "backward_q_bfloat16_d104.metal", 32, 128, 32),
+    ),
+    ("backward_q", 104, "bfloat16", "causal", False, False): (
+        Variant("backward_q_bfloat16_d104_q32k32_causal", "backward_q_bfloat16_d104.metal", 32, 128, 32),
+    ),
+    ("backward_q", 104, "bfloat16", "window", False, False): (
+        Variant("backward_q_bfloat16_d104_q32k32_window", "backward_q_bfloat16_d104.metal", 32, 128, 32),
+    ),
+    ("backward_q", 104, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d104_q32k32_dropout", "backward_q_bfloat16_d104.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 104, "bfloat16", "full", False, False): (
+        Variant("backward_kv_bfloat16_d104_q16k32_full", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 104, "bfloat16", "causal", False, False): (
+        Variant("backward_kv_bfloat16_d104_q16k32_causal", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 104, "bfloat16", "window", False, False): (
+        Variant("backward_kv_bfloat16_d104_q16k32_window", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 104, "bfloat16", None, False, True): (
+        Variant("backward_kv_bfloat16_d104_q16k32_dropout", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 104, "float32", None, True, False): (
+        Variant("backward_rows_float32_d104", "backward_rows_float32_d104.metal", 64, 256, 1),
+    ),
+    ("backward_q", 104, "float32", "full", False, False): (
+        Variant("backward_q_float32_d104_q32k16_full", "backward_q_float32_d104.metal", 32, 128, 16),
+    ),
+    ("backward_q", 104, "float32", "causal", False, False): (
+        Variant("backward_q_float32_d104_q32k16_causal", "backward_q_float32_d104.metal", 32, 128, 16),
+    ),
+    ("backward_q", 104, "float32", "window", False, False): (
+        Variant("backward_q_float32_d104_q32k16_window", "backward_q_float32_d104.metal", 32, 128, 16),
+    ),
+    ("backward_q", 104, "float32", None, False, True): (
+        Variant("backward_q_float32_d104_q32k16_dropout", "backward_q_float32_d104.metal", 32, 128, 16),
+    ),
+    ("backward_kv", 104, "float32", "full", False, False): (
+        Variant("backward_kv_float32_d104_q8k32_full", "backward_kv_float32_d104.metal", 8, 128, 32),
+    ),
+    ("backward_kv", 104, "float32", "causal", False, False): (
+        Variant("backward_kv_float32_d104_q8k32_causal", "backward_kv_float32_d104.metal", 8, 128, 32),
+    ),
+    ("backward_kv", 104, "float32", "window", False, False): (
+        Variant("backward_kv_float32_d104_q8k32_window", "backward_kv_float32_d104.metal", 8, 128, 32),
+    ),
+    ("backward_kv", 104, "float32", None, False, True): (
+        Variant("backward_kv_float32_d104_q8k32_dropout", "backward_kv_float32_d104.metal", 8, 128, 32),
+    ),
+    ("backward_rows", 112, "float16", None, True, False): (
+        Variant("backward_rows_float16_d112", "backward_rows_float16_d112.metal", 64, 256, 1),
+    ),
+    ("backward_q", 112, "float16", "full", False, False): (
+        Variant("backward_q_float16_d112_q32k32_full", "backward_q_float16_d112.metal", 32, 128, 32),
+    ),
+    ("backward_q", 112, "float16", "causal", False, False): (
+        Variant("backward_q_float16_d112_q32k32_causal", "backward_q_float16_d112.metal", 32, 128, 32),
+    ),
+    ("backward_q", 112, "float16", "window", False, False): (
+        Variant("backward_q_float16_d112_q32k32_window", "backward_q_float16_d112.metal", 32, 128, 32),
+    ),
+    ("backward_q", 112, "float16", None, False, True): (
+        Variant("backward_q_float16_d112_q32k32_dropout", "backward_q_float16_d112.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 112, "float16", "full", False, False): (
+        Variant("backward_kv_float16_d112_q16k32_full", "backward_kv_float16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 112, "float16", "causal", False, False): (
+        Variant("backward_kv_float16_d112_q16k32_causal", "backward_kv_float16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 112, "float16", "window", False, False): (
+        Variant("backward_kv_float16_d112_q16k32_window", "backward_kv_float16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_k", 112, "float16", None, False, True): (
+        Variant("backward_k_float16_d112_q16k32_dropout", "backward_k_float16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_v", 112, "float16", None, False, True): (
+        Variant("backward_v_float16_d112_q16k32_dropout", "backward_v_float16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 112, "bfloat16", None, True, False): (
+        Variant("backward_rows_bfloat16_d112", "backward_rows_bfloat16_d112.metal", 64, 256, 1),
+    ),
+    ("backward_q", 112, "bfloat16", "full", False, False): (
+        Variant("backward_q_bfloat16_d112_q32k32_full", "backward_q_bfloat16_d112.metal", 32, 128, 32),
+    ),
+    ("backward_q", 112, "bfloat16", "causal", False, False): (
+        Variant("backward_q_bfloat16_d112_q32k32_causal", "backward_q_bfloat16_d112.metal", 32, 128, 32),
+    ),
+    ("backward_q", 112, "bfloat16", "window", False, False): (
+        Variant("backward_q_bfloat16_d112_q32k32_window", "backward_q_bfloat16_d112.metal", 32, 128, 32),
+    ),
+    ("backward_q", 112, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d112_q32k32_dropout", "backward_q_bfloat16_d112.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 112, "bfloat16", "full", False, False): (
+        Variant("backward_kv_bfloat16_d112_q16k32_full", "backward_kv_bfloat16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 112, "bfloat16", "causal", False, False): (
+        Variant("backward_kv_bfloat16_d112_q16k32_causal", "backward_kv_bfloat16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 112, "bfloat16", "window", False, False): (
+        Variant("backward_kv_bfloat16_d112_q16k32_window", "backward_kv_bfloat16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_k", 112, "bfloat16", None, False, True): (
+        Variant("backward_k_bfloat16_d112_q16k32_dropout", "backward_k_bfloat16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_v", 112, "bfloat16", None, False, True): (
+        Variant("backward_v_bfloat16_d112_q16k32_dropout", "backward_v_bfloat16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 112, "float32", None, True, False): (
+        Variant("backward_rows_float32_d112", "backward_rows_float32_d112.metal", 64, 256, 1),
+    ),
+    ("backward_q", 112, "float32", "full", False, False): (
+        Variant("backward_q_float32_d112_q32k16_full", "backward_q_float32_d112.metal", 32, 128, 16),
+    ),
+    ("backward_q", 112, "float32", "causal", False, False): (
+        Variant("backward_q_float32_d112_q32k16_causal", "backward_q_float32_d112.metal", 32, 128, 16),
+    ),
+    ("backward_q", 112, "float32", "window", False, False): (
+        Variant("backward_q_float32_d112_q32k16_window", "backward_q_float32_d112.metal", 32, 128, 16),
+    ),
+    ("backward_q", 112, "float32", None, False, True): (
+        Variant("backward_q_float32_d112_q32k16_dropout", "backward_q_float32_d112.metal", 32, 128, 16),
+    ),
+    ("backward_kv", 112, "float32", "full", False, False): (
+        Variant("backward_kv_float32_d112_q8k32_full", "backward_kv_float32_d112.metal", 8, 128, 32),
+    ),
+    ("backward_kv", 112, "float32", "causal", False, False): (
+        Variant("backward_kv_float32_d112_q8k32_causal", "backward_kv_float32_d112.metal", 8, 128, 32),
+    ),
+    ("backward_kv", 112, "float32", "window", False, False): (
+        Variant("backward_kv_float32_d112_q8k32_window", "backward_kv_float32_d112.metal", 8, 128, 32),
+    ),
+    ("backward_k", 112, "float32", None, False, True): (
+        Variant("backward_k_float32_d112_q8k32_dropout", "backward_k_float32_d112.metal", 8, 128, 32),
+    ),
+    ("backward_v", 112, "float32", None, False, True): (
+        Variant("backward_v_float32_d112_q8k32_dropout", "backward_v_float32_d112.metal", 8, 128, 32),
     ),
     ("backward_rows", 128, "float16", None, True, False): (
         Variant("backward_rows_float16_d128", "backward_rows_float16_d128.metal", 64, 256, 1),
@@ -1342,6 +2365,123 @@ VARIANTS = {
     ),
     ("backward_v", 128, "float32", None, False, True): (
         Variant("backward_v_float32_d128_q8k32_dropout", "backward_v_float32_d128.metal", 8, 128, 32),
+    ),
+    ("backward_rows", 160, "float16", None, True, False): (
+        Variant("backward_rows_float16_d160", "backward_rows_float16_d160.metal", 64, 256, 1),
+    ),
+    ("backward_q", 160, "float16", "full", False, False): (
+        Variant("backward_q_float16_d160_q32k16_full", "backward_q_float16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", 160, "float16", "causal", False, False): (
+        Variant("backward_q_float16_d160_q32k16_causal", "backward_q_float16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", 160, "float16", "window", False, False): (
+        Variant("backward_q_float16_d160_q32k16_window", "backward_q_float16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", 160, "float16", None, False, True): (
+        Variant("backward_q_float16_d160_q32k16_dropout", "backward_q_float16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_k", 160, "float16", "full", False, False): (
+        Variant("backward_k_float16_d160_q16k32_full", "backward_k_float16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "float16", "full", False, False): (
+        Variant("backward_v_float16_d160_q16k32_full", "backward_v_float16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_k", 160, "float16", "causal", False, False): (
+        Variant("backward_k_float16_d160_q16k32_causal", "backward_k_float16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "float16", "causal", False, False): (
+        Variant("backward_v_float16_d160_q16k32_causal", "backward_v_float16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_k", 160, "float16", "window", False, False): (
+        Variant("backward_k_float16_d160_q16k32_window", "backward_k_float16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "float16", "window", False, False): (
+        Variant("backward_v_float16_d160_q16k32_window", "backward_v_float16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_k", 160, "float16", None, False, True): (
+        Variant("backward_k_float16_d160_q16k32_dropout", "backward_k_float16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "float16", None, False, True): (
+        Variant("backward_v_float16_d160_q16k32_dropout", "backward_v_float16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 160, "bfloat16", None, True, False): (
+        Variant("backward_rows_bfloat16_d160", "backward_rows_bfloat16_d160.metal", 64, 256, 1),
+    ),
+    ("backward_q", 160, "bfloat16", "full", False, False): (
+        Variant("backward_q_bfloat16_d160_q32k16_full", "backward_q_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", 160, "bfloat16", "causal", False, False): (
+        Variant("backward_q_bfloat16_d160_q32k16_causal", "backward_q_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", 160, "bfloat16", "window", False, False): (
+        Variant("backward_q_bfloat16_d160_q32k16_window", "backward_q_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", 160, "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d160_q32k16_dropout", "backward_q_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_k", 160, "bfloat16", "full", False, False): (
+        Variant("backward_k_bfloat16_d160_q16k32_full", "backward_k_bfloat16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "bfloat16", "full", False, False): (
+        Variant("backward_v_bfloat16_d160_q16k32_full", "backward_v_bfloat16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_k", 160, "bfloat16", "causal", False, False): (
+        Variant("backward_k_bfloat16_d160_q16k32_causal", "backward_k_bfloat16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "bfloat16", "causal", False, False): (
+        Variant("backward_v_bfloat16_d160_q16k32_causal", "backward_v_bfloat16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_k", 160, "bfloat16", "window", False, False): (
+        Variant("backward_k_bfloat16_d160_q16k32_window", "backward_k_bfloat16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "bfloat16", "window", False, False): (
+        Variant("backward_v_bfloat16_d160_q16k32_window", "backward_v_bfloat16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_k", 160, "bfloat16", None, False, True): (
+        Variant("backward_k_bfloat16_d160_q16k32_dropout", "backward_k_bfloat16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "bfloat16", None, False, True): (
+        Variant("backward_v_bfloat16_d160_q16k32_dropout", "backward_v_bfloat16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_rows", 160, "float32", None, True, False): (
+        Variant("backward_rows_float32_d160", "backward_rows_float32_d160.metal", 64, 256, 1),
+    ),
+    ("backward_q", 160, "float32", "full", False, False): (
+        Variant("backward_q_float32_d160_q32k16_full", "backward_q_float32_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", 160, "float32", "causal", False, False): (
+        Variant("backward_q_float32_d160_q32k16_causal", "backward_q_float32_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", 160, "float32", "window", False, False): (
+        Variant("backward_q_float32_d160_q32k16_window", "backward_q_float32_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", 160, "float32", None, False, True): (
+        Variant("backward_q_float32_d160_q32k16_dropout", "backward_q_float32_d160.metal", 32, 128, 16),
+    ),
+    ("backward_k", 160, "float32", "full", False, False): (
+        Variant("backward_k_float32_d160_q16k32_full", "backward_k_float32_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "float32", "full", False, False): (
+        Variant("backward_v_float32_d160_q16k32_full", "backward_v_float32_d160.metal", 16, 128, 32),
+    ),
+    ("backward_k", 160, "float32", "causal", False, False): (
+        Variant("backward_k_float32_d160_q16k32_causal", "backward_k_float32_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "float32", "causal", False, False): (
+        Variant("backward_v_float32_d160_q16k32_causal", "backward_v_float32_d160.metal", 16, 128, 32),
+    ),
+    ("backward_k", 160, "float32", "window", False, False): (
+        Variant("backward_k_float32_d160_q16k32_window", "backward_k_float32_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "float32", "window", False, False): (
+        Variant("backward_v_float32_d160_q16k32_window", "backward_v_float32_d160.metal", 16, 128, 32),
+    ),
+    ("backward_k", 160, "float32", None, False, True): (
+        Variant("backward_k_float32_d160_q16k32_dropout", "backward_k_float32_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", 160, "float32", None, False, True): (
+        Variant("backward_v_float32_d160_q16k32_dropout", "backward_v_float32_d160.metal", 16, 128, 32),
     ),
     ("backward_rows", 192, "float16", None, True, False): (
         Variant("backward_rows_float16_d192", "backward_rows_float16_d192.metal", 64, 256, 1),
