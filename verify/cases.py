@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import cycle, islice
 
 from metal_flash_sdpa.checks import ROTARY_STEP
@@ -35,8 +36,29 @@ TURNS = (
 FAR = "past 2^31 elements"  # the name of the case, or its beginning
 
 
+# Cases that a row's width matters to, by their names' beginnings: where rows lie and how they are cut
+# into fragments, how long sums become.
+OF_WIDTH = (
+    "tile edges", "padded, several tiles", "several blocks", "more queries than keys, sinks", "sliced",
+    "large values", "NaN in v", "GQA 8/2", "pages", "7 splits", "k alone", "v alone", "every gradient",
+    "append to pages", "rotate", "mask", "causal as a tensor", "bias", FAR,
+)  # fmt: skip
+
+
 def cases(variant: Variant) -> Iterator[Case]:
-    """The cases of one variant."""
+    """The cases of one variant.
+
+    Kernels of a family that have the same tile differ in the number of fragments alone: the one for
+    the smallest head_dim has every case, the others have those of OF_WIDTH.
+    """
+    every = every_case(variant)
+    if is_first_of_its_tile(variant):
+        return every
+    return (case for case in every if case.name.startswith(OF_WIDTH))
+
+
+def every_case(variant: Variant) -> Iterator[Case]:
+    """The cases of a variant as if no other had its tile."""
     if variant.family == "append":
         yield from appending(variant)
     elif variant.family == "combine":
@@ -69,23 +91,30 @@ def cases(variant: Variant) -> Iterator[Case]:
 
 
 def of_tile(variant: Variant, *masks: str) -> Iterator[Case]:
-    """Cases about scores and masks, which know nothing of head_dim.
+    """Cases about scores and masks, which know nothing of head_dim."""
+    yield from of_scores(variant)
+    for mask in masks:
+        yield from of_mask(variant, mask)
 
-    Kernels that have the same tile differ in the number of fragments alone: the first is enough.
-    """
-    if is_first_of_its_tile(variant):
-        yield from of_scores(variant)
-        for mask in masks:
-            yield from of_mask(variant, mask)
+
+Kind = tuple[str, str, str | None, int, int]
+
+
+def kind(variant: Variant) -> Kind:
+    """What kernels have in common that differ in head_dim alone."""
+    return variant.family, variant.dtype, variant.mask, variant.block_q, variant.block_k
+
+
+@cache
+def smallest_head_dims() -> dict[Kind, int]:
+    """The smallest head_dim with kernels of each kind."""
+    descending = sorted(manifest(), key=lambda v: -v.head_dim)
+    return {kind(v): v.head_dim for v in descending}
 
 
 def is_first_of_its_tile(variant: Variant) -> bool:
     """Whether no kernel for a smaller head_dim has the same tile."""
-
-    def kind(v: Variant) -> tuple[object, ...]:
-        return v.family, v.dtype, v.mask, v.block_q, v.block_k
-
-    return all(v.head_dim >= variant.head_dim for v in manifest() if kind(v) == kind(variant))
+    return smallest_head_dims()[kind(variant)] == variant.head_dim
 
 
 def dropping(variant: Variant) -> Iterator[Case]:
@@ -107,10 +136,9 @@ def dropping(variant: Variant) -> Iterator[Case]:
 
 def masked(variant: Variant) -> Iterator[Case]:
     """The cases of a kernel with a mask tensor, which learns band and sinks when it runs."""
-    table = [*mask_cases.of_every_kernel(variant.block_q, variant.block_k)]
+    yield from in_turns(mask_cases.of_every_kernel(variant.block_q, variant.block_k))
     if is_first_of_its_tile(variant):
-        table += mask_cases.of_mask_tensors(variant.block_q, variant.block_k)
-    yield from in_turns(table)
+        yield from in_turns(mask_cases.of_mask_tensors(variant.block_q, variant.block_k))
 
 
 def in_turns(table: Iterable[Case]) -> Iterator[Case]:
@@ -130,13 +158,12 @@ def in_mode(case: Case, mask: str, sinks: bool) -> Case:
 def of_turns(variant: Variant) -> Iterator[Case]:
     """The cases of a kernel that learns its mode when it runs."""
     turn = cycle(TURNS)
-    is_first = is_first_of_its_tile(variant)
-    turns = 2 if is_first else 1
+    turns = 2 if is_first_of_its_tile(variant) else 1
     for case in divided(variant, (*everywhere(variant), *cached(variant), *of_tile(variant))):
         for mask, sinks in islice(turn, turns):
             name = f"{case.name}, {mask}{'+sinks' if sinks else ''}"
             yield in_mode(replace(case, name=name), mask, sinks)
-    if is_first:
+    if is_first_of_its_tile(variant):
         masks = (*of_mask(variant, "causal"), *of_mask(variant, "window"))
         masks += tuple(in_turns(mask_cases.of_decode(variant.step_k)))
         yield from divided(variant, masks, edges=False)
