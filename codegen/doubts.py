@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from codegen.arguments import KV_TYPES
 from codegen.tiles import (
     FIELDS,
     FRAGMENT,
@@ -32,13 +33,23 @@ TABLE = """
     prefill     |      160 |     2 | 4 8 16  | 4 8 8   | tile | with dropout alone; half as many keys per block: twice the barriers
     prefill     |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
     prefill     |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
+    decode      |       40 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       40 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       48 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       48 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       64 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       72 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       72 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       80 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       80 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       88 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       88 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       96 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       96 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |      104 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |      104 |     4 | 8 16 8  | none    | tile | there is none smaller with so many rows
+    decode      |      112 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |      112 |     4 | 8 16 8  | none    | tile | there is none smaller with so many rows
     decode      |      128 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |      128 |     4 | 8 16 16 | 8 16 8  | tile | beyond the limit by the estimate; a spill costs time, not correctness
     decode      |      192 |     4 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
@@ -52,6 +63,7 @@ TABLE = """
     backward_q  |      112 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
     backward_q  |      128 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
     backward_q  |      160 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_q  |      160 |     4 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_q  |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_kv |       32 |     2 | 4 16 16 | 4 16 8  | tile | half as many rows per block: twice the barriers
     backward_kv |       48 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many rows per block: twice the barriers
@@ -104,8 +116,9 @@ class Doubt:
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
-        """The tile in doubt, and what kernels with dropout or a mask tensor make of it."""
-        return self.tile, self.tile.for_dropout(), self.tile.for_mask()
+        """The tile in doubt, and what kernels with an extra make of it."""
+        converting = (self.tile.for_kv(dtype) for dtype in KV_TYPES[1:])
+        return self.tile, self.tile.for_dropout(), self.tile.for_mask(), *converting
 
     @property
     def cell(self) -> Cell:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, product
 
 from codegen import doubts, tiles
+from codegen.arguments import KV_TYPES, converted
 from codegen.tiles import BackwardKVTile, MaskTile, RowBlockTile, RowTile, Tile
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
@@ -106,6 +107,11 @@ class Variant:
         return self.tile.extra == "dropout"
 
     @property
+    def kv_dtype(self) -> str:
+        """The dtype of K and V, if they are converted; else ""."""
+        return self.tile.extra if self.tile.extra in KV_TYPES else ""
+
+    @property
     def element_bytes(self) -> int:
         return ELEMENT_BYTES.get(self.dtype, 0)
 
@@ -134,6 +140,7 @@ class Variant:
             "mask": self.mask,
             "sinks": self.sinks,
             "dropout": self.dropout,
+            "kv_dtype": self.kv_dtype,
             "file": self.file,
             "block_q": self.tile.block_q,
             "block_k": self.tile.block_k,
@@ -176,10 +183,15 @@ def mask_blocks() -> Iterable[Variant]:
 
 
 def decode() -> Iterable[Variant]:
-    """head_dim x dtype x tile: mask and sinks are known at run time."""
+    """head_dim x dtype x tile: mask and sinks are known at run time.
+
+    Under float32 queries, the dtype of K and V is one more axis.  (Prefill learns it at run time.)
+    """
     for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
         for tile in TILES["decode", head_dim, ELEMENT_BYTES[dtype]]:
             yield Variant("decode", head_dim, dtype, None, True, tile)
+            for kv_dtype in KV_TYPES[1:] if converted("decode", dtype) else ():
+                yield Variant("decode", head_dim, dtype, None, True, tile.for_kv(kv_dtype))
 
 
 def backward() -> Iterable[Variant]:

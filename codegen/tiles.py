@@ -95,7 +95,9 @@ class Tile(ABC):
     simdgroups: int
     rows: int
     block: int
-    extra: str = ""  # what its kernels do besides: "dropout" or "masked", with a mask tensor
+    # What its kernels do besides: "dropout", "masked" with a mask tensor, or the dtype of K and V that
+    # they convert.
+    extra: str = ""
 
     def __post_init__(self) -> None:
         for name, value, step in self.sizes():
@@ -164,6 +166,10 @@ class Tile(ABC):
     def for_mask(self) -> Tile:
         """The tile of kernels that take a mask tensor."""
         return replace(self, extra="masked")
+
+    def for_kv(self, dtype: str) -> Tile:
+        """The tile of kernels whose K and V have another dtype than Q."""
+        return replace(self, extra=dtype)
 
     def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
         """Of the tensors whose rows a simdgroup goes through again and again, which it holds in

@@ -206,6 +206,7 @@ struct Call {
     int least_queries; // packed: shorter sequences are left to decode
     int has_sinks; // 1: sinks are given
     int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
+    int kv_type; // the elements of K and V: their place in KV_TYPES
 };
 
 struct Scaling {
@@ -421,10 +422,16 @@ struct q64k32_masked {
     typedef HeldRows<ROW_FRAGMENTS> Queries;
 };
 
+// Four neighbouring elements of a row, which may start anywhere.
+inline element4 load_four(device const element* source)
+{
+    return element4(*(device const packed_element4*)source);
+}
+
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
-template <int ROW_THREADS>
-inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
+template <int ROW_THREADS, typename T>
+inline void stage_row(threadgroup element* target, device const T* source, int column, bool exists)
 {
     constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
     UNROLL for (int i = 0; i < HEAD_DIM; i += PART) {
@@ -433,25 +440,28 @@ inline void stage_row(threadgroup element* target, device const element* source,
         }
         element4 value = element4(0);
         if (exists) {
-            value = element4(*(device const packed_element4*)(source + column + i));
+            value = load_four(source + column + i);
         }
         *(threadgroup element4*)(target + column + i) = value;
     }
 }
 
-// Copies a block of K or V to threadgroup memory; rows past the end are 0.
+// Copies a block of K or V to threadgroup memory; rows past the end are 0.  The KV head's first row
+// begins `start` elements behind the source's first.
 template <typename Tile>
 inline void stage_rows(
-    threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
+    threadgroup element* block, device const element* source, long start, Sequence sequence, int key, long page_stride,
     long row_stride, constant Call& call, uint thread_index)
 {
     constexpr int ROW_THREADS = Tile::THREADS / Tile::BLOCK_K;
     const int row = thread_index / ROW_THREADS;
+    const int column = thread_index % ROW_THREADS * 4;
     const bool exists = key + row < sequence.k_len;
     if (exists) {
-        source += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call);
+        start += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call);
     }
-    stage_row<ROW_THREADS>(block + row * STAGED_STRIDE, source, thread_index % ROW_THREADS * 4, exists);
+    threadgroup element* target = block + row * STAGED_STRIDE;
+    stage_row<ROW_THREADS>(target, (device const element*)source + start, column, exists);
 }
 
 // Reads fragment (c, d) of a block of staged rows, transposed: head_dim x rows.
@@ -818,8 +828,8 @@ void prefill(
 
     q += batch * call.q_batch_stride + (sequence.q_start + first_row) * call.q_row_stride + head * call.q_head_stride;
     const int page = call.page_size == 0 ? batch : 0; // a padded batch has a page for each sequence
-    k += page * call.k_batch_stride + kv_head * call.k_head_stride;
-    v += page * call.v_batch_stride + kv_head * call.v_head_stride;
+    const long first_k = page * call.k_batch_stride + kv_head * call.k_head_stride;
+    const long first_v = page * call.v_batch_stride + kv_head * call.v_head_stride;
     out += batch * call.out_batch_stride + (sequence.q_start + first_row) * call.out_row_stride + head * call.out_head_stride;
     lse += batch * call.lse_batch_stride + head * call.lse_head_stride + sequence.q_start + first_row;
     attn_mask += batch * call.mask_batch_stride + head * call.mask_head_stride + (first_row + row) * call.mask_row_stride
@@ -844,8 +854,8 @@ void prefill(
             continue;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
-        stage_rows<Tile>(k_block, k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
-        stage_rows<Tile>(v_block, v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
+        stage_rows<Tile>(k_block, k, first_k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
+        stage_rows<Tile>(v_block, v, first_v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
         threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
         multiply_transposed(scores, queries, k_block);

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import cycle, islice
 
+from metal_flash_sdpa._variants import KV_TYPES
 from metal_flash_sdpa.checks import ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 
@@ -41,7 +42,7 @@ FAR = "past 2^31 elements"  # the name of the case, or its beginning
 OF_WIDTH = (
     "tile edges", "padded, several tiles", "several blocks", "more queries than keys, sinks", "sliced",
     "large values", "NaN in v", "GQA 8/2", "pages", "7 splits", "k alone", "v alone", "every gradient",
-    "append to pages", "rotate", "mask", "causal as a tensor", "bias", FAR,
+    "append to pages", "rotate", *KV_TYPES, "mask", "causal as a tensor", "bias", FAR,
 )  # fmt: skip
 
 
@@ -52,9 +53,11 @@ def cases(variant: Variant) -> Iterator[Case]:
     the smallest head_dim has every case, the others have those of OF_WIDTH.
     """
     every = every_case(variant)
-    if is_first_of_its_tile(variant):
-        return every
-    return (case for case in every if case.name.startswith(OF_WIDTH))
+    if not is_first_of_its_tile(variant):
+        every = (case for case in every if case.name.startswith(OF_WIDTH))
+    if variant.kv_dtype:
+        every = (replace(case, kv_dtype=variant.kv_dtype) for case in every)
+    return every
 
 
 def every_case(variant: Variant) -> Iterator[Case]:
@@ -86,6 +89,7 @@ def every_case(variant: Variant) -> Iterator[Case]:
     else:
         assert variant.mask is not None
         common = (*everywhere(variant), *cached(variant), *of_tile(variant, variant.mask))
+        common += (*converted(variant),)
         for case in (*common, *(of_sinks() if variant.sinks else ())):
             yield in_mode(case, variant.mask, variant.sinks)
 
@@ -102,7 +106,8 @@ Kind = tuple[str, str, str | None, int, int]
 
 def kind(variant: Variant) -> Kind:
     """What kernels have in common that differ in head_dim alone."""
-    return variant.family, variant.dtype, variant.mask, variant.block_q, variant.block_k
+    dtypes = f"{variant.dtype} {variant.kv_dtype}"
+    return variant.family, dtypes, variant.mask, variant.block_q, variant.block_k
 
 
 @cache
@@ -128,7 +133,7 @@ def dropping(variant: Variant) -> Iterator[Case]:
         table = [replace(c, gradients=c.gradients or wanted) for c in differentiated(variant)]
         table = [case for case in table if not case.name.startswith(OF_VALUES)]
     else:
-        table = [*of_lengths(variant), *of_layouts(variant)]
+        table = [*of_lengths(variant), *of_layouts(variant), *converted(variant)]
     for case, (mask, sinks), dropout_p in zip(table, cycle(TURNS), cycle((0.2, 0.5))):
         case = in_mode(case, mask, sinks)
         yield replace(case, scores=replace(case.scores, dropout_p=dropout_p))
@@ -136,7 +141,10 @@ def dropping(variant: Variant) -> Iterator[Case]:
 
 def masked(variant: Variant) -> Iterator[Case]:
     """The cases of a kernel with a mask tensor, which learns band and sinks when it runs."""
-    yield from in_turns(mask_cases.of_every_kernel(variant.block_q, variant.block_k))
+    table = [*mask_cases.of_every_kernel(variant.block_q, variant.block_k)]
+    for kv_dtype in KV_TYPES if variant.dtype == "float32" else ():
+        table.append(replace(table[0], name=f"mask, {kv_dtype} K and V", kv_dtype=kv_dtype))
+    yield from in_turns(table)
     if is_first_of_its_tile(variant):
         yield from in_turns(mask_cases.of_mask_tensors(variant.block_q, variant.block_k))
 
@@ -352,6 +360,22 @@ def cached(variant: Variant) -> Iterator[Case]:
     one_head = replace(shape, heads=1)
     yield Case("pages of one row", one_head, cache=CacheUse(1), layout="mixed")
     yield Case("page wider than a block", one_head, cache=CacheUse(q + k), layout="transposed")
+
+
+def converted(variant: Variant) -> Iterator[Case]:
+    """K and V in 16 bits under queries in 32; prefill's kernels learn it when they run."""
+    if variant.dtype != "float32":
+        return
+    q, k = variant.block_q, variant.block_k
+    for kv_dtype in KV_TYPES:
+        shape = Shape((q + 3, 1, 7), (q + 2 * k + 5, k - 1, 0), 4, 2)
+        yield Case(f"{kv_dtype} K and V", shape, kv_dtype=kv_dtype)
+        lengths = (2 * k + 3, 0, 1, 2 * k + q + 3)
+        shape = Shape((q + 1,) * 4, lengths, 2, 1, packed=False)
+        pages = CacheUse(PAGE, leftpad=1)
+        yield Case(f"{kv_dtype} pages", shape, cache=pages, layout="mixed", kv_dtype=kv_dtype)
+        far = Shape((9,), (k + 1,), 2, 2)
+        yield Case(f"{FAR}, {kv_dtype}", far, layout="far", kv_dtype=kv_dtype)
 
 
 def appending(variant: Variant) -> Iterator[Case]:

@@ -28,6 +28,7 @@ class Variant:
     mask: str | None
     sinks: bool
     dropout: bool
+    kv_dtype: str
     file: str
     block_q: int
     block_k: int
@@ -60,6 +61,8 @@ class Variant:
         """Mask mode as reports name it; "" for a family without modes."""
         if self.dropout:
             return "dropout"
+        if self.kv_dtype:
+            return f"{self.kv_dtype} K and V"
         if self.mask == MASKED:
             return self.mask  # sinks are known at run time
         return f"{self.mask}+sinks" if self.mask and self.sinks else self.mask or ""
@@ -86,10 +89,11 @@ def helpers(variant: Variant) -> list[Variant]:
     families = {BACKWARD_ROWS} if variant.family in BACKWARD else {"append", "combine"}
     if variant.mask == MASKED:
         families.add("mask_blocks")
-    wanted = variant.tried_on
+    head_dim, dtype = variant.tried_on
+    wanted = ((head_dim, dtype), (head_dim, variant.kv_dtype))  # a cache is appended to in its own
     return [
         v
         for v in manifest()
-        if v.tried_on == wanted or v.dtype == ANY_DTYPE
+        if v.tried_on in wanted or v.dtype == ANY_DTYPE
         if v.family in families - {variant.family}
     ]

@@ -33,6 +33,10 @@ NO_BACKWARD_MASKED = (
     "flash_attn_func has no backward pass with attn_mask yet. Run under torch.no_grad(), or mask "
     "by causal and window_size where they can say the same"
 )
+NO_BACKWARD_CONVERTED = (
+    "there is no backward pass where k and v have 16 bits and q has 32. Run under "
+    "torch.no_grad(), or give k.float() and v.float(), through which their gradients flow"
+)
 NO_BACKWARD_CACHED = (
     f"flash_attn_with_kvcache has no backward pass: a cache is for inference. {_WAY_OUT}"
 )
@@ -65,6 +69,8 @@ class Attention(Function):  # type: ignore[misc]
         ctx.refusal = NO_BACKWARD_PAGED if block_table is not None else ""
         if attn_mask is not None:
             ctx.refusal = NO_BACKWARD_MASKED
+        if k.dtype != q.dtype:
+            ctx.refusal = NO_BACKWARD_CONVERTED
         ctx.set_materialize_grads(False)
 
     @staticmethod

@@ -13,14 +13,14 @@ _FOLDERS = (_PACKAGE / "shaders", _PACKAGE.parent.parent / "generated")
 # Of a kernel that works for every head_dim and dtype.
 ANY_HEAD_DIM, ANY_DTYPE = 0, "any"
 
-# family, head_dim, dtype, mask (None: any), sinks, dropout
-Key = Tuple[str, int, str, Optional[str], bool, bool]
+# family, head_dim, dtype, mask (None: any), sinks, dropout, dtype of K and V if they are converted
+Key = Tuple[str, int, str, Optional[str], bool, bool, str]
 
 
 class Catalogue:
     """The kernels that plans pick from and launchers run.
 
-    variants: (family, head_dim, dtype, mask, sinks, dropout) -> its tiles, fewest rows first.
+    variants: Key -> its tiles, fewest rows first.
     folders: where the sources may lie, in order.
     signatures: family -> what its kernels are called with.
     """
@@ -54,13 +54,14 @@ class Catalogue:
         mask: Optional[str] = None,
         sinks: bool = False,
         dropout: bool = False,
+        kv_dtype: str = "",
         rows: int = 1,
     ) -> Variant:
         """A kernel: of several tiles the smallest that holds `rows`, or else the largest.
 
         Raises ValueError if there is none.
         """
-        tiles = self.variants.get((family, head_dim, dtype, mask, sinks, dropout))
+        tiles = self.variants.get((family, head_dim, dtype, mask, sinks, dropout, kv_dtype))
         if tiles is None:
             raise ValueError(
                 f"head_dim is {head_dim} and dtype {dtype}: supported are head dims "
