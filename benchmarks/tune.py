@@ -134,7 +134,7 @@ def alone(place: Place, variants: Sequence[Variant]) -> Iterator[ours.Build]:
         tile = variant.tile
         row = _variants.Variant(variant.name, variant.file, tile.block_q, tile.threads, tile.step_k)
         kind = (variant.family, variant.widths[:2], variant.dtype)
-        chosen[(*kind, variant.mask, variant.sinks, variant.dropout)] = (row,)
+        chosen[(*kind, variant.mask, variant.sinks, variant.dropout, variant.kv_dtype)] = (row,)
     with tempfile.TemporaryDirectory() as folder:
         for file, inside in files(variants).items():
             (Path(folder) / file).write_text(shader(inside, environment()))

@@ -62,7 +62,15 @@ BLOCK_TABLE = Buffer(
 KEYS = (K_BEGIN, K_END, BLOCK_TABLE)
 # What the elements of a mask may be, in the order of their codes.  Kernels learn it when they run.
 MASK_TYPES = ("none", "bool", "float16", "bfloat16", "float32")
+# What K and V may be, in the order of their codes: of the kernel's dtype, or, where that is float32,
+# of 16 bits.
+KV_TYPES = ("own", "float16", "bfloat16")
 ATTN_MASK = Buffer("attn_mask", "uchar", "const", "the mask's elements, of any type", optional=True)
+
+
+def converted(family: str, dtype: str) -> tuple[str, ...]:
+    """The tensors that a kernel converts as it loads them: their dtype is not the kernel's."""
+    return ("k", "v") if dtype == "float32" and family in ("prefill", "decode") else ()
 
 
 def mask_states(access: str, optional: bool = False) -> Buffer:
@@ -264,6 +272,7 @@ SIGNATURES = {
             *forward(*MASK_STRIDES, *STATE_STRIDES),
             Field("least_queries", "int", "packed: shorter sequences are left to decode"),
             *(HAS_SINKS, KEEP_BELOW),
+            Field("kv_type", "int", "the elements of K and V: their place in KV_TYPES"),
         ),
         floats=(*SOFTMAX, KEEP_SCALE),
     ),
@@ -315,7 +324,7 @@ SIGNATURES = {
     "backward_v": backward("v"),
     "append": Signature(
         buffers=(
-            Q,
+            replace(Q, optional=True),
             Buffer("new_k", None, "const", "key rows to append"),
             Buffer("new_v", None, "const", "value rows to append"),
             *(rotary("cos"), rotary("sin")),

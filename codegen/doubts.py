@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from codegen.arguments import KV_TYPES
 from codegen.tiles import (
     FIELDS,
     FRAGMENT,
@@ -27,33 +28,58 @@ TABLE = """
     family      | head_dim | bytes | tile    | smaller | use  | why it stays
     ------------+----------+-------+---------+---------+------+----------------------------------------------------------------------
     prefill     |       80 |     2 | 4 16 32 | 4 16 16 | tile | with a mask tensor alone; half as many keys per block: twice the barriers
+    prefill     |       88 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
     prefill     |       96 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
+    prefill     |      104 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
     prefill     |      128 |     2 | 4 16 32 | 4 16 16 | tile | half as many keys per block: twice the barriers
+    prefill     |      160 |     2 | 4 8 16  | 4 8 8   | tile | with dropout alone; half as many keys per block: twice the barriers
     prefill     |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
     prefill     |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
     prefill     |      512 |     2 | 8 8 16 2 | 8 8 8 2 | tile | in bfloat16 alone; half as many keys per block: twice the barriers
     decode      |      512 |     2 | 8 8 16 2 | 8 8 8 2 | tile | in bfloat16 alone; half as many keys per block: twice the barriers
+    decode      |       40 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       40 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       48 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       48 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       64 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       72 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       72 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       80 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       80 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       88 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |       88 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       96 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       96 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |      104 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |      104 |     4 | 8 16 8  | none    | tile | there is none smaller with so many rows
+    decode      |      112 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    decode      |      112 |     4 | 8 16 8  | none    | tile | there is none smaller with so many rows
     decode      |      128 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |      128 |     4 | 8 16 16 | 8 16 8  | tile | beyond the limit by the estimate; a spill costs time, not correctness
     decode      |      192 |     4 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
     decode      |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per step: half the loads in flight
+    backward_q  |       40 |     2 | 4 16 32 | 4 8 32  | tile | half as many rows of its own: K and V are read twice as often
+    backward_q  |       48 |     2 | 4 16 32 | 4 8 32  | tile | half as many rows of its own: K and V are read twice as often
     backward_q  |       64 |     2 | 4 16 32 | 4 8 32  | tile | half as many rows of its own: K and V are read twice as often
+    backward_q  |       88 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many rows per block: twice the barriers
     backward_q  |       96 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_q  |      104 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many rows per block: twice the barriers
+    backward_q  |      112 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
     backward_q  |      128 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_q  |      160 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_q  |      160 |     4 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_q  |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_kv |       32 |     2 | 4 16 16 | 4 16 8  | tile | half as many rows per block: twice the barriers
+    backward_kv |       48 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many rows per block: twice the barriers
     backward_kv |       64 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
     backward_kv |       72 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
     backward_kv |       80 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_kv |       88 |     2 | 4 8 32  | 4 8 8   | tile | a quarter of the rows per block: four times the barriers
     backward_kv |       96 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_kv |      104 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_kv |      112 |     2 | 4 8 16  | none    | tile | with dropout alone; there is none smaller
     backward_kv |      128 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_kv |      160 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_kv |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_kv |      256 |     4 | 4 8 8   | none    | tile | with dropout alone; there is none smaller
 """  # noqa: E501
@@ -94,8 +120,9 @@ class Doubt:
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
-        """The tile in doubt, and what kernels with dropout or a mask tensor make of it."""
-        return self.tile, self.tile.for_dropout(), self.tile.for_mask()
+        """The tile in doubt, and what kernels with an extra make of it."""
+        converting = (self.tile.for_kv(dtype) for dtype in KV_TYPES[1:])
+        return self.tile, self.tile.for_dropout(), self.tile.for_mask(), *converting
 
     @property
     def cell(self) -> Cell:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, product
 
 from codegen import doubts, tiles
+from codegen.arguments import KV_TYPES, converted
 from codegen.tiles import (
     BackwardKVTile,
     DividedDecodeTile,
@@ -58,9 +59,7 @@ class Variant:
             return
         step = tiles.FRAGMENT * self.tile.slices
         if min(self.widths[:2]) <= 0 or any(columns % step for columns in self.widths[:2]):
-            raise MatrixError(
-                f"{self.name}: head_dim = {self.widths} must be a multiple of {step}"
-            )
+            raise MatrixError(f"{self.name}: head_dim = {self.widths} must be a multiple of {step}")
         if self.threadgroup_bytes > tiles.MAX_THREADGROUP_BYTES:
             raise MatrixError(
                 f"{self.name}: {self.threadgroup_bytes} bytes of threadgroup memory, "
@@ -121,6 +120,11 @@ class Variant:
         return self.tile.extra == "dropout"
 
     @property
+    def kv_dtype(self) -> str:
+        """The dtype of K and V, if they are converted; else ""."""
+        return self.tile.extra if self.tile.extra in KV_TYPES else ""
+
+    @property
     def element_bytes(self) -> int:
         return ELEMENT_BYTES.get(self.dtype, 0)
 
@@ -151,6 +155,7 @@ class Variant:
             "mask": self.mask,
             "sinks": self.sinks,
             "dropout": self.dropout,
+            "kv_dtype": self.kv_dtype,
             "file": self.file,
             "block_q": self.tile.block_q,
             "block_k": self.tile.block_k,
@@ -196,10 +201,15 @@ def mask_blocks() -> Iterable[Variant]:
 
 
 def decode() -> Iterable[Variant]:
-    """Widths x dtype x tile: mask and sinks are known at run time."""
+    """Widths x dtype x tile: mask and sinks are known at run time.
+
+    Under float32 queries, the dtype of K and V is one more axis.  (Prefill learns it at run time.)
+    """
     for widths, dtype, own in lines("decode"):
         for tile in own:
             yield Variant("decode", widths, dtype, None, True, tile)
+            for kv_dtype in KV_TYPES[1:] if converted("decode", dtype) else ():
+                yield Variant("decode", widths, dtype, None, True, tile.for_kv(kv_dtype))
 
 
 def combine() -> Iterable[Variant]:

@@ -80,6 +80,7 @@ def shader(variants: Sequence[Variant], jinja: Environment) -> str:
             dtype=first.dtype,
             element_bytes=first.element_bytes,
             metal_type=METAL_TYPES.get(first.dtype),
+            stored_type=lambda tile: METAL_TYPES.get(tile.extra, "element"),
             rows_are_held={held for variant in variants for held in variant.rows_held},
             zip=zip,
             tiles=list(dict.fromkeys(variant.tile for variant in variants)),
@@ -88,6 +89,8 @@ def shader(variants: Sequence[Variant], jinja: Environment) -> str:
             ints=signature.ints,
             floats=signature.floats,
             mask_types=arguments.MASK_TYPES,
+            kv_types=arguments.KV_TYPES,
+            converted=arguments.converted(first.family, first.dtype),
         )
         text.encode("ascii")
     except (TemplateError, UnicodeEncodeError) as error:
@@ -103,9 +106,9 @@ def manifest(variants: Iterable[Variant]) -> str:
 
 def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
     """What the shipped package needs of the manifest, as a Python module."""
-    dispatch: dict[tuple[str, Widths, str, str | None, bool, bool], list[Variant]] = {}
+    dispatch: dict[tuple[str, Widths, str, str | None, bool, bool, str], list[Variant]] = {}
     for v in variants:
-        key = (v.family, v.widths, v.dtype, v.mask, v.sinks, v.dropout)
+        key = (v.family, v.widths, v.dtype, v.mask, v.sinks, v.dropout, v.kv_dtype)
         dispatch.setdefault(key, []).append(v)
     return jinja.get_template("variants.py.j2").render(
         banner=BANNER,
@@ -114,6 +117,7 @@ def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
         signatures=arguments.SIGNATURES,
         torch_types=TORCH_TYPES,
         mask_types=arguments.MASK_TYPES,
+        kv_types=arguments.KV_TYPES,
     )
 
 

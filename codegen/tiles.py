@@ -60,11 +60,17 @@ TABLE = """
                    | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block
     ---------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+----------------------
           32       |        4 16 32        |        4 16 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |        4 16 16        |         4 8 32
+          40       |        4 16 32        |         4 8 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |         4 8 32        |         4 8 16
+          48       |        4 16 32        |         4 8 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |         4 8 32        |         4 8 16
           64       |        4 16 32        |         4 8 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |         4 8 32        |         4 8 16
           72       |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
           80       |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+          88       |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
           96       |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+         104       |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |     4 8 16, 8 16 8    |         4 8 32        |         4 8 16        |         4 8 16        |         4 8 8
+         112       |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |     4 8 16, 8 16 8    |         4 8 32        |         4 8 16        |         4 8 16        |         4 8 8
          128       |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 16        |         4 8 8
+         160       |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16
          192       |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16
          256       |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8
         96/64      |        4 16 32        |         4 8 32        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
@@ -149,16 +155,16 @@ class Tile(ABC):
     rows: int
     block: int
     slices: int = 1  # simdgroups that have the same rows, each for some of the columns
-    extra: str = ""  # what its kernels do besides: "dropout" or "masked", with a mask tensor
+    # What its kernels do besides: "dropout", "masked" with a mask tensor, or the dtype of K and V that
+    # they convert.
+    extra: str = ""
 
     def __post_init__(self) -> None:
         for name, value, step in self.sizes():
             if value <= 0 or value % step:
                 raise TileError(f"{name} = {value}: must be a positive multiple of {step}")
         if self.slices < 1 or self.simdgroups % self.slices:
-            raise TileError(
-                f"slices = {self.slices}: must divide the {self.simdgroups} simdgroups"
-            )
+            raise TileError(f"slices = {self.slices}: must divide the {self.simdgroups} simdgroups")
         if self.threads > MAX_THREADS:
             raise TileError(
                 f"simdgroups = {self.simdgroups}: {self.threads} threads per threadgroup, "
@@ -223,6 +229,10 @@ class Tile(ABC):
         """The tile of kernels that take a mask tensor."""
         return replace(self, extra="masked")
 
+    def for_kv(self, dtype: str) -> Tile:
+        """The tile of kernels whose K and V have another dtype than Q."""
+        return replace(self, extra=dtype)
+
     def rows_held(self, widths: Widths, element_bytes: int) -> tuple[bool, ...]:
         """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
         registers.
@@ -280,7 +290,7 @@ class PrefillTile(Tile):
             "dropout": ("random numbers", RANDOM_REGISTERS),
             "masked": ("mask", MASK_REGISTERS),
         }
-        return dict([parts[self.extra]]) if self.extra else {}
+        return dict([parts[self.extra]]) if self.extra in parts else {}
 
     def registers_with_queries(self, widths: Widths, element_bytes: int) -> int:
         """All registers if Q stays in them."""
@@ -380,9 +390,7 @@ class BackwardTile(PrefillTile):
 
     def live(self, widths: Widths, element_bytes: int, widened: bool = False) -> dict[str, int]:
         """While a gradient is added to."""
-        parts = self._least(
-            widths, element_bytes, self.gradients(widths, element_bytes), widened
-        )
+        parts = self._least(widths, element_bytes, self.gradients(widths, element_bytes), widened)
         tensors = self._tensors(widths, fragment_registers(element_bytes, widened))
         held = self.rows_held(widths, element_bytes)
         parts["rows held"] = sum(n for n, is_held in zip(tensors, held) if is_held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # code -> Metal's name and the dtype's.  Codes are those of the struct module, and E for bfloat; S
-# stands for a struct.
+# stands for a struct, V for void: a pointer to it takes elements of any type.
 SCALARS = {
     "?": ("bool", "bool"), "b": ("char", "int8"), "B": ("uchar", "uint8"),
     "h": ("short", "int16"), "H": ("ushort", "uint16"), "i": ("int", "int32"),

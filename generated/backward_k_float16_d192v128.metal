@@ -367,10 +367,16 @@ struct q16k32_dropout {
     typedef ReadRows<ROW_FRAGMENTS, V_FRAGMENTS> Values;
 };
 
+// Four neighbouring elements of a row, which may start anywhere.
+inline element4 load_four(device const element* source)
+{
+    return element4(*(device const packed_element4*)source);
+}
+
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
-template <int ROW_THREADS, int COLUMNS>
-inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
+template <int ROW_THREADS, int COLUMNS, typename T>
+inline void stage_row(threadgroup element* target, device const T* source, int column, bool exists)
 {
     constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
     UNROLL for (int i = 0; i < COLUMNS; i += PART) {
@@ -379,7 +385,7 @@ inline void stage_row(threadgroup element* target, device const element* source,
         }
         element4 value = element4(0);
         if (exists) {
-            value = element4(*(device const packed_element4*)(source + column + i));
+            value = load_four(source + column + i);
         }
         *(threadgroup element4*)(target + column + i) = value;
     }

@@ -448,6 +448,7 @@ struct q8k16 {
     static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
     static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
     static constant constexpr int SUMS = 4 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    typedef element Stored; // an element of K or V
     static constant constexpr int STEP_K = BLOCK_K; // keys per step of a threadgroup
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
@@ -465,14 +466,21 @@ struct q32k16 {
     static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
     static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
     static constant constexpr int SUMS = 8 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    typedef element Stored; // an element of K or V
     static constant constexpr int STEP_K = BLOCK_K; // keys per step of a threadgroup
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
+// Four neighbouring elements of a row, which may start anywhere.
+inline element4 load_four(device const element* source)
+{
+    return element4(*(device const packed_element4*)source);
+}
+
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
-template <int ROW_THREADS, int COLUMNS>
-inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
+template <int ROW_THREADS, int COLUMNS, typename T>
+inline void stage_row(threadgroup element* target, device const T* source, int column, bool exists)
 {
     constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
     UNROLL for (int i = 0; i < COLUMNS; i += PART) {
@@ -481,17 +489,17 @@ inline void stage_row(threadgroup element* target, device const element* source,
         }
         element4 value = element4(0);
         if (exists) {
-            value = element4(*(device const packed_element4*)(source + column + i));
+            value = load_four(source + column + i);
         }
         *(threadgroup element4*)(target + column + i) = value;
     }
 }
 
 // Copies a block of K or V to threadgroup memory; rows past the end are 0.
-template <typename Tile, int COLUMNS>
+template <typename Tile, int COLUMNS, typename T>
 inline void stage_rows(
-    threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
-    long row_stride, constant Call& call, uint thread_index)
+    threadgroup element* block, device const T* source, Sequence sequence, int key, long page_stride, long row_stride,
+    constant Call& call, uint thread_index)
 {
     constexpr int ROW_THREADS = Tile::THREADS / Tile::BLOCK_K;
     const int row = thread_index / ROW_THREADS;
@@ -499,7 +507,8 @@ inline void stage_rows(
     if (exists) {
         source += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call);
     }
-    stage_row<ROW_THREADS, COLUMNS>(block + row * (COLUMNS + PADDING), source, thread_index % ROW_THREADS * 4, exists);
+    threadgroup element* target = block + row * (COLUMNS + PADDING);
+    stage_row<ROW_THREADS, COLUMNS>(target, source, thread_index % ROW_THREADS * 4, exists);
 }
 
 // Reads fragment (c, d) of a block of staged rows, transposed: columns x rows.
@@ -835,6 +844,7 @@ void decode(
     uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]])
 {
+    typedef typename Tile::Stored Stored;
     threadgroup element k_block[Tile::BLOCK_K * STAGED_STRIDE];
     threadgroup element* v_block = k_block; // they take turns
     threadgroup float sums[Tile::SUMS]; // of scores
@@ -854,8 +864,8 @@ void decode(
     const int first_column_v = slice * Tile::V_FRAGMENTS * FRAGMENT;
     q += sequence.batch * call.q_batch_stride + sequence.q_start * call.q_row_stride;
     const int page = call.page_size == 0 ? sequence.batch : 0; // a padded batch has a page for each sequence
-    k += page * call.k_batch_stride + kv_head * call.k_head_stride;
-    v += page * call.v_batch_stride + kv_head * call.v_head_stride;
+    device const Stored* stored_k = (device const Stored*)k + page * call.k_batch_stride + kv_head * call.k_head_stride;
+    device const Stored* stored_v = (device const Stored*)v + page * call.v_batch_stride + kv_head * call.v_head_stride;
 
     typename Tile::Queries queries;
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> scores;
@@ -880,13 +890,13 @@ void decode(
 
         for (int key = band.visited.begin; key < band.visited.end; key += Tile::BLOCK_K) {
             threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
-            stage_rows<Tile, HEAD_DIM>(k_block, k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
+            stage_rows<Tile, HEAD_DIM>(k_block, stored_k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
             threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
             multiply_transposed<STAGED_STRIDE>(scores, queries, k_block + first_column);
             write_sums(sums, scores, simdgroup, lane);
             threadgroup_barrier(mem_flags::mem_threadgroup); // all sums are there, and K is used up
-            stage_rows<Tile, HEAD_DIM_V>(v_block, v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
+            stage_rows<Tile, HEAD_DIM_V>(v_block, stored_v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
             add_sums<Tile::SLICES>(scores, sums, simdgroup, lane);
             scale_scores(scores, scaling);
             if (call.has_alibi != 0) {

@@ -8,6 +8,7 @@
 // one over its simdgroups.  K and V go from device memory straight into matrix fragments.
 //   head_dim   128
 //   elements   float32; scores, softmax and sums in float32
+//   K and V    float32; float16 or bfloat16 in kernels of their own
 //   masks      any, as a sliding window (left, right); a side without a limit reaches every key
 //   masked     if the call has a mask tensor, of bools or of biases
 //   sinks      if the call has any: one logit per query head is added to the softmax's denominator
@@ -179,6 +180,33 @@ constant constexpr int O_FRAGMENTS = V_CHUNKS * V_CHUNK / FRAGMENT;
 // 8 rows; 4 simdgroups of 16 keys;
 // 8448 bytes of threadgroup memory: Q, and 8 rows of O while they are merged.
 struct q8k16 {
+    typedef element Stored; // an element of K or V
+    static constant constexpr int BLOCK_Q = 8; // rows per threadgroup
+    static constant constexpr int BLOCK_K = 16; // keys per simdgroup and step
+    static constant constexpr int SIMDGROUPS = 4;
+    static constant constexpr int STEP_K = SIMDGROUPS * BLOCK_K; // keys per step of a threadgroup
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int ROW_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+};
+
+// 8 rows; 4 simdgroups of 16 keys;
+// 8448 bytes of threadgroup memory: Q, and 8 rows of O while they are merged.
+struct q8k16_float16 {
+    typedef half Stored; // an element of K or V
+    static constant constexpr int BLOCK_Q = 8; // rows per threadgroup
+    static constant constexpr int BLOCK_K = 16; // keys per simdgroup and step
+    static constant constexpr int SIMDGROUPS = 4;
+    static constant constexpr int STEP_K = SIMDGROUPS * BLOCK_K; // keys per step of a threadgroup
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int ROW_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+};
+
+// 8 rows; 4 simdgroups of 16 keys;
+// 8448 bytes of threadgroup memory: Q, and 8 rows of O while they are merged.
+struct q8k16_bfloat16 {
+    typedef bfloat Stored; // an element of K or V
     static constant constexpr int BLOCK_Q = 8; // rows per threadgroup
     static constant constexpr int BLOCK_K = 16; // keys per simdgroup and step
     static constant constexpr int SIMDGROUPS = 4;
@@ -191,6 +219,7 @@ struct q8k16 {
 // 16 rows; 8 simdgroups of 16 keys;
 // 12800 bytes of threadgroup memory: Q, and 8 rows of O while they are merged.
 struct q16k16 {
+    typedef element Stored; // an element of K or V
     static constant constexpr int BLOCK_Q = 16; // rows per threadgroup
     static constant constexpr int BLOCK_K = 16; // keys per simdgroup and step
     static constant constexpr int SIMDGROUPS = 8;
@@ -200,14 +229,57 @@ struct q16k16 {
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
 };
 
-// Four elements of a row of K or V; zeros where the row or the column does not exist.
-template <int COLUMNS>
-inline element4 load_vector(device const element* row, int column, bool exists)
+// 16 rows; 8 simdgroups of 16 keys;
+// 12800 bytes of threadgroup memory: Q, and 8 rows of O while they are merged.
+struct q16k16_float16 {
+    typedef half Stored; // an element of K or V
+    static constant constexpr int BLOCK_Q = 16; // rows per threadgroup
+    static constant constexpr int BLOCK_K = 16; // keys per simdgroup and step
+    static constant constexpr int SIMDGROUPS = 8;
+    static constant constexpr int STEP_K = SIMDGROUPS * BLOCK_K; // keys per step of a threadgroup
+    static constant constexpr int THREADS = 256;
+    static constant constexpr int ROW_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+};
+
+// 16 rows; 8 simdgroups of 16 keys;
+// 12800 bytes of threadgroup memory: Q, and 8 rows of O while they are merged.
+struct q16k16_bfloat16 {
+    typedef bfloat Stored; // an element of K or V
+    static constant constexpr int BLOCK_Q = 16; // rows per threadgroup
+    static constant constexpr int BLOCK_K = 16; // keys per simdgroup and step
+    static constant constexpr int SIMDGROUPS = 8;
+    static constant constexpr int STEP_K = SIMDGROUPS * BLOCK_K; // keys per step of a threadgroup
+    static constant constexpr int THREADS = 256;
+    static constant constexpr int ROW_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+};
+
+// Four neighbouring elements of a row, which may start anywhere.
+inline element4 load_four(device const element* source)
+{
+    return element4(*(device const packed_element4*)source);
+}
+
+// K and V may have 16 bits where Q has 32: they are converted as they are loaded.
+inline element4 load_four(device const half* source)
+{
+    return element4(half4(*(device const packed_half4*)source));
+}
+
+inline element4 load_four(device const bfloat* source)
+{
+    return element4(bfloat4(*(device const packed_bfloat4*)source));
+}
+
+// The same of K or V; zeros where the row or the column does not exist.
+template <int COLUMNS, typename T>
+inline element4 load_vector(device const T* row, int column, bool exists)
 {
     if (COLUMNS % V_CHUNK != 0) {
         exists = exists && column < COLUMNS;
     }
-    return exists ? element4(*(device const packed_element4*)(row + column)) : element4(0);
+    return exists ? load_four(row + column) : element4(0);
 }
 
 // A call's arguments beside its tensors: an array of int32, where a long takes two, and one of float32.
@@ -557,15 +629,15 @@ inline void stage_queries(
 }
 
 // This lane's row of K in each fragment of a block of keys.
-template <int R>
+template <typename T, int R>
 struct KeyRows {
-    device const element* start[R];
+    device const T* start[R];
     bool exists[R];
 };
 
-template <int R>
+template <typename T, int R>
 inline void find_key_rows(
-    thread KeyRows<R>& rows, device const element* k, Sequence sequence, int key, int end, Place place, constant Call& call)
+    thread KeyRows<T, R>& rows, device const T* k, Sequence sequence, int key, int end, Place place, constant Call& call)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int row = key + r * FRAGMENT + place.row;
@@ -575,9 +647,9 @@ inline void find_key_rows(
 }
 
 // S^T = K Q^T over the chunks of columns from `begin` to `end`.  K is read once for all rows of Q.
-template <int R, int C>
+template <typename T, int R, int C>
 inline void multiply_chunks(
-    thread Matrix<float, R, C>& scores, int begin, int end, thread KeyRows<R>& rows, threadgroup const element* q_block,
+    thread Matrix<float, R, C>& scores, int begin, int end, thread KeyRows<T, R>& rows, threadgroup const element* q_block,
     Place place)
 {
     clear(scores);
@@ -621,12 +693,12 @@ inline void add(thread Matrix<float, R, C>& a, thread Matrix<float, R, C>& b)
 // product is summed in short chains, so that its rounding error grows with the chain's length and not
 // with HEAD_DIM.
 constant constexpr int CHAIN = 2; // chunks
-template <int R, int C>
+template <typename T, int R, int C>
 inline void multiply_keys_queries(
-    thread Matrix<float, R, C>& scores, device const element* k, Sequence sequence, int key, int end,
+    thread Matrix<float, R, C>& scores, device const T* k, Sequence sequence, int key, int end,
     threadgroup const element* q_block, Place place, constant Call& call)
 {
-    KeyRows<R> rows;
+    KeyRows<T, R> rows;
     find_key_rows(rows, k, sequence, key, end, place, call);
     multiply_chunks(scores, 0, min(CHAIN, K_CHUNKS), rows, q_block, place);
     UNROLL for (int begin = CHAIN; begin < K_CHUNKS; begin += CHAIN) {
@@ -683,13 +755,13 @@ inline void update_column_softmax(
 
 // O^T += V^T P^T for a block of keys; values from `end` on do not exist and are read as 0.  V is read
 // once for the weights of all rows.
-template <int R, int C>
+template <typename T, int R, int C>
 inline void add_weighted_values(
-    thread Matrix<float, O_FRAGMENTS, C>& outputs, thread Matrix<element, R, C>& weights, device const element* v,
+    thread Matrix<float, O_FRAGMENTS, C>& outputs, thread Matrix<element, R, C>& weights, device const T* v,
     Sequence sequence, int key, int end, Place place, constant Call& call)
 {
     UNROLL for (int r = 0; r < R; ++r) {
-        device const element* rows[2];
+        device const T* rows[2];
         bool exists[2];
         UNROLL for (int i = 0; i < 2; ++i) {
             const int row = key + r * FRAGMENT + place.column + i;
@@ -820,8 +892,8 @@ template <typename Tile>
 [[kernel, max_total_threads_per_threadgroup(Tile::THREADS)]]
 void decode(
     device const element* q [[buffer(0)]],
-    device const element* k [[buffer(1)]],
-    device const element* v [[buffer(2)]],
+    device const void* k [[buffer(1)]],
+    device const void* v [[buffer(2)]],
     device element* out [[buffer(3)]],
     device float* lse [[buffer(4)]],
     device float* partial_out [[buffer(5)]],
@@ -841,6 +913,7 @@ void decode(
     uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]])
 {
+    typedef typename Tile::Stored Stored;
     threadgroup element q_block[Tile::ROW_FRAGMENTS * Q_FRAGMENTS * FRAGMENT_ELEMENTS];
     threadgroup float merged[FRAGMENT * HEAD_DIM_V];
     threadgroup SimdgroupSoftmax softmax_of[Tile::SIMDGROUPS];
@@ -856,8 +929,8 @@ void decode(
     const Place place = find_place(lane);
     q += sequence.batch * call.q_batch_stride + sequence.q_start * call.q_row_stride;
     const int page = call.page_size == 0 ? sequence.batch : 0; // a padded batch has a page for each sequence
-    k += page * call.k_batch_stride + kv_head * call.k_head_stride;
-    v += page * call.v_batch_stride + kv_head * call.v_head_stride;
+    device const Stored* stored_k = (device const Stored*)k + page * call.k_batch_stride + kv_head * call.k_head_stride;
+    device const Stored* stored_v = (device const Stored*)v + page * call.v_batch_stride + kv_head * call.v_head_stride;
 
     Matrix<float, Tile::K_FRAGMENTS, Tile::ROW_FRAGMENTS> scores;    // S^T: keys x rows
     Matrix<element, Tile::K_FRAGMENTS, Tile::ROW_FRAGMENTS> weights; // P^T
@@ -883,7 +956,7 @@ void decode(
 
         const int first_key = band.visited.begin + int(simdgroup) * Tile::BLOCK_K;
         for (int key = first_key; key < band.visited.end; key += Tile::STEP_K) {
-            multiply_keys_queries(scores, k, sequence, key, band.visited.end, q_block, place, call);
+            multiply_keys_queries(scores, stored_k, sequence, key, band.visited.end, q_block, place, call);
             scale_scores(scores, scaling);
             UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
                 if (alibi[r].slope[0] != 0.0f || alibi[r].slope[1] != 0.0f) {
@@ -898,7 +971,7 @@ void decode(
                 }
                 update_column_softmax(weights, outputs, softmax[r], scores, r);
             }
-            add_weighted_values(outputs, weights, v, sequence, key, band.visited.end, place, call);
+            add_weighted_values(outputs, weights, stored_v, sequence, key, band.visited.end, place, call);
         }
 
         UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
@@ -929,7 +1002,23 @@ void decode(
 template [[host_name("decode_float32_d128_q8k16")]] [[kernel]]
 decltype(decode<q8k16>) decode<q8k16>;
 #endif
+#if !defined(ONLY) || defined(ONLY_decode_float32_d128_q8k16_float16)
+template [[host_name("decode_float32_d128_q8k16_float16")]] [[kernel]]
+decltype(decode<q8k16_float16>) decode<q8k16_float16>;
+#endif
+#if !defined(ONLY) || defined(ONLY_decode_float32_d128_q8k16_bfloat16)
+template [[host_name("decode_float32_d128_q8k16_bfloat16")]] [[kernel]]
+decltype(decode<q8k16_bfloat16>) decode<q8k16_bfloat16>;
+#endif
 #if !defined(ONLY) || defined(ONLY_decode_float32_d128_q16k16)
 template [[host_name("decode_float32_d128_q16k16")]] [[kernel]]
 decltype(decode<q16k16>) decode<q16k16>;
+#endif
+#if !defined(ONLY) || defined(ONLY_decode_float32_d128_q16k16_float16)
+template [[host_name("decode_float32_d128_q16k16_float16")]] [[kernel]]
+decltype(decode<q16k16_float16>) decode<q16k16_float16>;
+#endif
+#if !defined(ONLY) || defined(ONLY_decode_float32_d128_q16k16_bfloat16)
+template [[host_name("decode_float32_d128_q16k16_bfloat16")]] [[kernel]]
+decltype(decode<q16k16_bfloat16>) decode<q16k16_bfloat16>;
 #endif

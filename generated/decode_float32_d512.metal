@@ -8,6 +8,7 @@
 // several have the same rows, each for a slice of the columns.
 //   head_dim   512
 //   elements   float32; scores, softmax and sums in float32
+//   K and V    float32; float16 or bfloat16 in kernels of their own
 //   masks      any, as a sliding window (left, right); a side without a limit reaches every key
 //   masked     if the call has a mask tensor, of bools or of biases
 //   sinks      if the call has any: one logit per query head is added to the softmax's denominator
@@ -448,6 +449,43 @@ struct q8k8 {
     static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
     static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
     static constant constexpr int SUMS = 4 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    typedef element Stored; // an element of K or V
+    static constant constexpr int STEP_K = BLOCK_K; // keys per step of a threadgroup
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
+};
+
+// 8 query rows (4 simdgroups, each for a slice of 8) x 8 keys;
+// 17536 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
+struct q8k8_float16 {
+    static constant constexpr int BLOCK_Q = 8; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 8; // keys per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+    static constant constexpr int SLICES = 4; // simdgroups that have the same rows
+    static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
+    static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
+    static constant constexpr int SUMS = 4 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    typedef half Stored; // an element of K or V
+    static constant constexpr int STEP_K = BLOCK_K; // keys per step of a threadgroup
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
+};
+
+// 8 query rows (4 simdgroups, each for a slice of 8) x 8 keys;
+// 17536 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
+struct q8k8_bfloat16 {
+    static constant constexpr int BLOCK_Q = 8; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 8; // keys per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+    static constant constexpr int SLICES = 4; // simdgroups that have the same rows
+    static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
+    static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
+    static constant constexpr int SUMS = 4 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    typedef bfloat Stored; // an element of K or V
     static constant constexpr int STEP_K = BLOCK_K; // keys per step of a threadgroup
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
@@ -465,14 +503,68 @@ struct q16k8 {
     static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
     static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
     static constant constexpr int SUMS = 8 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    typedef element Stored; // an element of K or V
     static constant constexpr int STEP_K = BLOCK_K; // keys per step of a threadgroup
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
+// 16 query rows (8 simdgroups, each for a slice of 8) x 8 keys;
+// 18560 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
+struct q16k8_float16 {
+    static constant constexpr int BLOCK_Q = 16; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 8; // keys per block
+    static constant constexpr int THREADS = 256;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+    static constant constexpr int SLICES = 4; // simdgroups that have the same rows
+    static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
+    static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
+    static constant constexpr int SUMS = 8 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    typedef half Stored; // an element of K or V
+    static constant constexpr int STEP_K = BLOCK_K; // keys per step of a threadgroup
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
+};
+
+// 16 query rows (8 simdgroups, each for a slice of 8) x 8 keys;
+// 18560 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
+struct q16k8_bfloat16 {
+    static constant constexpr int BLOCK_Q = 16; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 8; // keys per block
+    static constant constexpr int THREADS = 256;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+    static constant constexpr int SLICES = 4; // simdgroups that have the same rows
+    static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
+    static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
+    static constant constexpr int SUMS = 8 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    typedef bfloat Stored; // an element of K or V
+    static constant constexpr int STEP_K = BLOCK_K; // keys per step of a threadgroup
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
+};
+
+// Four neighbouring elements of a row, which may start anywhere.
+inline element4 load_four(device const element* source)
+{
+    return element4(*(device const packed_element4*)source);
+}
+
+// K and V may have 16 bits where Q has 32: they are converted as they are loaded.
+inline element4 load_four(device const half* source)
+{
+    return element4(half4(*(device const packed_half4*)source));
+}
+
+inline element4 load_four(device const bfloat* source)
+{
+    return element4(bfloat4(*(device const packed_bfloat4*)source));
+}
+
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
-template <int ROW_THREADS, int COLUMNS>
-inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
+template <int ROW_THREADS, int COLUMNS, typename T>
+inline void stage_row(threadgroup element* target, device const T* source, int column, bool exists)
 {
     constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
     UNROLL for (int i = 0; i < COLUMNS; i += PART) {
@@ -481,17 +573,17 @@ inline void stage_row(threadgroup element* target, device const element* source,
         }
         element4 value = element4(0);
         if (exists) {
-            value = element4(*(device const packed_element4*)(source + column + i));
+            value = load_four(source + column + i);
         }
         *(threadgroup element4*)(target + column + i) = value;
     }
 }
 
 // Copies a block of K or V to threadgroup memory; rows past the end are 0.
-template <typename Tile, int COLUMNS>
+template <typename Tile, int COLUMNS, typename T>
 inline void stage_rows(
-    threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
-    long row_stride, constant Call& call, uint thread_index)
+    threadgroup element* block, device const T* source, Sequence sequence, int key, long page_stride, long row_stride,
+    constant Call& call, uint thread_index)
 {
     constexpr int ROW_THREADS = Tile::THREADS / Tile::BLOCK_K;
     const int row = thread_index / ROW_THREADS;
@@ -499,7 +591,8 @@ inline void stage_rows(
     if (exists) {
         source += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call);
     }
-    stage_row<ROW_THREADS, COLUMNS>(block + row * (COLUMNS + PADDING), source, thread_index % ROW_THREADS * 4, exists);
+    threadgroup element* target = block + row * (COLUMNS + PADDING);
+    stage_row<ROW_THREADS, COLUMNS>(target, source, thread_index % ROW_THREADS * 4, exists);
 }
 
 // Reads fragment (c, d) of a block of staged rows, transposed: columns x rows.
@@ -837,8 +930,8 @@ template <typename Tile>
 [[kernel, max_total_threads_per_threadgroup(Tile::THREADS)]]
 void decode(
     device const element* q [[buffer(0)]],
-    device const element* k [[buffer(1)]],
-    device const element* v [[buffer(2)]],
+    device const void* k [[buffer(1)]],
+    device const void* v [[buffer(2)]],
     device element* out [[buffer(3)]],
     device float* lse [[buffer(4)]],
     device float* partial_out [[buffer(5)]],
@@ -858,6 +951,7 @@ void decode(
     uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]])
 {
+    typedef typename Tile::Stored Stored;
     threadgroup element k_block[Tile::BLOCK_K * STAGED_STRIDE];
     threadgroup element* v_block = k_block; // they take turns
     threadgroup float sums[Tile::SUMS]; // of scores
@@ -877,8 +971,8 @@ void decode(
     const int first_column_v = slice * Tile::V_FRAGMENTS * FRAGMENT;
     q += sequence.batch * call.q_batch_stride + sequence.q_start * call.q_row_stride;
     const int page = call.page_size == 0 ? sequence.batch : 0; // a padded batch has a page for each sequence
-    k += page * call.k_batch_stride + kv_head * call.k_head_stride;
-    v += page * call.v_batch_stride + kv_head * call.v_head_stride;
+    device const Stored* stored_k = (device const Stored*)k + page * call.k_batch_stride + kv_head * call.k_head_stride;
+    device const Stored* stored_v = (device const Stored*)v + page * call.v_batch_stride + kv_head * call.v_head_stride;
 
     typename Tile::Queries queries;
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> scores;
@@ -903,13 +997,13 @@ void decode(
 
         for (int key = band.visited.begin; key < band.visited.end; key += Tile::BLOCK_K) {
             threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
-            stage_rows<Tile, HEAD_DIM>(k_block, k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
+            stage_rows<Tile, HEAD_DIM>(k_block, stored_k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
             threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
             multiply_transposed<STAGED_STRIDE>(scores, queries, k_block + first_column);
             write_sums(sums, scores, simdgroup, lane);
             threadgroup_barrier(mem_flags::mem_threadgroup); // all sums are there, and K is used up
-            stage_rows<Tile, HEAD_DIM_V>(v_block, v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
+            stage_rows<Tile, HEAD_DIM_V>(v_block, stored_v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
             add_sums<Tile::SLICES>(scores, sums, simdgroup, lane);
             scale_scores(scores, scaling);
             if (call.has_alibi != 0) {
@@ -952,7 +1046,23 @@ void decode(
 template [[host_name("decode_float32_d512_q8k8")]] [[kernel]]
 decltype(decode<q8k8>) decode<q8k8>;
 #endif
+#if !defined(ONLY) || defined(ONLY_decode_float32_d512_q8k8_float16)
+template [[host_name("decode_float32_d512_q8k8_float16")]] [[kernel]]
+decltype(decode<q8k8_float16>) decode<q8k8_float16>;
+#endif
+#if !defined(ONLY) || defined(ONLY_decode_float32_d512_q8k8_bfloat16)
+template [[host_name("decode_float32_d512_q8k8_bfloat16")]] [[kernel]]
+decltype(decode<q8k8_bfloat16>) decode<q8k8_bfloat16>;
+#endif
 #if !defined(ONLY) || defined(ONLY_decode_float32_d512_q16k8)
 template [[host_name("decode_float32_d512_q16k8")]] [[kernel]]
 decltype(decode<q16k8>) decode<q16k8>;
+#endif
+#if !defined(ONLY) || defined(ONLY_decode_float32_d512_q16k8_float16)
+template [[host_name("decode_float32_d512_q16k8_float16")]] [[kernel]]
+decltype(decode<q16k8_float16>) decode<q16k8_float16>;
+#endif
+#if !defined(ONLY) || defined(ONLY_decode_float32_d512_q16k8_bfloat16)
+template [[host_name("decode_float32_d512_q16k8_bfloat16")]] [[kernel]]
+decltype(decode<q16k8_bfloat16>) decode<q16k8_bfloat16>;
 #endif

@@ -210,6 +210,7 @@ struct Call {
     int least_queries; // packed: shorter sequences are left to decode
     int has_sinks; // 1: sinks are given
     int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
+    int kv_type; // the elements of K and V: their place in KV_TYPES
 };
 
 struct Scaling {
@@ -426,10 +427,16 @@ struct q64k32_masked {
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
+// Four neighbouring elements of a row, which may start anywhere.
+inline element4 load_four(device const element* source)
+{
+    return element4(*(device const packed_element4*)source);
+}
+
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
-template <int ROW_THREADS, int COLUMNS>
-inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
+template <int ROW_THREADS, int COLUMNS, typename T>
+inline void stage_row(threadgroup element* target, device const T* source, int column, bool exists)
 {
     constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
     UNROLL for (int i = 0; i < COLUMNS; i += PART) {
@@ -438,17 +445,17 @@ inline void stage_row(threadgroup element* target, device const element* source,
         }
         element4 value = element4(0);
         if (exists) {
-            value = element4(*(device const packed_element4*)(source + column + i));
+            value = load_four(source + column + i);
         }
         *(threadgroup element4*)(target + column + i) = value;
     }
 }
 
 // Copies a block of K or V to threadgroup memory; rows past the end are 0.
-template <typename Tile, int COLUMNS>
+template <typename Tile, int COLUMNS, typename T>
 inline void stage_rows(
-    threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
-    long row_stride, constant Call& call, uint thread_index)
+    threadgroup element* block, device const T* source, Sequence sequence, int key, long page_stride, long row_stride,
+    constant Call& call, uint thread_index)
 {
     constexpr int ROW_THREADS = Tile::THREADS / Tile::BLOCK_K;
     const int row = thread_index / ROW_THREADS;
@@ -456,7 +463,8 @@ inline void stage_rows(
     if (exists) {
         source += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call);
     }
-    stage_row<ROW_THREADS, COLUMNS>(block + row * (COLUMNS + PADDING), source, thread_index % ROW_THREADS * 4, exists);
+    threadgroup element* target = block + row * (COLUMNS + PADDING);
+    stage_row<ROW_THREADS, COLUMNS>(target, source, thread_index % ROW_THREADS * 4, exists);
 }
 
 // Reads fragment (c, d) of a block of staged rows, transposed: columns x rows.

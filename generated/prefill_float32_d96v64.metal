@@ -5,6 +5,7 @@
 // Flash attention, forward: out = softmax(mask(softcap(scale * Q K^T) - alibi + bias)) V, and its log-sum-exp.
 //   head_dim   96/64
 //   elements   float32; scores, softmax and sums in float32
+//   K and V    float32, float16 or bfloat16, as the call says
 //   masks      full, causal (aligned bottom-right), sliding window (left, right)
 //   sinks      one logit per query head is added to the softmax's denominator
 //   dropout    of weights, by random numbers that depend on a seed alone; with any mask, and sinks
@@ -210,6 +211,7 @@ struct Call {
     int least_queries; // packed: shorter sequences are left to decode
     int has_sinks; // 1: sinks are given
     int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
+    int kv_type; // the elements of K and V: their place in KV_TYPES
 };
 
 struct Scaling {
@@ -426,10 +428,27 @@ struct q32k32_masked {
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
+// Four neighbouring elements of a row, which may start anywhere.
+inline element4 load_four(device const element* source)
+{
+    return element4(*(device const packed_element4*)source);
+}
+
+// K and V may have 16 bits where Q has 32: they are converted as they are loaded.
+inline element4 load_four(device const half* source)
+{
+    return element4(half4(*(device const packed_half4*)source));
+}
+
+inline element4 load_four(device const bfloat* source)
+{
+    return element4(bfloat4(*(device const packed_bfloat4*)source));
+}
+
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
-template <int ROW_THREADS, int COLUMNS>
-inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
+template <int ROW_THREADS, int COLUMNS, typename T>
+inline void stage_row(threadgroup element* target, device const T* source, int column, bool exists)
 {
     constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
     UNROLL for (int i = 0; i < COLUMNS; i += PART) {
@@ -438,17 +457,17 @@ inline void stage_row(threadgroup element* target, device const element* source,
         }
         element4 value = element4(0);
         if (exists) {
-            value = element4(*(device const packed_element4*)(source + column + i));
+            value = load_four(source + column + i);
         }
         *(threadgroup element4*)(target + column + i) = value;
     }
 }
 
 // Copies a block of K or V to threadgroup memory; rows past the end are 0.
-template <typename Tile, int COLUMNS>
+template <typename Tile, int COLUMNS, typename T>
 inline void stage_rows(
-    threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
-    long row_stride, constant Call& call, uint thread_index)
+    threadgroup element* block, device const T* source, Sequence sequence, int key, long page_stride, long row_stride,
+    constant Call& call, uint thread_index)
 {
     constexpr int ROW_THREADS = Tile::THREADS / Tile::BLOCK_K;
     const int row = thread_index / ROW_THREADS;
@@ -456,7 +475,29 @@ inline void stage_rows(
     if (exists) {
         source += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call);
     }
-    stage_row<ROW_THREADS, COLUMNS>(block + row * (COLUMNS + PADDING), source, thread_index % ROW_THREADS * 4, exists);
+    threadgroup element* target = block + row * (COLUMNS + PADDING);
+    stage_row<ROW_THREADS, COLUMNS>(target, source, thread_index % ROW_THREADS * 4, exists);
+}
+
+// What the elements of K and V are.  All threads of a launch agree: to ask costs a branch for each block.
+enum KVType { OWN_KV, FLOAT16_KV, BFLOAT16_KV };
+
+// The same of elements of any of these types; the KV head's first row begins `start` of them behind the source.
+template <typename Tile, int COLUMNS>
+inline void stage_rows(
+    threadgroup element* block, device const void* source, long start, Sequence sequence, int key, long page_stride,
+    long row_stride, constant Call& call, uint thread_index)
+{
+    if (call.kv_type == FLOAT16_KV) {
+        stage_rows<Tile, COLUMNS>(
+            block, (device const half*)source + start, sequence, key, page_stride, row_stride, call, thread_index);
+    } else if (call.kv_type == BFLOAT16_KV) {
+        stage_rows<Tile, COLUMNS>(
+            block, (device const bfloat*)source + start, sequence, key, page_stride, row_stride, call, thread_index);
+    } else {
+        stage_rows<Tile, COLUMNS>(
+            block, (device const element*)source + start, sequence, key, page_stride, row_stride, call, thread_index);
+    }
 }
 
 // Reads fragment (c, d) of a block of staged rows, transposed: columns x rows.
@@ -801,8 +842,8 @@ template <typename Tile, MaskMode MASK, bool SINKS>
 [[kernel, max_total_threads_per_threadgroup(Tile::THREADS)]]
 void prefill(
     device const element* q [[buffer(0)]],
-    device const element* k [[buffer(1)]],
-    device const element* v [[buffer(2)]],
+    device const void* k [[buffer(1)]],
+    device const void* v [[buffer(2)]],
     device element* out [[buffer(3)]],
     device float* lse [[buffer(4)]],
     device const int* cu_seqlens_q [[buffer(5)]],
@@ -847,8 +888,8 @@ void prefill(
 
     q += batch * call.q_batch_stride + (sequence.q_start + first_row) * call.q_row_stride + head * call.q_head_stride;
     const int page = call.page_size == 0 ? batch : 0; // a padded batch has a page for each sequence
-    k += page * call.k_batch_stride + kv_head * call.k_head_stride;
-    v += page * call.v_batch_stride + kv_head * call.v_head_stride;
+    const long first_k = page * call.k_batch_stride + kv_head * call.k_head_stride;
+    const long first_v = page * call.v_batch_stride + kv_head * call.v_head_stride;
     out += batch * call.out_batch_stride + (sequence.q_start + first_row) * call.out_row_stride + head * call.out_head_stride;
     lse += batch * call.lse_batch_stride + head * call.lse_head_stride + sequence.q_start + first_row;
     attn_mask += batch * call.mask_batch_stride + head * call.mask_head_stride + (first_row + row) * call.mask_row_stride
@@ -877,8 +918,8 @@ void prefill(
             continue;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
-        stage_rows<Tile, HEAD_DIM>(k_block, k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
-        stage_rows<Tile, HEAD_DIM_V>(v_block, v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
+        stage_rows<Tile, HEAD_DIM>(k_block, k, first_k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
+        stage_rows<Tile, HEAD_DIM_V>(v_block, v, first_v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
         threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
         multiply_transposed<STAGED_STRIDE>(scores, queries, k_block);

@@ -144,6 +144,7 @@ class Case:
     mixed: bool = False  # each sequence by the family that suits it, not all by the variant's
     lse: bool = True  # is the log-sum-exp wanted?
     nonsense: tuple[str, ...] = ()  # tensors that are full of it: nothing but memory is judged
+    kv_dtype: str = ""  # of K and V, where it is not that of Q
     gradients: Gradients | None = None  # given: the backward pass, not the forward pass, is run
     attn_mask: MaskTensor | None = None
 

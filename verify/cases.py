@@ -5,14 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import cycle, islice
 
+from metal_flash_sdpa._variants import KV_TYPES
 from metal_flash_sdpa.checks import ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 
 from verify import mask_cases
 from verify.case import OFFSETS, CacheUse, Case, Gradients, Mask, Scores, Shape, Values
-from verify.variants import BACKWARD, BACKWARD_MASK, BACKWARD_ROWS, MASKED, Variant, manifest
+from verify.variants import (
+    BACKWARD,
+    BACKWARD_MASK,
+    BACKWARD_ROWS,
+    MASKED,
+    Variant,
+    Widths,
+    manifest,
+)
 
 # What a case that says nothing of its mask runs under, by mask mode.
 MASKS = {
@@ -35,8 +45,31 @@ TURNS = (
 FAR = "past 2^31 elements"  # the name of the case, or its beginning
 
 
+# Cases that a row's width matters to, by their names' beginnings: where rows lie and how they are cut
+# into fragments, how long sums become.
+OF_WIDTH = (
+    "tile edges", "padded, several tiles", "several blocks", "more queries than keys, sinks", "sliced",
+    "large values", "NaN in v", "GQA 8/2", "pages", "7 splits", "k alone", "v alone", "every gradient",
+    "append to pages", "rotate", *KV_TYPES, "mask", "causal as a tensor", "bias", FAR,
+)  # fmt: skip
+
+
 def cases(variant: Variant) -> Iterator[Case]:
-    """The cases of one variant."""
+    """The cases of one variant.
+
+    Kernels of a family that have the same tile differ in the number of fragments alone: the one for
+    the smallest head_dim has every case, the others have those of OF_WIDTH.
+    """
+    every = every_case(variant)
+    if not is_first_of_its_tile(variant):
+        every = (case for case in every if case.name.startswith(OF_WIDTH))
+    if variant.kv_dtype:
+        every = (replace(case, kv_dtype=variant.kv_dtype) for case in every)
+    return every
+
+
+def every_case(variant: Variant) -> Iterator[Case]:
+    """The cases of a variant as if no other had its tile."""
     if variant.family == "append":
         yield from appending(variant)
     elif variant.family == "combine":
@@ -63,28 +96,38 @@ def cases(variant: Variant) -> Iterator[Case]:
     else:
         assert variant.mask is not None
         common = (*everywhere(variant), *cached(variant), *of_tile(variant, variant.mask))
+        common += (*converted(variant),)
         for case in (*common, *(of_sinks() if variant.sinks else ())):
             yield in_mode(case, variant.mask, variant.sinks)
 
 
 def of_tile(variant: Variant, *masks: str) -> Iterator[Case]:
-    """Cases about scores and masks, which know nothing of head_dim.
+    """Cases about scores and masks, which know nothing of head_dim."""
+    yield from of_scores(variant)
+    for mask in masks:
+        yield from of_mask(variant, mask)
 
-    Kernels that have the same tile differ in the number of fragments alone: the first is enough.
-    """
-    if is_first_of_its_tile(variant):
-        yield from of_scores(variant)
-        for mask in masks:
-            yield from of_mask(variant, mask)
+
+Kind = tuple[str, str, str | None, int, int, int, bool]
+
+
+def kind(variant: Variant) -> Kind:
+    """What kernels have in common that differ in head_dim alone."""
+    dtypes = f"{variant.dtype} {variant.kv_dtype}"
+    blocks = variant.block_q, variant.block_k, variant.threads
+    return variant.family, dtypes, variant.mask, *blocks, variant.latent
+
+
+@cache
+def smallest_widths() -> dict[Kind, Widths]:
+    """The smallest widths with kernels of each kind."""
+    descending = sorted(manifest(), key=lambda v: v.widths, reverse=True)
+    return {kind(v): v.widths for v in descending}
 
 
 def is_first_of_its_tile(variant: Variant) -> bool:
     """Whether no kernel for a smaller head_dim has the same tile."""
-
-    def kind(v: Variant) -> tuple[object, ...]:
-        return v.family, v.dtype, v.mask, v.block_q, v.block_k, v.threads, v.latent
-
-    return all(v.widths >= variant.widths for v in manifest() if kind(v) == kind(variant))
+    return smallest_widths()[kind(variant)] == variant.widths
 
 
 def dropping(variant: Variant) -> Iterator[Case]:
@@ -96,10 +139,13 @@ def dropping(variant: Variant) -> Iterator[Case]:
     of_mask = mask_cases.of_dropout(variant.block_q, variant.block_k)
     if variant.family in BACKWARD:
         wanted = Gradients(variant.gradients)
-        table = [replace(c, gradients=c.gradients or wanted) for c in (*differentiated(variant), *of_mask)]
+        table = [
+            replace(c, gradients=c.gradients or wanted)
+            for c in (*differentiated(variant), *of_mask)
+        ]
         table = [case for case in table if not case.name.startswith(OF_VALUES)]
     else:
-        table = [*of_lengths(variant), *of_layouts(variant), *of_mask]
+        table = [*of_lengths(variant), *of_layouts(variant), *converted(variant), *of_mask]
     for case, (mask, sinks), dropout_p in zip(table, cycle(TURNS), cycle((0.2, 0.5))):
         case = in_mode(case, mask, sinks)
         yield replace(case, scores=replace(case.scores, dropout_p=dropout_p))
@@ -116,6 +162,9 @@ def masked(variant: Variant) -> Iterator[Case]:
         of_every, of_first = mask_cases.of_gradients, mask_cases.of_more_gradients
         gradients = Gradients(variant.gradients)
     table = [*of_every(variant.block_q, variant.block_k)]
+    if variant.family == "prefill":
+        for kv_dtype in KV_TYPES if variant.dtype == "float32" else ():
+            table.append(replace(table[0], name=f"mask, {kv_dtype} K and V", kv_dtype=kv_dtype))
     if is_first_of_its_tile(variant):
         table += of_first(variant.block_q, variant.block_k)
     yield from in_turns(replace(case, gradients=gradients) for case in table)
@@ -138,13 +187,12 @@ def in_mode(case: Case, mask: str, sinks: bool) -> Case:
 def of_turns(variant: Variant) -> Iterator[Case]:
     """The cases of a kernel that learns its mode when it runs."""
     turn = cycle(TURNS)
-    is_first = is_first_of_its_tile(variant)
-    turns = 2 if is_first else 1
+    turns = 2 if is_first_of_its_tile(variant) else 1
     for case in divided(variant, (*everywhere(variant), *cached(variant), *of_tile(variant))):
         for mask, sinks in islice(turn, turns):
             name = f"{case.name}, {mask}{'+sinks' if sinks else ''}"
             yield in_mode(replace(case, name=name), mask, sinks)
-    if is_first:
+    if is_first_of_its_tile(variant):
         masks = (*of_mask(variant, "causal"), *of_mask(variant, "window"))
         masks += tuple(in_turns(mask_cases.of_decode(variant.step_k)))
         yield from divided(variant, masks, edges=False)
@@ -335,6 +383,22 @@ def cached(variant: Variant) -> Iterator[Case]:
     one_head = replace(shape, heads=1)
     yield Case("pages of one row", one_head, cache=CacheUse(1), layout="mixed")
     yield Case("page wider than a block", one_head, cache=CacheUse(q + k), layout="transposed")
+
+
+def converted(variant: Variant) -> Iterator[Case]:
+    """K and V in 16 bits under queries in 32; prefill's kernels learn it when they run."""
+    if variant.dtype != "float32":
+        return
+    q, k = variant.block_q, variant.block_k
+    for kv_dtype in KV_TYPES:
+        shape = Shape((q + 3, 1, 7), (q + 2 * k + 5, k - 1, 0), 4, 2)
+        yield Case(f"{kv_dtype} K and V", shape, kv_dtype=kv_dtype)
+        lengths = (2 * k + 3, 0, 1, 2 * k + q + 3)
+        shape = Shape((q + 1,) * 4, lengths, 2, 1, packed=False)
+        pages = CacheUse(PAGE, leftpad=1)
+        yield Case(f"{kv_dtype} pages", shape, cache=pages, layout="mixed", kv_dtype=kv_dtype)
+        far = Shape((9,), (k + 1,), 2, 2)
+        yield Case(f"{FAR}, {kv_dtype}", far, layout="far", kv_dtype=kv_dtype)
 
 
 def appending(variant: Variant) -> Iterator[Case]:

@@ -25,7 +25,7 @@ from verify.cases import cases
 from verify.inputs import flat, prepare
 from verify.progress import console as terminal
 from verify.progress import execute
-from verify.run import absent, outputs, whole_plan
+from verify.run import given, outputs, whole_plan
 from verify.variants import Variant, manifest
 
 WIDTH = 120  # where the output is not a terminal
@@ -92,7 +92,7 @@ def results(variant: Variant, name: str, device: str) -> dict[str, Tensor]:
     queries = inputs.tensors["q"]
     for step in plan.launches:
         if min(step.threadgroups) > 0:
-            launch(step, absent(step, on) | inputs.tensors | between | {"q": queries})
+            launch(step, given(step, inputs.tensors | between, queries, on))
         queries = inputs.tensors.get("rotated_q", queries)
     kept = [*outputs(case), *("kv" if case.cache else "")]  # what was appended to K and V
     left = {name: inputs.tensors[name].cpu() for name in kept}

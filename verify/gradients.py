@@ -267,7 +267,9 @@ def mask_error(got: Tensor, terms: Tensor, bounds: Tensor) -> Error:
     """
     shared = [axis for axis, size in enumerate(got.shape) if size == 1]
     count = math.prod(terms.shape[axis] for axis in shared)
-    want, bound, size = (x.sum(shared, keepdim=True) if shared else x for x in (terms, bounds, terms.abs()))
+    want, bound, size = (
+        x.sum(shared, keepdim=True) if shared else x for x in (terms, bounds, terms.abs())
+    )
     info = torch.finfo(got.dtype)
     bound = bound + count * UNIT * size + info.eps * (want.abs() + bound)
     return within(got, want, bound + info.smallest_normal * info.eps / 2)

@@ -113,6 +113,9 @@ def shapes(case: Case, cache: Cache | None) -> dict[str, tuple[int, int, int]]:
     return found
 
 
+OF_KV = ("k", "v", "new_k", "new_v")
+
+
 def lay_out(
     case: Case, cache: Cache | None, widths: Widths, dtype: torch.dtype, device: str
 ) -> dict[str, Arena]:
@@ -125,7 +128,8 @@ def lay_out(
         # Nonsense may lead anywhere, the next page too: nothing lies around K and V to hide that.
         margin = 0 if case.nonsense and name in "kv" else MARGIN
         layout = case.layout_of(name)
-        arenas[name] = Arena((*shape, widths.of(name)), dtype, layout, device, packed, margin)
+        own = getattr(torch, case.kv_dtype) if case.kv_dtype and name in OF_KV else dtype
+        arenas[name] = Arena((*shape, widths.of(name)), own, layout, device, packed, margin)
     return arenas
 
 
@@ -181,6 +185,7 @@ def request_of(
     q, k = arenas["q"].view, arenas["k"].view
     return Request(
         dtype=str(q.dtype).removeprefix("torch."),
+        kv_dtype=case.kv_dtype,
         head_dim=widths.qk,
         head_dim_v=widths.v,
         heads=case.shape.heads,

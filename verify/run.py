@@ -161,6 +161,16 @@ def absent(step: LaunchPlan, device: str) -> dict[str, Tensor]:
     return {name: useless(dtype) for name, dtype in step.optional}
 
 
+def given(
+    step: LaunchPlan, tensors: dict[str, Tensor], queries: Tensor, device: str
+) -> dict[str, Tensor]:
+    """What a launch is given: queries only if it reads them."""
+    tensors = tensors | {"q": queries}
+    if step.kernel.startswith("append") and "rotated_q" not in tensors:
+        del tensors["q"]
+    return absent(step, device) | tensors
+
+
 def whole_plan(variant: Variant, inputs: Inputs, case: Case) -> Plan:
     """The plan of a case: of its backward pass, or with what it appends.
 
@@ -252,7 +262,7 @@ def run(
         queries = inputs.tensors["q"]
         for step in made.launches:
             if min(step.threadgroups) > 0:
-                launch(step, absent(step, device) | inputs.tensors | between | {"q": queries})
+                launch(step, given(step, inputs.tensors | between, queries, device))
             queries = inputs.tensors.get("rotated_q", queries)
         if case.gradients:
             of_mask = inputs.arenas.get("grad_mask")

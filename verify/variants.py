@@ -30,6 +30,8 @@ class Widths(NamedTuple):
         """Columns of a tensor, by its name."""
         name = tensor.removeprefix("grad_").removeprefix("new_")
         return self.v if name in ("v", "out") else self.qk
+
+
 BACKWARD_MASK = "backward_mask"  # which computes a mask's gradient
 
 
@@ -46,6 +48,7 @@ class Variant:
     mask: str | None
     sinks: bool
     dropout: bool
+    kv_dtype: str
     file: str
     block_q: int
     block_k: int
@@ -95,6 +98,8 @@ class Variant:
         """Mask mode as reports name it; "" for a family without modes."""
         if self.dropout:
             return "dropout"
+        if self.kv_dtype:
+            return f"{self.kv_dtype} K and V"
         if self.mask == MASKED:
             return self.mask  # sinks are known at run time
         return f"{self.mask}+sinks" if self.mask and self.sinks else self.mask or ""
@@ -122,10 +127,12 @@ def helpers(variant: Variant) -> list[Variant]:
     if variant.takes_mask and variant.family != "decode":
         families.add("mask_blocks")
     widths, dtype = variant.tried_on
-    of_out = Widths(widths.v, widths.v), dtype
+    of_out = Widths(widths.v, widths.v)
+    dtypes = (dtype, variant.kv_dtype)  # a cache is appended to in its own
     return [
         v
         for v in manifest()
-        if v.tried_on == (of_out if v.family in OF_OUT else (widths, dtype)) or v.dtype == ANY_DTYPE
+        if v.dtype == ANY_DTYPE
+        or (v.widths == (of_out if v.family in OF_OUT else widths) and v.dtype in dtypes)
         if v.family in families - {variant.family}
     ]

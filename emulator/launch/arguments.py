@@ -157,7 +157,7 @@ def extent(shape: Sequence[int], strides: Sequence[int], element_bytes: int) -> 
 
 def _packed(where: str, number: bool | int | float, kind: structs.Parameter) -> bytes:
     code = kind.scalar.decode()
-    if code == "S" or kind.width > 1:
+    if code in "SV" or kind.width > 1:
         raise EmulatorError(f"{where} is the number {number}; it must be a {kind}")
     try:
         if code == "E":

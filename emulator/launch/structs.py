@@ -38,7 +38,8 @@ class Parameter(ctypes.Structure):
     def __str__(self) -> str:
         """As it would stand in the source."""
         code = self.scalar.decode()
-        name = SCALARS[code][0] if code in SCALARS else f"struct of {self.size} bytes"
+        names = {"V": "void", "S": f"struct of {self.size} bytes"}
+        name = SCALARS[code][0] if code in SCALARS else names[code]
         width = str(self.width) if self.width > 1 else ""
         const = "const " if self.is_const and self.is_device else ""
         return f"{SPACES[self.space]} {const}{name}{width}{'&' if self.is_reference else '*'}"

@@ -92,7 +92,7 @@ struct Shape<T __attribute__((ext_vector_type(n)))> {
     static constexpr int width = n;
 };
 
-// Address spaces, and scalars by a letter: as in Python's struct module; 'E' is bfloat, 'S' a struct.
+// Address spaces, and scalars by a letter: as in Python's struct module; 'E' is bfloat, 'S' a struct, 'V' void.
 enum Space : unsigned char { BY_VALUE, DEVICE, CONSTANT, THREADGROUP };
 template <typename T>
 struct ScalarCode {
@@ -103,6 +103,7 @@ struct ScalarCode {
     struct ScalarCode<T> {                      \
         static constexpr char value = code;     \
     };
+EMULATOR_SCALAR(void, 'V')
 EMULATOR_SCALAR(bool, '?')
 EMULATOR_SCALAR(char, 'b')
 EMULATOR_SCALAR(signed char, 'b')

@@ -38,6 +38,10 @@ NO_BACKWARD_WIDE = (
     "head_dim {} has no backward pass: a thread's registers do not hold its gradients; up to {} "
     "there is one. Run under torch.no_grad(), or compute this attention with torch's own operations"
 )
+NO_BACKWARD_CONVERTED = (
+    "there is no backward pass where k and v have 16 bits and q has 32. Run under "
+    "torch.no_grad(), or give k.float() and v.float(), through which their gradients flow"
+)
 NO_BACKWARD_CACHED = (
     f"flash_attn_with_kvcache has no backward pass: a cache is for inference. {_WAY_OUT}"
 )
@@ -73,6 +77,8 @@ class Attention(Function):  # type: ignore[misc]
             ctx.refusal = NO_BACKWARD_MASKED
         if (q.shape[-1], v.shape[-1]) not in DIFFERENTIABLE:
             ctx.refusal = NO_BACKWARD_WIDE.format(q.shape[-1], max(DIFFERENTIABLE)[0])
+        if k.dtype != q.dtype:
+            ctx.refusal = NO_BACKWARD_CONVERTED
         ctx.set_materialize_grads(False)
 
     @staticmethod

@@ -99,6 +99,8 @@ def append(
         tensors["rotary_sin"] = rotary_sin.contiguous()
         positions, pairs = rotary_cos.shape
         what = Append(*what[:2], _strides(rotated_q), 2 * pairs, positions, interleaved)
+    else:
+        del tensors["q"]  # which is not read, and may have another dtype than the cache
     _planned(plan_append, launchers.chosen(q.device), BUILT_IN, signature, what)(tensors)
 
 
@@ -155,6 +157,7 @@ class Signature(NamedTuple):
     device: torch.device
     tensors: Tuple[str, ...]  # the names of those that a call has
     dtype: torch.dtype
+    kv_dtype: torch.dtype
     q_shape: Tuple[int, ...]
     k_shape: Tuple[int, ...]
     head_dim_v: int
@@ -223,6 +226,7 @@ def _prepare(
         device=q.device,
         tensors=tuple(tensors),
         dtype=q.dtype,
+        kv_dtype=k.dtype,
         q_shape=q.shape,
         k_shape=k_shape,
         head_dim_v=v.shape[-1],
@@ -282,6 +286,7 @@ def _request(call: Signature) -> Request:
         v_strides=_padded(call.v_strides),
         out_strides=_padded(call.out_strides),
         softmax_scale=head_dim**-0.5 if scale is None else float(scale),
+        kv_dtype="" if call.kv_dtype == call.dtype else _DTYPE_NAMES[call.kv_dtype],
         causal=call.causal,
         window_size=call.window_size,
         softcap=float(call.softcap),

@@ -15,14 +15,14 @@ Widths = Tuple[int, int]  # the columns of a head: of Q and K, and of V and O
 # Of a kernel that works for every head_dim and dtype.
 ANY_WIDTHS, ANY_DTYPE = (0, 0), "any"
 
-# family, widths, dtype, mask (None: any), sinks, dropout
-Key = Tuple[str, Widths, str, Optional[str], bool, bool]
+# family, widths, dtype, mask (None: any), sinks, dropout, dtype of K and V if they are converted
+Key = Tuple[str, Widths, str, Optional[str], bool, bool, str]
 
 
 class Catalogue:
     """The kernels that plans pick from and launchers run.
 
-    variants: (family, widths, dtype, mask, sinks, dropout) -> its tiles, fewest rows first.
+    variants: Key -> its tiles, fewest rows first.
     folders: where the sources may lie, in order.
     signatures: family -> what its kernels are called with.
     """
@@ -66,13 +66,14 @@ class Catalogue:
         mask: Optional[str] = None,
         sinks: bool = False,
         dropout: bool = False,
+        kv_dtype: str = "",
         rows: int = 1,
     ) -> Variant:
         """A kernel: of several tiles the smallest that holds `rows`, or else the largest.
 
         Raises ValueError if there is none.
         """
-        tiles = self.variants.get((family, widths, dtype, mask, sinks, dropout))
+        tiles = self.variants.get((family, widths, dtype, mask, sinks, dropout, kv_dtype))
         if tiles is None:
             qk, v = widths
             given = f"{qk}" if qk == v else f"{qk}, {v} of v,"

@@ -11,7 +11,7 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from ._variants import LATENT, MASK_TYPES
+from ._variants import KV_TYPES, LATENT, MASK_TYPES
 from .catalogue import BUILT_IN
 
 PADDED = ("batch", "length", "heads", "head_dim")
@@ -40,6 +40,9 @@ SOFTCAPS = f"0 (off) or from {LEAST_SOFTCAP} to {MOST_SOFTCAP:.5g}"
 
 HEAD_DIMS = list(BUILT_IN.head_dims)
 DTYPES = tuple(getattr(torch, name) for name in BUILT_IN.dtypes)
+# Of K and V under queries of CONVERTING: kernels convert them as they are loaded.
+CONVERTING = torch.float32
+CONVERTED = tuple(getattr(torch, name) for name in KV_TYPES)
 MASK_DTYPES = tuple(getattr(torch, name) for name in MASK_TYPES)
 
 
@@ -52,8 +55,14 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
     (q_name, q), (k_name, k), (v_name, v) = tensors.items()
     for name, tensor in ((k_name, k), (v_name, v)):
         _check_beside(name, tensor, q_name, q)
-        if tensor.dtype != q.dtype:
-            raise TypeError(f"{name} is {tensor.dtype} and {q_name} is {q.dtype}: must be the same")
+    if k.dtype != q.dtype and not (q.dtype == CONVERTING and k.dtype in CONVERTED):
+        allowed = " or ".join(map(str, CONVERTED))
+        raise TypeError(
+            f"{k_name} is {k.dtype} and {q_name} is {q.dtype}: must be the same, or, where "
+            f"{q_name} is {CONVERTING}, {allowed}"
+        )
+    if v.dtype != k.dtype:
+        raise TypeError(f"{v_name} is {v.dtype} and {k_name} is {k.dtype}: must be the same")
     q_shape, k_shape, v_shape = q.shape, k.shape, v.shape
     if v_shape[:-1] != k_shape[:-1]:
         raise ValueError(
@@ -234,7 +243,7 @@ def check_new(
     if cache_seqlens is None:
         raise ValueError("cache_seqlens is None: must be given with k, which goes to its end")
     for name, tensor in (("k", k), ("v", v)):
-        _check_tensor(name, tensor, (q.dtype,))
+        _check_tensor(name, tensor, (k_cache.dtype,))
         _check_beside(name, tensor, "q", q)
         cache = k_cache if name == "k" else v_cache
         wanted = (q.shape[0], k.shape[1] if k.dim() > 1 else "new_len", *cache.shape[2:])
@@ -272,6 +281,11 @@ def check_rotary(
         return
     if k is None:
         raise ValueError("rotary_cos is given and k is not: must come with new keys to rotate")
+    if k.dtype != q.dtype:
+        raise TypeError(
+            f"rotary_cos is given, k is {k.dtype} and q is {q.dtype}: must be the same to rotate "
+            "both; else rotate them before the call"
+        )
     for name, tensor in (("rotary_cos", rotary_cos), ("rotary_sin", rotary_sin)):
         _check_tensor(name, tensor, (q.dtype,))
         _check_beside(name, tensor, "q", q)

@@ -18,9 +18,7 @@ from .keys import Keys
 from .plan import lse_shape
 
 
-def _outputs(
-    q: Tensor, v: Tensor, return_lse: bool, packed: bool = False
-) -> Tuple[Tensor, Tensor]:
+def _outputs(q: Tensor, v: Tensor, return_lse: bool, packed: bool = False) -> Tuple[Tensor, Tensor]:
     """Memory for out, with the columns of v, and its log-sum-exp, empty if nobody wants it.
 
     In a packed batch there may be rows that belong to no sequence: 0 and -inf.

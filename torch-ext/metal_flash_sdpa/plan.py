@@ -9,7 +9,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple, Union
 
-from ._variants import LATENT, Variant
+from ._variants import KV_TYPES, LATENT, Variant
 from .catalogue import ANY_DTYPE, ANY_WIDTHS, BUILT_IN, Catalogue, Widths
 from .splits import Gpu, choose, choose_blocks
 
@@ -48,6 +48,7 @@ class Request(NamedTuple):
     v_strides: Strides
     out_strides: Strides
     softmax_scale: float
+    kv_dtype: str = ""  # of K and V, where it is not that of Q
     causal: bool = False
     window_size: Tuple[int, int] = (-1, -1)  # (left, right), -1: unbounded
     softcap: float = 0.0  # 0: off
@@ -199,6 +200,7 @@ class _Attention(NamedTuple):
     heads_per_kv_head: int
     window_left: int
     window_right: int
+    kv_type: int
     state_batch_stride: int = 0
     state_head_stride: int = 0
     state_tile_stride: int = 0
@@ -372,6 +374,7 @@ def _attention(request: Request, left: int, right: int, **of_family: int) -> _At
         heads_per_kv_head=request.heads // request.kv_heads,
         window_left=left,
         window_right=right,
+        kv_type=KV_TYPES[request.kv_dtype] if request.kv_dtype else 0,
         **of_family,
     )
 
@@ -472,7 +475,9 @@ def plan_decode(
     heads_per_kv_head = request.heads // request.kv_heads
     rows = rows or queries * heads_per_kv_head
     widths, dtype = request.widths, request.dtype
-    variant = catalogue.variant("decode", widths, dtype, sinks=True, rows=rows)
+    variant = catalogue.variant(
+        "decode", widths, dtype, sinks=True, kv_dtype=request.kv_dtype, rows=rows
+    )
     tiles = -(-queries * heads_per_kv_head // variant.block_q)
     threadgroups = tiles * request.kv_heads * request.batch
     splits = request.num_splits or choose(
@@ -524,6 +529,8 @@ def plan_append(request: Request, append: Append, catalogue: Catalogue = BUILT_I
         grid = (rows, 2 * request.kv_heads + request.heads, request.batch)
     else:
         grid = (request.appended, 2 * request.kv_heads, request.batch)
+    # The kernel is that of the cache's dtype; queries of another are not rotated.
+    request = request._replace(dtype=request.kv_dtype or request.dtype)
     variant = catalogue.variant("append", request.widths, request.dtype)
     return Plan((_launch(catalogue, "append", variant, request, known, grid),))
 
@@ -562,7 +569,7 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     widths, dtype, dropout = request.widths, request.dtype, request.has_dropout
     batches = 1 if request.packed else request.batch
     wanted = {"k": backward.wants_k, "v": backward.wants_v}
-    together = ("backward_kv", widths, dtype, mask, False, dropout) in catalogue.variants
+    together = ("backward_kv", widths, dtype, mask, False, dropout, "") in catalogue.variants
     of_keys = ["backward_kv"] if together else [f"backward_{x}" for x in wanted if wanted[x]]
     splits = 1
     for family in of_keys:
@@ -620,7 +627,11 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
                 if request.has_sinks
                 else ()
             ),
-            *(Scratch(f"partial_{x}", (*partial, columns[x])) for x in wanted if wanted[x] and splits > 1),
+            *(
+                Scratch(f"partial_{x}", (*partial, columns[x]))
+                for x in wanted
+                if wanted[x] and splits > 1
+            ),
         ),
         zeroed=request.packed,  # rows that belong to no sequence are added up, too
     )

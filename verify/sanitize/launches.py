@@ -19,7 +19,7 @@ import emulator
 from verify import devices
 from verify.case import Case
 from verify.inputs import Inputs, garble, prepare
-from verify.run import Launch, absent, instead, outputs, whole_plan
+from verify.run import Launch, given, instead, outputs, whole_plan
 from verify.sanitize.jobs import Job
 from verify.variants import Variant
 
@@ -73,7 +73,7 @@ def run(case: Case, variant: Variant, launch: Launch, device: str) -> int:
     queries = tensors["q"]
     for step in plan.launches:
         if min(step.threadgroups) > 0:
-            launch(step, absent(step, device) | tensors | between | {"q": queries})
+            launch(step, given(step, tensors | between, queries, device))
         queries = tensors.get("rotated_q", queries)
     if case.gradients:
         add_partials({**tensors, **between})
