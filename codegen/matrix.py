@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from itertools import chain, product
 
 from codegen import doubts, tiles
-from codegen.tiles import BackwardKVTile, MaskTile, RowBlockTile, RowTile, Tile
+from codegen.tiles import (
+    BackwardKVTile,
+    BackwardMaskTile,
+    MaskTile,
+    RowBlockTile,
+    RowTile,
+    Tile,
+)
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 MASKS = ("full", "causal", "window")
@@ -102,8 +109,8 @@ class Variant:
 
     @property
     def dropout(self) -> bool:
-        """Whether weights are dropped."""
-        return self.tile.extra == "dropout"
+        """Whether all it does is done with weights dropped."""
+        return self.mask is None and self.tile.extra == "dropout"
 
     @property
     def element_bytes(self) -> int:
@@ -183,22 +190,29 @@ def decode() -> Iterable[Variant]:
 
 
 def backward() -> Iterable[Variant]:
-    """head_dim x dtype x tile x mask, or dropout.  Sinks are part of the log-sum-exp."""
+    """head_dim x dtype x tile x mask, or dropout, or a mask tensor, whose gradient has one kernel.
+
+    Sinks are part of the log-sum-exp.
+    """
     for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
         size = ELEMENT_BYTES[dtype]
         yield Variant("backward_rows", head_dim, dtype, None, True, RowBlockTile())
         for tile in TILES["backward_q", head_dim, size]:
             yield from differentiating("backward_q", head_dim, dtype, tile)
+            own = BackwardMaskTile(tile.simdgroups, tile.rows, tile.block, "dropout")
+            yield Variant("backward_mask", head_dim, dtype, MASKED, False, own)
         for tile in TILES["backward_kv", head_dim, size]:
             yield from differentiating("backward_kv", head_dim, dtype, tile)
 
 
 def differentiating(family: str, head_dim: int, dtype: str, tile: Tile) -> Iterable[Variant]:
     """The kernels of one tile that compute gradients."""
-    modes = [(mask, tile) for mask in MASKS] + [(None, tile.for_dropout())]
+    size = ELEMENT_BYTES[dtype]
+    modes: list[tuple[str | None, Tile]] = [(mask, tile) for mask in MASKS]
+    modes += [(None, tile.for_dropout()), (MASKED, tile.for_mask().fitted(head_dim, size))]
     for mask, own in modes:
         families = [family]
-        if isinstance(own, BackwardKVTile) and own.gradients(head_dim, ELEMENT_BYTES[dtype]) == 1:
+        if isinstance(own, BackwardKVTile) and own.gradients(head_dim, size) == 1:
             families = ["backward_k", "backward_v"]
         for each in families:
             yield Variant(each, head_dim, dtype, mask, False, own)

@@ -74,6 +74,7 @@ OTHER_REGISTERS = 20
 # more values are alive in clang's IR of backward_kv than of backward_q; see the test above.
 HEAD_LOOP_REGISTERS = 20
 RANDOM_REGISTERS = 16  # four words each of a counter and its products, a key and what it is made of
+TERM_REGISTERS = 10  # four indices, how many each takes, and how many terms are left
 MASK_REGISTERS = 6  # the address of the rows' elements, that of the states, and a state
 ROW_PADDING_BYTES = 16  # added to each staged row so that rows start in different banks
 
@@ -89,7 +90,7 @@ class Tile(ABC):
     simdgroups: int
     rows: int
     block: int
-    extra: str = ""  # what its kernels do besides: "dropout" or "masked", with a mask tensor
+    extra: str = ""  # what its kernels do besides: "dropout", with any mask, or "masked"
 
     def __post_init__(self) -> None:
         for name, value, step in self.sizes():
@@ -152,12 +153,27 @@ class Tile(ABC):
         return sum(self.live(head_dim, element_bytes, widened).values())
 
     def for_dropout(self) -> Tile:
-        """The tile of kernels that drop weights: their random numbers need registers as well."""
+        """The tile of kernels that drop weights: their random numbers need registers as well.
+
+        They take a mask tensor, too.
+        """
         return replace(self, rows=FRAGMENT, extra="dropout")
 
     def for_mask(self) -> Tile:
         """The tile of kernels that take a mask tensor."""
         return replace(self, extra="masked")
+
+    def fitted(self, head_dim: int, element_bytes: int) -> Tile:
+        """The tile itself if it fits into the registers, or else with a shorter block."""
+        tile = self
+        while tile.registers(head_dim, element_bytes) > MAX_REGISTERS and tile.block > FRAGMENT:
+            tile = replace(tile, block=tile.block // 2)
+        return tile
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether its kernels take a mask tensor."""
+        return bool(self.extra)
 
     def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
         """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
@@ -211,12 +227,9 @@ class PrefillTile(Tile):
 
     @property
     def besides(self) -> dict[str, int]:
-        """What a mask tensor takes, or dropout's random numbers while they are drawn."""
-        parts = {
-            "dropout": ("random numbers", RANDOM_REGISTERS),
-            "masked": ("mask", MASK_REGISTERS),
-        }
-        return dict([parts[self.extra]]) if self.extra else {}
+        """What a mask tensor takes, and dropout's random numbers while they are drawn."""
+        random = {"random numbers": RANDOM_REGISTERS} if self.extra == "dropout" else {}
+        return random | ({"mask": MASK_REGISTERS} if self.takes_mask else {})
 
     def registers_with_queries(self, head_dim: int, element_bytes: int) -> int:
         """All registers if Q stays in them."""
@@ -332,6 +345,36 @@ class BackwardTile(PrefillTile):
 @dataclass(frozen=True)
 class BackwardQTile(BackwardTile):
     """The rows are those of Q and of the gradient of O; the blocks are of K and V."""
+
+
+@dataclass(frozen=True)
+class BackwardMaskTile(BackwardQTile):
+    """The same; what it adds up are as many elements of the mask's gradient as of S."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.extra != "dropout":
+            raise TileError("a mask's gradient has one kernel, with dropout known at run time")
+
+    @property
+    def name(self) -> str:
+        """Nothing need be said of what all of them do."""
+        return f"q{self.block_q}k{self.block_k}"
+
+    def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
+        """Neither: it goes through them once."""
+        return False, False
+
+    def _least(
+        self, head_dim: int, element_bytes: int, gradients: int, widened: bool = False
+    ) -> dict[str, int]:
+        parts = super()._least(head_dim, element_bytes, gradients, widened)
+        sums = self._fragments(self.block) * fragment_registers(FLOAT_BYTES)
+        return {**parts, "gradients": sums, "which term": TERM_REGISTERS}
+
+    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
+        sums = self.block_q * self.block_k * FLOAT_BYTES
+        return super().threadgroup_bytes(head_dim, element_bytes) + sums
 
 
 @dataclass(frozen=True)

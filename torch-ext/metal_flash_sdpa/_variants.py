@@ -857,6 +857,12 @@ VARIANTS = {
     ("backward_q", 32, "float16", None, False, True): (
         Variant("backward_q_float16_d32_q32k32_dropout", "backward_q_float16_d32.metal", 32, 128, 32),
     ),
+    ("backward_q", 32, "float16", "masked", False, False): (
+        Variant("backward_q_float16_d32_q64k32_masked", "backward_q_float16_d32.metal", 64, 128, 32),
+    ),
+    ("backward_mask", 32, "float16", "masked", False, False): (
+        Variant("backward_mask_float16_d32_q64k32", "backward_mask_float16_d32.metal", 64, 128, 32),
+    ),
     ("backward_kv", 32, "float16", "full", False, False): (
         Variant("backward_kv_float16_d32_q16k64_full", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
@@ -868,6 +874,9 @@ VARIANTS = {
     ),
     ("backward_kv", 32, "float16", None, False, True): (
         Variant("backward_kv_float16_d32_q16k32_dropout", "backward_kv_float16_d32.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 32, "float16", "masked", False, False): (
+        Variant("backward_kv_float16_d32_q16k64_masked", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
     ("backward_rows", 32, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d32", "backward_rows_bfloat16_d32.metal", 64, 256, 1),
@@ -884,6 +893,12 @@ VARIANTS = {
     ("backward_q", 32, "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d32_q32k32_dropout", "backward_q_bfloat16_d32.metal", 32, 128, 32),
     ),
+    ("backward_q", 32, "bfloat16", "masked", False, False): (
+        Variant("backward_q_bfloat16_d32_q64k32_masked", "backward_q_bfloat16_d32.metal", 64, 128, 32),
+    ),
+    ("backward_mask", 32, "bfloat16", "masked", False, False): (
+        Variant("backward_mask_bfloat16_d32_q64k32", "backward_mask_bfloat16_d32.metal", 64, 128, 32),
+    ),
     ("backward_kv", 32, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d32_q16k64_full", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
@@ -895,6 +910,9 @@ VARIANTS = {
     ),
     ("backward_kv", 32, "bfloat16", None, False, True): (
         Variant("backward_kv_bfloat16_d32_q16k32_dropout", "backward_kv_bfloat16_d32.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 32, "bfloat16", "masked", False, False): (
+        Variant("backward_kv_bfloat16_d32_q16k64_masked", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
     ("backward_rows", 32, "float32", None, True, False): (
         Variant("backward_rows_float32_d32", "backward_rows_float32_d32.metal", 64, 256, 1),
@@ -911,6 +929,12 @@ VARIANTS = {
     ("backward_q", 32, "float32", None, False, True): (
         Variant("backward_q_float32_d32_q32k32_dropout", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
+    ("backward_q", 32, "float32", "masked", False, False): (
+        Variant("backward_q_float32_d32_q32k32_masked", "backward_q_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_mask", 32, "float32", "masked", False, False): (
+        Variant("backward_mask_float32_d32_q32k32", "backward_mask_float32_d32.metal", 32, 128, 32),
+    ),
     ("backward_kv", 32, "float32", "full", False, False): (
         Variant("backward_kv_float32_d32_q32k32_full", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
@@ -922,6 +946,9 @@ VARIANTS = {
     ),
     ("backward_kv", 32, "float32", None, False, True): (
         Variant("backward_kv_float32_d32_q32k32_dropout", "backward_kv_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 32, "float32", "masked", False, False): (
+        Variant("backward_kv_float32_d32_q32k32_masked", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
     ("backward_rows", 64, "float16", None, True, False): (
         Variant("backward_rows_float16_d64", "backward_rows_float16_d64.metal", 64, 256, 1),
@@ -938,6 +965,12 @@ VARIANTS = {
     ("backward_q", 64, "float16", None, False, True): (
         Variant("backward_q_float16_d64_q32k32_dropout", "backward_q_float16_d64.metal", 32, 128, 32),
     ),
+    ("backward_q", 64, "float16", "masked", False, False): (
+        Variant("backward_q_float16_d64_q64k32_masked", "backward_q_float16_d64.metal", 64, 128, 32),
+    ),
+    ("backward_mask", 64, "float16", "masked", False, False): (
+        Variant("backward_mask_float16_d64_q64k32", "backward_mask_float16_d64.metal", 64, 128, 32),
+    ),
     ("backward_kv", 64, "float16", "full", False, False): (
         Variant("backward_kv_float16_d64_q32k32_full", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
@@ -949,6 +982,9 @@ VARIANTS = {
     ),
     ("backward_kv", 64, "float16", None, False, True): (
         Variant("backward_kv_float16_d64_q32k32_dropout", "backward_kv_float16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 64, "float16", "masked", False, False): (
+        Variant("backward_kv_float16_d64_q32k32_masked", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
     ("backward_rows", 64, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d64", "backward_rows_bfloat16_d64.metal", 64, 256, 1),
@@ -965,6 +1001,12 @@ VARIANTS = {
     ("backward_q", 64, "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d64_q32k32_dropout", "backward_q_bfloat16_d64.metal", 32, 128, 32),
     ),
+    ("backward_q", 64, "bfloat16", "masked", False, False): (
+        Variant("backward_q_bfloat16_d64_q64k32_masked", "backward_q_bfloat16_d64.metal", 64, 128, 32),
+    ),
+    ("backward_mask", 64, "bfloat16", "masked", False, False): (
+        Variant("backward_mask_bfloat16_d64_q64k32", "backward_mask_bfloat16_d64.metal", 64, 128, 32),
+    ),
     ("backward_kv", 64, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d64_q32k32_full", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
@@ -976,6 +1018,9 @@ VARIANTS = {
     ),
     ("backward_kv", 64, "bfloat16", None, False, True): (
         Variant("backward_kv_bfloat16_d64_q32k32_dropout", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 64, "bfloat16", "masked", False, False): (
+        Variant("backward_kv_bfloat16_d64_q32k32_masked", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
     ("backward_rows", 64, "float32", None, True, False): (
         Variant("backward_rows_float32_d64", "backward_rows_float32_d64.metal", 64, 256, 1),
@@ -992,6 +1037,12 @@ VARIANTS = {
     ("backward_q", 64, "float32", None, False, True): (
         Variant("backward_q_float32_d64_q32k32_dropout", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
+    ("backward_q", 64, "float32", "masked", False, False): (
+        Variant("backward_q_float32_d64_q32k32_masked", "backward_q_float32_d64.metal", 32, 128, 32),
+    ),
+    ("backward_mask", 64, "float32", "masked", False, False): (
+        Variant("backward_mask_float32_d64_q32k32", "backward_mask_float32_d64.metal", 32, 128, 32),
+    ),
     ("backward_kv", 64, "float32", "full", False, False): (
         Variant("backward_kv_float32_d64_q16k32_full", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
@@ -1003,6 +1054,9 @@ VARIANTS = {
     ),
     ("backward_kv", 64, "float32", None, False, True): (
         Variant("backward_kv_float32_d64_q16k32_dropout", "backward_kv_float32_d64.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 64, "float32", "masked", False, False): (
+        Variant("backward_kv_float32_d64_q16k32_masked", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
     ("backward_rows", 72, "float16", None, True, False): (
         Variant("backward_rows_float16_d72", "backward_rows_float16_d72.metal", 64, 256, 1),
@@ -1019,6 +1073,12 @@ VARIANTS = {
     ("backward_q", 72, "float16", None, False, True): (
         Variant("backward_q_float16_d72_q32k32_dropout", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
+    ("backward_q", 72, "float16", "masked", False, False): (
+        Variant("backward_q_float16_d72_q32k32_masked", "backward_q_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_mask", 72, "float16", "masked", False, False): (
+        Variant("backward_mask_float16_d72_q32k32", "backward_mask_float16_d72.metal", 32, 128, 32),
+    ),
     ("backward_kv", 72, "float16", "full", False, False): (
         Variant("backward_kv_float16_d72_q32k32_full", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
@@ -1030,6 +1090,9 @@ VARIANTS = {
     ),
     ("backward_kv", 72, "float16", None, False, True): (
         Variant("backward_kv_float16_d72_q32k32_dropout", "backward_kv_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 72, "float16", "masked", False, False): (
+        Variant("backward_kv_float16_d72_q32k32_masked", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
     ("backward_rows", 72, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d72", "backward_rows_bfloat16_d72.metal", 64, 256, 1),
@@ -1046,6 +1109,12 @@ VARIANTS = {
     ("backward_q", 72, "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d72_q32k32_dropout", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
+    ("backward_q", 72, "bfloat16", "masked", False, False): (
+        Variant("backward_q_bfloat16_d72_q32k32_masked", "backward_q_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_mask", 72, "bfloat16", "masked", False, False): (
+        Variant("backward_mask_bfloat16_d72_q32k32", "backward_mask_bfloat16_d72.metal", 32, 128, 32),
+    ),
     ("backward_kv", 72, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d72_q32k32_full", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
@@ -1057,6 +1126,9 @@ VARIANTS = {
     ),
     ("backward_kv", 72, "bfloat16", None, False, True): (
         Variant("backward_kv_bfloat16_d72_q32k32_dropout", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 72, "bfloat16", "masked", False, False): (
+        Variant("backward_kv_bfloat16_d72_q32k32_masked", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
     ("backward_rows", 72, "float32", None, True, False): (
         Variant("backward_rows_float32_d72", "backward_rows_float32_d72.metal", 64, 256, 1),
@@ -1073,6 +1145,12 @@ VARIANTS = {
     ("backward_q", 72, "float32", None, False, True): (
         Variant("backward_q_float32_d72_q32k16_dropout", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
+    ("backward_q", 72, "float32", "masked", False, False): (
+        Variant("backward_q_float32_d72_q32k16_masked", "backward_q_float32_d72.metal", 32, 128, 16),
+    ),
+    ("backward_mask", 72, "float32", "masked", False, False): (
+        Variant("backward_mask_float32_d72_q32k16", "backward_mask_float32_d72.metal", 32, 128, 16),
+    ),
     ("backward_kv", 72, "float32", "full", False, False): (
         Variant("backward_kv_float32_d72_q16k32_full", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
@@ -1084,6 +1162,9 @@ VARIANTS = {
     ),
     ("backward_kv", 72, "float32", None, False, True): (
         Variant("backward_kv_float32_d72_q16k32_dropout", "backward_kv_float32_d72.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 72, "float32", "masked", False, False): (
+        Variant("backward_kv_float32_d72_q16k32_masked", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
     ("backward_rows", 80, "float16", None, True, False): (
         Variant("backward_rows_float16_d80", "backward_rows_float16_d80.metal", 64, 256, 1),
@@ -1100,6 +1181,12 @@ VARIANTS = {
     ("backward_q", 80, "float16", None, False, True): (
         Variant("backward_q_float16_d80_q32k32_dropout", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
+    ("backward_q", 80, "float16", "masked", False, False): (
+        Variant("backward_q_float16_d80_q32k32_masked", "backward_q_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_mask", 80, "float16", "masked", False, False): (
+        Variant("backward_mask_float16_d80_q32k32", "backward_mask_float16_d80.metal", 32, 128, 32),
+    ),
     ("backward_kv", 80, "float16", "full", False, False): (
         Variant("backward_kv_float16_d80_q32k32_full", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
@@ -1109,8 +1196,14 @@ VARIANTS = {
     ("backward_kv", 80, "float16", "window", False, False): (
         Variant("backward_kv_float16_d80_q32k32_window", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "float16", None, False, True): (
-        Variant("backward_kv_float16_d80_q32k32_dropout", "backward_kv_float16_d80.metal", 32, 128, 32),
+    ("backward_k", 80, "float16", None, False, True): (
+        Variant("backward_k_float16_d80_q32k32_dropout", "backward_k_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_v", 80, "float16", None, False, True): (
+        Variant("backward_v_float16_d80_q32k32_dropout", "backward_v_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 80, "float16", "masked", False, False): (
+        Variant("backward_kv_float16_d80_q32k32_masked", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
     ("backward_rows", 80, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d80", "backward_rows_bfloat16_d80.metal", 64, 256, 1),
@@ -1127,6 +1220,12 @@ VARIANTS = {
     ("backward_q", 80, "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d80_q32k32_dropout", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
+    ("backward_q", 80, "bfloat16", "masked", False, False): (
+        Variant("backward_q_bfloat16_d80_q32k32_masked", "backward_q_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_mask", 80, "bfloat16", "masked", False, False): (
+        Variant("backward_mask_bfloat16_d80_q32k32", "backward_mask_bfloat16_d80.metal", 32, 128, 32),
+    ),
     ("backward_kv", 80, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d80_q32k32_full", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
@@ -1136,8 +1235,14 @@ VARIANTS = {
     ("backward_kv", 80, "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d80_q32k32_window", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "bfloat16", None, False, True): (
-        Variant("backward_kv_bfloat16_d80_q32k32_dropout", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
+    ("backward_k", 80, "bfloat16", None, False, True): (
+        Variant("backward_k_bfloat16_d80_q32k32_dropout", "backward_k_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_v", 80, "bfloat16", None, False, True): (
+        Variant("backward_v_bfloat16_d80_q32k32_dropout", "backward_v_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 80, "bfloat16", "masked", False, False): (
+        Variant("backward_kv_bfloat16_d80_q32k32_masked", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
     ("backward_rows", 80, "float32", None, True, False): (
         Variant("backward_rows_float32_d80", "backward_rows_float32_d80.metal", 64, 256, 1),
@@ -1154,6 +1259,12 @@ VARIANTS = {
     ("backward_q", 80, "float32", None, False, True): (
         Variant("backward_q_float32_d80_q32k16_dropout", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
+    ("backward_q", 80, "float32", "masked", False, False): (
+        Variant("backward_q_float32_d80_q32k16_masked", "backward_q_float32_d80.metal", 32, 128, 16),
+    ),
+    ("backward_mask", 80, "float32", "masked", False, False): (
+        Variant("backward_mask_float32_d80_q32k16", "backward_mask_float32_d80.metal", 32, 128, 16),
+    ),
     ("backward_kv", 80, "float32", "full", False, False): (
         Variant("backward_kv_float32_d80_q16k32_full", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
@@ -1165,6 +1276,9 @@ VARIANTS = {
     ),
     ("backward_kv", 80, "float32", None, False, True): (
         Variant("backward_kv_float32_d80_q16k32_dropout", "backward_kv_float32_d80.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 80, "float32", "masked", False, False): (
+        Variant("backward_kv_float32_d80_q16k32_masked", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
     ("backward_rows", 96, "float16", None, True, False): (
         Variant("backward_rows_float16_d96", "backward_rows_float16_d96.metal", 64, 256, 1),
@@ -1181,6 +1295,12 @@ VARIANTS = {
     ("backward_q", 96, "float16", None, False, True): (
         Variant("backward_q_float16_d96_q32k32_dropout", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
+    ("backward_q", 96, "float16", "masked", False, False): (
+        Variant("backward_q_float16_d96_q32k32_masked", "backward_q_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_mask", 96, "float16", "masked", False, False): (
+        Variant("backward_mask_float16_d96_q32k32", "backward_mask_float16_d96.metal", 32, 128, 32),
+    ),
     ("backward_kv", 96, "float16", "full", False, False): (
         Variant("backward_kv_float16_d96_q32k32_full", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
@@ -1195,6 +1315,9 @@ VARIANTS = {
     ),
     ("backward_v", 96, "float16", None, False, True): (
         Variant("backward_v_float16_d96_q32k32_dropout", "backward_v_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 96, "float16", "masked", False, False): (
+        Variant("backward_kv_float16_d96_q32k32_masked", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
     ("backward_rows", 96, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d96", "backward_rows_bfloat16_d96.metal", 64, 256, 1),
@@ -1211,6 +1334,12 @@ VARIANTS = {
     ("backward_q", 96, "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d96_q32k32_dropout", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
+    ("backward_q", 96, "bfloat16", "masked", False, False): (
+        Variant("backward_q_bfloat16_d96_q32k32_masked", "backward_q_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_mask", 96, "bfloat16", "masked", False, False): (
+        Variant("backward_mask_bfloat16_d96_q32k32", "backward_mask_bfloat16_d96.metal", 32, 128, 32),
+    ),
     ("backward_kv", 96, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d96_q32k32_full", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
@@ -1225,6 +1354,9 @@ VARIANTS = {
     ),
     ("backward_v", 96, "bfloat16", None, False, True): (
         Variant("backward_v_bfloat16_d96_q32k32_dropout", "backward_v_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", 96, "bfloat16", "masked", False, False): (
+        Variant("backward_kv_bfloat16_d96_q32k32_masked", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
     ("backward_rows", 96, "float32", None, True, False): (
         Variant("backward_rows_float32_d96", "backward_rows_float32_d96.metal", 64, 256, 1),
@@ -1241,6 +1373,12 @@ VARIANTS = {
     ("backward_q", 96, "float32", None, False, True): (
         Variant("backward_q_float32_d96_q32k16_dropout", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
+    ("backward_q", 96, "float32", "masked", False, False): (
+        Variant("backward_q_float32_d96_q32k16_masked", "backward_q_float32_d96.metal", 32, 128, 16),
+    ),
+    ("backward_mask", 96, "float32", "masked", False, False): (
+        Variant("backward_mask_float32_d96_q32k16", "backward_mask_float32_d96.metal", 32, 128, 16),
+    ),
     ("backward_kv", 96, "float32", "full", False, False): (
         Variant("backward_kv_float32_d96_q16k32_full", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
@@ -1250,8 +1388,14 @@ VARIANTS = {
     ("backward_kv", 96, "float32", "window", False, False): (
         Variant("backward_kv_float32_d96_q16k32_window", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_kv", 96, "float32", None, False, True): (
-        Variant("backward_kv_float32_d96_q16k32_dropout", "backward_kv_float32_d96.metal", 16, 128, 32),
+    ("backward_k", 96, "float32", None, False, True): (
+        Variant("backward_k_float32_d96_q16k32_dropout", "backward_k_float32_d96.metal", 16, 128, 32),
+    ),
+    ("backward_v", 96, "float32", None, False, True): (
+        Variant("backward_v_float32_d96_q16k32_dropout", "backward_v_float32_d96.metal", 16, 128, 32),
+    ),
+    ("backward_kv", 96, "float32", "masked", False, False): (
+        Variant("backward_kv_float32_d96_q16k32_masked", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
     ("backward_rows", 128, "float16", None, True, False): (
         Variant("backward_rows_float16_d128", "backward_rows_float16_d128.metal", 64, 256, 1),
@@ -1268,6 +1412,12 @@ VARIANTS = {
     ("backward_q", 128, "float16", None, False, True): (
         Variant("backward_q_float16_d128_q32k32_dropout", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
+    ("backward_q", 128, "float16", "masked", False, False): (
+        Variant("backward_q_float16_d128_q32k32_masked", "backward_q_float16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_mask", 128, "float16", "masked", False, False): (
+        Variant("backward_mask_float16_d128_q32k32", "backward_mask_float16_d128.metal", 32, 128, 32),
+    ),
     ("backward_kv", 128, "float16", "full", False, False): (
         Variant("backward_kv_float16_d128_q16k32_full", "backward_kv_float16_d128.metal", 16, 128, 32),
     ),
@@ -1282,6 +1432,12 @@ VARIANTS = {
     ),
     ("backward_v", 128, "float16", None, False, True): (
         Variant("backward_v_float16_d128_q16k32_dropout", "backward_v_float16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_k", 128, "float16", "masked", False, False): (
+        Variant("backward_k_float16_d128_q16k32_masked", "backward_k_float16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_v", 128, "float16", "masked", False, False): (
+        Variant("backward_v_float16_d128_q16k32_masked", "backward_v_float16_d128.metal", 16, 128, 32),
     ),
     ("backward_rows", 128, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d128", "backward_rows_bfloat16_d128.metal", 64, 256, 1),
@@ -1298,6 +1454,12 @@ VARIANTS = {
     ("backward_q", 128, "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d128_q32k32_dropout", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
+    ("backward_q", 128, "bfloat16", "masked", False, False): (
+        Variant("backward_q_bfloat16_d128_q32k32_masked", "backward_q_bfloat16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_mask", 128, "bfloat16", "masked", False, False): (
+        Variant("backward_mask_bfloat16_d128_q32k32", "backward_mask_bfloat16_d128.metal", 32, 128, 32),
+    ),
     ("backward_kv", 128, "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d128_q16k32_full", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
     ),
@@ -1312,6 +1474,12 @@ VARIANTS = {
     ),
     ("backward_v", 128, "bfloat16", None, False, True): (
         Variant("backward_v_bfloat16_d128_q16k32_dropout", "backward_v_bfloat16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_k", 128, "bfloat16", "masked", False, False): (
+        Variant("backward_k_bfloat16_d128_q16k32_masked", "backward_k_bfloat16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_v", 128, "bfloat16", "masked", False, False): (
+        Variant("backward_v_bfloat16_d128_q16k32_masked", "backward_v_bfloat16_d128.metal", 16, 128, 32),
     ),
     ("backward_rows", 128, "float32", None, True, False): (
         Variant("backward_rows_float32_d128", "backward_rows_float32_d128.metal", 64, 256, 1),
@@ -1328,6 +1496,12 @@ VARIANTS = {
     ("backward_q", 128, "float32", None, False, True): (
         Variant("backward_q_float32_d128_q32k16_dropout", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
+    ("backward_q", 128, "float32", "masked", False, False): (
+        Variant("backward_q_float32_d128_q32k16_masked", "backward_q_float32_d128.metal", 32, 128, 16),
+    ),
+    ("backward_mask", 128, "float32", "masked", False, False): (
+        Variant("backward_mask_float32_d128_q32k16", "backward_mask_float32_d128.metal", 32, 128, 16),
+    ),
     ("backward_kv", 128, "float32", "full", False, False): (
         Variant("backward_kv_float32_d128_q8k32_full", "backward_kv_float32_d128.metal", 8, 128, 32),
     ),
@@ -1343,6 +1517,9 @@ VARIANTS = {
     ("backward_v", 128, "float32", None, False, True): (
         Variant("backward_v_float32_d128_q8k32_dropout", "backward_v_float32_d128.metal", 8, 128, 32),
     ),
+    ("backward_kv", 128, "float32", "masked", False, False): (
+        Variant("backward_kv_float32_d128_q8k32_masked", "backward_kv_float32_d128.metal", 8, 128, 32),
+    ),
     ("backward_rows", 192, "float16", None, True, False): (
         Variant("backward_rows_float16_d192", "backward_rows_float16_d192.metal", 64, 256, 1),
     ),
@@ -1357,6 +1534,12 @@ VARIANTS = {
     ),
     ("backward_q", 192, "float16", None, False, True): (
         Variant("backward_q_float16_d192_q32k16_dropout", "backward_q_float16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", 192, "float16", "masked", False, False): (
+        Variant("backward_q_float16_d192_q32k16_masked", "backward_q_float16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_mask", 192, "float16", "masked", False, False): (
+        Variant("backward_mask_float16_d192_q32k16", "backward_mask_float16_d192.metal", 32, 128, 16),
     ),
     ("backward_k", 192, "float16", "full", False, False): (
         Variant("backward_k_float16_d192_q16k32_full", "backward_k_float16_d192.metal", 16, 128, 32),
@@ -1382,6 +1565,12 @@ VARIANTS = {
     ("backward_v", 192, "float16", None, False, True): (
         Variant("backward_v_float16_d192_q16k32_dropout", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
+    ("backward_k", 192, "float16", "masked", False, False): (
+        Variant("backward_k_float16_d192_q16k32_masked", "backward_k_float16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "float16", "masked", False, False): (
+        Variant("backward_v_float16_d192_q16k32_masked", "backward_v_float16_d192.metal", 16, 128, 32),
+    ),
     ("backward_rows", 192, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d192", "backward_rows_bfloat16_d192.metal", 64, 256, 1),
     ),
@@ -1396,6 +1585,12 @@ VARIANTS = {
     ),
     ("backward_q", 192, "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d192_q32k16_dropout", "backward_q_bfloat16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", 192, "bfloat16", "masked", False, False): (
+        Variant("backward_q_bfloat16_d192_q32k16_masked", "backward_q_bfloat16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_mask", 192, "bfloat16", "masked", False, False): (
+        Variant("backward_mask_bfloat16_d192_q32k16", "backward_mask_bfloat16_d192.metal", 32, 128, 16),
     ),
     ("backward_k", 192, "bfloat16", "full", False, False): (
         Variant("backward_k_bfloat16_d192_q16k32_full", "backward_k_bfloat16_d192.metal", 16, 128, 32),
@@ -1421,6 +1616,12 @@ VARIANTS = {
     ("backward_v", 192, "bfloat16", None, False, True): (
         Variant("backward_v_bfloat16_d192_q16k32_dropout", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
+    ("backward_k", 192, "bfloat16", "masked", False, False): (
+        Variant("backward_k_bfloat16_d192_q16k32_masked", "backward_k_bfloat16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "bfloat16", "masked", False, False): (
+        Variant("backward_v_bfloat16_d192_q16k32_masked", "backward_v_bfloat16_d192.metal", 16, 128, 32),
+    ),
     ("backward_rows", 192, "float32", None, True, False): (
         Variant("backward_rows_float32_d192", "backward_rows_float32_d192.metal", 64, 256, 1),
     ),
@@ -1435,6 +1636,12 @@ VARIANTS = {
     ),
     ("backward_q", 192, "float32", None, False, True): (
         Variant("backward_q_float32_d192_q32k16_dropout", "backward_q_float32_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", 192, "float32", "masked", False, False): (
+        Variant("backward_q_float32_d192_q32k16_masked", "backward_q_float32_d192.metal", 32, 128, 16),
+    ),
+    ("backward_mask", 192, "float32", "masked", False, False): (
+        Variant("backward_mask_float32_d192_q32k16", "backward_mask_float32_d192.metal", 32, 128, 16),
     ),
     ("backward_k", 192, "float32", "full", False, False): (
         Variant("backward_k_float32_d192_q16k32_full", "backward_k_float32_d192.metal", 16, 128, 32),
@@ -1460,6 +1667,12 @@ VARIANTS = {
     ("backward_v", 192, "float32", None, False, True): (
         Variant("backward_v_float32_d192_q16k32_dropout", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
+    ("backward_k", 192, "float32", "masked", False, False): (
+        Variant("backward_k_float32_d192_q16k32_masked", "backward_k_float32_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", 192, "float32", "masked", False, False): (
+        Variant("backward_v_float32_d192_q16k32_masked", "backward_v_float32_d192.metal", 16, 128, 32),
+    ),
     ("backward_rows", 256, "float16", None, True, False): (
         Variant("backward_rows_float16_d256", "backward_rows_float16_d256.metal", 64, 256, 1),
     ),
@@ -1474,6 +1687,12 @@ VARIANTS = {
     ),
     ("backward_q", 256, "float16", None, False, True): (
         Variant("backward_q_float16_d256_q32k16_dropout", "backward_q_float16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_q", 256, "float16", "masked", False, False): (
+        Variant("backward_q_float16_d256_q32k16_masked", "backward_q_float16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_mask", 256, "float16", "masked", False, False): (
+        Variant("backward_mask_float16_d256_q32k16", "backward_mask_float16_d256.metal", 32, 128, 16),
     ),
     ("backward_k", 256, "float16", "full", False, False): (
         Variant("backward_k_float16_d256_q16k32_full", "backward_k_float16_d256.metal", 16, 128, 32),
@@ -1499,6 +1718,12 @@ VARIANTS = {
     ("backward_v", 256, "float16", None, False, True): (
         Variant("backward_v_float16_d256_q16k32_dropout", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
+    ("backward_k", 256, "float16", "masked", False, False): (
+        Variant("backward_k_float16_d256_q8k32_masked", "backward_k_float16_d256.metal", 8, 128, 32),
+    ),
+    ("backward_v", 256, "float16", "masked", False, False): (
+        Variant("backward_v_float16_d256_q8k32_masked", "backward_v_float16_d256.metal", 8, 128, 32),
+    ),
     ("backward_rows", 256, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d256", "backward_rows_bfloat16_d256.metal", 64, 256, 1),
     ),
@@ -1513,6 +1738,12 @@ VARIANTS = {
     ),
     ("backward_q", 256, "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d256_q32k16_dropout", "backward_q_bfloat16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_q", 256, "bfloat16", "masked", False, False): (
+        Variant("backward_q_bfloat16_d256_q32k16_masked", "backward_q_bfloat16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_mask", 256, "bfloat16", "masked", False, False): (
+        Variant("backward_mask_bfloat16_d256_q32k16", "backward_mask_bfloat16_d256.metal", 32, 128, 16),
     ),
     ("backward_k", 256, "bfloat16", "full", False, False): (
         Variant("backward_k_bfloat16_d256_q16k32_full", "backward_k_bfloat16_d256.metal", 16, 128, 32),
@@ -1538,6 +1769,12 @@ VARIANTS = {
     ("backward_v", 256, "bfloat16", None, False, True): (
         Variant("backward_v_bfloat16_d256_q16k32_dropout", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
+    ("backward_k", 256, "bfloat16", "masked", False, False): (
+        Variant("backward_k_bfloat16_d256_q8k32_masked", "backward_k_bfloat16_d256.metal", 8, 128, 32),
+    ),
+    ("backward_v", 256, "bfloat16", "masked", False, False): (
+        Variant("backward_v_bfloat16_d256_q8k32_masked", "backward_v_bfloat16_d256.metal", 8, 128, 32),
+    ),
     ("backward_rows", 256, "float32", None, True, False): (
         Variant("backward_rows_float32_d256", "backward_rows_float32_d256.metal", 64, 256, 1),
     ),
@@ -1552,6 +1789,12 @@ VARIANTS = {
     ),
     ("backward_q", 256, "float32", None, False, True): (
         Variant("backward_q_float32_d256_q32k8_dropout", "backward_q_float32_d256.metal", 32, 128, 8),
+    ),
+    ("backward_q", 256, "float32", "masked", False, False): (
+        Variant("backward_q_float32_d256_q32k8_masked", "backward_q_float32_d256.metal", 32, 128, 8),
+    ),
+    ("backward_mask", 256, "float32", "masked", False, False): (
+        Variant("backward_mask_float32_d256_q32k8", "backward_mask_float32_d256.metal", 32, 128, 8),
     ),
     ("backward_k", 256, "float32", "full", False, False): (
         Variant("backward_k_float32_d256_q8k32_full", "backward_k_float32_d256.metal", 8, 128, 32),
@@ -1576,6 +1819,12 @@ VARIANTS = {
     ),
     ("backward_v", 256, "float32", None, False, True): (
         Variant("backward_v_float32_d256_q8k32_dropout", "backward_v_float32_d256.metal", 8, 128, 32),
+    ),
+    ("backward_k", 256, "float32", "masked", False, False): (
+        Variant("backward_k_float32_d256_q8k32_masked", "backward_k_float32_d256.metal", 8, 128, 32),
+    ),
+    ("backward_v", 256, "float32", "masked", False, False): (
+        Variant("backward_v_float32_d256_q8k32_masked", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
 }
 
@@ -1846,6 +2095,8 @@ SIGNATURES = {
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
             "dropout_seed",  # two words: the key of dropout's random numbers
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
         ),
         optional={
             "grad_q": None,
@@ -1855,6 +2106,8 @@ SIGNATURES = {
             "block_table": "int32",
             "alibi_slopes": "float32",
             "dropout_seed": "int32",
+            "attn_mask": "uint8",
+            "mask_states": "uint8",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -1877,6 +2130,14 @@ SIGNATURES = {
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("state_batch_stride", "q"),  # mask_states: states from one batch to the next
+            ("state_head_stride", "q"),  # mask_states: states from one head to the next
+            ("state_tile_stride", "q"),  # mask_states: states from one tile to the next
+            ("state_block_stride", "q"),  # mask_states: states from one block to the next
             ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
             ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
@@ -1891,6 +2152,7 @@ SIGNATURES = {
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -1916,6 +2178,8 @@ SIGNATURES = {
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
             "dropout_seed",  # two words: the key of dropout's random numbers
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
         ),
         optional={
             "grad_k": None,
@@ -1928,6 +2192,8 @@ SIGNATURES = {
             "block_table": "int32",
             "alibi_slopes": "float32",
             "dropout_seed": "int32",
+            "attn_mask": "uint8",
+            "mask_states": "uint8",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -1953,6 +2219,14 @@ SIGNATURES = {
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("state_batch_stride", "q"),  # mask_states: states from one batch to the next
+            ("state_head_stride", "q"),  # mask_states: states from one head to the next
+            ("state_tile_stride", "q"),  # mask_states: states from one tile to the next
+            ("state_block_stride", "q"),  # mask_states: states from one block to the next
             ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
             ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
@@ -1970,6 +2244,7 @@ SIGNATURES = {
             ("wants_v", "i"),  # 1: the gradient of v is wanted
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -1993,6 +2268,8 @@ SIGNATURES = {
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
             "dropout_seed",  # two words: the key of dropout's random numbers
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
         ),
         optional={
             "grad_k": None,
@@ -2003,6 +2280,8 @@ SIGNATURES = {
             "block_table": "int32",
             "alibi_slopes": "float32",
             "dropout_seed": "int32",
+            "attn_mask": "uint8",
+            "mask_states": "uint8",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -2025,6 +2304,14 @@ SIGNATURES = {
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("state_batch_stride", "q"),  # mask_states: states from one batch to the next
+            ("state_head_stride", "q"),  # mask_states: states from one head to the next
+            ("state_tile_stride", "q"),  # mask_states: states from one tile to the next
+            ("state_block_stride", "q"),  # mask_states: states from one block to the next
             ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
             ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
@@ -2040,6 +2327,7 @@ SIGNATURES = {
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -2063,6 +2351,8 @@ SIGNATURES = {
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
             "dropout_seed",  # two words: the key of dropout's random numbers
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
         ),
         optional={
             "grad_v": None,
@@ -2073,6 +2363,8 @@ SIGNATURES = {
             "block_table": "int32",
             "alibi_slopes": "float32",
             "dropout_seed": "int32",
+            "attn_mask": "uint8",
+            "mask_states": "uint8",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -2095,6 +2387,14 @@ SIGNATURES = {
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("state_batch_stride", "q"),  # mask_states: states from one batch to the next
+            ("state_head_stride", "q"),  # mask_states: states from one head to the next
+            ("state_tile_stride", "q"),  # mask_states: states from one tile to the next
+            ("state_block_stride", "q"),  # mask_states: states from one block to the next
             ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
             ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
@@ -2110,6 +2410,93 @@ SIGNATURES = {
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+        ),
+        floats=(
+            "softmax_scale",  # multiplies Q K^T
+            "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
+        ),
+    ),
+    "backward_mask": Signature(
+        buffers=(
+            "q",  # query rows
+            "k",  # key rows
+            "v",  # value rows
+            "grad_out",  # gradient of the output rows
+            "row_lse",  # base-2 log-sum-exp of each row
+            "row_delta",  # sum of dO * O, less the gradient of lse, of each row
+            "grad_mask",  # gradient of attn_mask, contiguous, of its type
+            "partial_mask",  # what each split of the terms adds to it: (split, and the gradient's axes)
+            "cu_seqlens_q",  # packed: first query row of each sequence, and the end
+            "k_begin",  # the row of each sequence's first key
+            "k_end",  # the row after each sequence's last key
+            "block_table",  # the pages of each sequence, in order
+            "alibi_slopes",  # ALiBi slope of each query head
+            "dropout_seed",  # two words: the key of dropout's random numbers
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
+        ),
+        optional={
+            "grad_mask": "uint8",
+            "partial_mask": "float32",
+            "cu_seqlens_q": "int32",
+            "k_begin": "int32",
+            "k_end": "int32",
+            "block_table": "int32",
+            "alibi_slopes": "float32",
+            "dropout_seed": "int32",
+            "attn_mask": "uint8",
+            "mask_states": "uint8",
+        },
+        ints=(
+            ("q_batch_stride", "q"),  # q: elements from one batch to the next
+            ("q_row_stride", "q"),  # q: elements from one row to the next
+            ("q_head_stride", "q"),  # q: elements from one head to the next
+            ("k_batch_stride", "q"),  # k: elements from one batch to the next
+            ("k_row_stride", "q"),  # k: elements from one row to the next
+            ("k_head_stride", "q"),  # k: elements from one head to the next
+            ("v_batch_stride", "q"),  # v: elements from one batch to the next
+            ("v_row_stride", "q"),  # v: elements from one row to the next
+            ("v_head_stride", "q"),  # v: elements from one head to the next
+            ("grad_out_batch_stride", "q"),  # grad_out: elements from one batch to the next
+            ("grad_out_row_stride", "q"),  # grad_out: elements from one row to the next
+            ("grad_out_head_stride", "q"),  # grad_out: elements from one head to the next
+            ("lse_batch_stride", "q"),  # lse: elements from one batch to the next
+            ("lse_head_stride", "q"),  # lse: elements from one head to the next
+            ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
+            ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
+            ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("state_batch_stride", "q"),  # mask_states: states from one batch to the next
+            ("state_head_stride", "q"),  # mask_states: states from one head to the next
+            ("state_tile_stride", "q"),  # mask_states: states from one tile to the next
+            ("state_block_stride", "q"),  # mask_states: states from one block to the next
+            ("batch", "i"),  # number of sequences
+            ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
+            ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
+            ("packed", "i"),  # 1: packed batch, cu_seqlens_q is given; 0: padded batch
+            ("heads_per_kv_head", "i"),  # query heads that share one KV head
+            ("has_k_begin", "i"),  # 1: k_begin is given; 0: keys begin at row 0
+            ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
+            ("appended", "i"),  # rows that this call appends, from k_end on
+            ("page_size", "i"),  # rows in each page of K and V; 0: no pages
+            ("pages", "i"),  # number of pages in K and V
+            ("window_left", "i"),  # keys seen before the diagonal
+            ("window_right", "i"),  # keys seen after the diagonal
+            ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("sums_batches", "i"),  # 1: the gradient is one for all batches
+            ("sums_heads", "i"),  # 1: the gradient is one for all heads
+            ("sums_rows", "i"),  # 1: the gradient is one for all rows
+            ("sums_keys", "i"),  # 1: the gradient is one for all keys
+            ("kv_heads", "i"),  # number of KV heads
+            ("splits", "i"),  # number of splits of the terms; 1: no partial gradients
+            ("has_dropout", "i"),  # 1: weights are dropped
+            ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
