@@ -209,7 +209,7 @@ def differentiating(family: str, head_dim: int, dtype: str, tile: Tile) -> Itera
     """The kernels of one tile that compute gradients."""
     size = ELEMENT_BYTES[dtype]
     modes: list[tuple[str | None, Tile]] = [(mask, tile) for mask in MASKS]
-    modes += [(None, tile.for_dropout()), (MASKED, tile.for_mask().fitted(head_dim, size))]
+    modes += [(None, tile.for_dropout()), (MASKED, tile.for_mask())]
     for mask, own in modes:
         families = [family]
         if isinstance(own, BackwardKVTile) and own.gradients(head_dim, size) == 1:

@@ -74,8 +74,9 @@ OTHER_REGISTERS = 20
 # more values are alive in clang's IR of backward_kv than of backward_q; see the test above.
 HEAD_LOOP_REGISTERS = 20
 RANDOM_REGISTERS = 16  # four words each of a counter and its products, a key and what it is made of
-TERM_REGISTERS = 10  # four indices, how many each takes, and how many terms are left
+TERM_REGISTERS = 6  # four indices, and how many terms are left
 MASK_REGISTERS = 6  # the address of the rows' elements, that of the states, and a state
+HEAD_MASK_REGISTERS = 4  # more in a loop over heads: both addresses for one of them
 ROW_PADDING_BYTES = 16  # added to each staged row so that rows start in different banks
 
 
@@ -162,13 +163,6 @@ class Tile(ABC):
     def for_mask(self) -> Tile:
         """The tile of kernels that take a mask tensor."""
         return replace(self, extra="masked")
-
-    def fitted(self, head_dim: int, element_bytes: int) -> Tile:
-        """The tile itself if it fits into the registers, or else with a shorter block."""
-        tile = self
-        while tile.registers(head_dim, element_bytes) > MAX_REGISTERS and tile.block > FRAGMENT:
-            tile = replace(tile, block=tile.block // 2)
-        return tile
 
     @property
     def takes_mask(self) -> bool:
@@ -349,7 +343,10 @@ class BackwardQTile(BackwardTile):
 
 @dataclass(frozen=True)
 class BackwardMaskTile(BackwardQTile):
-    """The same; what it adds up are as many elements of the mask's gradient as of S."""
+    """The same; what it adds up are as many elements of the mask's gradient as of S.
+
+    Random numbers are drawn when its rows' fragments and addresses are no longer needed.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -369,6 +366,7 @@ class BackwardMaskTile(BackwardQTile):
         self, head_dim: int, element_bytes: int, gradients: int, widened: bool = False
     ) -> dict[str, int]:
         parts = super()._least(head_dim, element_bytes, gradients, widened)
+        parts.pop("random numbers")
         sums = self._fragments(self.block) * fragment_registers(FLOAT_BYTES)
         return {**parts, "gradients": sums, "which term": TERM_REGISTERS}
 
@@ -385,6 +383,8 @@ class BackwardKVTile(BackwardTile):
         self, head_dim: int, element_bytes: int, gradients: int, widened: bool = False
     ) -> dict[str, int]:
         parts = super()._least(head_dim, element_bytes, gradients, widened)
+        if self.takes_mask:
+            parts["mask"] += HEAD_MASK_REGISTERS
         return {**parts, "heads and their blocks": HEAD_LOOP_REGISTERS}
 
     def gradients(self, head_dim: int, element_bytes: int) -> int:

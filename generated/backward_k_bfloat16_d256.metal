@@ -375,11 +375,11 @@ struct q16k32_dropout {
     typedef ReadRows<ROW_FRAGMENTS> Values;
 };
 
-// 32 keys (4 simdgroups of 8) x 8 query rows;
-// 8512 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
-struct q8k32_masked {
+// 32 keys (4 simdgroups of 8) x 16 query rows;
+// 17024 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
+struct q16k32_masked {
     static constant constexpr int BLOCK_K = 32; // keys per threadgroup
-    static constant constexpr int BLOCK_Q = 8; // query rows per block
+    static constant constexpr int BLOCK_Q = 16; // query rows per block
     static constant constexpr int THREADS = 128;
     static constant constexpr int SIMDGROUP_ROWS = 8; // keys per simdgroup
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
@@ -880,7 +880,7 @@ decltype(backward_k<q16k32, WINDOW>) backward_k<q16k32, WINDOW>;
 template [[host_name("backward_k_bfloat16_d256_q16k32_dropout")]] [[kernel]]
 decltype(backward_k<q16k32_dropout, WINDOW>) backward_k<q16k32_dropout, WINDOW>;
 #endif
-#if !defined(ONLY) || defined(ONLY_backward_k_bfloat16_d256_q8k32_masked)
-template [[host_name("backward_k_bfloat16_d256_q8k32_masked")]] [[kernel]]
-decltype(backward_k<q8k32_masked, WINDOW>) backward_k<q8k32_masked, WINDOW>;
+#if !defined(ONLY) || defined(ONLY_backward_k_bfloat16_d256_q16k32_masked)
+template [[host_name("backward_k_bfloat16_d256_q16k32_masked")]] [[kernel]]
+decltype(backward_k<q16k32_masked, WINDOW>) backward_k<q16k32_masked, WINDOW>;
 #endif

@@ -317,33 +317,6 @@ inline void load_fragment(thread Fragment<element>& fragment, device const eleme
     }
 }
 
-// A simdgroup's rows of a tensor, held in registers.
-template <int R>
-struct HeldRows {
-    Matrix<element, R, D_FRAGMENTS> held;
-};
-
-template <int R>
-inline void load_rows(
-    thread HeldRows<R>& rows, device const element* source, long stride, int row, int end, Place place)
-{
-    UNROLL for (int r = 0; r < R; ++r) {
-        const int own = row + r * FRAGMENT;
-        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
-            load_fragment(rows.held.fragments[r][d], source + own * stride + d * FRAGMENT + place.column, own < end);
-        }
-    }
-}
-
-// Fragment column d of the rows.
-template <int R>
-inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R>& rows, int d)
-{
-    UNROLL for (int r = 0; r < R; ++r) {
-        column.fragments[r][0] = rows.held.fragments[r][d];
-    }
-}
-
 // A simdgroup's rows of a tensor.  All of them would not fit into the registers: each fragment is read
 // when it is needed.
 template <int R>
@@ -383,7 +356,7 @@ struct q32k32_dropout {
     static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
     static constant constexpr bool DROPOUT = true;
     static constant constexpr bool TAKES_MASK = true;
-    typedef HeldRows<ROW_FRAGMENTS> Keys;
+    typedef ReadRows<ROW_FRAGMENTS> Keys;
     typedef ReadRows<ROW_FRAGMENTS> Values;
 };
 

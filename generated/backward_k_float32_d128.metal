@@ -360,6 +360,21 @@ struct q8k32_dropout {
     typedef ReadRows<ROW_FRAGMENTS> Values;
 };
 
+// 32 keys (4 simdgroups of 8) x 8 query rows;
+// 8512 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
+struct q8k32_masked {
+    static constant constexpr int BLOCK_K = 32; // keys per threadgroup
+    static constant constexpr int BLOCK_Q = 8; // query rows per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // keys per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr bool DROPOUT = false;
+    static constant constexpr bool TAKES_MASK = true;
+    typedef ReadRows<ROW_FRAGMENTS> Keys;
+    typedef ReadRows<ROW_FRAGMENTS> Values;
+};
+
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
 template <int ROW_THREADS>
@@ -860,4 +875,8 @@ void backward_k(
 #if !defined(ONLY) || defined(ONLY_backward_k_float32_d128_q8k32_dropout)
 template [[host_name("backward_k_float32_d128_q8k32_dropout")]] [[kernel]]
 decltype(backward_k<q8k32_dropout, WINDOW>) backward_k<q8k32_dropout, WINDOW>;
+#endif
+#if !defined(ONLY) || defined(ONLY_backward_k_float32_d128_q8k32_masked)
+template [[host_name("backward_k_float32_d128_q8k32_masked")]] [[kernel]]
+decltype(backward_k<q8k32_masked, WINDOW>) backward_k<q8k32_masked, WINDOW>;
 #endif

@@ -395,21 +395,6 @@ struct q32k32 {
 
 // 32 keys (4 simdgroups of 8) x 32 query rows;
 // 10496 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
-struct q32k32_dropout {
-    static constant constexpr int BLOCK_K = 32; // keys per threadgroup
-    static constant constexpr int BLOCK_Q = 32; // query rows per block
-    static constant constexpr int THREADS = 128;
-    static constant constexpr int SIMDGROUP_ROWS = 8; // keys per simdgroup
-    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
-    static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
-    static constant constexpr bool DROPOUT = true;
-    static constant constexpr bool TAKES_MASK = true;
-    typedef ReadRows<ROW_FRAGMENTS> Keys;
-    typedef ReadRows<ROW_FRAGMENTS> Values;
-};
-
-// 32 keys (4 simdgroups of 8) x 32 query rows;
-// 10496 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
 struct q32k32_masked {
     static constant constexpr int BLOCK_K = 32; // keys per threadgroup
     static constant constexpr int BLOCK_Q = 32; // query rows per block
@@ -420,7 +405,7 @@ struct q32k32_masked {
     static constant constexpr bool DROPOUT = false;
     static constant constexpr bool TAKES_MASK = true;
     typedef HeldRows<ROW_FRAGMENTS> Keys;
-    typedef HeldRows<ROW_FRAGMENTS> Values;
+    typedef ReadRows<ROW_FRAGMENTS> Values;
 };
 
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
@@ -933,10 +918,6 @@ decltype(backward_kv<q32k32, CAUSAL>) backward_kv<q32k32, CAUSAL>;
 #if !defined(ONLY) || defined(ONLY_backward_kv_bfloat16_d72_q32k32_window)
 template [[host_name("backward_kv_bfloat16_d72_q32k32_window")]] [[kernel]]
 decltype(backward_kv<q32k32, WINDOW>) backward_kv<q32k32, WINDOW>;
-#endif
-#if !defined(ONLY) || defined(ONLY_backward_kv_bfloat16_d72_q32k32_dropout)
-template [[host_name("backward_kv_bfloat16_d72_q32k32_dropout")]] [[kernel]]
-decltype(backward_kv<q32k32_dropout, WINDOW>) backward_kv<q32k32_dropout, WINDOW>;
 #endif
 #if !defined(ONLY) || defined(ONLY_backward_kv_bfloat16_d72_q32k32_masked)
 template [[host_name("backward_kv_bfloat16_d72_q32k32_masked")]] [[kernel]]

@@ -350,6 +350,34 @@ inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R>
     }
 }
 
+// A simdgroup's rows of a tensor.  All of them would not fit into the registers: each fragment is read
+// when it is needed.
+template <int R>
+struct ReadRows {
+    device const element* source[R]; // this lane's rows and column
+    bool exists[R];
+};
+
+template <int R>
+inline void load_rows(
+    thread ReadRows<R>& rows, device const element* source, long stride, int row, int end, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        const int own = row + r * FRAGMENT;
+        rows.source[r] = source + own * stride + place.column;
+        rows.exists[r] = own < end;
+    }
+}
+
+// Fragment column d of the rows.
+template <int R>
+inline void find_column(thread Matrix<element, R, 1>& column, thread ReadRows<R>& rows, int d)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        load_fragment(column.fragments[r][0], rows.source[r] + d * FRAGMENT, rows.exists[r]);
+    }
+}
+
 // 64 keys (4 simdgroups of 16) x 16 query rows;
 // 2688 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
 struct q16k64 {
@@ -392,7 +420,7 @@ struct q16k64_masked {
     static constant constexpr bool DROPOUT = false;
     static constant constexpr bool TAKES_MASK = true;
     typedef HeldRows<ROW_FRAGMENTS> Keys;
-    typedef HeldRows<ROW_FRAGMENTS> Values;
+    typedef ReadRows<ROW_FRAGMENTS> Values;
 };
 
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not

@@ -419,7 +419,7 @@ struct q16k32_masked {
     static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
     static constant constexpr bool DROPOUT = false;
     static constant constexpr bool TAKES_MASK = true;
-    typedef HeldRows<ROW_FRAGMENTS> Keys;
+    typedef ReadRows<ROW_FRAGMENTS> Keys;
     typedef ReadRows<ROW_FRAGMENTS> Values;
 };
 

@@ -851,7 +851,8 @@ void backward_mask(
         const long first_lse = batch * call.lse_batch_stride + head * call.lse_head_stride;
         const RowAlibi alibi = find_row_alibi(alibi_slopes, sequence, head, call);
         device const element* q_rows = q + batch * call.q_batch_stride + first_row * call.q_row_stride;
-        device const element* grad_out_rows = grad_out + batch * call.grad_out_batch_stride + first_row * call.grad_out_row_stride;
+        device const element* grad_out_rows = grad_out + batch * call.grad_out_batch_stride
+            + first_row * call.grad_out_row_stride;
         const MaskElements elements = {
             attn_mask + batch * call.mask_batch_stride + head * call.mask_head_stride
                 + (first_row + row) * call.mask_row_stride + (key + place.column) * call.mask_key_stride,

@@ -357,6 +357,20 @@ struct q8k32_dropout {
     typedef ReadRows<ROW_FRAGMENTS> Keys;
 };
 
+// 32 keys (4 simdgroups of 8) x 8 query rows;
+// 8512 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
+struct q8k32_masked {
+    static constant constexpr int BLOCK_K = 32; // keys per threadgroup
+    static constant constexpr int BLOCK_Q = 8; // query rows per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // keys per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr bool DROPOUT = false;
+    static constant constexpr bool TAKES_MASK = true;
+    typedef ReadRows<ROW_FRAGMENTS> Keys;
+};
+
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
 template <int ROW_THREADS>
@@ -850,4 +864,8 @@ void backward_v(
 #if !defined(ONLY) || defined(ONLY_backward_v_float32_d128_q8k32_dropout)
 template [[host_name("backward_v_float32_d128_q8k32_dropout")]] [[kernel]]
 decltype(backward_v<q8k32_dropout, WINDOW>) backward_v<q8k32_dropout, WINDOW>;
+#endif
+#if !defined(ONLY) || defined(ONLY_backward_v_float32_d128_q8k32_masked)
+template [[host_name("backward_v_float32_d128_q8k32_masked")]] [[kernel]]
+decltype(backward_v<q8k32_masked, WINDOW>) backward_v<q8k32_masked, WINDOW>;
 #endif

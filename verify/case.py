@@ -126,6 +126,7 @@ class Gradients:
 
     wanted: str = ""  # those of "q", "k" and "v", each by its letter
     of_lse: bool = True  # the log-sum-exp has a gradient, too
+    of_mask: bool = False  # that of the mask tensor is wanted
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 
 from verify import mask_cases
 from verify.case import OFFSETS, CacheUse, Case, Gradients, Mask, Scores, Shape, Values
-from verify.variants import BACKWARD, BACKWARD_ROWS, MASKED, Variant, manifest
+from verify.variants import BACKWARD, BACKWARD_MASK, BACKWARD_ROWS, MASKED, Variant, manifest
 
 # What a case that says nothing of its mask runs under, by mask mode.
 MASKS = {
@@ -94,12 +94,16 @@ def dropping(variant: Variant) -> Iterator[Case]:
     At most half of the weights are dropped: those that are kept become larger, and the floors of
     what an error may be are for results near 1.
     """
+    of_mask = mask_cases.of_dropout(variant.block_q, variant.block_k)
     if variant.family in BACKWARD:
         wanted = Gradients(variant.gradients)
-        table = [replace(c, gradients=c.gradients or wanted) for c in differentiated(variant)]
+        table = [
+            replace(c, gradients=c.gradients or wanted)
+            for c in (*differentiated(variant), *of_mask)
+        ]
         table = [case for case in table if not case.name.startswith(OF_VALUES)]
     else:
-        table = [*of_lengths(variant), *of_layouts(variant)]
+        table = [*of_lengths(variant), *of_layouts(variant), *of_mask]
     for case, (mask, sinks), dropout_p in zip(table, cycle(TURNS), cycle((0.2, 0.5))):
         case = in_mode(case, mask, sinks)
         yield replace(case, scores=replace(case.scores, dropout_p=dropout_p))
@@ -107,10 +111,18 @@ def dropping(variant: Variant) -> Iterator[Case]:
 
 def masked(variant: Variant) -> Iterator[Case]:
     """The cases of a kernel with a mask tensor, which learns band and sinks when it runs."""
-    table = [*mask_cases.of_every_kernel(variant.block_q, variant.block_k)]
+    of_every, of_first = mask_cases.of_every_kernel, mask_cases.of_mask_tensors
+    gradients = None
+    if variant.family == BACKWARD_MASK:
+        of_every, of_first = mask_cases.of_own_gradient, mask_cases.of_more_own_gradients
+        gradients = Gradients("", of_mask=True)
+    elif variant.family in BACKWARD:
+        of_every, of_first = mask_cases.of_gradients, mask_cases.of_more_gradients
+        gradients = Gradients(variant.gradients)
+    table = [*of_every(variant.block_q, variant.block_k)]
     if is_first_of_its_tile(variant):
-        table += mask_cases.of_mask_tensors(variant.block_q, variant.block_k)
-    yield from in_turns(table)
+        table += of_first(variant.block_q, variant.block_k)
+    yield from in_turns(replace(case, gradients=gradients) for case in table)
 
 
 def in_turns(table: Iterable[Case]) -> Iterator[Case]:

@@ -47,6 +47,8 @@ def autograd(
     leaves = {name: part[name].detach().to(dtype).requires_grad_() for name in "qkv"}
     if sinks is not None:
         leaves["sinks"] = sinks.detach().to(dtype).requires_grad_()
+    if "bias" in part:
+        leaves["bias"] = part["bias"].to(dtype).requires_grad_()
     results = attention(
         leaves["q"].roll(turn, -1),
         leaves["k"].roll(turn, -1),
@@ -56,6 +58,7 @@ def autograd(
         part.get("slopes"),
         dtype=dtype,
         scale_product=scale_product,
+        bias=leaves.get("bias"),
         dropout_scale=part.get("dropout_scale"),
     )
     given = [part["grad_out"], part.get("grad_lse")]
@@ -81,8 +84,8 @@ def recomputed(
     dtype, heads = part["q"].dtype, part["q"].shape[1]
     q, k = (part[name].detach().requires_grad_() for name in "qk")
     rolled = q.roll(turn, -1), k.roll(turn, -1)
-    slopes = part.get("slopes")
-    logits = scores(*rolled, options, slopes, dtype=dtype, scale_product=scale_product)
+    besides = {"scale_product": scale_product, "bias": part.get("bias")}
+    logits = scores(*rolled, options, part.get("slopes"), dtype=dtype, **besides)
     lse = part["lse"].unsqueeze(-1)
     weights = (logits.detach() - lse).exp().masked_fill(lse == -math.inf, 0).to(dtype)
     grad_out, out = (part[name].transpose(0, 1) for name in ("grad_out", "out"))
@@ -126,6 +129,7 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
       delta   by r of each dO * O, as O is rounded, and by the roundings of a sum
       dS      rounded once to the dtype; under a softcap its factor 1 - tanh^2 is off as tanh is
       sums    of N terms by N u of their sizes, and each gradient is rounded once to the dtype
+      bias    of P dP in float32, before it is added up for what a mask shares; see mask_error
     What is rounded to the dtype is off by half its least step at least.
     """
     dtype, heads = part["q"].dtype, part["q"].shape[1]
@@ -135,7 +139,8 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
     queries, grad_out, out = (part[n].double().transpose(0, 1) for n in ("q", "grad_out", "out"))
     keys, values = (of_query_heads(part[n].double(), heads).transpose(0, 1) for n in "kv")
     slopes, lse = part.get("slopes"), part["lse"].double().unsqueeze(-1)
-    logits = scores(part["q"], part["k"], options, slopes, dtype=torch.float64)
+    bias = part.get("bias")
+    logits = scores(part["q"], part["k"], options, slopes, dtype=torch.float64, bias=bias)
     weights = (logits - lse).exp().masked_fill(lse == -math.inf, 0)
     scale = abs(options.softmax_scale)
     size = scale * queries.norm(dim=-1).unsqueeze(-1) * keys.norm(dim=-1).unsqueeze(-2)
@@ -144,6 +149,8 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
     if slopes is not None:
         away = distance(torch.arange(q_len), q_len, k_len)
         of_logit = of_logit + 8 * UNIT * slopes.double().abs().reshape(-1, 1, 1) * away
+    if bias is not None:
+        of_logit = of_logit + 8 * UNIT * bias.double().abs().masked_fill(bias == -math.inf, 0)
     of_weight = weights * of_logit.expm1()
     lse_delta = part["grad_lse"].double().unsqueeze(-1) if "grad_lse" in part else 0.0
     products = (grad_out * out).sum(-1, keepdim=True)
@@ -168,6 +175,9 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
         + (rounding + 4 * UNIT) * grad_logits
         + least
     ).masked_fill(logits == -math.inf, 0)
+    of_bias = of_weight * (difference + of_difference) + weights * (
+        of_difference + 4 * UNIT * difference
+    )
     of_weight = (of_weight + rounding * weights + least).masked_fill(logits == -math.inf, 0)
     of_weight, weights = (
         scales * of_weight + 2 * UNIT * scales * weights,
@@ -187,6 +197,7 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
         "q": scale * of_sum(of_logits, grad_logits, keys).transpose(0, 1) + least,
         "k": scale * of_keys(of_sum(columns[1], columns[0], queries)) + least,
         "v": of_keys(of_sum(of_weight.transpose(1, 2), columns[2], grad_out)) + least,
+        "bias": of_bias,
     }
 
 
@@ -208,6 +219,7 @@ def judge(
     want: dict[str, list[Tensor]] = {name: [] for name in wanted}
     plain: dict[str, list[list[Tensor]]] = {name: [] for name in wanted}
     of_sinks = bound = torch.zeros(case.shape.heads, dtype=torch.float64)
+    of_bias: list[tuple[Tensor, Tensor]] = []  # of each sequence: the gradient, and its bound
     found: dict[str, Error] = {}
     of_rows = {
         name: between[name].view(inputs.tensors["lse"].shape) for name in ("row_lse", "row_delta")
@@ -215,9 +227,11 @@ def judge(
     for part in sequences(case, {**inputs.tensors, **of_rows}):
         for name, error in statistics(part):
             found[name] = larger(error, found.get(name))
-        if sinks is None and not wanted:
+        if sinks is None and not wanted and not case.gradients.of_mask:
             continue
         exact = autograd(part, inputs.options, sinks, torch.float64)
+        if case.gradients.of_mask:
+            of_bias.append((exact["bias"], explained(part, inputs.options)["bias"]))
         if not wanted:
             allowed = []
         elif derived:
@@ -237,10 +251,28 @@ def judge(
         found[f"grad_{name}"] = (
             within(ours, exactly, whole[0]) if derived else compare(ours, exactly, whole, dtype)
         )
+    if of_bias:
+        grad_mask = inputs.arenas["grad_mask"].view.cpu().view(inputs.backward.mask_shape)
+        found["grad_mask"] = mask_error(grad_mask, *map(torch.stack, zip(*of_bias)))
     if sinks is not None:
         summed = between["grad_sinks"].cpu().sum((0, 2))
         found["grad_sinks"] = within(summed, of_sinks, bound)
     return found
+
+
+def mask_error(got: Tensor, terms: Tensor, bounds: Tensor) -> Error:
+    """How far a mask's gradient is off what `terms`, each off by its bound, add up to.
+
+    Terms are added in float32: N of them are off by N u of their sizes.  Sums are rounded once.
+    """
+    shared = [axis for axis, size in enumerate(got.shape) if size == 1]
+    count = math.prod(terms.shape[axis] for axis in shared)
+    want, bound, size = (
+        x.sum(shared, keepdim=True) if shared else x for x in (terms, bounds, terms.abs())
+    )
+    info = torch.finfo(got.dtype)
+    bound = bound + count * UNIT * size + info.eps * (want.abs() + bound)
+    return within(got, want, bound + info.smallest_normal * info.eps / 2)
 
 
 def statistics(part: Mapping[str, Tensor]) -> Iterator[tuple[str, Error]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from verify.case import CacheUse, Case, MaskTensor, Scores, Shape, Values
 
@@ -31,6 +32,82 @@ def of_every_kernel(q: int, k: int) -> Iterator[Case]:
     paged = CacheUse(k + 5, leftpad=1)
     bias = MaskTensor("random", "float32", bias=True)
     yield Case("bias, pages", in_cache, cache=paged, layout="mixed", attn_mask=bias)
+
+
+def of_gradients(q: int, k: int) -> Iterator[Case]:
+    """The same of the backward pass: blocks that are skipped, looked at, and neither."""
+    several = shape_of(2 * q + 3, q + 2 * k + 5)
+    yield Case("mask, several tiles", several, layout="mixed", attn_mask=MaskTensor("random"))
+    causal = MaskTensor("causal", "float32", ("batch", "head"))
+    yield Case("causal as a tensor", shape_of(2 * q, 2 * q + k), attn_mask=causal)
+    bias = MaskTensor("prefix", "float16", ("head",), "sliced", bias=True)
+    yield Case("bias, one block", shape_of(q - 1, k - 1), attn_mask=bias)
+    bias = MaskTensor("all", "bfloat16", ("batch",), "expanded", bias=True)
+    yield Case("bias, more queries than keys", shape_of(q + k + 1, k + 1), attn_mask=bias)
+    diagonal = MaskTensor("diagonal blocks", shared=("batch", "head"))
+    yield Case("mask: diagonal blocks", shape_of(q + 2 * k, q + 2 * k), attn_mask=diagonal)
+
+
+def of_more_gradients(q: int, k: int) -> Iterator[Case]:
+    """Of kernels with a tile that no other has had yet."""
+    shape = shape_of(q + 3, 2 * k + 5)
+    masks = {
+        "key padding of each head": MaskTensor("padding", "bfloat16", shared=("row",)),
+        "random, lowest float16": MaskTensor("random", "float16", bias=True, hides_by="lowest"),
+        "transposed": MaskTensor("random", "float32", layout="transposed", bias=True),
+        "rows unseen": MaskTensor("rows unseen"),
+        "nothing seen": MaskTensor("none", shared=AXES),
+        "same along key": MaskTensor("random", "float32", ("key",), bias=True),
+    }
+    for name, mask in masks.items():
+        yield Case(f"mask: {name}", shape, attn_mask=mask)
+    capped = Scores(softcap=5.0, alibi=(0.5, -0.05, 0.03))
+    bias = MaskTensor("random", "float16", ("head",), bias=True)
+    yield Case("mask, softcap, ALiBi", shape, scores=capped, values=Values(9.0), attn_mask=bias)
+    yield Case("mask, GQA 14/2", shape_of(33, 40, 14), attn_mask=MaskTensor("random", "float16"))
+
+
+def of_own_gradient(q: int, k: int) -> Iterator[Case]:
+    """Of a mask's own gradient: what it is added up along, its dtypes, and calls' rows."""
+    several = shape_of(2 * q + 3, q + 2 * k + 5)
+    whole = MaskTensor("random", "float16", layout="sliced", bias=True)
+    yield Case("bias, several tiles", several, layout="mixed", attn_mask=whole)
+    causal = MaskTensor("causal", "float32", ("batch", "head"))
+    yield Case("causal as a tensor", shape_of(2 * q, 2 * q + k), attn_mask=causal)
+    of_keys = MaskTensor("all", "bfloat16", ("batch", "row"), bias=True)
+    yield Case("bias of keys", shape_of(q + k + 1, k + 1), attn_mask=of_keys)
+    of_queries = MaskTensor("all", "float32", ("key",), bias=True)
+    yield Case("bias of queries", shape_of(q - 1, 3 * k - 1), attn_mask=of_queries)
+    one = MaskTensor("all", "float32", AXES, bias=True)
+    yield Case("bias, one for all", shape_of(q + 3, 4 * k + 5), attn_mask=one)
+
+
+def of_more_own_gradients(q: int, k: int) -> Iterator[Case]:
+    """Of kernels with a tile that no other has had yet."""
+    shape = shape_of(q + 3, 2 * k + 5)
+    masks = {
+        "rows unseen, lowest": MaskTensor("rows unseen", "float16", hides_by="lowest"),
+        "diagonal blocks": MaskTensor("diagonal blocks", "float32", ("head",), bias=True),
+        "expanded": MaskTensor("random", "bfloat16", ("batch",), "expanded", bias=True),
+        "nothing seen": MaskTensor("none", "float32", ("head", "row")),
+        "of heads": MaskTensor("all", "float16", ("batch", "row", "key"), bias=True),
+    }
+    for name, mask in masks.items():
+        yield Case(f"mask: {name}", shape, attn_mask=mask)
+    capped = Scores(softcap=5.0, alibi=(0.5, -0.05, 0.03))
+    bias = MaskTensor("random", "float32", ("batch",), bias=True)
+    yield Case("mask, softcap, ALiBi", shape, scores=capped, values=Values(9.0), attn_mask=bias)
+    dropped = Scores(dropout_p=0.3)
+    yield Case("mask, dropout", shape, scores=dropped, attn_mask=bias)
+    yield Case("mask, GQA 14/2", shape_of(33, 40, 14), attn_mask=replace(bias, dtype="float16"))
+
+
+def of_dropout(q: int, k: int) -> Iterator[Case]:
+    """Of kernels that drop weights as well."""
+    several = shape_of(q + 3, q + 2 * k + 5)
+    yield Case("mask, several tiles", several, attn_mask=MaskTensor("random"))
+    bias = MaskTensor("prefix", "float32", ("head",), "sliced", bias=True)
+    yield Case("bias, several tiles", several, layout="mixed", attn_mask=bias)
 
 
 def of_mask_tensors(q: int, k: int) -> Iterator[Case]:

@@ -35,7 +35,7 @@ from verify.reference import (
     position_of_largest,
 )
 from verify.sequences import sequences
-from verify.variants import MASKED, Variant, manifest
+from verify.variants import Variant, manifest
 
 Launch = Callable[[LaunchPlan, dict[str, Tensor]], Any]
 
@@ -188,7 +188,7 @@ def wrong_besides(
     """What is wrong with the results of `kernels` beside out and lse; "" if nothing is."""
     if "mask_states" in between:
         found = between["mask_states"].cpu()
-        tile = next(v for v in manifest() if v.name in kernels and v.mask == MASKED)
+        tile = next(v for v in manifest() if v.name in kernels and v.family == "prefill")
         bias = inputs.tensors["bias"].cpu()
         wanted = masks.states(bias, tile.block_q, tile.block_k, found.shape)
         if not torch.equal(found, wanted):
@@ -206,7 +206,8 @@ def wrong_besides(
 def outputs(case: Case) -> list[str]:
     """The tensors that a case's launches write, beside the cache and the workspace."""
     if case.gradients:
-        return [f"grad_{name}" for name in case.gradients.wanted]
+        of_mask = ["grad_mask"] if case.gradients.of_mask else []
+        return [f"grad_{name}" for name in case.gradients.wanted] + of_mask
     return ["out", "lse", *(["rotated_q"] if case.cache and case.cache.rotary_dim else [])]
 
 
@@ -254,7 +255,8 @@ def run(
                 launch(step, absent(step, device) | inputs.tensors | between | {"q": queries})
             queries = inputs.tensors.get("rotated_q", queries)
         if case.gradients:
-            add_partials({**inputs.tensors, **between})
+            of_mask = inputs.arenas.get("grad_mask")
+            add_partials({**inputs.tensors, **between}, of_mask and of_mask.view)
         out = lse = NOTHING
         of_backward: dict[str, Error] = {}
         if case.nonsense:

@@ -15,6 +15,7 @@ GENERATED = Path(__file__).resolve().parent.parent / "generated"
 MASKED = "masked"  # the mode of kernels that take a mask tensor
 BACKWARD = frozenset(BACKWARD_FAMILIES)
 BACKWARD_ROWS = "backward_rows"  # whose statistics the others read
+BACKWARD_MASK = "backward_mask"  # which computes a mask's gradient
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,13 @@ class Variant:
     @property
     def gradients(self) -> str:
         """Of "q", "k" and "v", those whose gradients a kernel of the backward pass computes."""
-        computes = self.family in BACKWARD - {BACKWARD_ROWS}
+        computes = self.family in BACKWARD - {BACKWARD_ROWS, BACKWARD_MASK}
         return self.family.removeprefix("backward_") if computes else ""
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether a call that it computes may have a mask tensor."""
+        return self.mask == MASKED or self.dropout or self.family == "decode"
 
     @property
     def path(self) -> Path:
@@ -84,7 +90,7 @@ def backward_variants() -> tuple[Variant, ...]:
 def helpers(variant: Variant) -> list[Variant]:
     """The kernels that a plan with this variant may launch, too."""
     families = {BACKWARD_ROWS} if variant.family in BACKWARD else {"append", "combine"}
-    if variant.mask == MASKED:
+    if variant.takes_mask and variant.family != "decode":
         families.add("mask_blocks")
     wanted = variant.tried_on
     return [

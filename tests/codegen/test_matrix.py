@@ -36,12 +36,13 @@ HEADING = f"head_dim | prefill 2 | decode 4\n | {FIELDS} | {FIELDS}\n---\n"
         ("append", 24),
         ("mask_blocks", 1),
         ("backward_rows", 24),
-        ("backward_q", 96),  # 8 head dims x 3 dtypes x (3 masks, or dropout)
-        # 6 of the head dims, 5 of them with dropout, of which one is not for 16 bits; the other
-        # gradients of K and V are apart.
-        ("backward_kv", 67),
-        ("backward_k", 29),
-        ("backward_v", 29),
+        ("backward_q", 120),  # 8 head dims x 3 dtypes x (3 masks, or dropout, or a mask tensor)
+        # 6 of the head dims x 3 dtypes x 3 masks; 15 of these 18 with a mask tensor, 8 with
+        # dropout.  The other gradients of K and V are apart.
+        ("backward_kv", 77),
+        ("backward_k", 43),
+        ("backward_v", 43),
+        ("backward_mask", 24),
     ],
 )
 def test_every_combination_is_there(family: str, kernels: int) -> None:
@@ -50,6 +51,9 @@ def test_every_combination_is_there(family: str, kernels: int) -> None:
     plain = {(v.mask, v.sinks) for v in variants if not v.dropout and v.mask != MASKED}
     masks = {mask for mask, _ in plain} - {None}
     assert masks in (set(), {*MASKS})
+    if family == "backward_mask":
+        assert {(v.mask, v.sinks, v.dropout) for v in variants} == {(MASKED, False, False)}
+        return
     assert len(plain) == (len(MASKS) * 2 if family == "prefill" else max(1, len(masks)))
     assert {v.mask for v in variants if v.dropout} <= {None}
 
@@ -60,7 +64,7 @@ def test_each_has_all_gradients(dropout: bool) -> None:
     own = [v for v in matrix() if v.family.startswith("backward_") and v.dropout == dropout]
     for mode in {(v.head_dim, v.dtype, v.mask) for v in own if v.family != "backward_rows"}:
         families = [v.family for v in own if (v.head_dim, v.dtype, v.mask) == mode]
-        of_keys = sorted({*families} - {"backward_q", "backward_rows"})
+        of_keys = sorted({*families} - {"backward_q", "backward_rows", "backward_mask"})
         assert of_keys in (["backward_kv"], ["backward_k", "backward_v"])
         assert "backward_q" in families
 
@@ -94,10 +98,11 @@ def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         "combine": 3,
         "append": 3,
         "backward_rows": 3,
-        "backward_q": 12,
-        "backward_kv": 9,
+        "backward_q": 15,
+        "backward_kv": 12,
         "backward_k": 3,  # with dropout
         "backward_v": 3,
+        "backward_mask": 3,
     }
     prefill = [v for v in added if v.family == "prefill"]
     assert {v.tile.block_q for v in prefill if v.dtype == "float32"} == {16}

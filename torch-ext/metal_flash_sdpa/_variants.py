@@ -1088,8 +1088,11 @@ VARIANTS = {
     ("backward_kv", 72, "float16", "window", False, False): (
         Variant("backward_kv_float16_d72_q32k32_window", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "float16", None, False, True): (
-        Variant("backward_kv_float16_d72_q32k32_dropout", "backward_kv_float16_d72.metal", 32, 128, 32),
+    ("backward_k", 72, "float16", None, False, True): (
+        Variant("backward_k_float16_d72_q32k32_dropout", "backward_k_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_v", 72, "float16", None, False, True): (
+        Variant("backward_v_float16_d72_q32k32_dropout", "backward_v_float16_d72.metal", 32, 128, 32),
     ),
     ("backward_kv", 72, "float16", "masked", False, False): (
         Variant("backward_kv_float16_d72_q32k32_masked", "backward_kv_float16_d72.metal", 32, 128, 32),
@@ -1124,8 +1127,11 @@ VARIANTS = {
     ("backward_kv", 72, "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d72_q32k32_window", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "bfloat16", None, False, True): (
-        Variant("backward_kv_bfloat16_d72_q32k32_dropout", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
+    ("backward_k", 72, "bfloat16", None, False, True): (
+        Variant("backward_k_bfloat16_d72_q32k32_dropout", "backward_k_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_v", 72, "bfloat16", None, False, True): (
+        Variant("backward_v_bfloat16_d72_q32k32_dropout", "backward_v_bfloat16_d72.metal", 32, 128, 32),
     ),
     ("backward_kv", 72, "bfloat16", "masked", False, False): (
         Variant("backward_kv_bfloat16_d72_q32k32_masked", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
@@ -1517,8 +1523,11 @@ VARIANTS = {
     ("backward_v", 128, "float32", None, False, True): (
         Variant("backward_v_float32_d128_q8k32_dropout", "backward_v_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_kv", 128, "float32", "masked", False, False): (
-        Variant("backward_kv_float32_d128_q8k32_masked", "backward_kv_float32_d128.metal", 8, 128, 32),
+    ("backward_k", 128, "float32", "masked", False, False): (
+        Variant("backward_k_float32_d128_q8k32_masked", "backward_k_float32_d128.metal", 8, 128, 32),
+    ),
+    ("backward_v", 128, "float32", "masked", False, False): (
+        Variant("backward_v_float32_d128_q8k32_masked", "backward_v_float32_d128.metal", 8, 128, 32),
     ),
     ("backward_rows", 192, "float16", None, True, False): (
         Variant("backward_rows_float16_d192", "backward_rows_float16_d192.metal", 64, 256, 1),
@@ -1719,10 +1728,10 @@ VARIANTS = {
         Variant("backward_v_float16_d256_q16k32_dropout", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
     ("backward_k", 256, "float16", "masked", False, False): (
-        Variant("backward_k_float16_d256_q8k32_masked", "backward_k_float16_d256.metal", 8, 128, 32),
+        Variant("backward_k_float16_d256_q16k32_masked", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
     ("backward_v", 256, "float16", "masked", False, False): (
-        Variant("backward_v_float16_d256_q8k32_masked", "backward_v_float16_d256.metal", 8, 128, 32),
+        Variant("backward_v_float16_d256_q16k32_masked", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
     ("backward_rows", 256, "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d256", "backward_rows_bfloat16_d256.metal", 64, 256, 1),
@@ -1770,10 +1779,10 @@ VARIANTS = {
         Variant("backward_v_bfloat16_d256_q16k32_dropout", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
     ("backward_k", 256, "bfloat16", "masked", False, False): (
-        Variant("backward_k_bfloat16_d256_q8k32_masked", "backward_k_bfloat16_d256.metal", 8, 128, 32),
+        Variant("backward_k_bfloat16_d256_q16k32_masked", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
     ("backward_v", 256, "bfloat16", "masked", False, False): (
-        Variant("backward_v_bfloat16_d256_q8k32_masked", "backward_v_bfloat16_d256.metal", 8, 128, 32),
+        Variant("backward_v_bfloat16_d256_q16k32_masked", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
     ("backward_rows", 256, "float32", None, True, False): (
         Variant("backward_rows_float32_d256", "backward_rows_float32_d256.metal", 64, 256, 1),

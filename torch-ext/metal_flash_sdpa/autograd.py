@@ -123,10 +123,12 @@ def _differentiate(
         if torch.is_grad_enabled() or _transformed():
             differentiate = Differentiation.apply
         else:
-            differentiate = ops.run_backward if _are_plain(grad_out, q, k, v, mask) else ops.backward
+            differentiate = (
+                ops.run_backward if _are_plain(grad_out, q, k, v, mask) else ops.backward
+            )
         found = differentiate(
             *(wanted, grad_out, grad_lse, q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k),
-            *(sinks, slopes, *ctx.numbers, seed, mask),
+            *(sinks, mask, slopes, *ctx.numbers, seed),
         )
     in_order = iter(found)
     return tuple([next(in_order) if is_wanted else None for is_wanted in wanted])

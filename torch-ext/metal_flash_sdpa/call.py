@@ -117,8 +117,8 @@ def differentiate(
     grad_q: Optional[Tensor],
     grad_k: Optional[Tensor],
     grad_v: Optional[Tensor],
-    grad_mask: Optional[Tensor],
     wants_sinks: bool,
+    grad_mask: Optional[Tensor] = None,
     catalogue: Catalogue = BUILT_IN,
 ) -> Optional[Tensor]:
     """Write the gradients of q, k, v and the mask that are not None; returns the sinks', float32.

@@ -124,6 +124,7 @@ def run_backward(
     cu_seqlens_q: Optional[Tensor],
     cu_seqlens_k: Optional[Tensor],
     sinks: Optional[Tensor],
+    attn_mask: Optional[Tensor],
     alibi_slopes: Optional[Tensor],
     softmax_scale: Optional[float],
     causal: bool,
@@ -132,7 +133,6 @@ def run_backward(
     softcap: float,
     dropout_p: float,
     dropout_seed: Optional[Tensor],
-    attn_mask: Optional[Tensor],
 ) -> List[Tensor]:
     """The gradients of q, k, v, sinks and attn_mask that are `wanted`, in this order.
 
@@ -195,8 +195,9 @@ def _(
     cu_seqlens_q: Optional[Tensor],
     cu_seqlens_k: Optional[Tensor],
     sinks: Optional[Tensor],
-    *_: Any,
     attn_mask: Optional[Tensor],
+    *_: Any,
+    **__: Any,
 ) -> List[Tensor]:
     gradients = _gradients(wanted, q, k, v, sinks, attn_mask, packed=cu_seqlens_q is not None)
     return [gradient for gradient in gradients if gradient is not None]
