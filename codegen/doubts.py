@@ -19,8 +19,9 @@ from codegen.tiles import (
 )
 
 # Tiles that may spill, by the estimate (also where 16-bit elements take a whole register, and with
-# those of dropout and of a mask tensor) or by the second opinion (docs/evidence.md), each with a smaller one if there
-# is any.  `use` says which of the two is built: when a Mac shows spills, write "smaller".
+# the registers of dropout and of a mask tensor) or by the second opinion (docs/evidence.md), each
+# with a smaller one if there is any.  `use` says which of the two is built: when a Mac shows
+# spills, write "smaller".
 TABLE = """
     family      | head_dim | bytes | tile    | smaller | use  | why it stays
     ------------+----------+-------+---------+---------+------+----------------------------------------------------------------------

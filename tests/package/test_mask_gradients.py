@@ -13,9 +13,9 @@ from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.plan import Backward, Scratch, plan_backward
 from torch import Tensor
 from torch.library import opcheck
-from torch.utils.checkpoint import checkpoint
+from torch.utils import checkpoint as checkpoints
 
-from tests.package.test_masks import BATCH, HEADS, KV_HEADS, draw
+from tests.package.test_masks import BATCH, HEADS, draw
 from tests.package.test_plan import BASE
 from verify import dropout
 from verify.case import Case, Gradients, MaskTensor
@@ -29,16 +29,20 @@ CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def wanted(
-    leaves: list[Tensor], mask: Tensor, grad_out: Tensor, scales: Tensor | None = None, **band: bool
+    leaves: list[Tensor],
+    mask: Tensor,
+    grad_out: Tensor,
+    scales: Tensor | None = None,
+    causal: bool = False,
 ) -> tuple[Tensor, ...]:
     """The gradients in float64; of a bool mask none."""
     *qkv, bias = (x.detach().double().requires_grad_() for x in (*leaves, mask))
     grid = (BATCH, HEADS, leaves[0].shape[1], leaves[1].shape[1])
-    of = Options(leaves[0].shape[-1] ** -0.5, **band)
+    of = Options(leaves[0].shape[-1] ** -0.5, causal)
     added = bias.expand(grid) if mask.is_floating_point() else bias_of(mask, grid)
     outs = [
         attention(
-            *(x[b] for x in qkv),
+            *(qkv[0][b], qkv[1][b], qkv[2][b]),
             of,
             dtype=torch.float64,
             bias=added[b],
@@ -47,7 +51,7 @@ def wanted(
         for b in range(BATCH)
     ]
     asked = [*qkv, bias] if mask.is_floating_point() else qkv
-    return torch.autograd.grad(torch.stack(outs), asked, grad_out.double())
+    return tuple(torch.autograd.grad(torch.stack(outs), asked, grad_out.double()))
 
 
 def found(
@@ -56,9 +60,10 @@ def found(
     own = [x.detach().requires_grad_() for x in leaves]
     if mask.is_floating_point():
         mask = mask.detach().requires_grad_()
-    out: Any = flash_attn_func(*own, attn_mask=mask, **options)
+    q, k, v = own
+    out: Any = flash_attn_func(q, k, v, attn_mask=mask, **options)
     asked = [*own, mask] if mask.is_floating_point() else own
-    return torch.autograd.grad(out, asked, grad_out)
+    return tuple(torch.autograd.grad(out, asked, grad_out))
 
 
 SHAPES = [(), (1,), ("k",), ("q", "k"), ("q", 1), (HEADS, 1, "k"), (BATCH, 1, 1, "k")]
@@ -117,7 +122,8 @@ def test_an_expanded_mask_has_a_gradient_for_each_element() -> None:
     grad_out = torch.randn_like(leaves[0])
     mask = torch.randn(1, 1, Q_LEN, K_LEN, requires_grad=True)
     whole = mask.expand(BATCH, HEADS, Q_LEN, K_LEN)
-    out: Any = flash_attn_func(*leaves, attn_mask=whole)
+    q, k, v = leaves
+    out: Any = flash_attn_func(q, k, v, attn_mask=whole)
     each, summed = torch.autograd.grad(out, (whole, mask), grad_out)
     assert each.shape == whole.shape
     assert each.is_contiguous()
@@ -224,7 +230,8 @@ def test_only_what_is_wanted_is_launched(wants: str) -> None:
     strides = ((1, 1, 1),) * 4
     request = BASE._replace(mask_type=1, mask_strides=(0, 0, 100, 1))
     shape = (1, 1, request.q_len, request.k_len) if wants == "mask" else ()
-    asked = Backward(*strides, *(x == wants for x in "qkv"), mask_shape=shape)
+    own: dict[str, Any] = {f"wants_{x}": x == wants for x in "qkv"}
+    asked = Backward(*strides, mask_shape=shape)._replace(**own)
     *_, look, step = plan_backward(request, asked).launches
     assert look.kernel == "mask_blocks"
     assert step.kernel.startswith(f"backward_{'kv' if wants in 'kv' else wants}_")
@@ -256,19 +263,21 @@ def test_compiled_checkpointed_and_transformed() -> None:
 
     tensors = fresh()
     want = torch.autograd.grad(loss(*tensors), tensors)
-    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
-    again: Any = checkpoint
+    compiled: Any = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    again: Any = checkpoints.checkpoint
     ways = {
-        "compiled": lambda *x: compiled(*x),
+        "compiled": compiled,
         "checkpointed": lambda *x: again(loss, *x, use_reentrant=False),
         "reentrant": lambda *x: again(loss, *x, use_reentrant=True),
     }
     for way, function in ways.items():
         tensors = fresh()
-        function(*tensors).backward()
+        result: Any = function(*tensors)
+        result.backward()
         assert all(torch.equal(x.grad, y) for x, y in zip(tensors, want)), way
     detached = [x.detach() for x in fresh()]
-    got = torch.func.grad(loss, argnums=(0, 1, 2, 3))(*detached)
+    differentiate: Any = torch.func.grad(loss, argnums=(0, 1, 2, 3))
+    got = differentiate(*detached)
     assert all(map(torch.equal, got, want))
 
 

@@ -604,7 +604,7 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     launches = [_launch(catalogue, "backward_rows", rows, request, known, grid)]
     looks: List[Tuple[Tuple[int, int], int]] = []  # at a mask: its tile, and how many states
 
-    def add(family: str, variant: Variant, grid: Tuple[int, int, int], **more: int) -> None:
+    def add(family: str, variant: Variant, grid: Tuple[int, int, int], **more: Any) -> None:
         """A launch; with a mask tensor, one before it, unless the last one's states will do."""
         if request.mask_type:
             look, scratch, strides = _mask_blocks(request, variant, catalogue)

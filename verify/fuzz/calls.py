@@ -96,7 +96,7 @@ def rebuilt(kind: Any, fields: dict[str, Any]) -> Any:
 
 
 def dropouts(variant: Variant) -> st.SearchStrategy[float]:
-    """How many weights are dropped: some, by a kernel with dropout; by a mask's gradient, if any."""
+    """How many weights are dropped: some by a kernel with dropout; some or none for a mask."""
     if variant.family == BACKWARD_MASK:
         return st.sampled_from((0.0, *DROPOUTS))
     return st.sampled_from(DROPOUTS if variant.dropout else (0.0,))
