@@ -79,6 +79,7 @@ def mask_states(access: str, optional: bool = False) -> Buffer:
     return Buffer("mask_states", "uchar", access, comment, optional)
 
 
+MASK_READ = (ATTN_MASK, mask_states("const", optional=True))
 ALIBI_SLOPES = Buffer(
     "alibi_slopes", "float", "const", "ALiBi slope of each query head", optional=True
 )
@@ -167,6 +168,7 @@ STATE_STRIDES = tuple(
 MASK_TYPE = Field(
     "mask_type", "int", f"attn_mask: {', '.join(map(' '.join, zip('01234', MASK_TYPES)))}"
 )
+OF_MASK = (*MASK_STRIDES, *STATE_STRIDES)
 WANTS_LSE = Field("wants_lse", "int", "1: lse is written")
 HAS_ALIBI = Field("has_alibi", "int", "1: alibi_slopes are given")
 KEEP_BELOW = Field(
@@ -235,13 +237,16 @@ def backward(*gradients: str) -> Signature:
             *(Q, K, V, GRAD_OUT, *row_statistics("const")),
             *(gradient(tensor) for tensor in gradients),
             *(partial_gradient(tensor) for tensor in gradients if tensor != "q"),
-            *(CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, DROPOUT_SEED),
+            *(CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, DROPOUT_SEED, *MASK_READ),
         ),
         ints=(
-            *attention("q", "k", "v", "grad_out", *(f"grad_{tensor}" for tensor in gradients)),
+            *attention(
+                *("q", "k", "v", "grad_out", *(f"grad_{tensor}" for tensor in gradients)),
+                of_mask=OF_MASK,
+            ),
             *(wants if len(gradients) > 1 else ()),
             *((BLOCK_SPLITS,) if "q" not in gradients else ()),
-            KEEP_BELOW,
+            *(KEEP_BELOW, MASK_TYPE),
         ),
         floats=(*SOFTMAX, KEEP_SCALE),
     )
@@ -266,10 +271,10 @@ SIGNATURES = {
     "prefill": Signature(
         buffers=(
             *(Q, K, V, OUT, LSE, CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, SINKS, DROPOUT_SEED),
-            *(ATTN_MASK, mask_states("const", optional=True)),
+            *MASK_READ,
         ),
         ints=(
-            *forward(*MASK_STRIDES, *STATE_STRIDES),
+            *forward(*OF_MASK),
             Field("least_queries", "int", "packed: shorter sequences are left to decode"),
             *(HAS_SINKS, KEEP_BELOW),
             Field("kv_type", "int", "the elements of K and V: their place in KV_TYPES"),
@@ -322,6 +327,34 @@ SIGNATURES = {
     "backward_kv": backward("k", "v"),
     "backward_k": backward("k"),
     "backward_v": backward("v"),
+    "backward_mask": Signature(
+        buffers=(
+            *(Q, K, V, GRAD_OUT, *row_statistics("const")),
+            Buffer(
+                "grad_mask", "uchar", "", "gradient of attn_mask, contiguous, of its type", True
+            ),
+            Buffer(
+                "partial_mask",
+                "float",
+                "",
+                "what each split of the terms adds to it: (split, and the gradient's axes)",
+                optional=True,
+            ),
+            *(CU_SEQLENS_Q, *KEYS, ALIBI_SLOPES, DROPOUT_SEED, *MASK_READ),
+        ),
+        ints=(
+            *attention("q", "k", "v", "grad_out", of_mask=OF_MASK),
+            *(
+                Field(f"sums_{axis}", "int", f"1: the gradient is one for all {axis}")
+                for axis in ("batches", "heads", "rows", "keys")
+            ),
+            KV_HEADS,
+            replace(SPLITS, comment="number of splits of the terms; 1: no partial gradients"),
+            Field("has_dropout", "int", "1: weights are dropped"),
+            *(KEEP_BELOW, MASK_TYPE),
+        ),
+        floats=(*SOFTMAX, KEEP_SCALE),
+    ),
     "append": Signature(
         buffers=(
             replace(Q, optional=True),

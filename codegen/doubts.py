@@ -22,8 +22,9 @@ from codegen.tiles import (
 )
 
 # Tiles that may spill, by the estimate (also where 16-bit elements take a whole register, and with
-# dropout's registers) or by the second opinion (docs/evidence.md), each with a smaller one if there
-# is any.  `use` says which of the two is built: when a Mac shows spills, write "smaller".
+# the registers of dropout and of a mask tensor) or by the second opinion (docs/evidence.md), each
+# with a smaller one if there is any.  `use` says which of the two is built: when a Mac shows
+# spills, write "smaller".
 TABLE = """
     family      | head_dim | bytes | tile    | smaller | use  | why it stays
     ------------+----------+-------+---------+---------+------+----------------------------------------------------------------------
@@ -61,6 +62,7 @@ TABLE = """
     backward_q  |       40 |     2 | 4 16 32 | 4 8 32  | tile | half as many rows of its own: K and V are read twice as often
     backward_q  |       48 |     2 | 4 16 32 | 4 8 32  | tile | half as many rows of its own: K and V are read twice as often
     backward_q  |       64 |     2 | 4 16 32 | 4 8 32  | tile | half as many rows of its own: K and V are read twice as often
+    backward_q  |       80 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many rows per block: twice the barriers
     backward_q  |       88 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many rows per block: twice the barriers
     backward_q  |       96 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
     backward_q  |      104 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many rows per block: twice the barriers
@@ -80,8 +82,10 @@ TABLE = """
     backward_kv |      112 |     2 | 4 8 16  | none    | tile | with dropout alone; there is none smaller
     backward_kv |      128 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_kv |      160 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_kv |      192 |     2 | 4 8 16  | none    | tile | with dropout alone; with a shorter block both gradients would be in one kernel
+    backward_kv |      192 |     4 | 4 8 16  | none    | tile | with dropout alone; with a shorter block both gradients would be in one kernel
     backward_kv |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
-    backward_kv |      256 |     4 | 4 8 8   | none    | tile | with dropout alone; there is none smaller
+    backward_kv |      256 |     4 | 4 8 8   | none    | tile | with dropout or a mask tensor alone; there is none smaller
 """  # noqa: E501
 
 

@@ -14,6 +14,7 @@ from codegen import doubts, tiles
 from codegen.arguments import KV_TYPES, converted
 from codegen.tiles import (
     BackwardKVTile,
+    BackwardMaskTile,
     DividedDecodeTile,
     MaskTile,
     RowBlockTile,
@@ -116,8 +117,8 @@ class Variant:
 
     @property
     def dropout(self) -> bool:
-        """Whether weights are dropped."""
-        return self.tile.extra == "dropout"
+        """Whether all it does is done with weights dropped."""
+        return self.mask is None and self.tile.extra == "dropout"
 
     @property
     def kv_dtype(self) -> str:
@@ -227,7 +228,10 @@ def append() -> Iterable[Variant]:
 
 
 def backward() -> Iterable[Variant]:
-    """Widths x dtype x tile x mask, or dropout.  Sinks are part of the log-sum-exp."""
+    """Widths x dtype x tile x mask, or dropout, or a mask tensor, whose gradient has one kernel.
+
+    Sinks are part of the log-sum-exp.
+    """
     of_keys = {(widths, dtype): own for widths, dtype, own in lines("backward_kv")}
     seen = set()
     for widths, dtype, own in lines("backward_q"):
@@ -237,16 +241,20 @@ def backward() -> Iterable[Variant]:
             yield Variant("backward_rows", of_rows, dtype, None, True, RowBlockTile())
         for tile in own:
             yield from differentiating("backward_q", widths, dtype, tile)
+            of_mask = BackwardMaskTile(tile.simdgroups, tile.rows, tile.block, extra="dropout")
+            yield Variant("backward_mask", widths, dtype, MASKED, False, of_mask)
         for tile in of_keys[widths, dtype]:
             yield from differentiating("backward_kv", widths, dtype, tile)
 
 
 def differentiating(family: str, widths: Widths, dtype: str, tile: Tile) -> Iterable[Variant]:
     """The kernels of one tile that compute gradients."""
-    modes = [(mask, tile) for mask in MASKS] + [(None, tile.for_dropout())]
+    size = ELEMENT_BYTES[dtype]
+    modes: list[tuple[str | None, Tile]] = [(mask, tile) for mask in MASKS]
+    modes += [(None, tile.for_dropout()), (MASKED, tile.for_mask())]
     for mask, own in modes:
         families = [family]
-        if isinstance(own, BackwardKVTile) and own.gradients(widths, ELEMENT_BYTES[dtype]) == 1:
+        if isinstance(own, BackwardKVTile) and own.gradients(widths, size) == 1:
             families = ["backward_k", "backward_v"]
         for each in families:
             yield Variant(each, widths, dtype, mask, False, own)

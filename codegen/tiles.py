@@ -100,7 +100,9 @@ OTHER_REGISTERS = 20
 # more values are alive in clang's IR of backward_kv than of backward_q; see the test above.
 HEAD_LOOP_REGISTERS = 20
 RANDOM_REGISTERS = 16  # four words each of a counter and its products, a key and what it is made of
+TERM_REGISTERS = 6  # four indices, and how many terms are left
 MASK_REGISTERS = 6  # the address of the rows' elements, that of the states, and a state
+HEAD_MASK_REGISTERS = 4  # more in a loop over heads: both addresses for one of them
 ROW_PADDING_BYTES = 16  # added to each staged row so that rows start in different banks
 
 
@@ -155,8 +157,8 @@ class Tile(ABC):
     rows: int
     block: int
     slices: int = 1  # simdgroups that have the same rows, each for some of the columns
-    # What its kernels do besides: "dropout", "masked" with a mask tensor, or the dtype of K and V that
-    # they convert.
+    # What its kernels do besides: "dropout", with any mask, "masked" with a mask tensor, or the dtype
+    # of K and V that they convert.
     extra: str = ""
 
     def __post_init__(self) -> None:
@@ -222,7 +224,10 @@ class Tile(ABC):
         return sum(self.live(widths, element_bytes, widened).values())
 
     def for_dropout(self) -> Tile:
-        """The tile of kernels that drop weights: their random numbers need registers as well."""
+        """The tile of kernels that drop weights: their random numbers need registers as well.
+
+        They take a mask tensor, too.
+        """
         return replace(self, rows=FRAGMENT, extra="dropout")
 
     def for_mask(self) -> Tile:
@@ -232,6 +237,11 @@ class Tile(ABC):
     def for_kv(self, dtype: str) -> Tile:
         """The tile of kernels whose K and V have another dtype than Q."""
         return replace(self, extra=dtype)
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether its kernels take a mask tensor."""
+        return self.extra in ("dropout", "masked")
 
     def rows_held(self, widths: Widths, element_bytes: int) -> tuple[bool, ...]:
         """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
@@ -285,12 +295,9 @@ class PrefillTile(Tile):
 
     @property
     def besides(self) -> dict[str, int]:
-        """What a mask tensor takes, or dropout's random numbers while they are drawn."""
-        parts = {
-            "dropout": ("random numbers", RANDOM_REGISTERS),
-            "masked": ("mask", MASK_REGISTERS),
-        }
-        return dict([parts[self.extra]]) if self.extra in parts else {}
+        """What a mask tensor takes, and dropout's random numbers while they are drawn."""
+        random = {"random numbers": RANDOM_REGISTERS} if self.extra == "dropout" else {}
+        return random | ({"mask": MASK_REGISTERS} if self.takes_mask else {})
 
     def registers_with_queries(self, widths: Widths, element_bytes: int) -> int:
         """All registers if Q stays in them."""
@@ -426,6 +433,40 @@ class BackwardQTile(BackwardTile):
 
 
 @dataclass(frozen=True)
+class BackwardMaskTile(BackwardQTile):
+    """The same; what it adds up are as many elements of the mask's gradient as of S.
+
+    Random numbers are drawn when its rows' fragments and addresses are no longer needed.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.extra != "dropout":
+            raise TileError("a mask's gradient has one kernel, with dropout known at run time")
+
+    @property
+    def name(self) -> str:
+        """Nothing need be said of what all of them do."""
+        return f"q{self.block_q}k{self.block_k}"
+
+    def rows_held(self, widths: Widths, element_bytes: int) -> tuple[bool, ...]:
+        """Neither: it goes through them once."""
+        return False, False
+
+    def _least(
+        self, widths: Widths, element_bytes: int, gradients: int, widened: bool = False
+    ) -> dict[str, int]:
+        parts = super()._least(widths, element_bytes, gradients, widened)
+        parts.pop("random numbers")
+        sums = self._fragments(self.block) * fragment_registers(FLOAT_BYTES)
+        return {**parts, "gradients": sums, "which term": TERM_REGISTERS}
+
+    def threadgroup_bytes(self, widths: Widths, element_bytes: int) -> int:
+        sums = self.block_q * self.block_k * FLOAT_BYTES
+        return super().threadgroup_bytes(widths, element_bytes) + sums
+
+
+@dataclass(frozen=True)
 class BackwardKVTile(BackwardTile):
     """The rows are those of K and V; the blocks are of Q and of the gradient of O."""
 
@@ -433,6 +474,8 @@ class BackwardKVTile(BackwardTile):
         self, widths: Widths, element_bytes: int, gradients: int, widened: bool = False
     ) -> dict[str, int]:
         parts = super()._least(widths, element_bytes, gradients, widened)
+        if self.takes_mask:
+            parts["mask"] += HEAD_MASK_REGISTERS
         return {**parts, "heads and their blocks": HEAD_LOOP_REGISTERS}
 
     def gradients(self, widths: Widths, element_bytes: int) -> int:

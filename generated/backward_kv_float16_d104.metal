@@ -13,6 +13,8 @@
 //   head_dim   104
 //   elements   float16; scores, weights and sums in float32
 //   masks      full, causal (aligned bottom-right), sliding window (left, right)
+//   masked     a mask tensor, of bools or of biases; with any mask
+//   dropout    as in the forward kernels; with any mask, a tensor or not
 
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>
@@ -138,6 +140,14 @@ struct Call {
     long alibi_batch_stride; // alibi_slopes: elements from one sequence to the next
     long alibi_head_stride; // alibi_slopes: elements from one head to the next
     long table_stride; // block_table: elements from one sequence to the next
+    long mask_batch_stride; // attn_mask: bytes from one batch to the next
+    long mask_head_stride; // attn_mask: bytes from one head to the next
+    long mask_row_stride; // attn_mask: bytes from one row to the next
+    long mask_key_stride; // attn_mask: bytes from one key to the next
+    long state_batch_stride; // mask_states: states from one batch to the next
+    long state_head_stride; // mask_states: states from one head to the next
+    long state_tile_stride; // mask_states: states from one tile to the next
+    long state_block_stride; // mask_states: states from one block to the next
     int batch; // number of sequences
     int q_len; // query rows of each sequence; packed: of all sequences together
     int k_len; // rows of K of each sequence, used or not; packed: of all sequences
@@ -155,6 +165,7 @@ struct Call {
     int wants_v; // 1: the gradient of v is wanted
     int splits; // number of splits of the query blocks; 1: no partial gradients
     int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
+    int mask_type; // attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
 };
 
 struct Scaling {
@@ -383,20 +394,22 @@ struct q16k32 {
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
     static constant constexpr bool DROPOUT = false;
+    static constant constexpr bool TAKES_MASK = false;
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Keys;
     typedef ReadRows<ROW_FRAGMENTS, V_FRAGMENTS> Values;
 };
 
 // 32 keys (4 simdgroups of 8) x 16 query rows;
 // 7296 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
-struct q16k32_dropout {
+struct q16k32_masked {
     static constant constexpr int BLOCK_K = 32; // keys per threadgroup
     static constant constexpr int BLOCK_Q = 16; // query rows per block
     static constant constexpr int THREADS = 128;
     static constant constexpr int SIMDGROUP_ROWS = 8; // keys per simdgroup
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
-    static constant constexpr bool DROPOUT = true;
+    static constant constexpr bool DROPOUT = false;
+    static constant constexpr bool TAKES_MASK = true;
     typedef ReadRows<ROW_FRAGMENTS, D_FRAGMENTS> Keys;
     typedef ReadRows<ROW_FRAGMENTS, V_FRAGMENTS> Values;
 };
@@ -549,20 +562,102 @@ inline float base_2_lse(float natural)
     return as_type<uint>(natural) == MINUS_INFINITY_BITS ? UNSEEN : natural * LOG2_E;
 }
 
+// The elements of a call's mask tensor.
+enum MaskType { NONE_MASK, BOOL_MASK, FLOAT16_MASK, BFLOAT16_MASK, FLOAT32_MASK };
+
+// What there is to see in a block of a mask: nothing; every key, with nothing added to a score; or
+// what only a look at each element says.
+enum MaskState { NOTHING_SEEN, ALL_SEEN, LOOK_CLOSER };
+
+// From -6.9e37 down, as float32 has it: with such a bias, -inf among them, a key is hidden.
+constant constexpr uint HIDDEN_FROM_BITS = 0xFE4FA3ABu;
+constant constexpr uint LOWEST_HALF_BITS = 0xFBFFu; // the next ones are those of -inf
+
+// What an element adds to the score, as the bits of a float32; a bool that is true adds 0.  They stay
+// bits, because fast math may assume that no float is infinite.
+inline uint mask_bits(device const uchar* element, int type)
+{
+    if (type == BOOL_MASK) {
+        return *element != 0 ? 0u : MINUS_INFINITY_BITS;
+    }
+    if (type == FLOAT32_MASK) {
+        return *(device const uint*)element;
+    }
+    const uint bits = *(device const ushort*)element;
+    if (type == BFLOAT16_MASK) {
+        return bits << 16;
+    }
+    const bool hides = bits == LOWEST_HALF_BITS || bits == LOWEST_HALF_BITS + 1;
+    return hides ? MINUS_INFINITY_BITS : as_type<uint>(float(as_type<half>(ushort(bits))));
+}
+
+inline bool is_hidden(uint bits)
+{
+    return bits >= HIDDEN_FROM_BITS && bits <= MINUS_INFINITY_BITS;
+}
+
+// A base-2 logit with what the mask adds to it.
+inline float masked_logit(float logit, uint bits)
+{
+    return is_hidden(bits) ? MASKED : fma(as_type<float>(bits), LOG2_E, logit);
+}
+
+// The state of a block of the call's mask; without one there is nothing to add.
+template <typename Tile>
+inline int state_of_block(device const uchar* mask_states, long place, constant Call& call)
+{
+    return Tile::TAKES_MASK && call.mask_type != NONE_MASK ? mask_states[place] : ALL_SEEN;
+}
+
+// A lane's elements of a mask for a matrix of scores, whose rows may be queries or keys.
+struct MaskElements {
+    device const uchar* first; // for the lane's first score
+    long row_stride;
+    long column_stride;
+    int rows; // that exist, from the first on
+    int columns;
+    int type;
+};
+
+// What the mask adds to a score: bits, as mask_bits has them.  What does not exist is hidden.
+inline uint added_to(MaskElements mask, int row, int column)
+{
+    const bool exists = row < mask.rows && column < mask.columns;
+    return exists ? mask_bits(mask.first + row * mask.row_stride + column * mask.column_stride, mask.type)
+                  : MINUS_INFINITY_BITS;
+}
+
+// A block of scores to which nothing is added.
+struct NoMask {};
+
+inline uint added_to(NoMask, int, int)
+{
+    return 0u;
+}
+
+// What weigh gives.
+enum WeightPart { WEIGHT, DERIVED };
+
 // The weight of a score, and the same times the derivative of its logit: 1, or with a softcap
-// 1 - tanh^2.  PLAIN: there is neither softcap nor ALiBi.
+// 1 - tanh^2.  PLAIN: there is neither softcap nor anything that is taken off, by ALiBi or a mask.
 template <bool PLAIN>
-inline float2 weigh(float score, float alibi, float lse, constant Scaling& scaling)
+inline float2 weigh(float score, float taken_off, float lse, constant Scaling& scaling)
 {
     if (PLAIN) {
         return fast::exp2(fma(score, scaling.softmax_scale * LOG2_E, -lse));
     }
     if (scaling.softcap == 0.0f) {
-        return fast::exp2(score * (scaling.softmax_scale * LOG2_E) - alibi - lse);
+        return fast::exp2(score * (scaling.softmax_scale * LOG2_E) - taken_off - lse);
     }
     const float limited = precise::tanh(score * (scaling.softmax_scale / scaling.softcap));
-    const float weight = fast::exp2(scaling.softcap * LOG2_E * limited - alibi - lse);
+    const float weight = fast::exp2(scaling.softcap * LOG2_E * limited - taken_off - lse);
     return float2(weight, weight * (1.0f - limited * limited));
+}
+
+// What is taken off a base-2 logit by its distance from the diagonal, and by what a mask adds to it.
+inline float taken_off(RowAlibi alibi, int distance, uint added)
+{
+    return fma(as_type<float>(added), -LOG2_E, alibi.slope * float(abs(distance)));
 }
 
 // Sets what a row does not see to 0: columns are counted like `seen`, from `first` on.
@@ -600,21 +695,22 @@ inline void stage_statistics(
 
 // Scores become weights, times the derivative of their logits; P gets the weights themselves.  Rows are
 // keys here, and columns are queries.
-template <bool PLAIN, int R, int C>
+template <bool PLAIN, typename Mask, int R, int C>
 inline void weigh_columns(
-    thread Matrix<element, R, C>& p, thread Matrix<float, R, C>& scores, BlockStatistics block, RowAlibi alibi, int key,
-    int query, Place place, constant Scaling& scaling)
+    thread Matrix<element, R, C>& p, thread Matrix<float, R, C>& scores, BlockStatistics block, RowAlibi alibi, Mask mask,
+    int key, int query, Place place, constant Scaling& scaling)
 {
     UNROLL for (int c = 0; c < C; ++c) {
         UNROLL for (int i = 0; i < 2; ++i) {
             const int column = c * FRAGMENT + place.column + i;
             const float lse = block.lse[column];
             UNROLL for (int r = 0; r < R; ++r) {
-                const int distance = abs(query + column + alibi.offset - (key + r * FRAGMENT));
+                const int distance = query + column + alibi.offset - (key + r * FRAGMENT);
+                const uint added = added_to(mask, r * FRAGMENT, c * FRAGMENT + i);
                 const float score = scores.fragments[r][c].thread_elements()[i];
-                const float2 weight = weigh<PLAIN>(score, alibi.slope * float(distance), lse, scaling);
-                p.fragments[r][c].thread_elements()[i] = element(weight[0]);
-                scores.fragments[r][c].thread_elements()[i] = weight[1];
+                const float2 weight = weigh<PLAIN>(score, taken_off(alibi, distance, added), lse, scaling);
+                p.fragments[r][c].thread_elements()[i] = element(is_hidden(added) ? 0.0f : weight[0]);
+                scores.fragments[r][c].thread_elements()[i] = is_hidden(added) ? 0.0f : weight[1];
             }
         }
     }
@@ -676,8 +772,10 @@ void backward_kv(
     device const int* block_table [[buffer(13)]],
     device const float* alibi_slopes [[buffer(14)]],
     device const int* dropout_seed [[buffer(15)]],
-    constant Call& call [[buffer(16)]],
-    constant Scaling& scaling [[buffer(17)]],
+    device const uchar* attn_mask [[buffer(16)]],
+    device const uchar* mask_states [[buffer(17)]],
+    constant Call& call [[buffer(18)]],
+    constant Scaling& scaling [[buffer(19)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint3 groups [[threadgroups_per_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
@@ -712,6 +810,9 @@ void backward_kv(
     q += batch * call.q_batch_stride + sequence.q_start * call.q_row_stride;
     grad_out += batch * call.grad_out_batch_stride + sequence.q_start * call.grad_out_row_stride;
     const long first_lse = batch * call.lse_batch_stride + sequence.q_start;
+    attn_mask += batch * call.mask_batch_stride + (first_key + row) * call.mask_key_stride
+        + place.column * call.mask_row_stride;
+    mask_states += batch * call.state_batch_stride + index * call.state_block_stride;
 
     typename Tile::Keys keys;
     typename Tile::Values values;
@@ -730,7 +831,9 @@ void backward_kv(
         seeing[r] = queries_seeing<MASK>(first_key + row + r * FRAGMENT, sequence, call);
     }
 
-    const int blocks = (max(band.visited.end - band.visited.begin, 0) + Tile::BLOCK_Q - 1) / Tile::BLOCK_Q; // of each head
+    // A mask's tiles begin at multiples of BLOCK_Q.
+    const int begin = Tile::TAKES_MASK ? band.visited.begin / Tile::BLOCK_Q * Tile::BLOCK_Q : band.visited.begin;
+    const int blocks = (max(band.visited.end - begin, 0) + Tile::BLOCK_Q - 1) / Tile::BLOCK_Q; // of each head
     const int blocks_per_split = (blocks * call.heads_per_kv_head + call.splits - 1) / call.splits;
     const int first_head = kv_head * call.heads_per_kv_head;
     for (int head = first_head; head < first_head + call.heads_per_kv_head; ++head) {
@@ -743,7 +846,12 @@ void backward_kv(
         const int last_block = min((split + 1) * blocks_per_split - (head - first_head) * blocks, blocks);
 
         for (int block = first_block; block < last_block; ++block) {
-            const int query = band.visited.begin + block * Tile::BLOCK_Q;
+            const int query = begin + block * Tile::BLOCK_Q;
+            const long place_of_state = head * call.state_head_stride + query / Tile::BLOCK_Q * call.state_tile_stride;
+            const int state = state_of_block<Tile>(mask_states, place_of_state, call);
+            if (state == NOTHING_SEEN) {
+                continue;
+            }
             threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
             stage_rows<Tile::THREADS, Tile::BLOCK_Q, HEAD_DIM>(
                 q_block, q_rows, call.q_row_stride, query, sequence.q_len, thread_index);
@@ -754,10 +862,15 @@ void backward_kv(
             threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
             multiply_transposed<STAGED_STRIDE>(scores, keys, q_block);
-            if (plain) {
-                weigh_columns<true>(weights, scores, statistics, alibi, first_key + row, query, place, scaling);
+            if (state == LOOK_CLOSER) {
+                const MaskElements elements = {
+                    attn_mask + head * call.mask_head_stride + query * call.mask_row_stride, call.mask_key_stride,
+                    call.mask_row_stride, rows - row, sequence.q_len - query - place.column, call.mask_type};
+                weigh_columns<false>(weights, scores, statistics, alibi, elements, first_key + row, query, place, scaling);
+            } else if (plain) {
+                weigh_columns<true>(weights, scores, statistics, alibi, NoMask(), first_key + row, query, place, scaling);
             } else {
-                weigh_columns<false>(weights, scores, statistics, alibi, first_key + row, query, place, scaling);
+                weigh_columns<false>(weights, scores, statistics, alibi, NoMask(), first_key + row, query, place, scaling);
             }
             if (query < band.unmasked.begin || query + Tile::BLOCK_Q > band.unmasked.end) {
                 clear_unseen(weights, seeing, query, place);
@@ -819,7 +932,7 @@ decltype(backward_kv<q16k32, CAUSAL>) backward_kv<q16k32, CAUSAL>;
 template [[host_name("backward_kv_float16_d104_q16k32_window")]] [[kernel]]
 decltype(backward_kv<q16k32, WINDOW>) backward_kv<q16k32, WINDOW>;
 #endif
-#if !defined(ONLY) || defined(ONLY_backward_kv_float16_d104_q16k32_dropout)
-template [[host_name("backward_kv_float16_d104_q16k32_dropout")]] [[kernel]]
-decltype(backward_kv<q16k32_dropout, WINDOW>) backward_kv<q16k32_dropout, WINDOW>;
+#if !defined(ONLY) || defined(ONLY_backward_kv_float16_d104_q16k32_masked)
+template [[host_name("backward_kv_float16_d104_q16k32_masked")]] [[kernel]]
+decltype(backward_kv<q16k32_masked, WINDOW>) backward_kv<q16k32_masked, WINDOW>;
 #endif

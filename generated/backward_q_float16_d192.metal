@@ -10,7 +10,8 @@
 //   head_dim   192
 //   elements   float16; scores, weights and sums in float32
 //   masks      full, causal (aligned bottom-right), sliding window (left, right)
-//   dropout    as in the forward kernels; with any mask
+//   masked     a mask tensor, of bools or of biases; with any mask
+//   dropout    as in the forward kernels; with any mask, a tensor or not
 
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>
@@ -133,6 +134,14 @@ struct Call {
     long alibi_batch_stride; // alibi_slopes: elements from one sequence to the next
     long alibi_head_stride; // alibi_slopes: elements from one head to the next
     long table_stride; // block_table: elements from one sequence to the next
+    long mask_batch_stride; // attn_mask: bytes from one batch to the next
+    long mask_head_stride; // attn_mask: bytes from one head to the next
+    long mask_row_stride; // attn_mask: bytes from one row to the next
+    long mask_key_stride; // attn_mask: bytes from one key to the next
+    long state_batch_stride; // mask_states: states from one batch to the next
+    long state_head_stride; // mask_states: states from one head to the next
+    long state_tile_stride; // mask_states: states from one tile to the next
+    long state_block_stride; // mask_states: states from one block to the next
     int batch; // number of sequences
     int q_len; // query rows of each sequence; packed: of all sequences together
     int k_len; // rows of K of each sequence, used or not; packed: of all sequences
@@ -147,6 +156,7 @@ struct Call {
     int window_right; // keys seen after the diagonal
     int has_alibi; // 1: alibi_slopes are given
     int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
+    int mask_type; // attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
 };
 
 struct Scaling {
@@ -347,6 +357,7 @@ struct q32k16 {
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
     static constant constexpr bool DROPOUT = false;
+    static constant constexpr bool TAKES_MASK = false;
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
     typedef ReadRows<ROW_FRAGMENTS, V_FRAGMENTS> GradRows;
 };
@@ -361,6 +372,22 @@ struct q32k16_dropout {
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
     static constant constexpr bool DROPOUT = true;
+    static constant constexpr bool TAKES_MASK = true;
+    typedef ReadRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
+    typedef ReadRows<ROW_FRAGMENTS, V_FRAGMENTS> GradRows;
+};
+
+// 32 query rows (4 simdgroups of 8) x 16 keys;
+// 12800 bytes of threadgroup memory: one block of K, one of V.
+struct q32k16_masked {
+    static constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 16; // keys per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+    static constant constexpr bool DROPOUT = false;
+    static constant constexpr bool TAKES_MASK = true;
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
     typedef ReadRows<ROW_FRAGMENTS, V_FRAGMENTS> GradRows;
 };
@@ -513,20 +540,102 @@ inline float base_2_lse(float natural)
     return as_type<uint>(natural) == MINUS_INFINITY_BITS ? UNSEEN : natural * LOG2_E;
 }
 
+// The elements of a call's mask tensor.
+enum MaskType { NONE_MASK, BOOL_MASK, FLOAT16_MASK, BFLOAT16_MASK, FLOAT32_MASK };
+
+// What there is to see in a block of a mask: nothing; every key, with nothing added to a score; or
+// what only a look at each element says.
+enum MaskState { NOTHING_SEEN, ALL_SEEN, LOOK_CLOSER };
+
+// From -6.9e37 down, as float32 has it: with such a bias, -inf among them, a key is hidden.
+constant constexpr uint HIDDEN_FROM_BITS = 0xFE4FA3ABu;
+constant constexpr uint LOWEST_HALF_BITS = 0xFBFFu; // the next ones are those of -inf
+
+// What an element adds to the score, as the bits of a float32; a bool that is true adds 0.  They stay
+// bits, because fast math may assume that no float is infinite.
+inline uint mask_bits(device const uchar* element, int type)
+{
+    if (type == BOOL_MASK) {
+        return *element != 0 ? 0u : MINUS_INFINITY_BITS;
+    }
+    if (type == FLOAT32_MASK) {
+        return *(device const uint*)element;
+    }
+    const uint bits = *(device const ushort*)element;
+    if (type == BFLOAT16_MASK) {
+        return bits << 16;
+    }
+    const bool hides = bits == LOWEST_HALF_BITS || bits == LOWEST_HALF_BITS + 1;
+    return hides ? MINUS_INFINITY_BITS : as_type<uint>(float(as_type<half>(ushort(bits))));
+}
+
+inline bool is_hidden(uint bits)
+{
+    return bits >= HIDDEN_FROM_BITS && bits <= MINUS_INFINITY_BITS;
+}
+
+// A base-2 logit with what the mask adds to it.
+inline float masked_logit(float logit, uint bits)
+{
+    return is_hidden(bits) ? MASKED : fma(as_type<float>(bits), LOG2_E, logit);
+}
+
+// The state of a block of the call's mask; without one there is nothing to add.
+template <typename Tile>
+inline int state_of_block(device const uchar* mask_states, long place, constant Call& call)
+{
+    return Tile::TAKES_MASK && call.mask_type != NONE_MASK ? mask_states[place] : ALL_SEEN;
+}
+
+// A lane's elements of a mask for a matrix of scores, whose rows may be queries or keys.
+struct MaskElements {
+    device const uchar* first; // for the lane's first score
+    long row_stride;
+    long column_stride;
+    int rows; // that exist, from the first on
+    int columns;
+    int type;
+};
+
+// What the mask adds to a score: bits, as mask_bits has them.  What does not exist is hidden.
+inline uint added_to(MaskElements mask, int row, int column)
+{
+    const bool exists = row < mask.rows && column < mask.columns;
+    return exists ? mask_bits(mask.first + row * mask.row_stride + column * mask.column_stride, mask.type)
+                  : MINUS_INFINITY_BITS;
+}
+
+// A block of scores to which nothing is added.
+struct NoMask {};
+
+inline uint added_to(NoMask, int, int)
+{
+    return 0u;
+}
+
+// What weigh gives.
+enum WeightPart { WEIGHT, DERIVED };
+
 // The weight of a score, and the same times the derivative of its logit: 1, or with a softcap
-// 1 - tanh^2.  PLAIN: there is neither softcap nor ALiBi.
+// 1 - tanh^2.  PLAIN: there is neither softcap nor anything that is taken off, by ALiBi or a mask.
 template <bool PLAIN>
-inline float2 weigh(float score, float alibi, float lse, constant Scaling& scaling)
+inline float2 weigh(float score, float taken_off, float lse, constant Scaling& scaling)
 {
     if (PLAIN) {
         return fast::exp2(fma(score, scaling.softmax_scale * LOG2_E, -lse));
     }
     if (scaling.softcap == 0.0f) {
-        return fast::exp2(score * (scaling.softmax_scale * LOG2_E) - alibi - lse);
+        return fast::exp2(score * (scaling.softmax_scale * LOG2_E) - taken_off - lse);
     }
     const float limited = precise::tanh(score * (scaling.softmax_scale / scaling.softcap));
-    const float weight = fast::exp2(scaling.softcap * LOG2_E * limited - alibi - lse);
+    const float weight = fast::exp2(scaling.softcap * LOG2_E * limited - taken_off - lse);
     return float2(weight, weight * (1.0f - limited * limited));
+}
+
+// What is taken off a base-2 logit by its distance from the diagonal, and by what a mask adds to it.
+inline float taken_off(RowAlibi alibi, int distance, uint added)
+{
+    return fma(as_type<float>(added), -LOG2_E, alibi.slope * float(abs(distance)));
 }
 
 // Sets what a row does not see to 0: columns are counted like `seen`, from `first` on.
@@ -567,20 +676,21 @@ inline void load_statistics(
     }
 }
 
-// Scores become weights, times the derivative of their logits.
-template <bool PLAIN, int R, int C>
+// Scores become weights, or weights times the derivative of their logits.
+template <bool PLAIN, WeightPart PART, typename Mask, int R, int C>
 inline void weigh_rows(
-    thread Matrix<float, R, C>& scores, thread RowStatistics<R>& rows, RowAlibi alibi, int row, int key, Place place,
-    constant Scaling& scaling)
+    thread Matrix<float, R, C>& scores, thread RowStatistics<R>& rows, RowAlibi alibi, Mask mask, int row, int key,
+    Place place, constant Scaling& scaling)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int diagonal = row + r * FRAGMENT + alibi.offset;
         UNROLL for (int c = 0; c < C; ++c) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                const int distance = abs(diagonal - (key + c * FRAGMENT + place.column + i));
+                const int distance = diagonal - (key + c * FRAGMENT + place.column + i);
+                const uint added = added_to(mask, r * FRAGMENT, c * FRAGMENT + i);
                 const float score = scores.fragments[r][c].thread_elements()[i];
-                const float2 weight = weigh<PLAIN>(score, alibi.slope * float(distance), rows.lse[r], scaling);
-                scores.fragments[r][c].thread_elements()[i] = weight[1];
+                const float2 weight = weigh<PLAIN>(score, taken_off(alibi, distance, added), rows.lse[r], scaling);
+                scores.fragments[r][c].thread_elements()[i] = is_hidden(added) ? 0.0f : weight[PART];
             }
         }
     }
@@ -638,8 +748,10 @@ void backward_q(
     device const int* block_table [[buffer(10)]],
     device const float* alibi_slopes [[buffer(11)]],
     device const int* dropout_seed [[buffer(12)]],
-    constant Call& call [[buffer(13)]],
-    constant Scaling& scaling [[buffer(14)]],
+    device const uchar* attn_mask [[buffer(13)]],
+    device const uchar* mask_states [[buffer(14)]],
+    constant Call& call [[buffer(15)]],
+    constant Scaling& scaling [[buffer(16)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint3 groups [[threadgroups_per_grid]],
     uint thread_index [[thread_index_in_threadgroup]],
@@ -675,6 +787,9 @@ void backward_q(
     k += batch * call.k_batch_stride + sequence.k_start * call.k_row_stride + kv_head * call.k_head_stride;
     v += batch * call.v_batch_stride + sequence.k_start * call.v_row_stride + kv_head * call.v_head_stride;
     const long first_lse = batch * call.lse_batch_stride + head * call.lse_head_stride + sequence.q_start;
+    attn_mask += batch * call.mask_batch_stride + head * call.mask_head_stride + (first_row + row) * call.mask_row_stride
+        + place.column * call.mask_key_stride;
+    mask_states += batch * call.state_batch_stride + head * call.state_head_stride + index * call.state_tile_stride;
 
     typename Tile::Queries queries;
     typename Tile::GradRows grad_rows; // of O
@@ -689,17 +804,28 @@ void backward_q(
     load_statistics<MASK>(statistics, row_lse + first_lse, row_delta + first_lse, sequence, first_row, row, call);
     clear(gradients);
 
-    for (int key = band.visited.begin; key < band.visited.end; key += Tile::BLOCK_K) {
+    // A mask's blocks begin at multiples of BLOCK_K.
+    const int begin = Tile::TAKES_MASK ? band.visited.begin / Tile::BLOCK_K * Tile::BLOCK_K : band.visited.begin;
+    for (int key = begin; key < band.visited.end; key += Tile::BLOCK_K) {
+        const int state = state_of_block<Tile>(mask_states, key / Tile::BLOCK_K * call.state_block_stride, call);
+        if (state == NOTHING_SEEN) {
+            continue;
+        }
         threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
         stage_rows<Tile::THREADS, Tile::BLOCK_K, HEAD_DIM>(k_block, k, call.k_row_stride, key, sequence.k_len, thread_index);
         stage_rows<Tile::THREADS, Tile::BLOCK_K, HEAD_DIM_V>(v_block, v, call.v_row_stride, key, sequence.k_len, thread_index);
         threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
         multiply_transposed<STAGED_STRIDE>(scores, queries, k_block);
-        if (plain) {
-            weigh_rows<true>(scores, statistics, alibi, first_row + row, key, place, scaling);
+        if (state == LOOK_CLOSER) {
+            const MaskElements elements = {
+                attn_mask + key * call.mask_key_stride, call.mask_row_stride, call.mask_key_stride, rows - row,
+                sequence.k_len - key - place.column, call.mask_type};
+            weigh_rows<false, DERIVED>(scores, statistics, alibi, elements, first_row + row, key, place, scaling);
+        } else if (plain) {
+            weigh_rows<true, DERIVED>(scores, statistics, alibi, NoMask(), first_row + row, key, place, scaling);
         } else {
-            weigh_rows<false>(scores, statistics, alibi, first_row + row, key, place, scaling);
+            weigh_rows<false, DERIVED>(scores, statistics, alibi, NoMask(), first_row + row, key, place, scaling);
         }
         if (key < band.unmasked.begin || key + Tile::BLOCK_K > band.unmasked.end) {
             clear_unseen(scores, statistics.seen, key, place);
@@ -732,4 +858,8 @@ decltype(backward_q<q32k16, WINDOW>) backward_q<q32k16, WINDOW>;
 #if !defined(ONLY) || defined(ONLY_backward_q_float16_d192_q32k16_dropout)
 template [[host_name("backward_q_float16_d192_q32k16_dropout")]] [[kernel]]
 decltype(backward_q<q32k16_dropout, WINDOW>) backward_q<q32k16_dropout, WINDOW>;
+#endif
+#if !defined(ONLY) || defined(ONLY_backward_q_float16_d192_q32k16_masked)
+template [[host_name("backward_q_float16_d192_q32k16_masked")]] [[kernel]]
+decltype(backward_q<q32k16_masked, WINDOW>) backward_q<q32k16_masked, WINDOW>;
 #endif

@@ -8,8 +8,8 @@
 //   K and V    float32, float16 or bfloat16, as the call says
 //   masks      full, causal (aligned bottom-right), sliding window (left, right)
 //   sinks      one logit per query head is added to the softmax's denominator
-//   dropout    of weights, by random numbers that depend on a seed alone; with any mask, and sinks
 //   masked     a mask tensor, of bools or of biases; with any mask, and sinks
+//   dropout    of weights, by random numbers that depend on a seed alone; with any mask, a tensor or not, and sinks
 
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>
@@ -410,7 +410,7 @@ struct q32k16_dropout {
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
     static constant constexpr bool DROPOUT = true;
-    static constant constexpr bool TAKES_MASK = false;
+    static constant constexpr bool TAKES_MASK = true;
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
@@ -661,23 +661,49 @@ inline float masked_logit(float logit, uint bits)
     return is_hidden(bits) ? MASKED : fma(as_type<float>(bits), LOG2_E, logit);
 }
 
-// Adds a mask to base-2 logits.  `mask` is its element for this lane's first; of the lane's rows and
-// columns so many exist from there on.
+// The state of a block of the call's mask; without one there is nothing to add.
+template <typename Tile>
+inline int state_of_block(device const uchar* mask_states, long place, constant Call& call)
+{
+    return Tile::TAKES_MASK && call.mask_type != NONE_MASK ? mask_states[place] : ALL_SEEN;
+}
+
+// A lane's elements of a mask for a matrix of scores, whose rows may be queries or keys.
+struct MaskElements {
+    device const uchar* first; // for the lane's first score
+    long row_stride;
+    long column_stride;
+    int rows; // that exist, from the first on
+    int columns;
+    int type;
+};
+
+// What the mask adds to a score: bits, as mask_bits has them.  What does not exist is hidden.
+inline uint added_to(MaskElements mask, int row, int column)
+{
+    const bool exists = row < mask.rows && column < mask.columns;
+    return exists ? mask_bits(mask.first + row * mask.row_stride + column * mask.column_stride, mask.type)
+                  : MINUS_INFINITY_BITS;
+}
+
+// A block of scores to which nothing is added.
+struct NoMask {};
+
+inline uint added_to(NoMask, int, int)
+{
+    return 0u;
+}
+
+// Adds a mask to base-2 logits.
 template <int R, int C>
-inline void add_mask(
-    thread Matrix<float, R, C>& logits, device const uchar* mask, int rows, int columns, constant Call& call)
+inline void add_mask(thread Matrix<float, R, C>& logits, MaskElements mask)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int c = 0; c < C; ++c) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                const int row = r * FRAGMENT;
-                const int column = c * FRAGMENT + i;
-                if (row < rows && column < columns) {
-                    const long offset = row * call.mask_row_stride + column * call.mask_key_stride;
-                    const uint bits = mask_bits(mask + offset, call.mask_type);
-                    const float logit = logits.fragments[r][c].thread_elements()[i];
-                    logits.fragments[r][c].thread_elements()[i] = masked_logit(logit, bits);
-                }
+                const float logit = logits.fragments[r][c].thread_elements()[i];
+                const uint bits = added_to(mask, r * FRAGMENT, c * FRAGMENT + i);
+                logits.fragments[r][c].thread_elements()[i] = masked_logit(logit, bits);
             }
         }
     }
@@ -913,7 +939,7 @@ void prefill(
     // A mask's blocks begin at multiples of BLOCK_K.
     const int begin = Tile::TAKES_MASK ? band.visited.begin / Tile::BLOCK_K * Tile::BLOCK_K : band.visited.begin;
     for (int key = begin; key < band.visited.end; key += Tile::BLOCK_K) {
-        const int state = Tile::TAKES_MASK ? mask_states[key / Tile::BLOCK_K * call.state_block_stride] : ALL_SEEN;
+        const int state = state_of_block<Tile>(mask_states, key / Tile::BLOCK_K * call.state_block_stride, call);
         if (state == NOTHING_SEEN) {
             continue;
         }
@@ -931,8 +957,10 @@ void prefill(
                 add_row_alibi(scores, alibi, first_row + row, key, place);
             }
             if (state == LOOK_CLOSER) {
-                const int columns = sequence.k_len - key - place.column; // from this lane's first on
-                add_mask(scores, attn_mask + key * call.mask_key_stride, rows - row, columns, call);
+                const MaskElements elements = {
+                    attn_mask + key * call.mask_key_stride, call.mask_row_stride, call.mask_key_stride, rows - row,
+                    sequence.k_len - key - place.column, call.mask_type};
+                add_mask(scores, elements);
             }
             if (!unmasked) {
                 mask_rows<MASK>(scores, sequence, first_row + row, key, place, call);

@@ -251,7 +251,7 @@ def judge(
         found[f"grad_{name}"] = (
             within(ours, exactly, whole[0]) if derived else compare(ours, exactly, whole, dtype)
         )
-    if of_bias:
+    if of_bias and inputs.backward is not None:
         grad_mask = inputs.arenas["grad_mask"].view.cpu().view(inputs.backward.mask_shape)
         found["grad_mask"] = mask_error(grad_mask, *map(torch.stack, zip(*of_bias)))
     if sinks is not None:

@@ -10,6 +10,7 @@ import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from metal_flash_sdpa.catalogue import Catalogue
@@ -97,7 +98,7 @@ def plan_of(
         name: strides(tensors[name]) if name in tensors else none
         for name in ("grad_q", "grad_k", "grad_v")
     }
-    wanted = {f"wants_{name}": f"grad_{name}" in tensors for name in ALL}
+    wanted: dict[str, Any] = {f"wants_{name}": f"grad_{name}" in tensors for name in ALL}
     asked = Backward(
         grad_out_strides=strides(tensors["grad_out"]),
         grad_q_strides=of_gradients["grad_q"],

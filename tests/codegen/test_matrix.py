@@ -50,6 +50,9 @@ def test_every_combination_is_there(family: str, kernels: int) -> None:
     plain = {(v.mask, v.sinks) for v in variants if not v.dropout and v.mask != MASKED}
     masks = {mask for mask, _ in plain} - {None}
     assert masks in (set(), {*MASKS})
+    if family == "backward_mask":
+        assert {(v.mask, v.sinks, v.dropout) for v in variants} == {(MASKED, False, False)}
+        return
     assert len(plain) == (len(MASKS) * 2 if family == "prefill" else max(1, len(masks)))
     assert {v.mask for v in variants if v.dropout} <= {None}
 
@@ -60,7 +63,7 @@ def test_each_has_all_gradients(dropout: bool) -> None:
     own = [v for v in matrix() if v.family.startswith("backward_") and v.dropout == dropout]
     for mode in {(v.head_dim, v.dtype, v.mask) for v in own if v.family != "backward_rows"}:
         families = [v.family for v in own if (v.head_dim, v.dtype, v.mask) == mode]
-        of_keys = sorted({*families} - {"backward_q", "backward_rows"})
+        of_keys = sorted({*families} - {"backward_q", "backward_rows", "backward_mask"})
         assert of_keys in (["backward_kv"], ["backward_k", "backward_v"])
         assert "backward_q" in families
 
@@ -94,10 +97,11 @@ def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         "combine": 3,
         "append": 3,
         "backward_rows": 3,
-        "backward_q": 12,
-        "backward_kv": 9,
+        "backward_q": 15,
+        "backward_kv": 12,
         "backward_k": 3,  # with dropout
         "backward_v": 3,
+        "backward_mask": 3,
     }
     prefill = [v for v in added if v.family == "prefill"]
     assert {v.tile.block_q for v in prefill if v.dtype == "float32"} == {16}

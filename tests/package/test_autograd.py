@@ -145,9 +145,9 @@ def test_opcheck_of_the_backward_pass(wanted: list[bool], is_packed: bool) -> No
         q, k, v = q[0], k[0], v[0]
         lengths = offsets((11, 7)), offsets((20, 5))
     out, lse = ops.forward(q, k, v, True, *lengths, sinks, None, None, *FORWARD)
-    options = (*lengths, sinks, None, None, True, 7, 7, 0.0, 0.0, None)
+    options = (*lengths, sinks, None, None, None, True, 7, 7, 0.0, 0.0, None)
     results = torch.randn_like(out), torch.randn_like(lse), q, k, v, out, lse
-    opcheck(ops.backward, (wanted, *results, *options))
+    opcheck(ops.backward, ([*wanted, False], *results, *options))
 
 
 def test_a_call_is_planned_once_for_either_pass() -> None:
@@ -291,7 +291,7 @@ def test_the_log_sum_exp_is_kept_even_if_nobody_asked_for_it() -> None:
 def results() -> tuple[Any, ...]:
     q, k, v, sinks = draw(needs=False)
     out, lse = ops.forward(q, k, v, True, None, None, sinks, None, None, *FORWARD)
-    return q, k, v, out, lse, None, None, sinks, None, None, True, 7, 7, 0.0, 0.0, None
+    return q, k, v, out, lse, None, None, sinks, None, None, None, True, 7, 7, 0.0, 0.0, None
 
 
 BAD: dict[str, tuple[Callable[[Tensor], Tensor], Any, str]] = {
@@ -309,7 +309,7 @@ def test_the_op_refuses_a_wrong_gradient(name: str, of: str) -> None:
     good = {"out": arguments[3], "softmax_lse": arguments[4]}
     given = {**good, of: change(good[of])}
     with pytest.raises(error, match=f"the gradient of {of} {message}"):
-        ops.backward([True] * 4, *given.values(), *arguments)
+        ops.backward([*[True] * 4, False], *given.values(), *arguments)
 
 
 def test_torch_refuses_other_gradients_or_casts_them() -> None:

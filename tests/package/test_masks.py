@@ -278,24 +278,6 @@ def test_opcheck() -> None:
     torch.library.opcheck(ops.forward_cached, cached)
 
 
-@pytest.mark.parametrize("of", ["q", "v", "attn_mask"])
-def test_gradients_are_refused_by_name(of: str) -> None:
-    arguments = dict(zip("qkv", draw(20, 30)), attn_mask=torch.randn(20, 30))
-    arguments[of].requires_grad_()
-    out: Any = flash_attn_func(**arguments)
-    with pytest.raises(NotImplementedError, match="flash_attn_func has no backward .*attn_mask"):
-        out.sum().backward()
-    with torch.no_grad():
-        assert torch.equal(flash_attn_func(**arguments), out)
-
-
-def test_dropout_is_refused_by_name() -> None:
-    q, k, v = draw(20, 30)
-    mask = torch.ones(20, 30, dtype=torch.bool)
-    with pytest.raises(NotImplementedError, match="attn_mask together with dropout_p"):
-        flash_attn_func(q, k, v, dropout_p=0.1, attn_mask=mask)
-
-
 WRONG = [
     ([1.0], TypeError, "attn_mask is a list: must be a torch.Tensor"),
     (torch.ones(20, 30, dtype=torch.int64), TypeError, "is torch.int64: .*attn_mask.bool()"),

@@ -1925,6 +1925,12 @@ VARIANTS = {
     ("backward_q", (32, 32), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d32_q32k32_dropout", "backward_q_float16_d32.metal", 32, 128, 32),
     ),
+    ("backward_q", (32, 32), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d32_q64k32_masked", "backward_q_float16_d32.metal", 64, 128, 32),
+    ),
+    ("backward_mask", (32, 32), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d32_q64k32", "backward_mask_float16_d32.metal", 64, 128, 32),
+    ),
     ("backward_kv", (32, 32), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d32_q16k64_full", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
@@ -1936,6 +1942,9 @@ VARIANTS = {
     ),
     ("backward_kv", (32, 32), "float16", None, False, True, ""): (
         Variant("backward_kv_float16_d32_q16k32_dropout", "backward_kv_float16_d32.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (32, 32), "float16", "masked", False, False, ""): (
+        Variant("backward_kv_float16_d32_q16k64_masked", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
     ("backward_rows", (32, 32), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d32", "backward_rows_bfloat16_d32.metal", 64, 256, 1),
@@ -1952,6 +1961,12 @@ VARIANTS = {
     ("backward_q", (32, 32), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d32_q32k32_dropout", "backward_q_bfloat16_d32.metal", 32, 128, 32),
     ),
+    ("backward_q", (32, 32), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d32_q64k32_masked", "backward_q_bfloat16_d32.metal", 64, 128, 32),
+    ),
+    ("backward_mask", (32, 32), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d32_q64k32", "backward_mask_bfloat16_d32.metal", 64, 128, 32),
+    ),
     ("backward_kv", (32, 32), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d32_q16k64_full", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
@@ -1963,6 +1978,9 @@ VARIANTS = {
     ),
     ("backward_kv", (32, 32), "bfloat16", None, False, True, ""): (
         Variant("backward_kv_bfloat16_d32_q16k32_dropout", "backward_kv_bfloat16_d32.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (32, 32), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_kv_bfloat16_d32_q16k64_masked", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
     ("backward_rows", (32, 32), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d32", "backward_rows_float32_d32.metal", 64, 256, 1),
@@ -1979,6 +1997,12 @@ VARIANTS = {
     ("backward_q", (32, 32), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d32_q32k32_dropout", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
+    ("backward_q", (32, 32), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d32_q32k32_masked", "backward_q_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (32, 32), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d32_q32k32", "backward_mask_float32_d32.metal", 32, 128, 32),
+    ),
     ("backward_kv", (32, 32), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d32_q32k32_full", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
@@ -1990,6 +2014,9 @@ VARIANTS = {
     ),
     ("backward_kv", (32, 32), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d32_q32k32_dropout", "backward_kv_float32_d32.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (32, 32), "float32", "masked", False, False, ""): (
+        Variant("backward_kv_float32_d32_q32k32_masked", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
     ("backward_rows", (40, 40), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d40", "backward_rows_float16_d40.metal", 64, 256, 1),
@@ -2006,6 +2033,12 @@ VARIANTS = {
     ("backward_q", (40, 40), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d40_q32k32_dropout", "backward_q_float16_d40.metal", 32, 128, 32),
     ),
+    ("backward_q", (40, 40), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d40_q64k32_masked", "backward_q_float16_d40.metal", 64, 128, 32),
+    ),
+    ("backward_mask", (40, 40), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d40_q64k32", "backward_mask_float16_d40.metal", 64, 128, 32),
+    ),
     ("backward_kv", (40, 40), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d40_q32k32_full", "backward_kv_float16_d40.metal", 32, 128, 32),
     ),
@@ -2017,6 +2050,9 @@ VARIANTS = {
     ),
     ("backward_kv", (40, 40), "float16", None, False, True, ""): (
         Variant("backward_kv_float16_d40_q32k32_dropout", "backward_kv_float16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (40, 40), "float16", "masked", False, False, ""): (
+        Variant("backward_kv_float16_d40_q32k32_masked", "backward_kv_float16_d40.metal", 32, 128, 32),
     ),
     ("backward_rows", (40, 40), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d40", "backward_rows_bfloat16_d40.metal", 64, 256, 1),
@@ -2033,6 +2069,12 @@ VARIANTS = {
     ("backward_q", (40, 40), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d40_q32k32_dropout", "backward_q_bfloat16_d40.metal", 32, 128, 32),
     ),
+    ("backward_q", (40, 40), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d40_q64k32_masked", "backward_q_bfloat16_d40.metal", 64, 128, 32),
+    ),
+    ("backward_mask", (40, 40), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d40_q64k32", "backward_mask_bfloat16_d40.metal", 64, 128, 32),
+    ),
     ("backward_kv", (40, 40), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d40_q32k32_full", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
     ),
@@ -2044,6 +2086,9 @@ VARIANTS = {
     ),
     ("backward_kv", (40, 40), "bfloat16", None, False, True, ""): (
         Variant("backward_kv_bfloat16_d40_q32k32_dropout", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (40, 40), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_kv_bfloat16_d40_q32k32_masked", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
     ),
     ("backward_rows", (40, 40), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d40", "backward_rows_float32_d40.metal", 64, 256, 1),
@@ -2060,6 +2105,12 @@ VARIANTS = {
     ("backward_q", (40, 40), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d40_q32k32_dropout", "backward_q_float32_d40.metal", 32, 128, 32),
     ),
+    ("backward_q", (40, 40), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d40_q32k32_masked", "backward_q_float32_d40.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (40, 40), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d40_q32k32", "backward_mask_float32_d40.metal", 32, 128, 32),
+    ),
     ("backward_kv", (40, 40), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d40_q16k32_full", "backward_kv_float32_d40.metal", 16, 128, 32),
     ),
@@ -2071,6 +2122,9 @@ VARIANTS = {
     ),
     ("backward_kv", (40, 40), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d40_q16k32_dropout", "backward_kv_float32_d40.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (40, 40), "float32", "masked", False, False, ""): (
+        Variant("backward_kv_float32_d40_q16k32_masked", "backward_kv_float32_d40.metal", 16, 128, 32),
     ),
     ("backward_rows", (48, 48), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d48", "backward_rows_float16_d48.metal", 64, 256, 1),
@@ -2087,6 +2141,12 @@ VARIANTS = {
     ("backward_q", (48, 48), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d48_q32k32_dropout", "backward_q_float16_d48.metal", 32, 128, 32),
     ),
+    ("backward_q", (48, 48), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d48_q64k32_masked", "backward_q_float16_d48.metal", 64, 128, 32),
+    ),
+    ("backward_mask", (48, 48), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d48_q64k32", "backward_mask_float16_d48.metal", 64, 128, 32),
+    ),
     ("backward_kv", (48, 48), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d48_q32k32_full", "backward_kv_float16_d48.metal", 32, 128, 32),
     ),
@@ -2098,6 +2158,9 @@ VARIANTS = {
     ),
     ("backward_kv", (48, 48), "float16", None, False, True, ""): (
         Variant("backward_kv_float16_d48_q32k32_dropout", "backward_kv_float16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (48, 48), "float16", "masked", False, False, ""): (
+        Variant("backward_kv_float16_d48_q32k32_masked", "backward_kv_float16_d48.metal", 32, 128, 32),
     ),
     ("backward_rows", (48, 48), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d48", "backward_rows_bfloat16_d48.metal", 64, 256, 1),
@@ -2114,6 +2177,12 @@ VARIANTS = {
     ("backward_q", (48, 48), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d48_q32k32_dropout", "backward_q_bfloat16_d48.metal", 32, 128, 32),
     ),
+    ("backward_q", (48, 48), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d48_q64k32_masked", "backward_q_bfloat16_d48.metal", 64, 128, 32),
+    ),
+    ("backward_mask", (48, 48), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d48_q64k32", "backward_mask_bfloat16_d48.metal", 64, 128, 32),
+    ),
     ("backward_kv", (48, 48), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d48_q32k32_full", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
     ),
@@ -2125,6 +2194,9 @@ VARIANTS = {
     ),
     ("backward_kv", (48, 48), "bfloat16", None, False, True, ""): (
         Variant("backward_kv_bfloat16_d48_q32k32_dropout", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (48, 48), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_kv_bfloat16_d48_q32k32_masked", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
     ),
     ("backward_rows", (48, 48), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d48", "backward_rows_float32_d48.metal", 64, 256, 1),
@@ -2141,6 +2213,12 @@ VARIANTS = {
     ("backward_q", (48, 48), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d48_q32k32_dropout", "backward_q_float32_d48.metal", 32, 128, 32),
     ),
+    ("backward_q", (48, 48), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d48_q32k32_masked", "backward_q_float32_d48.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (48, 48), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d48_q32k32", "backward_mask_float32_d48.metal", 32, 128, 32),
+    ),
     ("backward_kv", (48, 48), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d48_q16k32_full", "backward_kv_float32_d48.metal", 16, 128, 32),
     ),
@@ -2152,6 +2230,9 @@ VARIANTS = {
     ),
     ("backward_kv", (48, 48), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d48_q16k32_dropout", "backward_kv_float32_d48.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (48, 48), "float32", "masked", False, False, ""): (
+        Variant("backward_kv_float32_d48_q16k32_masked", "backward_kv_float32_d48.metal", 16, 128, 32),
     ),
     ("backward_rows", (64, 64), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d64", "backward_rows_float16_d64.metal", 64, 256, 1),
@@ -2168,6 +2249,12 @@ VARIANTS = {
     ("backward_q", (64, 64), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d64_q32k32_dropout", "backward_q_float16_d64.metal", 32, 128, 32),
     ),
+    ("backward_q", (64, 64), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d64_q64k32_masked", "backward_q_float16_d64.metal", 64, 128, 32),
+    ),
+    ("backward_mask", (64, 64), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d64_q64k32", "backward_mask_float16_d64.metal", 64, 128, 32),
+    ),
     ("backward_kv", (64, 64), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d64_q32k32_full", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
@@ -2179,6 +2266,9 @@ VARIANTS = {
     ),
     ("backward_kv", (64, 64), "float16", None, False, True, ""): (
         Variant("backward_kv_float16_d64_q32k32_dropout", "backward_kv_float16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (64, 64), "float16", "masked", False, False, ""): (
+        Variant("backward_kv_float16_d64_q32k32_masked", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
     ("backward_rows", (64, 64), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d64", "backward_rows_bfloat16_d64.metal", 64, 256, 1),
@@ -2195,6 +2285,12 @@ VARIANTS = {
     ("backward_q", (64, 64), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d64_q32k32_dropout", "backward_q_bfloat16_d64.metal", 32, 128, 32),
     ),
+    ("backward_q", (64, 64), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d64_q64k32_masked", "backward_q_bfloat16_d64.metal", 64, 128, 32),
+    ),
+    ("backward_mask", (64, 64), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d64_q64k32", "backward_mask_bfloat16_d64.metal", 64, 128, 32),
+    ),
     ("backward_kv", (64, 64), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d64_q32k32_full", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
@@ -2206,6 +2302,9 @@ VARIANTS = {
     ),
     ("backward_kv", (64, 64), "bfloat16", None, False, True, ""): (
         Variant("backward_kv_bfloat16_d64_q32k32_dropout", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (64, 64), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_kv_bfloat16_d64_q32k32_masked", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
     ("backward_rows", (64, 64), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d64", "backward_rows_float32_d64.metal", 64, 256, 1),
@@ -2222,6 +2321,12 @@ VARIANTS = {
     ("backward_q", (64, 64), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d64_q32k32_dropout", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
+    ("backward_q", (64, 64), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d64_q32k32_masked", "backward_q_float32_d64.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (64, 64), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d64_q32k32", "backward_mask_float32_d64.metal", 32, 128, 32),
+    ),
     ("backward_kv", (64, 64), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d64_q16k32_full", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
@@ -2233,6 +2338,9 @@ VARIANTS = {
     ),
     ("backward_kv", (64, 64), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d64_q16k32_dropout", "backward_kv_float32_d64.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (64, 64), "float32", "masked", False, False, ""): (
+        Variant("backward_kv_float32_d64_q16k32_masked", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
     ("backward_rows", (72, 72), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d72", "backward_rows_float16_d72.metal", 64, 256, 1),
@@ -2249,6 +2357,12 @@ VARIANTS = {
     ("backward_q", (72, 72), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d72_q32k32_dropout", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
+    ("backward_q", (72, 72), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d72_q32k32_masked", "backward_q_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (72, 72), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d72_q32k32", "backward_mask_float16_d72.metal", 32, 128, 32),
+    ),
     ("backward_kv", (72, 72), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d72_q32k32_full", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
@@ -2258,8 +2372,14 @@ VARIANTS = {
     ("backward_kv", (72, 72), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d72_q32k32_window", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", (72, 72), "float16", None, False, True, ""): (
-        Variant("backward_kv_float16_d72_q32k32_dropout", "backward_kv_float16_d72.metal", 32, 128, 32),
+    ("backward_k", (72, 72), "float16", None, False, True, ""): (
+        Variant("backward_k_float16_d72_q32k32_dropout", "backward_k_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_v", (72, 72), "float16", None, False, True, ""): (
+        Variant("backward_v_float16_d72_q32k32_dropout", "backward_v_float16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (72, 72), "float16", "masked", False, False, ""): (
+        Variant("backward_kv_float16_d72_q32k32_masked", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
     ("backward_rows", (72, 72), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d72", "backward_rows_bfloat16_d72.metal", 64, 256, 1),
@@ -2276,6 +2396,12 @@ VARIANTS = {
     ("backward_q", (72, 72), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d72_q32k32_dropout", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
+    ("backward_q", (72, 72), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d72_q32k32_masked", "backward_q_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (72, 72), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d72_q32k32", "backward_mask_bfloat16_d72.metal", 32, 128, 32),
+    ),
     ("backward_kv", (72, 72), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d72_q32k32_full", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
@@ -2285,8 +2411,14 @@ VARIANTS = {
     ("backward_kv", (72, 72), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d72_q32k32_window", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", (72, 72), "bfloat16", None, False, True, ""): (
-        Variant("backward_kv_bfloat16_d72_q32k32_dropout", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
+    ("backward_k", (72, 72), "bfloat16", None, False, True, ""): (
+        Variant("backward_k_bfloat16_d72_q32k32_dropout", "backward_k_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_v", (72, 72), "bfloat16", None, False, True, ""): (
+        Variant("backward_v_bfloat16_d72_q32k32_dropout", "backward_v_bfloat16_d72.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (72, 72), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_kv_bfloat16_d72_q32k32_masked", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
     ("backward_rows", (72, 72), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d72", "backward_rows_float32_d72.metal", 64, 256, 1),
@@ -2303,6 +2435,12 @@ VARIANTS = {
     ("backward_q", (72, 72), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d72_q32k16_dropout", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
+    ("backward_q", (72, 72), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d72_q32k16_masked", "backward_q_float32_d72.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (72, 72), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d72_q32k16", "backward_mask_float32_d72.metal", 32, 128, 16),
+    ),
     ("backward_kv", (72, 72), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d72_q16k32_full", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
@@ -2314,6 +2452,9 @@ VARIANTS = {
     ),
     ("backward_kv", (72, 72), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d72_q16k32_dropout", "backward_kv_float32_d72.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (72, 72), "float32", "masked", False, False, ""): (
+        Variant("backward_kv_float32_d72_q16k32_masked", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
     ("backward_rows", (80, 80), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d80", "backward_rows_float16_d80.metal", 64, 256, 1),
@@ -2330,6 +2471,12 @@ VARIANTS = {
     ("backward_q", (80, 80), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d80_q32k32_dropout", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
+    ("backward_q", (80, 80), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d80_q32k32_masked", "backward_q_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (80, 80), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d80_q32k32", "backward_mask_float16_d80.metal", 32, 128, 32),
+    ),
     ("backward_kv", (80, 80), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d80_q32k32_full", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
@@ -2339,8 +2486,14 @@ VARIANTS = {
     ("backward_kv", (80, 80), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d80_q32k32_window", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", (80, 80), "float16", None, False, True, ""): (
-        Variant("backward_kv_float16_d80_q32k32_dropout", "backward_kv_float16_d80.metal", 32, 128, 32),
+    ("backward_k", (80, 80), "float16", None, False, True, ""): (
+        Variant("backward_k_float16_d80_q32k32_dropout", "backward_k_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_v", (80, 80), "float16", None, False, True, ""): (
+        Variant("backward_v_float16_d80_q32k32_dropout", "backward_v_float16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (80, 80), "float16", "masked", False, False, ""): (
+        Variant("backward_kv_float16_d80_q32k32_masked", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
     ("backward_rows", (80, 80), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d80", "backward_rows_bfloat16_d80.metal", 64, 256, 1),
@@ -2357,6 +2510,12 @@ VARIANTS = {
     ("backward_q", (80, 80), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d80_q32k32_dropout", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
+    ("backward_q", (80, 80), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d80_q32k32_masked", "backward_q_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (80, 80), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d80_q32k32", "backward_mask_bfloat16_d80.metal", 32, 128, 32),
+    ),
     ("backward_kv", (80, 80), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d80_q32k32_full", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
@@ -2366,8 +2525,14 @@ VARIANTS = {
     ("backward_kv", (80, 80), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d80_q32k32_window", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", (80, 80), "bfloat16", None, False, True, ""): (
-        Variant("backward_kv_bfloat16_d80_q32k32_dropout", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
+    ("backward_k", (80, 80), "bfloat16", None, False, True, ""): (
+        Variant("backward_k_bfloat16_d80_q32k32_dropout", "backward_k_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_v", (80, 80), "bfloat16", None, False, True, ""): (
+        Variant("backward_v_bfloat16_d80_q32k32_dropout", "backward_v_bfloat16_d80.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (80, 80), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_kv_bfloat16_d80_q32k32_masked", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
     ("backward_rows", (80, 80), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d80", "backward_rows_float32_d80.metal", 64, 256, 1),
@@ -2384,6 +2549,12 @@ VARIANTS = {
     ("backward_q", (80, 80), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d80_q32k16_dropout", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
+    ("backward_q", (80, 80), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d80_q32k16_masked", "backward_q_float32_d80.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (80, 80), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d80_q32k16", "backward_mask_float32_d80.metal", 32, 128, 16),
+    ),
     ("backward_kv", (80, 80), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d80_q16k32_full", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
@@ -2395,6 +2566,9 @@ VARIANTS = {
     ),
     ("backward_kv", (80, 80), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d80_q16k32_dropout", "backward_kv_float32_d80.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (80, 80), "float32", "masked", False, False, ""): (
+        Variant("backward_kv_float32_d80_q16k32_masked", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
     ("backward_rows", (88, 88), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d88", "backward_rows_float16_d88.metal", 64, 256, 1),
@@ -2411,6 +2585,12 @@ VARIANTS = {
     ("backward_q", (88, 88), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d88_q32k32_dropout", "backward_q_float16_d88.metal", 32, 128, 32),
     ),
+    ("backward_q", (88, 88), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d88_q32k32_masked", "backward_q_float16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (88, 88), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d88_q32k32", "backward_mask_float16_d88.metal", 32, 128, 32),
+    ),
     ("backward_kv", (88, 88), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d88_q32k32_full", "backward_kv_float16_d88.metal", 32, 128, 32),
     ),
@@ -2420,8 +2600,14 @@ VARIANTS = {
     ("backward_kv", (88, 88), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d88_q32k32_window", "backward_kv_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_kv", (88, 88), "float16", None, False, True, ""): (
-        Variant("backward_kv_float16_d88_q32k32_dropout", "backward_kv_float16_d88.metal", 32, 128, 32),
+    ("backward_k", (88, 88), "float16", None, False, True, ""): (
+        Variant("backward_k_float16_d88_q32k32_dropout", "backward_k_float16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_v", (88, 88), "float16", None, False, True, ""): (
+        Variant("backward_v_float16_d88_q32k32_dropout", "backward_v_float16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (88, 88), "float16", "masked", False, False, ""): (
+        Variant("backward_kv_float16_d88_q32k32_masked", "backward_kv_float16_d88.metal", 32, 128, 32),
     ),
     ("backward_rows", (88, 88), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d88", "backward_rows_bfloat16_d88.metal", 64, 256, 1),
@@ -2438,6 +2624,12 @@ VARIANTS = {
     ("backward_q", (88, 88), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d88_q32k32_dropout", "backward_q_bfloat16_d88.metal", 32, 128, 32),
     ),
+    ("backward_q", (88, 88), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d88_q32k32_masked", "backward_q_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (88, 88), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d88_q32k32", "backward_mask_bfloat16_d88.metal", 32, 128, 32),
+    ),
     ("backward_kv", (88, 88), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d88_q32k32_full", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
     ),
@@ -2447,8 +2639,14 @@ VARIANTS = {
     ("backward_kv", (88, 88), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d88_q32k32_window", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_kv", (88, 88), "bfloat16", None, False, True, ""): (
-        Variant("backward_kv_bfloat16_d88_q32k32_dropout", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
+    ("backward_k", (88, 88), "bfloat16", None, False, True, ""): (
+        Variant("backward_k_bfloat16_d88_q32k32_dropout", "backward_k_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_v", (88, 88), "bfloat16", None, False, True, ""): (
+        Variant("backward_v_bfloat16_d88_q32k32_dropout", "backward_v_bfloat16_d88.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (88, 88), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_kv_bfloat16_d88_q32k32_masked", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
     ),
     ("backward_rows", (88, 88), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d88", "backward_rows_float32_d88.metal", 64, 256, 1),
@@ -2465,6 +2663,12 @@ VARIANTS = {
     ("backward_q", (88, 88), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d88_q32k16_dropout", "backward_q_float32_d88.metal", 32, 128, 16),
     ),
+    ("backward_q", (88, 88), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d88_q32k16_masked", "backward_q_float32_d88.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (88, 88), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d88_q32k16", "backward_mask_float32_d88.metal", 32, 128, 16),
+    ),
     ("backward_kv", (88, 88), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d88_q16k32_full", "backward_kv_float32_d88.metal", 16, 128, 32),
     ),
@@ -2474,8 +2678,14 @@ VARIANTS = {
     ("backward_kv", (88, 88), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d88_q16k32_window", "backward_kv_float32_d88.metal", 16, 128, 32),
     ),
-    ("backward_kv", (88, 88), "float32", None, False, True, ""): (
-        Variant("backward_kv_float32_d88_q16k32_dropout", "backward_kv_float32_d88.metal", 16, 128, 32),
+    ("backward_k", (88, 88), "float32", None, False, True, ""): (
+        Variant("backward_k_float32_d88_q16k32_dropout", "backward_k_float32_d88.metal", 16, 128, 32),
+    ),
+    ("backward_v", (88, 88), "float32", None, False, True, ""): (
+        Variant("backward_v_float32_d88_q16k32_dropout", "backward_v_float32_d88.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (88, 88), "float32", "masked", False, False, ""): (
+        Variant("backward_kv_float32_d88_q16k32_masked", "backward_kv_float32_d88.metal", 16, 128, 32),
     ),
     ("backward_rows", (96, 96), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d96", "backward_rows_float16_d96.metal", 64, 256, 1),
@@ -2492,6 +2702,12 @@ VARIANTS = {
     ("backward_q", (96, 96), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d96_q32k32_dropout", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
+    ("backward_q", (96, 96), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d96_q32k32_masked", "backward_q_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (96, 96), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d96_q32k32", "backward_mask_float16_d96.metal", 32, 128, 32),
+    ),
     ("backward_kv", (96, 96), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d96_q32k32_full", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
@@ -2506,6 +2722,9 @@ VARIANTS = {
     ),
     ("backward_v", (96, 96), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d96_q32k32_dropout", "backward_v_float16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 96), "float16", "masked", False, False, ""): (
+        Variant("backward_kv_float16_d96_q32k32_masked", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
     ("backward_rows", (96, 96), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d96", "backward_rows_bfloat16_d96.metal", 64, 256, 1),
@@ -2522,6 +2741,12 @@ VARIANTS = {
     ("backward_q", (96, 96), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d96_q32k32_dropout", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
+    ("backward_q", (96, 96), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d96_q32k32_masked", "backward_q_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (96, 96), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d96_q32k32", "backward_mask_bfloat16_d96.metal", 32, 128, 32),
+    ),
     ("backward_kv", (96, 96), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d96_q32k32_full", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
@@ -2536,6 +2761,9 @@ VARIANTS = {
     ),
     ("backward_v", (96, 96), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d96_q32k32_dropout", "backward_v_bfloat16_d96.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 96), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_kv_bfloat16_d96_q32k32_masked", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
     ("backward_rows", (96, 96), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d96", "backward_rows_float32_d96.metal", 64, 256, 1),
@@ -2552,6 +2780,12 @@ VARIANTS = {
     ("backward_q", (96, 96), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d96_q32k16_dropout", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
+    ("backward_q", (96, 96), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d96_q32k16_masked", "backward_q_float32_d96.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (96, 96), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d96_q32k16", "backward_mask_float32_d96.metal", 32, 128, 16),
+    ),
     ("backward_kv", (96, 96), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d96_q16k32_full", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
@@ -2561,8 +2795,14 @@ VARIANTS = {
     ("backward_kv", (96, 96), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d96_q16k32_window", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_kv", (96, 96), "float32", None, False, True, ""): (
-        Variant("backward_kv_float32_d96_q16k32_dropout", "backward_kv_float32_d96.metal", 16, 128, 32),
+    ("backward_k", (96, 96), "float32", None, False, True, ""): (
+        Variant("backward_k_float32_d96_q16k32_dropout", "backward_k_float32_d96.metal", 16, 128, 32),
+    ),
+    ("backward_v", (96, 96), "float32", None, False, True, ""): (
+        Variant("backward_v_float32_d96_q16k32_dropout", "backward_v_float32_d96.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (96, 96), "float32", "masked", False, False, ""): (
+        Variant("backward_kv_float32_d96_q16k32_masked", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
     ("backward_rows", (104, 104), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d104", "backward_rows_float16_d104.metal", 64, 256, 1),
@@ -2579,6 +2819,12 @@ VARIANTS = {
     ("backward_q", (104, 104), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d104_q32k32_dropout", "backward_q_float16_d104.metal", 32, 128, 32),
     ),
+    ("backward_q", (104, 104), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d104_q32k32_masked", "backward_q_float16_d104.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (104, 104), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d104_q32k32", "backward_mask_float16_d104.metal", 32, 128, 32),
+    ),
     ("backward_kv", (104, 104), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d104_q16k32_full", "backward_kv_float16_d104.metal", 16, 128, 32),
     ),
@@ -2588,8 +2834,14 @@ VARIANTS = {
     ("backward_kv", (104, 104), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d104_q16k32_window", "backward_kv_float16_d104.metal", 16, 128, 32),
     ),
-    ("backward_kv", (104, 104), "float16", None, False, True, ""): (
-        Variant("backward_kv_float16_d104_q16k32_dropout", "backward_kv_float16_d104.metal", 16, 128, 32),
+    ("backward_k", (104, 104), "float16", None, False, True, ""): (
+        Variant("backward_k_float16_d104_q16k32_dropout", "backward_k_float16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_v", (104, 104), "float16", None, False, True, ""): (
+        Variant("backward_v_float16_d104_q16k32_dropout", "backward_v_float16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (104, 104), "float16", "masked", False, False, ""): (
+        Variant("backward_kv_float16_d104_q16k32_masked", "backward_kv_float16_d104.metal", 16, 128, 32),
     ),
     ("backward_rows", (104, 104), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d104", "backward_rows_bfloat16_d104.metal", 64, 256, 1),
@@ -2606,6 +2858,12 @@ VARIANTS = {
     ("backward_q", (104, 104), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d104_q32k32_dropout", "backward_q_bfloat16_d104.metal", 32, 128, 32),
     ),
+    ("backward_q", (104, 104), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d104_q32k32_masked", "backward_q_bfloat16_d104.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (104, 104), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d104_q32k32", "backward_mask_bfloat16_d104.metal", 32, 128, 32),
+    ),
     ("backward_kv", (104, 104), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d104_q16k32_full", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
     ),
@@ -2615,8 +2873,14 @@ VARIANTS = {
     ("backward_kv", (104, 104), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d104_q16k32_window", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
     ),
-    ("backward_kv", (104, 104), "bfloat16", None, False, True, ""): (
-        Variant("backward_kv_bfloat16_d104_q16k32_dropout", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
+    ("backward_k", (104, 104), "bfloat16", None, False, True, ""): (
+        Variant("backward_k_bfloat16_d104_q16k32_dropout", "backward_k_bfloat16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_v", (104, 104), "bfloat16", None, False, True, ""): (
+        Variant("backward_v_bfloat16_d104_q16k32_dropout", "backward_v_bfloat16_d104.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (104, 104), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_kv_bfloat16_d104_q16k32_masked", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
     ),
     ("backward_rows", (104, 104), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d104", "backward_rows_float32_d104.metal", 64, 256, 1),
@@ -2633,6 +2897,12 @@ VARIANTS = {
     ("backward_q", (104, 104), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d104_q32k16_dropout", "backward_q_float32_d104.metal", 32, 128, 16),
     ),
+    ("backward_q", (104, 104), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d104_q32k16_masked", "backward_q_float32_d104.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (104, 104), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d104_q32k16", "backward_mask_float32_d104.metal", 32, 128, 16),
+    ),
     ("backward_kv", (104, 104), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d104_q8k32_full", "backward_kv_float32_d104.metal", 8, 128, 32),
     ),
@@ -2642,8 +2912,14 @@ VARIANTS = {
     ("backward_kv", (104, 104), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d104_q8k32_window", "backward_kv_float32_d104.metal", 8, 128, 32),
     ),
-    ("backward_kv", (104, 104), "float32", None, False, True, ""): (
-        Variant("backward_kv_float32_d104_q8k32_dropout", "backward_kv_float32_d104.metal", 8, 128, 32),
+    ("backward_k", (104, 104), "float32", None, False, True, ""): (
+        Variant("backward_k_float32_d104_q8k32_dropout", "backward_k_float32_d104.metal", 8, 128, 32),
+    ),
+    ("backward_v", (104, 104), "float32", None, False, True, ""): (
+        Variant("backward_v_float32_d104_q8k32_dropout", "backward_v_float32_d104.metal", 8, 128, 32),
+    ),
+    ("backward_kv", (104, 104), "float32", "masked", False, False, ""): (
+        Variant("backward_kv_float32_d104_q8k32_masked", "backward_kv_float32_d104.metal", 8, 128, 32),
     ),
     ("backward_rows", (112, 112), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d112", "backward_rows_float16_d112.metal", 64, 256, 1),
@@ -2660,6 +2936,12 @@ VARIANTS = {
     ("backward_q", (112, 112), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d112_q32k32_dropout", "backward_q_float16_d112.metal", 32, 128, 32),
     ),
+    ("backward_q", (112, 112), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d112_q32k32_masked", "backward_q_float16_d112.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (112, 112), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d112_q32k32", "backward_mask_float16_d112.metal", 32, 128, 32),
+    ),
     ("backward_kv", (112, 112), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d112_q16k32_full", "backward_kv_float16_d112.metal", 16, 128, 32),
     ),
@@ -2674,6 +2956,9 @@ VARIANTS = {
     ),
     ("backward_v", (112, 112), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d112_q16k32_dropout", "backward_v_float16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (112, 112), "float16", "masked", False, False, ""): (
+        Variant("backward_kv_float16_d112_q16k32_masked", "backward_kv_float16_d112.metal", 16, 128, 32),
     ),
     ("backward_rows", (112, 112), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d112", "backward_rows_bfloat16_d112.metal", 64, 256, 1),
@@ -2690,6 +2975,12 @@ VARIANTS = {
     ("backward_q", (112, 112), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d112_q32k32_dropout", "backward_q_bfloat16_d112.metal", 32, 128, 32),
     ),
+    ("backward_q", (112, 112), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d112_q32k32_masked", "backward_q_bfloat16_d112.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (112, 112), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d112_q32k32", "backward_mask_bfloat16_d112.metal", 32, 128, 32),
+    ),
     ("backward_kv", (112, 112), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d112_q16k32_full", "backward_kv_bfloat16_d112.metal", 16, 128, 32),
     ),
@@ -2704,6 +2995,9 @@ VARIANTS = {
     ),
     ("backward_v", (112, 112), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d112_q16k32_dropout", "backward_v_bfloat16_d112.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (112, 112), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_kv_bfloat16_d112_q16k32_masked", "backward_kv_bfloat16_d112.metal", 16, 128, 32),
     ),
     ("backward_rows", (112, 112), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d112", "backward_rows_float32_d112.metal", 64, 256, 1),
@@ -2720,6 +3014,12 @@ VARIANTS = {
     ("backward_q", (112, 112), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d112_q32k16_dropout", "backward_q_float32_d112.metal", 32, 128, 16),
     ),
+    ("backward_q", (112, 112), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d112_q32k16_masked", "backward_q_float32_d112.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (112, 112), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d112_q32k16", "backward_mask_float32_d112.metal", 32, 128, 16),
+    ),
     ("backward_kv", (112, 112), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d112_q8k32_full", "backward_kv_float32_d112.metal", 8, 128, 32),
     ),
@@ -2734,6 +3034,9 @@ VARIANTS = {
     ),
     ("backward_v", (112, 112), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d112_q8k32_dropout", "backward_v_float32_d112.metal", 8, 128, 32),
+    ),
+    ("backward_kv", (112, 112), "float32", "masked", False, False, ""): (
+        Variant("backward_kv_float32_d112_q8k32_masked", "backward_kv_float32_d112.metal", 8, 128, 32),
     ),
     ("backward_rows", (128, 128), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d128", "backward_rows_float16_d128.metal", 64, 256, 1),
@@ -2750,6 +3053,12 @@ VARIANTS = {
     ("backward_q", (128, 128), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d128_q32k32_dropout", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
+    ("backward_q", (128, 128), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d128_q32k32_masked", "backward_q_float16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (128, 128), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d128_q32k32", "backward_mask_float16_d128.metal", 32, 128, 32),
+    ),
     ("backward_kv", (128, 128), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d128_q16k32_full", "backward_kv_float16_d128.metal", 16, 128, 32),
     ),
@@ -2764,6 +3073,12 @@ VARIANTS = {
     ),
     ("backward_v", (128, 128), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d128_q16k32_dropout", "backward_v_float16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (128, 128), "float16", "masked", False, False, ""): (
+        Variant("backward_k_float16_d128_q16k32_masked", "backward_k_float16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (128, 128), "float16", "masked", False, False, ""): (
+        Variant("backward_v_float16_d128_q16k32_masked", "backward_v_float16_d128.metal", 16, 128, 32),
     ),
     ("backward_rows", (128, 128), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d128", "backward_rows_bfloat16_d128.metal", 64, 256, 1),
@@ -2780,6 +3095,12 @@ VARIANTS = {
     ("backward_q", (128, 128), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d128_q32k32_dropout", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
+    ("backward_q", (128, 128), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d128_q32k32_masked", "backward_q_bfloat16_d128.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (128, 128), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d128_q32k32", "backward_mask_bfloat16_d128.metal", 32, 128, 32),
+    ),
     ("backward_kv", (128, 128), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d128_q16k32_full", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
     ),
@@ -2794,6 +3115,12 @@ VARIANTS = {
     ),
     ("backward_v", (128, 128), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d128_q16k32_dropout", "backward_v_bfloat16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (128, 128), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_k_bfloat16_d128_q16k32_masked", "backward_k_bfloat16_d128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (128, 128), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_v_bfloat16_d128_q16k32_masked", "backward_v_bfloat16_d128.metal", 16, 128, 32),
     ),
     ("backward_rows", (128, 128), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d128", "backward_rows_float32_d128.metal", 64, 256, 1),
@@ -2810,6 +3137,12 @@ VARIANTS = {
     ("backward_q", (128, 128), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d128_q32k16_dropout", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
+    ("backward_q", (128, 128), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d128_q32k16_masked", "backward_q_float32_d128.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (128, 128), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d128_q32k16", "backward_mask_float32_d128.metal", 32, 128, 16),
+    ),
     ("backward_kv", (128, 128), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d128_q8k32_full", "backward_kv_float32_d128.metal", 8, 128, 32),
     ),
@@ -2825,6 +3158,12 @@ VARIANTS = {
     ("backward_v", (128, 128), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d128_q8k32_dropout", "backward_v_float32_d128.metal", 8, 128, 32),
     ),
+    ("backward_k", (128, 128), "float32", "masked", False, False, ""): (
+        Variant("backward_k_float32_d128_q8k32_masked", "backward_k_float32_d128.metal", 8, 128, 32),
+    ),
+    ("backward_v", (128, 128), "float32", "masked", False, False, ""): (
+        Variant("backward_v_float32_d128_q8k32_masked", "backward_v_float32_d128.metal", 8, 128, 32),
+    ),
     ("backward_rows", (160, 160), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d160", "backward_rows_float16_d160.metal", 64, 256, 1),
     ),
@@ -2839,6 +3178,12 @@ VARIANTS = {
     ),
     ("backward_q", (160, 160), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d160_q32k16_dropout", "backward_q_float16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", (160, 160), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d160_q32k16_masked", "backward_q_float16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (160, 160), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d160_q32k16", "backward_mask_float16_d160.metal", 32, 128, 16),
     ),
     ("backward_k", (160, 160), "float16", "full", False, False, ""): (
         Variant("backward_k_float16_d160_q16k32_full", "backward_k_float16_d160.metal", 16, 128, 32),
@@ -2864,6 +3209,12 @@ VARIANTS = {
     ("backward_v", (160, 160), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d160_q16k32_dropout", "backward_v_float16_d160.metal", 16, 128, 32),
     ),
+    ("backward_k", (160, 160), "float16", "masked", False, False, ""): (
+        Variant("backward_k_float16_d160_q16k32_masked", "backward_k_float16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", (160, 160), "float16", "masked", False, False, ""): (
+        Variant("backward_v_float16_d160_q16k32_masked", "backward_v_float16_d160.metal", 16, 128, 32),
+    ),
     ("backward_rows", (160, 160), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d160", "backward_rows_bfloat16_d160.metal", 64, 256, 1),
     ),
@@ -2878,6 +3229,12 @@ VARIANTS = {
     ),
     ("backward_q", (160, 160), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d160_q32k16_dropout", "backward_q_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", (160, 160), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d160_q32k16_masked", "backward_q_bfloat16_d160.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (160, 160), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d160_q32k16", "backward_mask_bfloat16_d160.metal", 32, 128, 16),
     ),
     ("backward_k", (160, 160), "bfloat16", "full", False, False, ""): (
         Variant("backward_k_bfloat16_d160_q16k32_full", "backward_k_bfloat16_d160.metal", 16, 128, 32),
@@ -2903,6 +3260,12 @@ VARIANTS = {
     ("backward_v", (160, 160), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d160_q16k32_dropout", "backward_v_bfloat16_d160.metal", 16, 128, 32),
     ),
+    ("backward_k", (160, 160), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_k_bfloat16_d160_q16k32_masked", "backward_k_bfloat16_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", (160, 160), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_v_bfloat16_d160_q16k32_masked", "backward_v_bfloat16_d160.metal", 16, 128, 32),
+    ),
     ("backward_rows", (160, 160), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d160", "backward_rows_float32_d160.metal", 64, 256, 1),
     ),
@@ -2917,6 +3280,12 @@ VARIANTS = {
     ),
     ("backward_q", (160, 160), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d160_q32k16_dropout", "backward_q_float32_d160.metal", 32, 128, 16),
+    ),
+    ("backward_q", (160, 160), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d160_q32k16_masked", "backward_q_float32_d160.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (160, 160), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d160_q32k16", "backward_mask_float32_d160.metal", 32, 128, 16),
     ),
     ("backward_k", (160, 160), "float32", "full", False, False, ""): (
         Variant("backward_k_float32_d160_q16k32_full", "backward_k_float32_d160.metal", 16, 128, 32),
@@ -2942,6 +3311,12 @@ VARIANTS = {
     ("backward_v", (160, 160), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d160_q16k32_dropout", "backward_v_float32_d160.metal", 16, 128, 32),
     ),
+    ("backward_k", (160, 160), "float32", "masked", False, False, ""): (
+        Variant("backward_k_float32_d160_q16k32_masked", "backward_k_float32_d160.metal", 16, 128, 32),
+    ),
+    ("backward_v", (160, 160), "float32", "masked", False, False, ""): (
+        Variant("backward_v_float32_d160_q16k32_masked", "backward_v_float32_d160.metal", 16, 128, 32),
+    ),
     ("backward_rows", (192, 192), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d192", "backward_rows_float16_d192.metal", 64, 256, 1),
     ),
@@ -2956,6 +3331,12 @@ VARIANTS = {
     ),
     ("backward_q", (192, 192), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d192_q32k16_dropout", "backward_q_float16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 192), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d192_q32k16_masked", "backward_q_float16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (192, 192), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d192_q32k16", "backward_mask_float16_d192.metal", 32, 128, 16),
     ),
     ("backward_k", (192, 192), "float16", "full", False, False, ""): (
         Variant("backward_k_float16_d192_q16k32_full", "backward_k_float16_d192.metal", 16, 128, 32),
@@ -2981,6 +3362,12 @@ VARIANTS = {
     ("backward_v", (192, 192), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d192_q16k32_dropout", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
+    ("backward_k", (192, 192), "float16", "masked", False, False, ""): (
+        Variant("backward_k_float16_d192_q16k32_masked", "backward_k_float16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 192), "float16", "masked", False, False, ""): (
+        Variant("backward_v_float16_d192_q16k32_masked", "backward_v_float16_d192.metal", 16, 128, 32),
+    ),
     ("backward_rows", (192, 192), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d192", "backward_rows_bfloat16_d192.metal", 64, 256, 1),
     ),
@@ -2995,6 +3382,12 @@ VARIANTS = {
     ),
     ("backward_q", (192, 192), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d192_q32k16_dropout", "backward_q_bfloat16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 192), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d192_q32k16_masked", "backward_q_bfloat16_d192.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (192, 192), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d192_q32k16", "backward_mask_bfloat16_d192.metal", 32, 128, 16),
     ),
     ("backward_k", (192, 192), "bfloat16", "full", False, False, ""): (
         Variant("backward_k_bfloat16_d192_q16k32_full", "backward_k_bfloat16_d192.metal", 16, 128, 32),
@@ -3020,6 +3413,12 @@ VARIANTS = {
     ("backward_v", (192, 192), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d192_q16k32_dropout", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
+    ("backward_k", (192, 192), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_k_bfloat16_d192_q16k32_masked", "backward_k_bfloat16_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 192), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_v_bfloat16_d192_q16k32_masked", "backward_v_bfloat16_d192.metal", 16, 128, 32),
+    ),
     ("backward_rows", (192, 192), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d192", "backward_rows_float32_d192.metal", 64, 256, 1),
     ),
@@ -3034,6 +3433,12 @@ VARIANTS = {
     ),
     ("backward_q", (192, 192), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d192_q32k16_dropout", "backward_q_float32_d192.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 192), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d192_q32k16_masked", "backward_q_float32_d192.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (192, 192), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d192_q32k16", "backward_mask_float32_d192.metal", 32, 128, 16),
     ),
     ("backward_k", (192, 192), "float32", "full", False, False, ""): (
         Variant("backward_k_float32_d192_q16k32_full", "backward_k_float32_d192.metal", 16, 128, 32),
@@ -3059,6 +3464,12 @@ VARIANTS = {
     ("backward_v", (192, 192), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d192_q16k32_dropout", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
+    ("backward_k", (192, 192), "float32", "masked", False, False, ""): (
+        Variant("backward_k_float32_d192_q16k32_masked", "backward_k_float32_d192.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 192), "float32", "masked", False, False, ""): (
+        Variant("backward_v_float32_d192_q16k32_masked", "backward_v_float32_d192.metal", 16, 128, 32),
+    ),
     ("backward_rows", (256, 256), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d256", "backward_rows_float16_d256.metal", 64, 256, 1),
     ),
@@ -3073,6 +3484,12 @@ VARIANTS = {
     ),
     ("backward_q", (256, 256), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d256_q32k16_dropout", "backward_q_float16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_q", (256, 256), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d256_q32k16_masked", "backward_q_float16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (256, 256), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d256_q32k16", "backward_mask_float16_d256.metal", 32, 128, 16),
     ),
     ("backward_k", (256, 256), "float16", "full", False, False, ""): (
         Variant("backward_k_float16_d256_q16k32_full", "backward_k_float16_d256.metal", 16, 128, 32),
@@ -3098,6 +3515,12 @@ VARIANTS = {
     ("backward_v", (256, 256), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d256_q16k32_dropout", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
+    ("backward_k", (256, 256), "float16", "masked", False, False, ""): (
+        Variant("backward_k_float16_d256_q16k32_masked", "backward_k_float16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_v", (256, 256), "float16", "masked", False, False, ""): (
+        Variant("backward_v_float16_d256_q16k32_masked", "backward_v_float16_d256.metal", 16, 128, 32),
+    ),
     ("backward_rows", (256, 256), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d256", "backward_rows_bfloat16_d256.metal", 64, 256, 1),
     ),
@@ -3112,6 +3535,12 @@ VARIANTS = {
     ),
     ("backward_q", (256, 256), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d256_q32k16_dropout", "backward_q_bfloat16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_q", (256, 256), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d256_q32k16_masked", "backward_q_bfloat16_d256.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (256, 256), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d256_q32k16", "backward_mask_bfloat16_d256.metal", 32, 128, 16),
     ),
     ("backward_k", (256, 256), "bfloat16", "full", False, False, ""): (
         Variant("backward_k_bfloat16_d256_q16k32_full", "backward_k_bfloat16_d256.metal", 16, 128, 32),
@@ -3137,6 +3566,12 @@ VARIANTS = {
     ("backward_v", (256, 256), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d256_q16k32_dropout", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
+    ("backward_k", (256, 256), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_k_bfloat16_d256_q16k32_masked", "backward_k_bfloat16_d256.metal", 16, 128, 32),
+    ),
+    ("backward_v", (256, 256), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_v_bfloat16_d256_q16k32_masked", "backward_v_bfloat16_d256.metal", 16, 128, 32),
+    ),
     ("backward_rows", (256, 256), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d256", "backward_rows_float32_d256.metal", 64, 256, 1),
     ),
@@ -3151,6 +3586,12 @@ VARIANTS = {
     ),
     ("backward_q", (256, 256), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d256_q32k8_dropout", "backward_q_float32_d256.metal", 32, 128, 8),
+    ),
+    ("backward_q", (256, 256), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d256_q32k8_masked", "backward_q_float32_d256.metal", 32, 128, 8),
+    ),
+    ("backward_mask", (256, 256), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d256_q32k8", "backward_mask_float32_d256.metal", 32, 128, 8),
     ),
     ("backward_k", (256, 256), "float32", "full", False, False, ""): (
         Variant("backward_k_float32_d256_q8k32_full", "backward_k_float32_d256.metal", 8, 128, 32),
@@ -3176,6 +3617,12 @@ VARIANTS = {
     ("backward_v", (256, 256), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d256_q8k32_dropout", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
+    ("backward_k", (256, 256), "float32", "masked", False, False, ""): (
+        Variant("backward_k_float32_d256_q8k32_masked", "backward_k_float32_d256.metal", 8, 128, 32),
+    ),
+    ("backward_v", (256, 256), "float32", "masked", False, False, ""): (
+        Variant("backward_v_float32_d256_q8k32_masked", "backward_v_float32_d256.metal", 8, 128, 32),
+    ),
     ("backward_q", (96, 64), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d96v64_q32k32_full", "backward_q_float16_d96v64.metal", 32, 128, 32),
     ),
@@ -3188,6 +3635,12 @@ VARIANTS = {
     ("backward_q", (96, 64), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d96v64_q32k32_dropout", "backward_q_float16_d96v64.metal", 32, 128, 32),
     ),
+    ("backward_q", (96, 64), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d96v64_q32k32_masked", "backward_q_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (96, 64), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d96v64_q32k32", "backward_mask_float16_d96v64.metal", 32, 128, 32),
+    ),
     ("backward_kv", (96, 64), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d96v64_q32k32_full", "backward_kv_float16_d96v64.metal", 32, 128, 32),
     ),
@@ -3197,8 +3650,14 @@ VARIANTS = {
     ("backward_kv", (96, 64), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d96v64_q32k32_window", "backward_kv_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 64), "float16", None, False, True, ""): (
-        Variant("backward_kv_float16_d96v64_q32k32_dropout", "backward_kv_float16_d96v64.metal", 32, 128, 32),
+    ("backward_k", (96, 64), "float16", None, False, True, ""): (
+        Variant("backward_k_float16_d96v64_q32k32_dropout", "backward_k_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_v", (96, 64), "float16", None, False, True, ""): (
+        Variant("backward_v_float16_d96v64_q32k32_dropout", "backward_v_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "float16", "masked", False, False, ""): (
+        Variant("backward_kv_float16_d96v64_q32k32_masked", "backward_kv_float16_d96v64.metal", 32, 128, 32),
     ),
     ("backward_q", (96, 64), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d96v64_q32k32_full", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
@@ -3212,6 +3671,12 @@ VARIANTS = {
     ("backward_q", (96, 64), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d96v64_q32k32_dropout", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
     ),
+    ("backward_q", (96, 64), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d96v64_q32k32_masked", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_mask", (96, 64), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d96v64_q32k32", "backward_mask_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
     ("backward_kv", (96, 64), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d96v64_q32k32_full", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
     ),
@@ -3221,8 +3686,14 @@ VARIANTS = {
     ("backward_kv", (96, 64), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d96v64_q32k32_window", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 64), "bfloat16", None, False, True, ""): (
-        Variant("backward_kv_bfloat16_d96v64_q32k32_dropout", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
+    ("backward_k", (96, 64), "bfloat16", None, False, True, ""): (
+        Variant("backward_k_bfloat16_d96v64_q32k32_dropout", "backward_k_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_v", (96, 64), "bfloat16", None, False, True, ""): (
+        Variant("backward_v_bfloat16_d96v64_q32k32_dropout", "backward_v_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_kv_bfloat16_d96v64_q32k32_masked", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
     ),
     ("backward_q", (96, 64), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d96v64_q32k16_full", "backward_q_float32_d96v64.metal", 32, 128, 16),
@@ -3236,6 +3707,12 @@ VARIANTS = {
     ("backward_q", (96, 64), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d96v64_q32k16_dropout", "backward_q_float32_d96v64.metal", 32, 128, 16),
     ),
+    ("backward_q", (96, 64), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d96v64_q32k16_masked", "backward_q_float32_d96v64.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (96, 64), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d96v64_q32k16", "backward_mask_float32_d96v64.metal", 32, 128, 16),
+    ),
     ("backward_kv", (96, 64), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d96v64_q16k32_full", "backward_kv_float32_d96v64.metal", 16, 128, 32),
     ),
@@ -3248,6 +3725,9 @@ VARIANTS = {
     ("backward_kv", (96, 64), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d96v64_q16k32_dropout", "backward_kv_float32_d96v64.metal", 16, 128, 32),
     ),
+    ("backward_kv", (96, 64), "float32", "masked", False, False, ""): (
+        Variant("backward_kv_float32_d96v64_q16k32_masked", "backward_kv_float32_d96v64.metal", 16, 128, 32),
+    ),
     ("backward_q", (192, 128), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d192v128_q32k16_full", "backward_q_float16_d192v128.metal", 32, 128, 16),
     ),
@@ -3259,6 +3739,12 @@ VARIANTS = {
     ),
     ("backward_q", (192, 128), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d192v128_q32k16_dropout", "backward_q_float16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "float16", "masked", False, False, ""): (
+        Variant("backward_q_float16_d192v128_q32k16_masked", "backward_q_float16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (192, 128), "float16", "masked", False, False, ""): (
+        Variant("backward_mask_float16_d192v128_q32k16", "backward_mask_float16_d192v128.metal", 32, 128, 16),
     ),
     ("backward_k", (192, 128), "float16", "full", False, False, ""): (
         Variant("backward_k_float16_d192v128_q16k32_full", "backward_k_float16_d192v128.metal", 16, 128, 32),
@@ -3284,6 +3770,12 @@ VARIANTS = {
     ("backward_v", (192, 128), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d192v128_q16k32_dropout", "backward_v_float16_d192v128.metal", 16, 128, 32),
     ),
+    ("backward_k", (192, 128), "float16", "masked", False, False, ""): (
+        Variant("backward_k_float16_d192v128_q16k32_masked", "backward_k_float16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "float16", "masked", False, False, ""): (
+        Variant("backward_v_float16_d192v128_q16k32_masked", "backward_v_float16_d192v128.metal", 16, 128, 32),
+    ),
     ("backward_q", (192, 128), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d192v128_q32k16_full", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
     ),
@@ -3295,6 +3787,12 @@ VARIANTS = {
     ),
     ("backward_q", (192, 128), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d192v128_q32k16_dropout", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_q_bfloat16_d192v128_q32k16_masked", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (192, 128), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_mask_bfloat16_d192v128_q32k16", "backward_mask_bfloat16_d192v128.metal", 32, 128, 16),
     ),
     ("backward_k", (192, 128), "bfloat16", "full", False, False, ""): (
         Variant("backward_k_bfloat16_d192v128_q16k32_full", "backward_k_bfloat16_d192v128.metal", 16, 128, 32),
@@ -3320,6 +3818,12 @@ VARIANTS = {
     ("backward_v", (192, 128), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d192v128_q16k32_dropout", "backward_v_bfloat16_d192v128.metal", 16, 128, 32),
     ),
+    ("backward_k", (192, 128), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_k_bfloat16_d192v128_q16k32_masked", "backward_k_bfloat16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "bfloat16", "masked", False, False, ""): (
+        Variant("backward_v_bfloat16_d192v128_q16k32_masked", "backward_v_bfloat16_d192v128.metal", 16, 128, 32),
+    ),
     ("backward_q", (192, 128), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d192v128_q32k16_full", "backward_q_float32_d192v128.metal", 32, 128, 16),
     ),
@@ -3331,6 +3835,12 @@ VARIANTS = {
     ),
     ("backward_q", (192, 128), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d192v128_q32k16_dropout", "backward_q_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "float32", "masked", False, False, ""): (
+        Variant("backward_q_float32_d192v128_q32k16_masked", "backward_q_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_mask", (192, 128), "float32", "masked", False, False, ""): (
+        Variant("backward_mask_float32_d192v128_q32k16", "backward_mask_float32_d192v128.metal", 32, 128, 16),
     ),
     ("backward_k", (192, 128), "float32", "full", False, False, ""): (
         Variant("backward_k_float32_d192v128_q16k32_full", "backward_k_float32_d192v128.metal", 16, 128, 32),
@@ -3355,6 +3865,12 @@ VARIANTS = {
     ),
     ("backward_v", (192, 128), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d192v128_q16k32_dropout", "backward_v_float32_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (192, 128), "float32", "masked", False, False, ""): (
+        Variant("backward_k_float32_d192v128_q16k32_masked", "backward_k_float32_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "float32", "masked", False, False, ""): (
+        Variant("backward_v_float32_d192v128_q16k32_masked", "backward_v_float32_d192v128.metal", 16, 128, 32),
     ),
 }
 
@@ -3638,6 +4154,8 @@ SIGNATURES = {
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
             "dropout_seed",  # two words: the key of dropout's random numbers
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
         ),
         optional={
             "grad_q": None,
@@ -3647,6 +4165,8 @@ SIGNATURES = {
             "block_table": "int32",
             "alibi_slopes": "float32",
             "dropout_seed": "int32",
+            "attn_mask": "uint8",
+            "mask_states": "uint8",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -3669,6 +4189,14 @@ SIGNATURES = {
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("state_batch_stride", "q"),  # mask_states: states from one batch to the next
+            ("state_head_stride", "q"),  # mask_states: states from one head to the next
+            ("state_tile_stride", "q"),  # mask_states: states from one tile to the next
+            ("state_block_stride", "q"),  # mask_states: states from one block to the next
             ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
             ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
@@ -3683,6 +4211,7 @@ SIGNATURES = {
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -3708,6 +4237,8 @@ SIGNATURES = {
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
             "dropout_seed",  # two words: the key of dropout's random numbers
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
         ),
         optional={
             "grad_k": None,
@@ -3720,6 +4251,8 @@ SIGNATURES = {
             "block_table": "int32",
             "alibi_slopes": "float32",
             "dropout_seed": "int32",
+            "attn_mask": "uint8",
+            "mask_states": "uint8",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -3745,6 +4278,14 @@ SIGNATURES = {
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("state_batch_stride", "q"),  # mask_states: states from one batch to the next
+            ("state_head_stride", "q"),  # mask_states: states from one head to the next
+            ("state_tile_stride", "q"),  # mask_states: states from one tile to the next
+            ("state_block_stride", "q"),  # mask_states: states from one block to the next
             ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
             ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
@@ -3762,6 +4303,7 @@ SIGNATURES = {
             ("wants_v", "i"),  # 1: the gradient of v is wanted
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -3785,6 +4327,8 @@ SIGNATURES = {
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
             "dropout_seed",  # two words: the key of dropout's random numbers
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
         ),
         optional={
             "grad_k": None,
@@ -3795,6 +4339,8 @@ SIGNATURES = {
             "block_table": "int32",
             "alibi_slopes": "float32",
             "dropout_seed": "int32",
+            "attn_mask": "uint8",
+            "mask_states": "uint8",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -3817,6 +4363,14 @@ SIGNATURES = {
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("state_batch_stride", "q"),  # mask_states: states from one batch to the next
+            ("state_head_stride", "q"),  # mask_states: states from one head to the next
+            ("state_tile_stride", "q"),  # mask_states: states from one tile to the next
+            ("state_block_stride", "q"),  # mask_states: states from one block to the next
             ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
             ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
@@ -3832,6 +4386,7 @@ SIGNATURES = {
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -3855,6 +4410,8 @@ SIGNATURES = {
             "block_table",  # the pages of each sequence, in order
             "alibi_slopes",  # ALiBi slope of each query head
             "dropout_seed",  # two words: the key of dropout's random numbers
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
         ),
         optional={
             "grad_v": None,
@@ -3865,6 +4422,8 @@ SIGNATURES = {
             "block_table": "int32",
             "alibi_slopes": "float32",
             "dropout_seed": "int32",
+            "attn_mask": "uint8",
+            "mask_states": "uint8",
         },
         ints=(
             ("q_batch_stride", "q"),  # q: elements from one batch to the next
@@ -3887,6 +4446,14 @@ SIGNATURES = {
             ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
             ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
             ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("state_batch_stride", "q"),  # mask_states: states from one batch to the next
+            ("state_head_stride", "q"),  # mask_states: states from one head to the next
+            ("state_tile_stride", "q"),  # mask_states: states from one tile to the next
+            ("state_block_stride", "q"),  # mask_states: states from one block to the next
             ("batch", "i"),  # number of sequences
             ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
             ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
@@ -3902,6 +4469,93 @@ SIGNATURES = {
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+        ),
+        floats=(
+            "softmax_scale",  # multiplies Q K^T
+            "softcap",  # scores become softcap * tanh(score / softcap); 0: off
+            "keep_scale",  # 1 / (1 - dropout_p), which scales the weights that are kept
+        ),
+    ),
+    "backward_mask": Signature(
+        buffers=(
+            "q",  # query rows
+            "k",  # key rows
+            "v",  # value rows
+            "grad_out",  # gradient of the output rows
+            "row_lse",  # base-2 log-sum-exp of each row
+            "row_delta",  # sum of dO * O, less the gradient of lse, of each row
+            "grad_mask",  # gradient of attn_mask, contiguous, of its type
+            "partial_mask",  # what each split of the terms adds to it: (split, and the gradient's axes)
+            "cu_seqlens_q",  # packed: first query row of each sequence, and the end
+            "k_begin",  # the row of each sequence's first key
+            "k_end",  # the row after each sequence's last key
+            "block_table",  # the pages of each sequence, in order
+            "alibi_slopes",  # ALiBi slope of each query head
+            "dropout_seed",  # two words: the key of dropout's random numbers
+            "attn_mask",  # the mask's elements, of any type
+            "mask_states",  # state of each block of the mask: (batch, head, query tile, key block)
+        ),
+        optional={
+            "grad_mask": "uint8",
+            "partial_mask": "float32",
+            "cu_seqlens_q": "int32",
+            "k_begin": "int32",
+            "k_end": "int32",
+            "block_table": "int32",
+            "alibi_slopes": "float32",
+            "dropout_seed": "int32",
+            "attn_mask": "uint8",
+            "mask_states": "uint8",
+        },
+        ints=(
+            ("q_batch_stride", "q"),  # q: elements from one batch to the next
+            ("q_row_stride", "q"),  # q: elements from one row to the next
+            ("q_head_stride", "q"),  # q: elements from one head to the next
+            ("k_batch_stride", "q"),  # k: elements from one batch to the next
+            ("k_row_stride", "q"),  # k: elements from one row to the next
+            ("k_head_stride", "q"),  # k: elements from one head to the next
+            ("v_batch_stride", "q"),  # v: elements from one batch to the next
+            ("v_row_stride", "q"),  # v: elements from one row to the next
+            ("v_head_stride", "q"),  # v: elements from one head to the next
+            ("grad_out_batch_stride", "q"),  # grad_out: elements from one batch to the next
+            ("grad_out_row_stride", "q"),  # grad_out: elements from one row to the next
+            ("grad_out_head_stride", "q"),  # grad_out: elements from one head to the next
+            ("lse_batch_stride", "q"),  # lse: elements from one batch to the next
+            ("lse_head_stride", "q"),  # lse: elements from one head to the next
+            ("alibi_batch_stride", "q"),  # alibi_slopes: elements from one sequence to the next
+            ("alibi_head_stride", "q"),  # alibi_slopes: elements from one head to the next
+            ("table_stride", "q"),  # block_table: elements from one sequence to the next
+            ("mask_batch_stride", "q"),  # attn_mask: bytes from one batch to the next
+            ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
+            ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
+            ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
+            ("state_batch_stride", "q"),  # mask_states: states from one batch to the next
+            ("state_head_stride", "q"),  # mask_states: states from one head to the next
+            ("state_tile_stride", "q"),  # mask_states: states from one tile to the next
+            ("state_block_stride", "q"),  # mask_states: states from one block to the next
+            ("batch", "i"),  # number of sequences
+            ("q_len", "i"),  # query rows of each sequence; packed: of all sequences together
+            ("k_len", "i"),  # rows of K of each sequence, used or not; packed: of all sequences
+            ("packed", "i"),  # 1: packed batch, cu_seqlens_q is given; 0: padded batch
+            ("heads_per_kv_head", "i"),  # query heads that share one KV head
+            ("has_k_begin", "i"),  # 1: k_begin is given; 0: keys begin at row 0
+            ("has_k_end", "i"),  # 1: k_end is given; 0: keys end at row k_len
+            ("appended", "i"),  # rows that this call appends, from k_end on
+            ("page_size", "i"),  # rows in each page of K and V; 0: no pages
+            ("pages", "i"),  # number of pages in K and V
+            ("window_left", "i"),  # keys seen before the diagonal
+            ("window_right", "i"),  # keys seen after the diagonal
+            ("has_alibi", "i"),  # 1: alibi_slopes are given
+            ("sums_batches", "i"),  # 1: the gradient is one for all batches
+            ("sums_heads", "i"),  # 1: the gradient is one for all heads
+            ("sums_rows", "i"),  # 1: the gradient is one for all rows
+            ("sums_keys", "i"),  # 1: the gradient is one for all keys
+            ("kv_heads", "i"),  # number of KV heads
+            ("splits", "i"),  # number of splits of the terms; 1: no partial gradients
+            ("has_dropout", "i"),  # 1: weights are dropped
+            ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
+            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T

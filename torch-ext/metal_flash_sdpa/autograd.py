@@ -30,10 +30,6 @@ NO_BACKWARD_PAGED = (
     "flash_attn_varlen_func has no backward pass with a block_table: a cache is for inference. "
     + _WAY_OUT
 )
-NO_BACKWARD_MASKED = (
-    "flash_attn_func has no backward pass with attn_mask yet. Run under torch.no_grad(), or mask "
-    "by causal and window_size where they can say the same"
-)
 NO_BACKWARD_WIDE = (
     "head_dim {} has no backward pass: a thread's registers do not hold its gradients; up to {} "
     "there is one. Run under torch.no_grad(), or compute this attention with torch's own operations"
@@ -69,12 +65,11 @@ class Attention(Function):  # type: ignore[misc]
         *mask, _, block_table, dropout_p, dropout_seed, attn_mask = numbers
         out, lse = output
         ctx.save_for_backward(
-            *(q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, dropout_seed)
+            *(q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, dropout_seed),
+            attn_mask,
         )
         ctx.numbers = (*mask, dropout_p)
         ctx.refusal = NO_BACKWARD_PAGED if block_table is not None else ""
-        if attn_mask is not None:
-            ctx.refusal = NO_BACKWARD_MASKED
         if (q.shape[-1], v.shape[-1]) not in DIFFERENTIABLE:
             ctx.refusal = NO_BACKWARD_WIDE.format(q.shape[-1], max(DIFFERENTIABLE)[0])
         if k.dtype != q.dtype:
@@ -83,9 +78,11 @@ class Attention(Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, grad_out: Optional[Tensor], grad_lse: Optional[Tensor]) -> Gradients:
-        q, k, v, _, _, _, sinks, *others = ctx.needs_input_grad
-        grads = _differentiate(ctx, (q, k, v, sinks), grad_out, grad_lse)
-        return (*grads[:3], None, None, None, grads[3], *[None] * len(others))
+        q, k, v, _, _, _, sinks, *others, attn_mask = ctx.needs_input_grad
+        *grads, of_sinks, of_mask = _differentiate(
+            ctx, (q, k, v, sinks, attn_mask), grad_out, grad_lse
+        )
+        return (*grads, None, None, None, of_sinks, *[None] * len(others), of_mask)
 
     @staticmethod
     def vmap(*_: Any) -> Any:
@@ -108,8 +105,8 @@ class Direct(Function):  # type: ignore[misc]
         k: Tensor,
         v: Tensor,
         sinks: Optional[Tensor],
-        alibi_slopes: Optional[Tensor],
         attn_mask: Optional[Tensor],
+        alibi_slopes: Optional[Tensor],
         return_lse: bool,
         arguments: Tuple[Any, ...],
     ) -> Any:
@@ -121,29 +118,31 @@ class Direct(Function):  # type: ignore[misc]
     def backward(
         ctx: Any, grad_out: Optional[Tensor], grad_lse: Optional[Tensor] = None
     ) -> Gradients:
-        grads = _differentiate(ctx, ctx.needs_input_grad[:4], grad_out, grad_lse)
-        return (*grads, None, None, None, None)
+        grads = _differentiate(ctx, ctx.needs_input_grad[:5], grad_out, grad_lse)
+        return (*grads, None, None, None)
 
 
 def _differentiate(
     ctx: Any, wanted: Sequence[bool], grad_out: Optional[Tensor], grad_lse: Optional[Tensor]
 ) -> Gradients:
-    """The gradients of q, k, v and sinks; None for those that are not wanted."""
-    q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, seed = ctx.saved_tensors
+    """The gradients of q, k, v, sinks and attn_mask; None for those that are not wanted."""
+    q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, seed, mask = ctx.saved_tensors
     transforms.refuse(grad_out, grad_lse, differentiable=True)
     if grad_out is None:
         grad_out = torch.zeros_like(out)
     if ctx.refusal:
-        inputs = [x for x, is_wanted in zip((q, k, v, sinks), wanted) if is_wanted]
+        inputs = [x for x, is_wanted in zip((q, k, v, sinks, mask), wanted) if is_wanted]
         found = no_backward(grad_out, inputs, ctx.refusal)
     else:
         if torch.is_grad_enabled() or _transformed():
             differentiate = Differentiation.apply
         else:
-            differentiate = ops.run_backward if _are_plain(grad_out, q, k, v) else ops.backward
+            differentiate = (
+                ops.run_backward if _are_plain(grad_out, q, k, v, mask) else ops.backward
+            )
         found = differentiate(
             *(wanted, grad_out, grad_lse, q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k),
-            *(sinks, slopes, *ctx.numbers, seed),
+            *(sinks, mask, slopes, *ctx.numbers, seed),
         )
     in_order = iter(found)
     return tuple([next(in_order) if is_wanted else None for is_wanted in wanted])
@@ -208,7 +207,7 @@ def attention(
     )
     if differentiable and not _compiling():
         if plain and not _transformed():
-            found = Direct.apply(q, k, v, sinks, alibi_slopes, attn_mask, return_lse, arguments)
+            found = Direct.apply(q, k, v, sinks, attn_mask, alibi_slopes, return_lse, arguments)
             return found if return_lse else (found, None)
         attend = Attention.apply
     else:

@@ -120,11 +120,13 @@ def differentiate(
     grad_k: Optional[Tensor],
     grad_v: Optional[Tensor],
     wants_sinks: bool,
+    grad_mask: Optional[Tensor] = None,
     catalogue: Catalogue = BUILT_IN,
 ) -> Optional[Tensor]:
-    """Write the gradients of q, k and v that are not None; returns that of the sinks, float32.
+    """Write the gradients of q, k, v and the mask that are not None; returns the sinks', float32.
 
-    `out` and `lse` are what the forward pass gave.  Every sum is in a fixed order.
+    `out` and `lse` are what the forward pass gave.  Every sum is in a fixed order.  A mask's
+    gradient has its shape and dtype, and is contiguous.
     """
     signature, tensors = _prepare(out, q, k, v, options, cu_seqlens_q, keys)
     tensors["lse"] = lse
@@ -135,19 +137,23 @@ def differentiate(
         if grad is not None:
             tensors[name] = grad
     strides = grad_out.stride(), _strides_of(grad_q), _strides_of(grad_k), _strides_of(grad_v)
+    mask_shape: Tuple[int, ...] = ()
+    if grad_mask is not None:
+        tensors["grad_mask"] = bytes_of(grad_mask)
+        mask_shape = (1,) * (4 - grad_mask.dim()) + tuple(grad_mask.shape)
     launcher, of_lse = launchers.chosen(q.device), grad_lse is not None
-    run = _planned(_plan_backward, launcher, catalogue, signature, strides, of_lse)
+    run = _planned(_plan_backward, launcher, catalogue, signature, strides, mask_shape, of_lse)
     tensors = run(tensors)
-    add_partials(tensors)
+    add_partials(tensors, grad_mask)
     return tensors["grad_sinks"].sum((0, 2)) if wants_sinks else None
 
 
-def add_partials(tensors: Dict[str, Tensor]) -> None:
-    """Write the gradients of K and V whose partial results are among the tensors."""
-    for name in ("k", "v"):
+def add_partials(tensors: Dict[str, Tensor], grad_mask: Optional[Tensor] = None) -> None:
+    """Write the gradients of K, V and the mask whose partial results are among the tensors."""
+    gradients = {"k": tensors.get("grad_k"), "v": tensors.get("grad_v"), "mask": grad_mask}
+    for name, gradient in gradients.items():
         partial = tensors.get(f"partial_{name}")
-        if partial is not None:
-            gradient = tensors[f"grad_{name}"]
+        if partial is not None and gradient is not None:
             gradient.copy_(partial.sum(0).reshape(gradient.shape))
 
 
@@ -313,13 +319,14 @@ def _request(call: Signature) -> Request:
 def _plan_backward(
     request: Request,
     strides: Sequence[Optional[Tuple[int, ...]]],
+    mask_shape: Tuple[int, ...],
     has_grad_lse: bool,
     catalogue: Catalogue,
 ) -> Plan:
     """`plan_backward` of the gradients that have strides; those of the output's come first."""
     of_out, of_q, of_k, of_v = ((0, 0, 0) if x is None else _padded(x) for x in strides)
     wants_q, wants_k, wants_v = (x is not None for x in strides[1:])
-    what = Backward(of_out, of_q, of_k, of_v, wants_q, wants_k, wants_v, has_grad_lse)
+    what = Backward(of_out, of_q, of_k, of_v, wants_q, wants_k, wants_v, has_grad_lse, mask_shape)
     return plan_backward(request, what, catalogue)
 
 

@@ -371,7 +371,7 @@ def check_options(
             )
 
 
-def check_mask(attn_mask: Any, q: Tensor, k_len: int, dropout_p: float = 0.0) -> None:
+def check_mask(attn_mask: Any, q: Tensor, k_len: int) -> None:
     """Check a mask tensor, if there is one, for queries that may see `k_len` keys."""
     if attn_mask is None:
         return
@@ -393,10 +393,6 @@ def check_mask(attn_mask: Any, q: Tensor, k_len: int, dropout_p: float = 0.0) ->
         raise ValueError(
             f"attn_mask has shape {_shape(attn_mask)}: must broadcast to (batch, heads, q_len, "
             f"k_len), here {wanted}" + _mask_axes(attn_mask, wanted)
-        )
-    if dropout_p:
-        raise NotImplementedError(
-            "metal-flash-sdpa does not support attn_mask together with dropout_p: give one of them"
         )
 
 

@@ -62,7 +62,7 @@ def flash_attn_func(
             scaled and capped score.  -inf hides a key, as do the dtype's lowest value and any below
             -6.9e37.  A key is seen if causal, window_size and the mask all let it.  Blocks of
             keys that a mask hides from all queries of a tile are skipped.  A NaN makes the rows NaN
-            that it is added to.  Not together with dropout_p.
+            that it is added to.
 
     Any strides are read in place as long as the last one is 1.  A head_dim that has no kernels of
     its own, or no pair of it and that of v: what is narrower is copied, padded with zeros.
@@ -84,20 +84,21 @@ def flash_attn_func(
         NotImplementedError: torch.vmap, forward-mode derivatives (torch.func.jvp, jacfwd, dual
             tensors) and second derivatives.
 
-    Gradients: of q, k, v and s_aux, from those of out and of softmax_lse; alibi_slopes get none.
-    With attn_mask there is no backward pass yet: it raises NotImplementedError.
-    They take memory for themselves and 8 bytes for each query row and head.  A row that sees no key
-    gives and gets 0.  Only those that are asked for are computed.
+    Gradients: of q, k, v, s_aux and attn_mask, from those of out and of softmax_lse; alibi_slopes
+    get none.  They take memory for themselves and 8 bytes for each query row and head.  A row that
+    sees no key gives and gets 0.  Only those that are asked for are computed.  That of a mask has
+    its shape and dtype, and is 0 where the mask hides a key; along axes that the mask shares it is
+    added up as it is computed, not afterwards.
     """
     q, k, v = cast(q, k, v)
     checks.check_qkv(checks.PADDED, checks.PADDED, q=q, k=k, v=v)
-    transforms.refuse(q, k, v, s_aux, differentiable=attn_mask is None)
-    transforms.refuse(alibi_slopes, attn_mask)
+    transforms.refuse(q, k, v, s_aux, attn_mask, differentiable=True)
+    transforms.refuse(alibi_slopes)
     checks.check_batch(k.shape[0], "k", q)
     checks.check_options(
         q, q.shape[0], dropout_p, softmax_scale, causal, window_size, softcap, alibi_slopes, s_aux
     )
-    checks.check_mask(attn_mask, q, k.shape[1], dropout_p)
+    checks.check_mask(attn_mask, q, k.shape[1])
     checks.check_bool("return_attn_probs", return_attn_probs)
     columns = v.shape[-1]
     softmax_scale, (q, k, v) = head_dims.fit(softmax_scale, q, k, v)

@@ -99,16 +99,17 @@ def _gradients(
     k: Tensor,
     v: Tensor,
     sinks: Optional[Tensor],
+    attn_mask: Optional[Tensor],
     packed: bool,
 ) -> List[Optional[Tensor]]:
-    """Memory for the gradients of q, k, v and sinks that are wanted.
+    """Memory for the gradients of q, k, v, sinks and attn_mask that are wanted.
 
     In a packed batch there may be rows that belong to no sequence: 0.
     """
     make = torch.zeros_like if packed else torch.empty_like
     return [
         make(like, memory_format=torch.contiguous_format) if is_wanted else None
-        for like, is_wanted in zip((q, k, v, sinks), wanted)
+        for like, is_wanted in zip((q, k, v, sinks, attn_mask), wanted)
     ]
 
 
@@ -124,6 +125,7 @@ def run_backward(
     cu_seqlens_q: Optional[Tensor],
     cu_seqlens_k: Optional[Tensor],
     sinks: Optional[Tensor],
+    attn_mask: Optional[Tensor],
     alibi_slopes: Optional[Tensor],
     softmax_scale: Optional[float],
     causal: bool,
@@ -133,7 +135,7 @@ def run_backward(
     dropout_p: float,
     dropout_seed: Optional[Tensor],
 ) -> List[Tensor]:
-    """The gradients of q, k, v and sinks that are `wanted`, in this order.
+    """The gradients of q, k, v, sinks and attn_mask that are `wanted`, in this order.
 
     `out` and `lse` are what `forward` gave; dropout_seed is what it took.
     """
@@ -141,8 +143,8 @@ def run_backward(
         raise ValueError("lse is empty: forward must have been called with return_lse")
     checks.check_gradient("out", grad_out, out)
     checks.check_gradient("softmax_lse", grad_lse, lse)
-    gradients = _gradients(wanted, q, k, v, sinks, packed=cu_seqlens_q is not None)
-    grad_q, grad_k, grad_v, grad_sinks = gradients
+    gradients = _gradients(wanted, q, k, v, sinks, attn_mask, packed=cu_seqlens_q is not None)
+    grad_q, grad_k, grad_v, grad_sinks, grad_mask = gradients
     window = (window_left, window_right)
     of_sinks = call.differentiate(
         grad_out=grad_out,
@@ -161,12 +163,14 @@ def run_backward(
             softcap=softcap,
             dropout_p=dropout_p,
             dropout_seed=dropout_seed,
+            attn_mask=attn_mask,
         ),
         cu_seqlens_q=cu_seqlens_q,
         keys=keys.packed(cu_seqlens_k),
         grad_q=grad_q,
         grad_k=grad_k,
         grad_v=grad_v,
+        grad_mask=grad_mask,
         wants_sinks=grad_sinks is not None,
     )
     if grad_sinks is not None and of_sinks is not None:
@@ -192,10 +196,11 @@ def _(
     cu_seqlens_q: Optional[Tensor],
     cu_seqlens_k: Optional[Tensor],
     sinks: Optional[Tensor],
+    attn_mask: Optional[Tensor],
     *_: Any,
     **__: Any,
 ) -> List[Tensor]:
-    gradients = _gradients(wanted, q, k, v, sinks, packed=cu_seqlens_q is not None)
+    gradients = _gradients(wanted, q, k, v, sinks, attn_mask, packed=cu_seqlens_q is not None)
     return [gradient for gradient in gradients if gradient is not None]
 
 

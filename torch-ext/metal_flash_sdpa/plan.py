@@ -4,10 +4,11 @@ Pure Python: no tensor is touched, nothing synchronises.  A plan is data; the la
 run it and know nothing of attention.
 """
 
+import math
 import struct
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 from ._variants import KV_TYPES, LATENT, Variant
 from .catalogue import ANY_DTYPE, ANY_WIDTHS, BUILT_IN, Catalogue, Widths
@@ -19,7 +20,10 @@ UNBOUNDED = 2**30 - 1
 # Sequences of at most so many query rows are decoded: rows are packed over the heads of a group.
 DECODE_QUERIES = 16
 
-BACKWARD_FAMILIES = ("backward_rows", "backward_q", "backward_kv", "backward_k", "backward_v")
+BACKWARD_FAMILIES = (
+    *("backward_rows", "backward_q", "backward_kv", "backward_k", "backward_v"),
+    "backward_mask",
+)
 
 SIMD_WIDTH = 32  # threads per simdgroup on every Apple GPU
 
@@ -106,6 +110,9 @@ class Backward(NamedTuple):
     wants_k: bool = True
     wants_v: bool = True
     has_grad_lse: bool = False  # the log-sum-exp has a gradient of its own
+    # Of the mask's gradient: (batch, heads, q_len, k_len), or 1 where it is one for all of them;
+    # empty if it is not wanted.
+    mask_shape: Tuple[int, ...] = ()
 
 
 class LaunchPlan(NamedTuple):
@@ -282,6 +289,10 @@ class _Backward(NamedTuple):
     grad_v_head_stride: int
     alibi_batch_stride: int
     alibi_head_stride: int
+    mask_batch_stride: int
+    mask_head_stride: int
+    mask_row_stride: int
+    mask_key_stride: int
     lse_batch_stride: int
     lse_head_stride: int
     heads_per_kv_head: int
@@ -290,7 +301,15 @@ class _Backward(NamedTuple):
     has_grad_lse: bool
     wants_k: bool
     wants_v: bool
-    splits: int
+    splits: int = 1
+    state_batch_stride: int = 0
+    state_head_stride: int = 0
+    state_tile_stride: int = 0
+    state_block_stride: int = 0
+    sums_batches: bool = False
+    sums_heads: bool = False
+    sums_rows: bool = False
+    sums_keys: bool = False
 
 
 _Known = Union[_Attention, _MaskBlocks, _Append, _Backward]
@@ -557,7 +576,7 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
 
     Where the keys' threadgroups are few, the query blocks are split among more of them.  The
     workspace then has partial_k and partial_v, (splits, batch, k_len, kv_heads, columns), which add
-    up to the gradients.
+    up to the gradients; and in the same way partial_mask, (splits, *mask_shape).
 
     With sinks the workspace has grad_sinks, (batch, heads, parts): what each part of a head's rows
     adds to the gradient of its sink; in a packed batch all sequences are one.
@@ -565,8 +584,8 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     """
     _check(request)
     mode, left, right = band(request.causal, request.window_size)
-    mask = None if request.has_dropout else mode
     widths, dtype, dropout = request.widths, request.dtype, request.has_dropout
+    mask = None if dropout else "masked" if request.mask_type else mode
     batches = 1 if request.packed else request.batch
     wanted = {"k": backward.wants_k, "v": backward.wants_v}
     together = ("backward_kv", widths, dtype, mask, False, dropout, "") in catalogue.variants
@@ -589,6 +608,7 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
         *backward.grad_k_strides,
         *backward.grad_v_strides,
         *request.alibi_strides,
+        *request.mask_strides,
         lse_batch_stride=0 if request.packed else request.heads * request.q_len,
         lse_head_stride=request.q_len,
         heads_per_kv_head=request.heads // request.kv_heads,
@@ -597,41 +617,64 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
         has_grad_lse=backward.has_grad_lse,
         wants_k=backward.wants_k,
         wants_v=backward.wants_v,
-        splits=splits,
     )
 
     rows = catalogue.variant("backward_rows", request.width_of_out, dtype, sinks=True)
     parts = -(-request.q_len // rows.block_q)
     grid = (parts, request.heads, batches)
     launches = [_launch(catalogue, "backward_rows", rows, request, known, grid)]
+    looks: List[Tuple[Tuple[int, int], int]] = []  # at a mask: its tile, and how many states
+
+    def add(family: str, variant: Variant, grid: Tuple[int, int, int], **more: Any) -> None:
+        """A launch; with a mask tensor, one before it, unless the last one's states will do."""
+        if request.mask_type:
+            look, scratch, strides = _mask_blocks(request, variant, catalogue)
+            tile = variant.block_q, variant.step_k
+            if not looks or looks[-1][0] != tile:
+                launches.append(look)
+                looks.append((tile, math.prod(scratch.shape)))
+            more.update(strides)
+        own = known._replace(**more)
+        launches.append(_launch(catalogue, family, variant, request, own, grid))
+
     if backward.wants_q:
         variant = catalogue.variant("backward_q", widths, dtype, mask, dropout=dropout)
         tiles = _tiles(request, request.q_len, variant.block_q) if request.q_len else 0
-        grid = (tiles, request.heads, batches)
-        launches.append(_launch(catalogue, "backward_q", variant, request, known, grid))
+        add("backward_q", variant, (tiles, request.heads, batches))
     for family in of_keys if any(wanted.values()) else ():
         variant = catalogue.variant(family, widths, dtype, mask, dropout=dropout)
         tiles = _tiles(request, request.k_len, variant.step_k) if request.k_len else 0
-        grid = (tiles * splits, request.kv_heads, batches)
-        launches.append(_launch(catalogue, family, variant, request, known, grid))
+        add(family, variant, (tiles * splits, request.kv_heads, batches), splits=splits)
     of_rows = (batches, request.heads, request.q_len)
     partial = (splits, batches, request.k_len, request.kv_heads)
     columns = dict(zip(wanted, widths))
-    return Plan(
-        tuple(launches),
-        (
-            Scratch("row_lse", of_rows),
-            Scratch("row_delta", of_rows),
-            *(
-                (Scratch("grad_sinks", (batches, request.heads, parts)),)
-                if request.has_sinks
-                else ()
-            ),
-            *(
-                Scratch(f"partial_{x}", (*partial, columns[x]))
-                for x in wanted
-                if wanted[x] and splits > 1
-            ),
-        ),
-        zeroed=request.packed,  # rows that belong to no sequence are added up, too
-    )
+    workspace = [Scratch("row_lse", of_rows), Scratch("row_delta", of_rows)]
+    if request.has_sinks:
+        workspace.append(Scratch("grad_sinks", (batches, request.heads, parts)))
+    if splits > 1:
+        workspace += [Scratch(f"partial_{x}", (*partial, columns[x])) for x in wanted if wanted[x]]
+    if backward.mask_shape:
+        variant = catalogue.variant("backward_mask", widths, dtype, "masked")
+        grid, sums, splits = _mask_terms(request, backward.mask_shape, variant)
+        add("backward_mask", variant, grid, splits=splits, **sums)
+        if splits > 1:
+            workspace.append(Scratch("partial_mask", (splits, *backward.mask_shape)))
+    if looks:  # the states of each replace those of the last
+        workspace.append(Scratch("mask_states", (max(count for _, count in looks),), "uint8"))
+    # Rows that belong to no sequence are added up, too.
+    return Plan(tuple(launches), tuple(workspace), zeroed=request.packed)
+
+
+def _mask_terms(
+    request: Request, mask_shape: Tuple[int, ...], variant: Variant
+) -> Tuple[Tuple[int, int, int], Dict[str, int], int]:
+    """The grid for a mask's gradient, along which axes it is added up, and in how many splits."""
+    every = (request.batch, request.heads, request.q_len, request.k_len)
+    sums = [own == 1 for own in mask_shape]
+    tile = (1, 1, variant.block_q, variant.step_k)
+    steps = [-(-n // size) for n, size in zip(every, tile)]
+    batch, heads, tiles, blocks = (1 if is_sum else n for is_sum, n in zip(sums, steps))
+    terms = math.prod(n for is_sum, n in zip(sums, steps) if is_sum)
+    splits = choose_blocks(request.gpu, batch * heads * tiles * blocks, terms)
+    names = ("sums_batches", "sums_heads", "sums_rows", "sums_keys")
+    return (blocks * splits, tiles, batch * heads), dict(zip(names, sums)), splits

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
+from metal_flash_sdpa._variants import MASK_TYPES as MASK_CODES
 from metal_flash_sdpa.checks import ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, UNBOUNDED
 
@@ -26,7 +27,9 @@ from verify.case import (
 from verify.cases import MASKS
 from verify.mask_cases import AXES
 from verify.masks import PATTERNS
-from verify.variants import BACKWARD, MASKED, Variant
+from verify.variants import BACKWARD, BACKWARD_MASK, MASKED, Variant
+
+MASK_TYPES = tuple(MASK_CODES)  # bool comes first
 
 # A case costs what its longest loops cost: together these keep it near 30 ms.
 MOST_QUERIES = 160  # per sequence; two tiles and a bit
@@ -93,7 +96,9 @@ def rebuilt(kind: Any, fields: dict[str, Any]) -> Any:
 
 
 def dropouts(variant: Variant) -> st.SearchStrategy[float]:
-    """How many weights are dropped: some, by a kernel with dropout."""
+    """How many weights are dropped: some by a kernel with dropout; some or none for a mask."""
+    if variant.family == BACKWARD_MASK:
+        return st.sampled_from((0.0, *DROPOUTS))
     return st.sampled_from(DROPOUTS if variant.dropout else (0.0,))
 
 
@@ -117,8 +122,7 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
     packed, in_cache = draw(st.booleans()), draw(st.booleans())
     # A packed batch has no grid that a mask tensor could lie on.
     packed = packed and variant.mask != MASKED
-    mask_tensor = st.none() if packed or variant.family != "decode" else st.none() | mask_tensors()
-    attn_mask = draw(mask_tensors() if variant.mask == MASKED else mask_tensor)
+    attn_mask = draw(masks_of(variant, packed))
     q_lens, k_lens = (tuple(side) for side in zip(*pairs))
     if not packed:
         q_lens = q_lens[:1] * len(pairs)
@@ -155,12 +159,21 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
     return Call(variant, case)
 
 
+def masks_of(variant: Variant, packed: bool) -> st.SearchStrategy[MaskTensor | None]:
+    """The mask tensor of a call, or none, by what the variant computes."""
+    if variant.mask == MASKED:
+        return mask_tensors(MASK_TYPES[variant.family == BACKWARD_MASK :])
+    if packed or not variant.takes_mask:
+        return st.none()
+    return st.none() | mask_tensors()
+
+
 @st.composite
-def mask_tensors(draw: st.DrawFn) -> MaskTensor:
-    """A mask of bools or biases; shrinks towards one of bools that hides nothing."""
+def mask_tensors(draw: st.DrawFn, dtypes: Sequence[str] = MASK_TYPES) -> MaskTensor:
+    """A mask of bools or biases; shrinks towards one of the first dtype that hides nothing."""
     return MaskTensor(
         draw(st.sampled_from(list(PATTERNS))),
-        draw(st.sampled_from(("bool", "float16", "bfloat16", "float32"))),
+        draw(st.sampled_from(dtypes)),
         tuple(draw(st.lists(st.sampled_from(AXES), unique=True, max_size=3))),
         draw(st.sampled_from(sorted(MASK_LAYOUTS))),
         bias=draw(st.booleans()),
@@ -174,7 +187,7 @@ def backward_cases(draw: st.DrawFn, variant: Variant) -> Case:
     q, k = variant.block_q, variant.block_k
     q_len, k_len = lengths(MOST_QUERIES, (q, 2 * q, k)), lengths(MOST_KEYS, (k, 2 * k, q))
     pairs = draw(st.lists(st.tuples(q_len, k_len), min_size=1, max_size=MOST_SEQUENCES))
-    packed = draw(st.booleans())
+    packed = draw(st.booleans()) and variant.mask != MASKED
     q_lens, k_lens = (tuple(side) for side in zip(*pairs))
     if not packed:
         q_lens, k_lens = (lens[:1] * len(pairs) for lens in (q_lens, k_lens))
@@ -185,7 +198,7 @@ def backward_cases(draw: st.DrawFn, variant: Variant) -> Case:
     return Case(
         f"values {draw(st.integers(0, 9999))}",
         Shape(q_lens, k_lens, group * kv_heads, kv_heads, packed, tail),
-        draw(masks(variant.mask or draw(st.sampled_from(sorted(MASKS))))),
+        draw(masks(draw(st.sampled_from(sorted(MASKS.keys() & {variant.mask} or MASKS))))),
         Scores(
             draw(st.sampled_from(SOFTCAPS)),
             draw(st.sampled_from(SCALES)),
@@ -196,7 +209,8 @@ def backward_cases(draw: st.DrawFn, variant: Variant) -> Case:
         ),
         Values(draw(st.sampled_from(MODEST_SPREADS)), draw(st.sampled_from(MODEST_VALUES))),
         layout=draw(st.sampled_from((*LAYOUTS, "expanded"))),
-        gradients=Gradients(wanted, of_lse=draw(st.booleans())),
+        gradients=Gradients(wanted, draw(st.booleans()), variant.family == BACKWARD_MASK),
+        attn_mask=draw(masks_of(variant, packed)),
     )
 
 

@@ -52,6 +52,10 @@ EDGES = (
     "mask: random",
     "mask: key padding",
     "mask: sliced bools",
+    "mask: diagonal blocks",
+    "bias, several tiles",
+    "bias of keys",
+    "bias of queries",
 )
 
 
