@@ -62,9 +62,7 @@ class Attention(Function):  # type: ignore[misc]
             *(q, k, v, out, lse, cu_seqlens_q, cu_seqlens_k, sinks, slopes, dropout_seed)
         )
         ctx.numbers = (*mask, dropout_p)
-        ctx.refusal = NO_BACKWARD_PAGED if block_table is not None else ""
-        if attn_mask is not None:
-            ctx.refusal = NO_BACKWARD_MASKED
+        ctx.refusal = refusal(block_table, attn_mask)
         ctx.set_materialize_grads(False)
 
     @staticmethod
@@ -109,6 +107,13 @@ class Direct(Function):  # type: ignore[misc]
     ) -> Gradients:
         grads = _differentiate(ctx, ctx.needs_input_grad[:4], grad_out, grad_lse)
         return (*grads, None, None, None, None)
+
+
+def refusal(block_table: Optional[Tensor] = None, attn_mask: Optional[Tensor] = None) -> str:
+    """Why attention with these arguments has no backward pass; "" if it has one."""
+    if attn_mask is not None:
+        return NO_BACKWARD_MASKED
+    return NO_BACKWARD_PAGED if block_table is not None else ""
 
 
 def _differentiate(
