@@ -6,6 +6,7 @@ serve it, to what stood there before: torch's own, with nothing changed.
 """
 
 import os
+import warnings
 from functools import partial
 from threading import RLock
 from types import TracebackType
@@ -120,7 +121,10 @@ def install_as_asked() -> None:
             raise ValueError(
                 f"{REPLACE} is {asked!r}: must be 1, 0, or a type of device such as {DEVICE}"
             ) from None
-        replacement.install()
+        try:
+            replacement.install()
+        except RuntimeError as error:  # an import goes on
+            warnings.warn(f"{REPLACE} is {asked!r}, but {error}", stacklevel=3)
 
 
 class _State:
@@ -169,16 +173,16 @@ def _state(device: str) -> _State:
 
 
 def _register(device: str) -> Any:
-    library = torch.library.Library("aten", "IMPL")
-    try:
-        for key in (f"Autograd{device.upper()}", device.upper()):
-            library.impl(_NAME, _in_place_of(_standing_at(key)), key)
-    except RuntimeError as error:
-        library._destroy()
+    keys = (f"Autograd{device.upper()}", device.upper())
+    # Of a second function in its place torch would not say which of them is taken off first.
+    if any(torch._C._dispatch_has_kernel_for_dispatch_key(_NAME, key) for key in keys):
         raise RuntimeError(
-            f"torch's scaled_dot_product_attention cannot be replaced on {device}; has other code "
-            f"replaced it? {error}"
-        ) from error
+            f"torch's scaled_dot_product_attention is replaced on {device} by other code, perhaps "
+            "by another copy of metal_flash_sdpa: take that off first"
+        )
+    library = torch.library.Library("aten", "IMPL")
+    for key in keys:
+        library.impl(_NAME, _in_place_of(_standing_at(key)), key)
     return library
 
 

@@ -130,8 +130,9 @@ def attend(call: Call) -> Tensor:
         # As the last query stands at the last key, each sees so many keys behind its own.
         causal, right = False, q_len - k_len
     mask = _mask(call, q, k)
+    scale = None if call.scale is None else float(call.scale)
     out = flash_attn_func(
-        *(q, k, v, call.dropout_p, call.scale, causal, (-1, right)), attn_mask=mask
+        *(q, k, v, float(call.dropout_p), scale, causal, (-1, right)), attn_mask=mask
     )
     assert isinstance(out, Tensor)  # no log-sum-exp is asked for
     of_query = _leading(call)[0]
@@ -197,7 +198,7 @@ def _ask(call: Call) -> str:
     for name, tensor in zip(Call._fields[:4], call):
         if not isinstance(tensor, Tensor) and (tensor is not None or name != "attn_mask"):
             return f"{name} is no tensor"
-        if tensor is not None and name != "attn_mask" and tensor.dim() < 2:
+        if tensor is not None and tensor.dim() < 2:
             return f"{name} has shape {tuple(tensor.shape)}: has fewer than 2 axes"
     query, mask = call.query, call.attn_mask
     if mask is not None:
