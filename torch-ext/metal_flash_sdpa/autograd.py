@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from . import ops, transforms
+from . import head_dims, ops, transforms
 from ._ops import add_op_namespace_prefix
 from .catalogue import BUILT_IN
 from .transforms import VMAP, unsupported
@@ -69,11 +69,7 @@ class Attention(Function):  # type: ignore[misc]
             attn_mask,
         )
         ctx.numbers = (*mask, dropout_p)
-        ctx.refusal = NO_BACKWARD_PAGED if block_table is not None else ""
-        if (q.shape[-1], v.shape[-1]) not in DIFFERENTIABLE:
-            ctx.refusal = NO_BACKWARD_WIDE.format(q.shape[-1], max(DIFFERENTIABLE)[0])
-        if k.dtype != q.dtype:
-            ctx.refusal = NO_BACKWARD_CONVERTED
+        ctx.refusal = refusal(q, k, v, block_table)
         ctx.set_materialize_grads(False)
 
     @staticmethod
@@ -120,6 +116,18 @@ class Direct(Function):  # type: ignore[misc]
     ) -> Gradients:
         grads = _differentiate(ctx, ctx.needs_input_grad[:5], grad_out, grad_lse)
         return (*grads, None, None, None)
+
+
+def refusal(q: Tensor, k: Tensor, v: Tensor, block_table: Optional[Tensor] = None) -> str:
+    """Why attention with these arguments has no backward pass; "" if it has one."""
+    if block_table is not None:
+        return NO_BACKWARD_PAGED
+    if k.dtype != q.dtype:
+        return NO_BACKWARD_CONVERTED
+    widths = q.shape[-1], v.shape[-1]
+    if widths in DIFFERENTIABLE or head_dims.padded(widths) in DIFFERENTIABLE:
+        return ""
+    return NO_BACKWARD_WIDE.format(q.shape[-1], max(DIFFERENTIABLE)[0])
 
 
 def _differentiate(

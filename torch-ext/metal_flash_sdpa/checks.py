@@ -218,13 +218,18 @@ def check_cache(
     else:
         _check_range("cache_seqlens", cache_seqlens, 0, rows, ", the rows of the cache")
     for name, value in per_sequence.items():
-        if value is None:
-            continue
-        _check_tensor(name, value, OFFSETS)
-        _check_beside(name, value, "the query", q)
-        if value.shape != (batch,):
-            raise ValueError(f"{name} has shape {_shape(value)}: must be (batch,), here ({batch},)")
+        check_per_sequence(name, value, batch, q)
     return rows
+
+
+def check_per_sequence(name: str, value: Any, batch: int, q: Tensor) -> None:
+    """Check a length or a place of each sequence, if they are given."""
+    if value is None:
+        return
+    _check_tensor(name, value, OFFSETS)
+    _check_beside(name, value, "the query", q)
+    if value.shape != (batch,):
+        raise ValueError(f"{name} has shape {_shape(value)}: must be (batch,), here ({batch},)")
 
 
 def check_new(
