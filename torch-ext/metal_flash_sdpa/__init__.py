@@ -1,5 +1,6 @@
 """Flash attention for Apple GPUs: flash-attn's functions on MPS tensors."""
 
+from . import doctor as doctor
 from .as_flash_attn import install_as_flash_attn
 from .interface import (
     flash_attention_varlen,
