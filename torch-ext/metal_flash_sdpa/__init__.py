@@ -2,6 +2,7 @@
 
 from . import doctor as doctor
 from .as_flash_attn import install_as_flash_attn
+from .attention_interface import register_with_transformers
 from .interface import (
     flash_attention_varlen,
     flash_attn_func,
@@ -25,4 +26,5 @@ __all__ = [
     "flash_attn_varlen_qkvpacked_func",
     "flash_attn_with_kvcache",
     "install_as_flash_attn",
+    "register_with_transformers",
 ]
