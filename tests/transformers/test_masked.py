@@ -22,7 +22,6 @@ from tests.transformers.test_models import CALLS, LEAST_COSINE, TEXT, logits, pa
 from verify.tiny_models import MODELS, agreement, make
 from verify.variants import manifest
 
-
 attend: Any = flash_attn_forward
 
 
