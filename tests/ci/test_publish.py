@@ -277,6 +277,10 @@ def test_a_second_version_leaves_the_first_alone(
     assert published(hub.state) == before
     metadata = json.loads(published(hub.state, "v3")[f"build/{VARIANT}/{METADATA}"])
     assert metadata["version"] == 3
+    # The second product has one version, which goes with the last of the first.
+    of_second = json.loads(second(hub.state)[f"build/{VARIANT}/{METADATA}"])
+    assert of_second["version"] == 1
+    assert of_second["id"].rpartition("_")[2] == metadata["id"].rpartition("_")[2]
 
 
 def test_a_reduced_api_is_refused(publish: Publish, hub: SimpleNamespace, checkout: Path) -> None:

@@ -49,7 +49,7 @@ def test_it_is_pure_python_with_the_version_of_the_project(wheel: Path) -> None:
         (path,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
         metadata = Parser().parsestr(archive.read(path).decode())
     assert (metadata["Name"], metadata["Version"]) == (name, project(ROOT).version)
-    assert "Typing :: Typed" in metadata.get_all("Classifier")
+    assert "Typing :: Typed" in (metadata.get_all("Classifier") or ())
     assert metadata["License-Expression"] == project(ROOT).license
     assert tuple(metadata.get_all("Requires-Dist") or ()) == project(ROOT).dependencies
 
