@@ -1,20 +1,18 @@
-"""`python -m metal_flash_sdpa`: its subcommands, each in a module of its own."""
+"""`python -m metal_flash_sdpa`: the doctor; `run` before a script's name runs that script."""
 
 import sys
 from typing import List
 
-from . import run
-
-USAGE = "usage: python -m metal_flash_sdpa run [--device DEVICE] [-m] SCRIPT [ARGUMENT ...]"
+from . import doctor, run
 
 
-def main(arguments: List[str]) -> None:
+def main(arguments: List[str]) -> int:
     """Hand the arguments to the subcommand that they name."""
     if arguments[:1] == ["run"]:
-        return run.main(arguments[1:])
-    # Without a subcommand: the doctor, `return doctor.main(arguments)`.
-    sys.exit(USAGE)
+        run.main(arguments[1:])
+        return 0
+    return doctor.main(arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

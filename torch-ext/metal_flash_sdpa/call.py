@@ -4,8 +4,9 @@ What decides the launches of a call (dtype, shapes, strides, numbers) is its sig
 Each signature is planned once: a model calls with few of them, again and again.
 """
 
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -269,6 +270,14 @@ def _planned(
     """A function that runs, on a call's tensors, what `make` plans for its signature and `more`."""
     made = make(_request(signature), *more, catalogue)
     return launchers.prepare(made, launcher, signature.device, catalogue)
+
+
+@contextmanager
+def noting() -> Iterator[List[str]]:
+    """The kernels that calls in a with block run, by name; all calls are planned anew for it."""
+    _planned.cache_clear()
+    with launchers.noting() as names:
+        yield names
 
 
 def _request(call: Signature) -> Request:

@@ -1,7 +1,9 @@
 """Which kernels there are, what they are called with, and where their sources lie."""
 
+import os
+from functools import lru_cache
 from pathlib import Path
-from typing import Mapping, Optional, Sequence, Tuple
+from typing import FrozenSet, Mapping, Optional, Sequence, Tuple
 
 from ._variants import LATENT, SIGNATURES, VARIANTS, Signature, Variant
 
@@ -17,6 +19,29 @@ ANY_WIDTHS, ANY_DTYPE = (0, 0), "any"
 
 # family, widths, dtype, mask (None: any), sinks, dropout, dtype of K and V if they are converted
 Key = Tuple[str, Widths, str, Optional[str], bool, bool, str]
+
+
+OFF = "METAL_FLASH_SDPA_OFF"  # environment variable: families and kernels that must not run
+
+
+class KernelOffError(RuntimeError):
+    """A call needs a kernel that METAL_FLASH_SDPA_OFF keeps off."""
+
+
+@lru_cache(maxsize=None)
+def kept_off() -> FrozenSet[str]:
+    """The families and kernels that METAL_FLASH_SDPA_OFF names, read once, at the first call.
+
+    Raises ValueError for a name that is neither.
+    """
+    names = frozenset(filter(None, map(str.strip, os.environ.get(OFF, "").split(","))))
+    kernels = {tile.name for tiles in VARIANTS.values() for tile in tiles}
+    for name in sorted(names - kernels - SIGNATURES.keys()):
+        raise ValueError(
+            f"{OFF} names {name!r}: must be families ({', '.join(SIGNATURES)}) or kernels, as in "
+            f"{next(iter(VARIANTS.values()))[0].name}, with commas between them"
+        )
+    return names
 
 
 class Catalogue:
@@ -71,7 +96,7 @@ class Catalogue:
     ) -> Variant:
         """A kernel: of several tiles the smallest that holds `rows`, or else the largest.
 
-        Raises ValueError if there is none.
+        Raises ValueError if there is none, KernelOffError if all are kept off.
         """
         tiles = self.variants.get((family, widths, dtype, mask, sinks, dropout, kv_dtype))
         if tiles is None:
@@ -81,6 +106,8 @@ class Catalogue:
                 f"head_dim is {given} and dtype {dtype}: supported are head dims "
                 f"{list(self.head_dims)} in {', '.join(self.dtypes)}"
             )
+        if off := kept_off():
+            tiles = _without(off, family, tiles)
         for tile in tiles:
             if tile.block_q >= rows:
                 return tile
@@ -93,6 +120,18 @@ class Catalogue:
             if path.is_file():
                 return path
         raise FileNotFoundError(f"{file} is neither in {' or '.join(map(str, self.folders))}")
+
+
+def _without(off: FrozenSet[str], family: str, tiles: Sequence[Variant]) -> Sequence[Variant]:
+    """The tiles of a kernel that may run."""
+    left = [] if family in off else [tile for tile in tiles if tile.name not in off]
+    if not left:
+        raise KernelOffError(
+            f"this call needs {' or '.join(tile.name for tile in tiles)}, of the family {family}, "
+            f"which {OFF}={','.join(sorted(off))} keeps off: compute this attention with torch's "
+            "own operations, or take the name out of the variable"
+        )
+    return left
 
 
 BUILT_IN = Catalogue()

@@ -110,6 +110,14 @@ def is_view(k: Tensor, v: Tensor) -> bool:
     return k.data_ptr() == v.data_ptr() and k.stride() == v.stride()
 
 
+def check_parts(name: str, tensor: Any, axes: Sequence[str]) -> None:
+    """Check a tensor that holds several; one of its axes is a number: how many."""
+    _check_tensor(name, tensor, DTYPES)
+    sizes = {place: int(axis) for place, axis in enumerate(axes) if axis.isdigit()}
+    if tensor.dim() != len(axes) or any(tensor.shape[i] != size for i, size in sizes.items()):
+        raise ValueError(f"{name} has shape {_shape(tensor)}: must be ({', '.join(axes)})")
+
+
 def _padding(head_dim: int, columns: int, *names: str) -> str:
     """The way out where a number of columns is no multiple of HEAD_DIM_STEP."""
     missing = -columns % HEAD_DIM_STEP

@@ -9,10 +9,11 @@ Every launcher module has
 """
 
 import os
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from operator import itemgetter
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import torch
 
@@ -24,6 +25,19 @@ FORCE = "METAL_FLASH_SDPA_LAUNCHER"  # environment variable: one of NAMES
 
 
 Tensors = Dict[str, torch.Tensor]
+
+_notes: List[List[str]] = []
+
+
+@contextmanager
+def noting() -> Iterator[List[str]]:
+    """The kernels that are prepared in a with block, by name, with one that does not compile."""
+    names: List[str] = []
+    _notes.append(names)
+    try:
+        yield names
+    finally:
+        _notes.remove(names)
 
 
 def prepare(
@@ -39,6 +53,8 @@ def prepare(
     for step in plan.launches:
         absent.update(_zeros(step.optional, device))
         if 0 not in step.threadgroups:
+            for names in _notes:
+                names.append(step.kernel)
             steps.append((launcher.prepare(step, catalogue), itemgetter(*step.buffers)))
 
     def prepared(tensors: Tensors) -> Tensors:
@@ -93,14 +109,20 @@ def choose(device: str, forced: str = "") -> Any:
         raise ValueError(f"{FORCE} is {forced!r}: must be one of {', '.join(NAMES)}")
     problems = []
     for name in (forced,) if forced else NAMES:
-        module = import_module(f".{name}", __name__)
-        takes = " and ".join(module.DEVICES)
-        problem = module.missing() if device in module.DEVICES else f"takes tensors on {takes}"
+        problem = why_not(name, device)
         if not problem:
-            return module
+            return import_module(f".{name}", __name__)
         problems.append(f"{name}: {problem}")
     why = f" that {FORCE} allows" if forced else ""
     raise RuntimeError(f"no launcher{why} for tensors on {device} ({'; '.join(problems)})")
+
+
+def why_not(name: str, device: str) -> str:
+    """Why a launcher cannot run tensors on a type of device, in words; "" if it can."""
+    module = import_module(f".{name}", __name__)
+    if device not in module.DEVICES:
+        return f"takes tensors on {' and '.join(module.DEVICES)}"
+    return str(module.missing())
 
 
 Optionals = Tuple[Tuple[str, str], ...]
