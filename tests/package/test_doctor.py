@@ -126,7 +126,8 @@ def test_a_kernel_that_does_not_compile_is_named_and_the_rest_goes_on(
     assert doctor.main([]) == doctor.WRONG
     printed = capsys.readouterr().out
     (name,) = {
-        tile.name for tile in BUILT_IN.variants["decode", 64, "float16", None, True, False]
+        tile.name
+        for tile in BUILT_IN.variants["decode", (64, 64), "float16", None, True, False, ""]
     } & {word.strip() for word in printed.split("\n")}
     assert "FAILS SyntaxError: program_source:12: use of undeclared identifier\n" in printed
     assert "  right, error" in printed.replace("d64   right", "d64     right")

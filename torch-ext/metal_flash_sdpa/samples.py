@@ -204,6 +204,13 @@ def _backward(functions: Functions, draw: Draw, head_dim: int) -> Results:
     }
 
 
+def _backward_with_mask(functions: Functions, draw: Draw, head_dim: int) -> Results:
+    qkv, bias = _qkv(draw, 70, 100, head_dim), draw(1, HEADS, 70, 100).requires_grad_()
+    weights = draw(2, 70, HEADS, head_dim)
+    out, _, _ = functions.attend(*qkv, attn_mask=bias, return_attn_probs=True)
+    return {"grad_mask": torch.autograd.grad(out, bias, weights)[0]}
+
+
 _OF_PREFILL: Dict[str, Tuple[str, ...]] = {"out": ("prefill",), "lse": ("prefill",)}
 SAMPLES = (
     Sample("prefill", _prefill(), _OF_PREFILL),
@@ -223,4 +230,5 @@ SAMPLES = (
             "grad_sinks": ("backward_rows",),
         },
     ),
+    Sample("backward, mask tensor", _backward_with_mask, {"grad_mask": ("backward_mask",)}),
 )
