@@ -14,7 +14,9 @@ from codegen.tiles import (
     Tile,
     TileError,
     Tiles,
+    Widths,
     read,
+    read_widths,
     sizes,
 )
 
@@ -60,7 +62,7 @@ class Doubt:
     """A tile that may need more registers than there are, and what to do about it."""
 
     family: str
-    head_dim: int
+    widths: Widths
     element_bytes: int
     tile: Tile
     smaller: Tile | None
@@ -77,7 +79,7 @@ class Doubt:
                 raise TileError("use = 'smaller': must be 'tile', as there is none")
             return
         needed, less = (
-            tile.registers(self.head_dim, self.element_bytes) for tile in (self.tile, self.smaller)
+            tile.registers(self.widths, self.element_bytes) for tile in (self.tile, self.smaller)
         )
         # A plan chooses decode's tile by its rows.
         rows = {self.tile.rows} if isinstance(self.tile, DecodeTile) else {FRAGMENT, self.tile.rows}
@@ -96,7 +98,7 @@ class Doubt:
     @property
     def cell(self) -> Cell:
         """Where in the table of tiles it stands."""
-        return self.family, self.head_dim, self.element_bytes
+        return self.family, self.widths, self.element_bytes
 
 
 def parse(table: str) -> tuple[Doubt, ...]:
@@ -109,7 +111,8 @@ def parse(table: str) -> tuple[Doubt, ...]:
             )
             own = read(family, list(FIELDS), tile)
             other = None if smaller == "none" else read(family, list(FIELDS), smaller)
-            doubts.append(Doubt(family, int(head_dim), int(element_bytes), own, other, use, why))
+            widths = read_widths(head_dim)
+            doubts.append(Doubt(family, widths, int(element_bytes), own, other, use, why))
         except (KeyError, TypeError, ValueError) as error:
             raise TileError(f"tiles in doubt, line '{line.strip()}': {error}") from None
     return tuple(doubts)
@@ -121,7 +124,7 @@ def decide(tiles: Mapping[Cell, tuple[Tile, ...]], doubts: Iterable[Doubt]) -> T
     for doubt in doubts:
         if doubt.tile not in decided.get(doubt.cell, ()):
             raise TileError(
-                f"tiles in doubt: {doubt.family} {doubt.element_bytes}, head_dim {doubt.head_dim} "
+                f"tiles in doubt: {doubt.family} {doubt.element_bytes}, head_dim {doubt.widths} "
                 f"has no tile {sizes(doubt.tile)}"
             )
         if doubt.use == "smaller" and doubt.smaller is not None:

@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from itertools import chain, product
 
 from codegen import doubts, tiles
-from codegen.tiles import BackwardKVTile, MaskTile, RowBlockTile, RowTile, Tile
+from codegen.tiles import (
+    BackwardKVTile,
+    DividedDecodeTile,
+    MaskTile,
+    RowBlockTile,
+    RowTile,
+    Tile,
+    Widths,
+    plain,
+)
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 MASKS = ("full", "causal", "window")
 MASKED = "masked"  # the mode of kernels that take a mask tensor
-ANY_DTYPE, ANY_HEAD_DIM = "any", 0  # of a kernel that works for all
+ANY_DTYPE, ANY_WIDTHS = "any", plain(0)  # of a kernel that works for all
 IN_DOUBT = doubts.parse(doubts.TABLE)
 DOUBTED = {(doubt.cell, tile) for doubt in IN_DOUBT for tile in doubt.tiles}
 TILES = doubts.decide(tiles.parse(tiles.TABLE, DOUBTED), IN_DOUBT)
@@ -38,7 +47,7 @@ class Variant:
     """
 
     family: str
-    head_dim: int
+    widths: Widths
     dtype: str
     mask: str | None
     sinks: bool
@@ -47,10 +56,9 @@ class Variant:
     def __post_init__(self) -> None:
         if self.dtype == ANY_DTYPE:
             return
-        if self.head_dim <= 0 or self.head_dim % tiles.FRAGMENT:
-            raise MatrixError(
-                f"{self.name}: head_dim = {self.head_dim} must be a multiple of {tiles.FRAGMENT}"
-            )
+        step = tiles.FRAGMENT * self.tile.slices
+        if min(self.widths[:2]) <= 0 or any(columns % step for columns in self.widths[:2]):
+            raise MatrixError(f"{self.name}: head_dim = {self.widths} must be a multiple of {step}")
         if self.threadgroup_bytes > tiles.MAX_THREADGROUP_BYTES:
             raise MatrixError(
                 f"{self.name}: {self.threadgroup_bytes} bytes of threadgroup memory, "
@@ -63,7 +71,7 @@ class Variant:
         return (
             self.family
             if self.dtype == ANY_DTYPE
-            else f"{self.family}_{self.dtype}_d{self.head_dim}"
+            else f"{self.family}_{self.dtype}_{self.widths.name}"
         )
 
     @property
@@ -92,13 +100,18 @@ class Variant:
 
     @property
     def room(self) -> str:
-        """Whose column in the table of tiles, and whose folder of templates, it has."""
+        """Whose column in the table of tiles it has."""
         return ROOM.get(self.family, self.family)
+
+    @property
+    def template(self) -> str:
+        """The folder of its template."""
+        return "divided_decode" if isinstance(self.tile, DividedDecodeTile) else self.room
 
     @property
     def in_doubt(self) -> bool:
         """Whether doubts.py says that its tile may need too many registers."""
-        return ((self.room, self.head_dim, self.element_bytes), self.tile) in DOUBTED
+        return ((self.room, self.widths, self.element_bytes), self.tile) in DOUBTED
 
     @property
     def dropout(self) -> bool:
@@ -111,25 +124,27 @@ class Variant:
 
     @property
     def threadgroup_bytes(self) -> int:
-        return self.tile.threadgroup_bytes(self.head_dim, self.element_bytes)
+        return self.tile.threadgroup_bytes(self.widths, self.element_bytes)
 
     @property
     def rows_held(self) -> tuple[bool, ...]:
         """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
         registers.
         """
-        return self.tile.rows_held(self.head_dim, self.element_bytes)
+        return self.tile.rows_held(self.widths, self.element_bytes)
 
     def live(self, widened: bool = False) -> dict[str, int]:
         """What a thread holds where it holds most: part -> 32-bit registers; see Tile.live."""
-        return self.tile.live(self.head_dim, self.element_bytes, widened)
+        return self.tile.live(self.widths, self.element_bytes, widened)
 
     def manifest_row(self) -> dict[str, object]:
         """The variant as generated/manifest.json lists it."""
         return {
             "name": self.name,
             "family": self.family,
-            "head_dim": self.head_dim,
+            "head_dim": self.widths.qk,
+            "head_dim_v": self.widths.v,
+            "latent": self.widths.latent,
             "dtype": self.dtype,
             "mask": self.mask,
             "sinks": self.sinks,
@@ -152,67 +167,82 @@ def checked(variants: Iterable[Variant]) -> tuple[Variant, ...]:
     return tuple(seen.values())
 
 
-def head_dims() -> Iterable[int]:
-    """Every head_dim, in the tile table's order."""
-    return dict.fromkeys(head_dim for _, head_dim, _ in TILES)
+def lines(family: str) -> Iterable[tuple[Widths, str, tuple[Tile, ...]]]:
+    """Widths x dtype, each with a family's tiles, in the tile table's order."""
+    for (column, widths, element_bytes), own in TILES.items():
+        if column == family:
+            for dtype in (d for d, size in ELEMENT_BYTES.items() if size == element_bytes):
+                yield widths, dtype, own
 
 
 def prefill() -> Iterable[Variant]:
-    """head_dim x dtype x tile x mask x sinks: each mask mode has an inner loop of its own.
+    """Widths x dtype x tile x mask x sinks: each mask mode has an inner loop of its own.
 
     With dropout, or a mask tensor, which have one too, band and sinks are known at run time.
     """
-    for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
-        for tile in TILES["prefill", head_dim, ELEMENT_BYTES[dtype]]:
+    for widths, dtype, own in lines("prefill"):
+        for tile in own:
             for mask, sinks in product(MASKS, (False, True)):
-                yield Variant("prefill", head_dim, dtype, mask, sinks, tile)
-            yield Variant("prefill", head_dim, dtype, None, True, tile.for_dropout())
-            yield Variant("prefill", head_dim, dtype, MASKED, True, tile.for_mask())
+                yield Variant("prefill", widths, dtype, mask, sinks, tile)
+            yield Variant("prefill", widths, dtype, None, True, tile.for_dropout())
+            yield Variant("prefill", widths, dtype, MASKED, True, tile.for_mask())
 
 
 def mask_blocks() -> Iterable[Variant]:
     """One kernel for all masks, whatever they are a mask of."""
-    yield Variant("mask_blocks", ANY_HEAD_DIM, ANY_DTYPE, None, False, MaskTile())
+    yield Variant("mask_blocks", ANY_WIDTHS, ANY_DTYPE, None, False, MaskTile())
 
 
 def decode() -> Iterable[Variant]:
-    """head_dim x dtype x tile: mask and sinks are known at run time."""
-    for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
-        for tile in TILES["decode", head_dim, ELEMENT_BYTES[dtype]]:
-            yield Variant("decode", head_dim, dtype, None, True, tile)
+    """Widths x dtype x tile: mask and sinks are known at run time."""
+    for widths, dtype, own in lines("decode"):
+        for tile in own:
+            yield Variant("decode", widths, dtype, None, True, tile)
+
+
+def combine() -> Iterable[Variant]:
+    """Columns of V x dtype: those of Q and K do not matter, nor whether V is K's."""
+    rows = ((plain(widths.v), dtype) for widths, dtype, _ in lines("decode"))
+    for widths, dtype in dict.fromkeys(rows):
+        yield Variant("combine", widths, dtype, None, False, RowTile())
+
+
+def append() -> Iterable[Variant]:
+    """Widths x dtype; rows of a latent cache are written by whoever makes them."""
+    for widths, dtype, _ in lines("decode"):
+        if not widths.latent:
+            yield Variant("append", widths, dtype, None, False, RowTile())
 
 
 def backward() -> Iterable[Variant]:
-    """head_dim x dtype x tile x mask, or dropout.  Sinks are part of the log-sum-exp."""
-    for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
-        size = ELEMENT_BYTES[dtype]
-        yield Variant("backward_rows", head_dim, dtype, None, True, RowBlockTile())
-        for tile in TILES["backward_q", head_dim, size]:
-            yield from differentiating("backward_q", head_dim, dtype, tile)
-        for tile in TILES["backward_kv", head_dim, size]:
-            yield from differentiating("backward_kv", head_dim, dtype, tile)
+    """Widths x dtype x tile x mask, or dropout.  Sinks are part of the log-sum-exp."""
+    of_keys = {(widths, dtype): own for widths, dtype, own in lines("backward_kv")}
+    seen = set()
+    for widths, dtype, own in lines("backward_q"):
+        of_rows = plain(widths.v)  # the rows of O
+        if (of_rows, dtype) not in seen:
+            seen.add((of_rows, dtype))
+            yield Variant("backward_rows", of_rows, dtype, None, True, RowBlockTile())
+        for tile in own:
+            yield from differentiating("backward_q", widths, dtype, tile)
+        for tile in of_keys[widths, dtype]:
+            yield from differentiating("backward_kv", widths, dtype, tile)
 
 
-def differentiating(family: str, head_dim: int, dtype: str, tile: Tile) -> Iterable[Variant]:
+def differentiating(family: str, widths: Widths, dtype: str, tile: Tile) -> Iterable[Variant]:
     """The kernels of one tile that compute gradients."""
     modes = [(mask, tile) for mask in MASKS] + [(None, tile.for_dropout())]
     for mask, own in modes:
         families = [family]
-        if isinstance(own, BackwardKVTile) and own.gradients(head_dim, ELEMENT_BYTES[dtype]) == 1:
+        if isinstance(own, BackwardKVTile) and own.gradients(widths, ELEMENT_BYTES[dtype]) == 1:
             families = ["backward_k", "backward_v"]
         for each in families:
-            yield Variant(each, head_dim, dtype, mask, False, own)
-
-
-def rowwise(family: str) -> Iterable[Variant]:
-    """The kernels of a family that works row by row, without attention: head_dim x dtype."""
-    for head_dim, dtype in product(head_dims(), ELEMENT_BYTES):
-        yield Variant(family, head_dim, dtype, None, False, RowTile())
+            yield Variant(each, widths, dtype, mask, False, own)
 
 
 def matrix() -> tuple[Variant, ...]:
     """Every variant that exists, in manifest order."""
-    attending = (prefill(), decode(), rowwise("combine"), rowwise("append"), mask_blocks())
+    attending = (prefill(), decode(), combine(), append(), mask_blocks())
     return checked(chain(*attending, backward()))
 
 

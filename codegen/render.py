@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from codegen import arguments, targets
 from codegen.matrix import Variant, files
 from codegen.project import project
+from codegen.tiles import Widths
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"
@@ -70,11 +71,12 @@ def shader(variants: Sequence[Variant], jinja: Environment) -> str:
     first = variants[0]
     signature = arguments.SIGNATURES[first.family]
     try:
-        text = jinja.get_template(f"{first.room}/kernel.metal.j2").render(
+        text = jinja.get_template(f"{first.template}/kernel.metal.j2").render(
             file=first.file,
             banner=BANNER,
             family=first.family,
-            head_dim=first.head_dim,
+            widths=first.widths,
+            slices=first.tile.slices,
             dtype=first.dtype,
             element_bytes=first.element_bytes,
             metal_type=METAL_TYPES.get(first.dtype),
@@ -101,13 +103,14 @@ def manifest(variants: Iterable[Variant]) -> str:
 
 def package_module(variants: Iterable[Variant], jinja: Environment) -> str:
     """What the shipped package needs of the manifest, as a Python module."""
-    dispatch: dict[tuple[str, int, str, str | None, bool, bool], list[Variant]] = {}
+    dispatch: dict[tuple[str, Widths, str, str | None, bool, bool], list[Variant]] = {}
     for v in variants:
-        key = (v.family, v.head_dim, v.dtype, v.mask, v.sinks, v.dropout)
+        key = (v.family, v.widths, v.dtype, v.mask, v.sinks, v.dropout)
         dispatch.setdefault(key, []).append(v)
     return jinja.get_template("variants.py.j2").render(
         banner=BANNER,
         dispatch=dispatch,
+        latent=dict.fromkeys(widths for _, widths, *_ in dispatch if widths.latent),
         signatures=arguments.SIGNATURES,
         torch_types=TORCH_TYPES,
         mask_types=arguments.MASK_TYPES,
@@ -129,20 +132,21 @@ def build_toml(variants: Iterable[Variant], jinja: Environment) -> str:
 
 def support_table(variants: Iterable[Variant]) -> str:
     """The README's table of what is supported, in Markdown."""
-    rows: dict[int, list[Variant]] = {}
+    rows: dict[Widths, list[Variant]] = {}
     for variant in variants:
         if variant.family in TILE_COLUMNS:
-            rows.setdefault(variant.head_dim, []).append(variant)
+            rows.setdefault(variant.widths, []).append(variant)
     lines = [
         f"| head_dim | dtypes | masks | sinks | {' | '.join(TILE_COLUMNS.values())} |",
         "| --- | --- | --- | --- |" + " --- |" * len(TILE_COLUMNS),
     ]
-    for head_dim, of_dim in rows.items():
+    for widths, of_dim in rows.items():
         dtypes = ", ".join(dict.fromkeys(v.dtype for v in of_dim))
-        masks = ", ".join(dict.fromkeys(v.mask for v in of_dim if v.mask))
+        # A decode kernel takes every mask, and sinks if there are any.
+        masks = ", ".join(dict.fromkeys(v.mask for v in of_dim if v.mask)) or "all, in decoding"
         sinks = " and ".join(dict.fromkeys("with" if v.sinks else "without" for v in of_dim))
         shapes = " | ".join(tile_shapes(v for v in of_dim if v.family == f) for f in TILE_COLUMNS)
-        lines.append(f"| {head_dim} | {dtypes} | {masks} | {sinks} | {shapes} |")
+        lines.append(f"| {widths} | {dtypes} | {masks} | {sinks} | {shapes} |")
     return "\n".join(lines) + "\n"
 
 
@@ -151,7 +155,7 @@ def tile_shapes(variants: Iterable[Variant]) -> str:
     shapes: dict[int, dict[str, None]] = {}
     for v in variants:
         shapes.setdefault(v.element_bytes, {})[f"{v.tile.block_q} x {v.tile.step_k}"] = None
-    return "; ".join(dict.fromkeys(", ".join(tiles) for tiles in shapes.values()))
+    return "; ".join(dict.fromkeys(", ".join(tiles) for tiles in shapes.values())) or "none"
 
 
 def with_table(path: str, text: str, name: str, table: str) -> str:

@@ -1,13 +1,16 @@
 """Tile shapes: tuning as a table that a person reads and the program parses.
 
-One line per head_dim; a head_dim exists because it has a line here.  Each kernel family has a tile
-for 16-bit elements (float16, bfloat16) and one for float32:
+One line per head_dim; a head_dim exists because it has a line here.  "192/128" is a pair: rows of
+Q and K have 192 columns, those of V and O have 128.  Each kernel family has a tile for 16-bit
+elements (float16, bfloat16) and one for float32, or "none" if it has no kernels for this head_dim:
 
     simdgroups   simdgroups per threadgroup
     rows         query rows per simdgroup, a multiple of 8; with 16, each fragment of K or V that is
                  loaded serves two matrix products
     block        keys per block, a multiple of 8; in decode per simdgroup: more keys are more loads
                  in flight; in backward_kv, where the rows are keys, query rows per block
+    slices       a fourth number, if there is one: so many simdgroups have the same rows, each for a
+                 slice of the columns
 
 Prefill stages blocks of K and V in threadgroup memory.  It holds S, P and O in registers (two
 elements of every 8x8 fragment per thread), and Q if it fits; else it reads Q again for each block.
@@ -15,6 +18,17 @@ A wide head_dim therefore needs fewer rows and a shorter block: 16 rows of O alo
 registers at head_dim 256, and at 192 reading Q again is more device traffic than K and V.  In
 decode all simdgroups work on the same rows, each on keys of its own.  K and V go from device memory
 straight into registers; only Q is staged.
+
+At head_dim 512 even 8 rows of O take all registers.  There a tile is divided into slices: a
+simdgroup multiplies its columns of Q and K, the sums are added up through threadgroup memory, and
+with the weights it has all it needs for its columns of V and O.  Nothing is multiplied twice; the
+exchange costs 4 * slices bytes of threadgroup memory per score, and a barrier.  Blocks of K and V
+are wide, and take turns in one place.  A divided decode kernel stages blocks, too, and its rows are
+not of one simdgroup.
+
+In a latent pair, "576/512 latent", V is the first columns of K (DeepSeek's absorbed attention): a
+block that is staged serves both products.  There are kernels for decoding alone, whose many heads
+share one KV head.
 
 The backward kernels work as prefill's do, on rows of two tensors and blocks of two others.  Over
 the keys of some query rows (backward_q) the rows are of Q and dO, the blocks of K and V; over the
@@ -37,21 +51,27 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 # How the tiles were chosen, and the tiles; `nox -s tune` writes both.
 TUNED = "by hand, from counted work and modelled times"
 TABLE = """
-    head_dim |       prefill 2       |       prefill 4       |        decode 2       |        decode 4       |      backward_q 2     |      backward_q 4     |     backward_kv 2     |     backward_kv 4
-             | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block
-    ---------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+----------------------
-       32    |        4 16 32        |        4 16 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |        4 16 16        |         4 8 32
-       64    |        4 16 32        |         4 8 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |         4 8 32        |         4 8 16
-       72    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
-       80    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
-       96    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
-      128    |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 16        |         4 8 8
-      192    |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16
-      256    |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8
+       head_dim    |       prefill 2       |       prefill 4       |        decode 2       |        decode 4       |      backward_q 2     |      backward_q 4     |     backward_kv 2     |     backward_kv 4
+                   | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block | simdgroups rows block
+    ---------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+-----------------------+----------------------
+          32       |        4 16 32        |        4 16 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |        4 16 16        |         4 8 32
+          64       |        4 16 32        |         4 8 32        |    4 8 32, 8 16 16    |    4 8 32, 8 16 16    |        4 16 32        |         4 8 32        |         4 8 32        |         4 8 16
+          72       |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+          80       |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+          96       |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+         128       |        4 16 32        |         4 8 16        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 16        |         4 8 8
+         192       |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16
+         256       |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8
+        96/64      |        4 16 32        |         4 8 32        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
+       192/128     |         4 8 32        |         4 8 16        |    4 8 32, 8 16 16    |     4 8 16, 8 16 8    |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16
+         512       |       16 8 16 4       |        8 8 8 4        |  4 8 16 4, 16 8 16 4  |    4 8 8 4, 8 8 8 4   |          none         |          none         |          none         |          none
+    320/256 latent |          none         |          none         |  4 8 16 4, 16 16 16 4 |   4 8 16 4, 8 8 16 2  |          none         |          none         |          none         |          none
+    576/512 latent |          none         |          none         |  4 8 16 4, 16 8 16 4  |    4 8 8 4, 8 8 8 4   |          none         |          none         |          none         |          none
 """  # noqa: E501
 
 FRAGMENT = 8  # rows and columns of a simdgroup_matrix, Metal Shading Language 2.3
@@ -75,11 +95,52 @@ OTHER_REGISTERS = 20
 HEAD_LOOP_REGISTERS = 20
 RANDOM_REGISTERS = 16  # four words each of a counter and its products, a key and what it is made of
 MASK_REGISTERS = 6  # the address of the rows' elements, that of the states, and a state
+# In a divided tile: a simdgroup's slice, addresses of its own sums, of the others' and of V's.
+SLICE_REGISTERS = 8
 ROW_PADDING_BYTES = 16  # added to each staged row so that rows start in different banks
+
+
+LATENT = "latent"  # what the table calls a pair whose V is the first columns of K
 
 
 class TileError(ValueError):
     """A tile that no Apple GPU could launch, or a table line that cannot be read."""
+
+
+class Widths(NamedTuple):
+    """The columns of a head: of Q and K, and of V and O.  Most models have as many of both."""
+
+    qk: int
+    v: int
+    latent: bool = False  # V is the first columns of K
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether they differ."""
+        return self.qk != self.v
+
+    def __str__(self) -> str:
+        own = f"{self.qk}/{self.v}" if self.is_pair else f"{self.qk}"
+        return f"{own} {LATENT}" if self.latent else own
+
+    @property
+    def name(self) -> str:
+        """What kernels and their files are called by."""
+        return f"d{self.qk}v{self.v}" if self.is_pair else f"d{self.qk}"
+
+
+def plain(head_dim: int) -> Widths:
+    """The widths of a head_dim that Q, K and V have in common."""
+    return Widths(head_dim, head_dim)
+
+
+def read_widths(text: str) -> Widths:
+    """Widths as the table has them: "64", or "192/128" for a pair, or "576/512 latent"."""
+    columns, _, kind = text.strip().partition(" ")
+    qk, _, v = columns.partition("/")
+    if kind not in ("", LATENT):
+        raise TileError(f"{kind!r} behind {columns}: must be {LATENT!r} or nothing")
+    return Widths(int(qk), int(v or qk), latent=bool(kind))
 
 
 @dataclass(frozen=True)
@@ -89,12 +150,15 @@ class Tile(ABC):
     simdgroups: int
     rows: int
     block: int
+    slices: int = 1  # simdgroups that have the same rows, each for some of the columns
     extra: str = ""  # what its kernels do besides: "dropout" or "masked", with a mask tensor
 
     def __post_init__(self) -> None:
         for name, value, step in self.sizes():
             if value <= 0 or value % step:
                 raise TileError(f"{name} = {value}: must be a positive multiple of {step}")
+        if self.slices < 1 or self.simdgroups % self.slices:
+            raise TileError(f"slices = {self.slices}: must divide the {self.simdgroups} simdgroups")
         if self.threads > MAX_THREADS:
             raise TileError(
                 f"simdgroups = {self.simdgroups}: {self.threads} threads per threadgroup, "
@@ -135,10 +199,10 @@ class Tile(ABC):
         return self.simdgroups * SIMD_WIDTH
 
     @abstractmethod
-    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
+    def threadgroup_bytes(self, widths: Widths, element_bytes: int) -> int:
         """Bytes of threadgroup memory."""
 
-    def live(self, head_dim: int, element_bytes: int, widened: bool = False) -> dict[str, int]:
+    def live(self, widths: Widths, element_bytes: int, widened: bool = False) -> dict[str, int]:
         """What a thread holds where it holds most: part -> 32-bit registers, estimated.
 
         `widened`: a 16-bit element takes a whole register, as bfloat16 probably does on M1 and M2,
@@ -147,9 +211,9 @@ class Tile(ABC):
         """
         return {}
 
-    def registers(self, head_dim: int, element_bytes: int, widened: bool = False) -> int:
+    def registers(self, widths: Widths, element_bytes: int, widened: bool = False) -> int:
         """32-bit registers per thread, estimated; 0: no estimate."""
-        return sum(self.live(head_dim, element_bytes, widened).values())
+        return sum(self.live(widths, element_bytes, widened).values())
 
     def for_dropout(self) -> Tile:
         """The tile of kernels that drop weights: their random numbers need registers as well."""
@@ -159,7 +223,7 @@ class Tile(ABC):
         """The tile of kernels that take a mask tensor."""
         return replace(self, extra="masked")
 
-    def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
+    def rows_held(self, widths: Widths, element_bytes: int) -> tuple[bool, ...]:
         """Of the tensors whose rows a simdgroup goes through again and again, which it holds in
         registers.
         """
@@ -186,25 +250,25 @@ class PrefillTile(Tile):
 
     @property
     def block_q(self) -> int:
-        return self.simdgroups * self.rows
+        return self.simdgroups // self.slices * self.rows
 
     @property
     def row_threads(self) -> int:
         """Threads that stage a row of a block."""
         return self.threads // self.block
 
-    def staged_stride(self, head_dim: int, element_bytes: int) -> int:
-        """Elements from one staged K or V row to the next."""
-        return head_dim + ROW_PADDING_BYTES // element_bytes
+    def staged_padding(self, element_bytes: int) -> int:
+        """Elements between the end of a staged row and the next."""
+        return ROW_PADDING_BYTES // element_bytes
 
-    def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
+    def rows_held(self, widths: Widths, element_bytes: int) -> tuple[bool, ...]:
         """Whether Q stays in registers; else its fragments are read again for each block."""
-        return (self.registers_with_queries(head_dim, element_bytes) <= MAX_REGISTERS,)
+        return (self.registers_with_queries(widths, element_bytes) <= MAX_REGISTERS,)
 
-    def live(self, head_dim: int, element_bytes: int, widened: bool = False) -> dict[str, int]:
+    def live(self, widths: Widths, element_bytes: int, widened: bool = False) -> dict[str, int]:
         """While S is computed.  P needs no registers: it replaces S element by element."""
-        parts = self._parts(head_dim, element_bytes, widened)
-        if not all(self.rows_held(head_dim, element_bytes)):
+        parts = self._parts(widths, element_bytes, widened)
+        if not all(self.rows_held(widths, element_bytes)):
             parts["Q"] = 0
             parts["address and bound of Q"] = 3 * self.rows // FRAGMENT
         return parts
@@ -218,20 +282,21 @@ class PrefillTile(Tile):
         }
         return dict([parts[self.extra]]) if self.extra else {}
 
-    def registers_with_queries(self, head_dim: int, element_bytes: int) -> int:
+    def registers_with_queries(self, widths: Widths, element_bytes: int) -> int:
         """All registers if Q stays in them."""
-        return sum(self._parts(head_dim, element_bytes, widened=False).values())
+        return sum(self._parts(widths, element_bytes, widened=False).values())
 
-    def _parts(self, head_dim: int, element_bytes: int, widened: bool) -> dict[str, int]:
+    def _parts(self, widths: Widths, element_bytes: int, widened: bool) -> dict[str, int]:
         sums = fragment_registers(FLOAT_BYTES)
         elements = fragment_registers(element_bytes, widened)
         return {
-            "O": self._fragments(head_dim) * sums,
+            "O": self._fragments(widths.v // self.slices) * sums,
             "S": self._fragments(self.block) * sums,
-            "Q": self._fragments(head_dim) * elements,
+            "Q": self._fragments(widths.qk // self.slices) * elements,
             "a fragment of Q, of K and of a sum": 2 * elements + sums,
             "statistics": 3 * self.rows // FRAGMENT,
             "other": OTHER_REGISTERS,
+            **({"slices": SLICE_REGISTERS} if self.slices > 1 else {}),
             **self.besides,
         }
 
@@ -239,8 +304,13 @@ class PrefillTile(Tile):
         """8x8 fragments in a simdgroup's rows of so many columns."""
         return self.rows // FRAGMENT * (columns // FRAGMENT)
 
-    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
-        return 2 * self.block * self.staged_stride(head_dim, element_bytes) * element_bytes
+    def threadgroup_bytes(self, widths: Widths, element_bytes: int) -> int:
+        rows = [columns + self.staged_padding(element_bytes) for columns in widths[:2]]
+        if self.slices == 1:
+            return self.block * sum(rows) * element_bytes
+        # K and V take turns; beside them are the simdgroups' sums of scores.
+        scores = self.simdgroups * self.rows * self.block * FLOAT_BYTES
+        return self.block * max(rows) * element_bytes + scores
 
 
 @dataclass(frozen=True)
@@ -251,12 +321,12 @@ class DecodeTile(Tile):
     def step_k(self) -> int:
         return self.simdgroups * self.block
 
-    def live(self, head_dim: int, element_bytes: int, widened: bool = False) -> dict[str, int]:
+    def live(self, widths: Widths, element_bytes: int, widened: bool = False) -> dict[str, int]:
         """While a chunk of K is multiplied: of V a lane has two rows, of K one in each fragment."""
         sums = fragment_registers(FLOAT_BYTES)
         elements = fragment_registers(element_bytes, widened)
         rows, keys = self.rows // FRAGMENT, self.block_k // FRAGMENT
-        columns = -(-head_dim // V_CHUNK) * V_CHUNK
+        columns = -(-widths.v // V_CHUNK) * V_CHUNK
         parts = {
             "O": rows * (columns // FRAGMENT) * sums,
             "S": rows * keys * sums,
@@ -271,13 +341,18 @@ class DecodeTile(Tile):
             parts["the sum of a chain"] = rows * keys * sums
         return parts
 
-    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
-        columns = -(-head_dim // K_CHUNK) * K_CHUNK
+    def threadgroup_bytes(self, widths: Widths, element_bytes: int) -> int:
+        columns = -(-widths.qk // K_CHUNK) * K_CHUNK
         queries = self.block_q * columns * element_bytes
         # The results of the simdgroups are added up for 8 rows at a time.
-        outputs = FRAGMENT * head_dim * FLOAT_BYTES
+        outputs = FRAGMENT * widths.v * FLOAT_BYTES
         statistics = 2 * self.simdgroups * FRAGMENT * FLOAT_BYTES
         return queries + outputs + statistics
+
+
+@dataclass(frozen=True)
+class DividedDecodeTile(PrefillTile):
+    """As in prefill, of rows that decode packs: of all heads that share a KV head."""
 
 
 @dataclass(frozen=True)
@@ -287,30 +362,37 @@ class BackwardTile(PrefillTile):
     The gradients of its rows are added up in registers.
     """
 
-    def gradients(self, head_dim: int, element_bytes: int) -> int:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.slices > 1:
+            raise TileError(f"slices = {self.slices}: backward kernels have none")
+
+    def gradients(self, widths: Widths, element_bytes: int) -> int:
         """How many matrices of gradients a kernel adds up."""
         return 1
 
-    def rows_held(self, head_dim: int, element_bytes: int) -> tuple[bool, ...]:
+    def rows_held(self, widths: Widths, element_bytes: int) -> tuple[bool, ...]:
         """Whether its rows of the first tensor, and of the second, stay in registers."""
-        gradients = self.gradients(head_dim, element_bytes)
-        least = self._least(head_dim, element_bytes, gradients)
+        gradients = self.gradients(widths, element_bytes)
+        least = self._least(widths, element_bytes, gradients)
         free = MAX_REGISTERS - sum(least.values())
-        tensor = self._fragments(head_dim) * fragment_registers(element_bytes)
-        return tensor <= free, 2 * tensor <= free
+        first, second = self._tensors(widths, fragment_registers(element_bytes))
+        return first <= free, first + second <= free
 
-    def live(self, head_dim: int, element_bytes: int, widened: bool = False) -> dict[str, int]:
+    def live(self, widths: Widths, element_bytes: int, widened: bool = False) -> dict[str, int]:
         """While a gradient is added to."""
-        parts = self._least(
-            head_dim, element_bytes, self.gradients(head_dim, element_bytes), widened
-        )
-        held = sum(self.rows_held(head_dim, element_bytes))
-        elements = fragment_registers(element_bytes, widened)
-        parts["rows held"] = held * self._fragments(head_dim) * elements
+        parts = self._least(widths, element_bytes, self.gradients(widths, element_bytes), widened)
+        tensors = self._tensors(widths, fragment_registers(element_bytes, widened))
+        held = self.rows_held(widths, element_bytes)
+        parts["rows held"] = sum(n for n, is_held in zip(tensors, held) if is_held)
         return parts
 
+    def _tensors(self, widths: Widths, registers: int) -> tuple[int, int]:
+        """Registers of its rows of either tensor, each fragment in so many."""
+        return self._fragments(widths.qk) * registers, self._fragments(widths.v) * registers
+
     def _least(
-        self, head_dim: int, element_bytes: int, gradients: int, widened: bool = False
+        self, widths: Widths, element_bytes: int, gradients: int, widened: bool = False
     ) -> dict[str, int]:
         """The same without the rows that may be held.
 
@@ -319,7 +401,7 @@ class BackwardTile(PrefillTile):
         sums = fragment_registers(FLOAT_BYTES)
         elements = fragment_registers(element_bytes, widened)
         return {
-            "gradients": gradients * self._fragments(head_dim) * sums,
+            "gradients": sum(self._tensors(widths, sums)[:gradients]),
             "S and dP": 2 * self._fragments(self.block) * sums,
             "a fragment each of two factors, and of a sum": 2 * elements + sums,
             # An address and a bound of either tensor, statistics and what the row sees.
@@ -339,14 +421,14 @@ class BackwardKVTile(BackwardTile):
     """The rows are those of K and V; the blocks are of Q and of the gradient of O."""
 
     def _least(
-        self, head_dim: int, element_bytes: int, gradients: int, widened: bool = False
+        self, widths: Widths, element_bytes: int, gradients: int, widened: bool = False
     ) -> dict[str, int]:
-        parts = super()._least(head_dim, element_bytes, gradients, widened)
+        parts = super()._least(widths, element_bytes, gradients, widened)
         return {**parts, "heads and their blocks": HEAD_LOOP_REGISTERS}
 
-    def gradients(self, head_dim: int, element_bytes: int) -> int:
+    def gradients(self, widths: Widths, element_bytes: int) -> int:
         """Those of K and V, if both fit into the registers; else each has a kernel of its own."""
-        both = self._least(head_dim, element_bytes, gradients=2)
+        both = self._least(widths, element_bytes, gradients=2)
         return 2 if sum(both.values()) <= MAX_REGISTERS else 1
 
     @property
@@ -358,9 +440,9 @@ class BackwardKVTile(BackwardTile):
         """Keys per threadgroup."""
         return self.simdgroups * self.rows
 
-    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
+    def threadgroup_bytes(self, widths: Widths, element_bytes: int) -> int:
         statistics = 2 * self.block * FLOAT_BYTES
-        return super().threadgroup_bytes(head_dim, element_bytes) + statistics
+        return super().threadgroup_bytes(widths, element_bytes) + statistics
 
 
 @dataclass(frozen=True)
@@ -378,7 +460,7 @@ class RowBlockTile(Tile):
     def block_q(self) -> int:
         return self.simdgroups * self.rows
 
-    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
+    def threadgroup_bytes(self, widths: Widths, element_bytes: int) -> int:
         return self.block_q * FLOAT_BYTES
 
 
@@ -398,7 +480,7 @@ class MaskTile(Tile):
         """Blocks per threadgroup."""
         return self.simdgroups
 
-    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
+    def threadgroup_bytes(self, widths: Widths, element_bytes: int) -> int:
         return 0
 
 
@@ -413,23 +495,33 @@ class RowTile(Tile):
     def sizes(self) -> Iterable[tuple[str, int, int]]:
         return ()
 
-    def threadgroup_bytes(self, head_dim: int, element_bytes: int) -> int:
+    def threadgroup_bytes(self, widths: Widths, element_bytes: int) -> int:
         return 0
 
 
 FIELDS = ("simdgroups", "rows", "block")
-Cell = tuple[str, int, int]  # of the table: family, head_dim, element bytes
+SLICES = "slices"  # a field that a tile may have behind these
+NONE = "none"  # in place of tiles
+Cell = tuple[str, Widths, int]  # of the table: family, widths, element bytes
 Tiles = dict[Cell, tuple[Tile, ...]]  # those with fewer rows first
+
+
+def decode_tile(simdgroups: int, rows: int, block: int, slices: int = 1) -> Tile:
+    """One of the kind that it is."""
+    kind = DecodeTile if slices == 1 else DividedDecodeTile
+    return kind(simdgroups, rows, block, slices)
+
+
 KINDS: dict[str, Callable[..., Tile]] = {
     "prefill": PrefillTile,
-    "decode": DecodeTile,
+    "decode": decode_tile,
     "backward_q": BackwardQTile,
     "backward_kv": BackwardKVTile,
 }
 
 
 def parse(table: str, excused: Container[tuple[Cell, Tile]] = ()) -> Tiles:
-    """Read the tile table into {(family, head_dim, element bytes): tiles, fewest rows first}.
+    """Read the tile table into {(family, widths, element bytes): tiles, fewest rows first}.
 
     Its first line names the families and their element bytes, its second the tiles' fields.
     A tile whose estimate is beyond what a thread may have is refused, unless it is `excused`.
@@ -440,17 +532,20 @@ def parse(table: str, excused: Container[tuple[Cell, Tile]] = ()) -> Tiles:
     tiles: dict[Cell, tuple[Tile, ...]] = {}
     for line in lines:
         try:
-            head_dim, *cells = line.split("|")
+            name, *cells = line.split("|")
+            widths = read_widths(name)
             for (family, element_bytes), fields, cell in zip(headings, columns, cells, strict=True):
-                key = (family, int(head_dim), int(element_bytes))
+                key = (family, widths, int(element_bytes))
                 if key in tiles:
                     raise TileError("this head_dim has a line already")
+                if cell.strip() == NONE:
+                    continue
                 tiles[key] = tuple(read(family, fields, tile) for tile in cell.split(","))
                 rows = [tile.block_q for tile in tiles[key]]
                 if rows != sorted({*rows}):
                     raise TileError(f"tiles of {rows} rows: each must have more than the last")
                 for tile in tiles[key]:
-                    needed = tile.registers(int(head_dim), int(element_bytes))
+                    needed = tile.registers(widths, int(element_bytes))
                     if needed > MAX_REGISTERS and (key, tile) not in excused:
                         raise TileError(
                             f"{family} {element_bytes}: {needed} registers per thread, a GPU has "
@@ -462,8 +557,10 @@ def parse(table: str, excused: Container[tuple[Cell, Tile]] = ()) -> Tiles:
 
 
 def read(family: str, fields: list[str], sizes: str) -> Tile:
-    """One tile of the table, such as "4 8 32"."""
-    return KINDS[family](**dict(zip(fields, map(int, sizes.split()), strict=True)))
+    """One tile of the table, such as "4 8 32", or "8 8 16 2" if it has slices."""
+    values = [int(size) for size in sizes.split()]
+    names = [*fields, SLICES] if len(values) > len(fields) else fields
+    return KINDS[family](**dict(zip(names, values, strict=True)))
 
 
 def write(tiles: Mapping[Cell, Iterable[Tile]]) -> str:
@@ -473,9 +570,9 @@ def write(tiles: Mapping[Cell, Iterable[Tile]]) -> str:
         ["head_dim", *(f"{family} {element_bytes}" for family, element_bytes in columns)],
         ["", *[" ".join(FIELDS)] * len(columns)],
     ]
-    for head_dim in dict.fromkeys(head_dim for _, head_dim, _ in tiles):
-        cells = (tiles[family, head_dim, element_bytes] for family, element_bytes in columns)
-        lines.append([str(head_dim), *(", ".join(map(sizes, cell)) for cell in cells)])
+    for own in dict.fromkeys(own for _, own, _ in tiles):
+        cells = (tiles.get((family, own, size), ()) for family, size in columns)
+        lines.append([str(own), *(", ".join(map(sizes, cell)) or NONE for cell in cells)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = [
         [text.center(width) for text, width in zip(line, widths, strict=True)] for line in lines
@@ -487,4 +584,5 @@ def write(tiles: Mapping[Cell, Iterable[Tile]]) -> str:
 
 def sizes(tile: Tile) -> str:
     """A tile as `read` takes it."""
-    return " ".join(str(getattr(tile, name)) for name in FIELDS)
+    names = (*FIELDS, SLICES) if tile.slices > 1 else FIELDS
+    return " ".join(str(getattr(tile, name)) for name in names)

@@ -14,7 +14,8 @@ using namespace metal;
 
 typedef half element;
 
-constant constexpr int HEAD_DIM = 80;
+constant constexpr int HEAD_DIM = 80; // columns of Q and K
+constant constexpr int HEAD_DIM_V = 80; // columns of V and O
 
 // Arrays stay in registers only if every index is known to the compiler.
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -69,13 +70,14 @@ inline long row_offset(int row, device const int* pages, long page_stride, long 
     return page * page_stride + (existing - page_of_sequence * call.page_size) * row_stride;
 }
 
-// Copies a row.  Its first `pairs` pairs of elements are rotated by the angles of a position.
+// Copies a row of so many columns.  Its first `pairs` pairs of elements are rotated by the angles of a position.
+template <int COLUMNS>
 inline void write_row(
     device element* target, device const element* source, int pairs, device const element* rotary_cos,
     device const element* rotary_sin, int position, constant Call& call, uint lane)
 {
     const long angles = long(clamp(position, 0, call.rotary_rows - 1)) * pairs;
-    for (int pair = lane; pair < HEAD_DIM / 2; pair += SIMD_WIDTH) {
+    for (int pair = lane; pair < COLUMNS / 2; pair += SIMD_WIDTH) {
         const bool turned = pair < pairs;
         const bool neighbours = !turned || call.interleaved != 0;
         const int first = neighbours ? 2 * pair : pair;
@@ -132,7 +134,7 @@ void append_float16_d80(
             rotated_q += batch * call.rotated_q_batch_stride;
             rotated_q += row * call.rotated_q_row_stride + head * call.rotated_q_head_stride;
             const int position = end + row * call.queries_advance;
-            write_row(rotated_q, q, call.rotary_pairs, rotary_cos, rotary_sin, position, call, lane);
+            write_row<HEAD_DIM>(rotated_q, q, call.rotary_pairs, rotary_cos, rotary_sin, position, call, lane);
         }
         return;
     }
@@ -148,11 +150,11 @@ void append_float16_d80(
         k += page * call.k_batch_stride + head * call.k_head_stride;
         k += row_offset(position, pages, call.k_batch_stride, call.k_row_stride, call);
         new_k += batch * call.new_k_batch_stride + row * call.new_k_row_stride + head * call.new_k_head_stride;
-        write_row(k, new_k, call.rotary_pairs, rotary_cos, rotary_sin, position, call, lane);
+        write_row<HEAD_DIM>(k, new_k, call.rotary_pairs, rotary_cos, rotary_sin, position, call, lane);
     } else {
         v += page * call.v_batch_stride + head * call.v_head_stride;
         v += row_offset(position, pages, call.v_batch_stride, call.v_row_stride, call);
         new_v += batch * call.new_v_batch_stride + row * call.new_v_row_stride + head * call.new_v_head_stride;
-        write_row(v, new_v, 0, rotary_cos, rotary_sin, position, call, lane);
+        write_row<HEAD_DIM_V>(v, new_v, 0, rotary_cos, rotary_sin, position, call, lane);
     }
 }

@@ -21,7 +21,8 @@ using namespace metal;
 
 typedef float element;
 
-constant constexpr int HEAD_DIM = 128;
+constant constexpr int HEAD_DIM = 128; // columns of Q and K
+constant constexpr int HEAD_DIM_V = 128; // columns of V and O
 
 // Arrays stay in registers only if every index is known to the compiler.
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -107,7 +108,10 @@ inline void cap_elements(thread Matrix<float, R, C>& a, float cap)
 }
 
 constant constexpr int D_FRAGMENTS = HEAD_DIM / FRAGMENT;
-constant constexpr int STAGED_STRIDE = 132; // HEAD_DIM and padding against bank conflicts
+constant constexpr int V_FRAGMENTS = HEAD_DIM_V / FRAGMENT;
+constant constexpr int PADDING = 4; // elements behind a staged row, against bank conflicts
+constant constexpr int STAGED_STRIDE = HEAD_DIM + PADDING;
+constant constexpr int STAGED_STRIDE_V = HEAD_DIM_V + PADDING;
 
 // A call's arguments beside its tensors: an array of int32, where a long takes two, and one of float32.
 struct Call {
@@ -314,15 +318,16 @@ inline void load_fragment(thread Fragment<element>& fragment, device const eleme
 
 // A simdgroup's rows of a tensor.  All of them would not fit into the registers: each fragment is read
 // when it is needed.
-template <int R>
+template <int R, int D>
 struct ReadRows {
+    static constant constexpr int FRAGMENTS = D;
     device const element* source[R]; // this lane's rows and column
     bool exists[R];
 };
 
-template <int R>
+template <int R, int D>
 inline void load_rows(
-    thread ReadRows<R>& rows, device const element* source, long stride, int row, int end, Place place)
+    thread ReadRows<R, D>& rows, device const element* source, long stride, int row, int end, Place place)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int own = row + r * FRAGMENT;
@@ -332,8 +337,8 @@ inline void load_rows(
 }
 
 // Fragment column d of the rows.
-template <int R>
-inline void find_column(thread Matrix<element, R, 1>& column, thread ReadRows<R>& rows, int d)
+template <int R, int D>
+inline void find_column(thread Matrix<element, R, 1>& column, thread ReadRows<R, D>& rows, int d)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         load_fragment(column.fragments[r][0], rows.source[r] + d * FRAGMENT, rows.exists[r]);
@@ -350,18 +355,18 @@ struct q8k32 {
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
     static constant constexpr bool DROPOUT = false;
-    typedef ReadRows<ROW_FRAGMENTS> Keys;
-    typedef ReadRows<ROW_FRAGMENTS> Values;
+    typedef ReadRows<ROW_FRAGMENTS, D_FRAGMENTS> Keys;
+    typedef ReadRows<ROW_FRAGMENTS, V_FRAGMENTS> Values;
 };
 
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
-template <int ROW_THREADS>
+template <int ROW_THREADS, int COLUMNS>
 inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
 {
     constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
-    UNROLL for (int i = 0; i < HEAD_DIM; i += PART) {
-        if (HEAD_DIM % PART != 0 && column + i >= HEAD_DIM) {
+    UNROLL for (int i = 0; i < COLUMNS; i += PART) {
+        if (COLUMNS % PART != 0 && column + i >= COLUMNS) {
             continue; // the last part has less
         }
         element4 value = element4(0);
@@ -373,21 +378,22 @@ inline void stage_row(threadgroup element* target, device const element* source,
 }
 
 // Copies a block of rows to threadgroup memory; rows from `end` on are 0.
-template <int THREADS, int BLOCK>
+template <int THREADS, int BLOCK, int COLUMNS>
 inline void stage_rows(
     threadgroup element* block, device const element* source, long stride, int first_row, int end, uint thread_index)
 {
     constexpr int ROW_THREADS = THREADS / BLOCK;
     const int row = thread_index / ROW_THREADS;
     const bool exists = first_row + row < end;
-    stage_row<ROW_THREADS>(
-        block + row * STAGED_STRIDE, source + (first_row + row) * stride, thread_index % ROW_THREADS * 4, exists);
+    stage_row<ROW_THREADS, COLUMNS>(
+        block + row * (COLUMNS + PADDING), source + (first_row + row) * stride, thread_index % ROW_THREADS * 4, exists);
 }
 
-// Reads fragment (c, d) of a block of staged rows, transposed: head_dim x rows.
+// Reads fragment (c, d) of a block of staged rows, transposed: columns x rows.
+template <int STRIDE>
 inline void load_transposed(thread Fragment<element>& fragment, threadgroup const element* block, int c, int d)
 {
-    simdgroup_load(fragment, block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
+    simdgroup_load(fragment, block + c * FRAGMENT * STRIDE + d * FRAGMENT, STRIDE, ulong2(0), true);
 }
 
 // Adds B to fragment column c of A.
@@ -401,21 +407,21 @@ inline void add_to_column(thread Matrix<float, R, C>& a, int c, thread Matrix<fl
     }
 }
 
-// S = A B^T, where B is a block of staged rows.  A float32 product is summed in short chains, so that
-// its rounding error grows with the chain's length and not with HEAD_DIM.
+// S = A B^T, where B is a block of staged rows, STRIDE elements apart.  A float32 product is summed in short chains, so that
+// its rounding error grows with the chain's length and not with that of a row.
 constant constexpr int CHAIN = 4; // fragments
 
-template <typename Rows, int R, int C>
+template <int STRIDE, typename Rows, int R, int C>
 inline void multiply_transposed(thread Matrix<float, R, C>& s, thread Rows& a, threadgroup const element* block)
 {
     clear(s);
     UNROLL for (int c = 0; c < C; ++c) {
-        UNROLL for (int begin = 0; begin < D_FRAGMENTS; begin += CHAIN) {
+        UNROLL for (int begin = 0; begin < Rows::FRAGMENTS; begin += CHAIN) {
             Matrix<float, R, 1> sums;
             clear(sums);
-            UNROLL for (int d = begin; d < min(begin + CHAIN, D_FRAGMENTS); ++d) {
+            UNROLL for (int d = begin; d < min(begin + CHAIN, Rows::FRAGMENTS); ++d) {
                 Fragment<element> b;
-                load_transposed(b, block, c, d);
+                load_transposed<STRIDE>(b, block, c, d);
                 Matrix<element, R, 1> column;
                 find_column(column, a, d);
                 UNROLL for (int r = 0; r < R; ++r) {
@@ -427,18 +433,18 @@ inline void multiply_transposed(thread Matrix<float, R, C>& s, thread Rows& a, t
     }
 }
 
-// O += P B, where B is a block of staged rows.  A block's products are summed on their own, so that
+// O += P B, where B is a block of staged rows, STRIDE elements apart.  A block's products are summed on their own, so that
 // rounding errors grow with the number of blocks and not with the number of rows.
-template <int R, int C>
+template <int STRIDE, int R, int C, int D>
 inline void multiply_accumulate(
-    thread Matrix<float, R, D_FRAGMENTS>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* block)
+    thread Matrix<float, R, D>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* block)
 {
-    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+    UNROLL for (int d = 0; d < D; ++d) {
         Matrix<float, R, 1> sums;
         clear(sums);
         UNROLL for (int c = 0; c < C; ++c) {
             Fragment<element> b;
-            simdgroup_load(b, block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
+            simdgroup_load(b, block + c * FRAGMENT * STRIDE + d * FRAGMENT, STRIDE);
             UNROLL for (int r = 0; r < R; ++r) {
                 simdgroup_multiply_accumulate(sums.fragments[r][0], weights.fragments[r][c], b, sums.fragments[r][0]);
             }
@@ -608,9 +614,9 @@ inline void differentiate_columns(
 }
 
 // Writes the rows that exist to device memory.
-template <typename T, int R>
+template <typename T, int R, int D>
 inline void store_rows(
-    device T* out, thread Matrix<float, R, D_FRAGMENTS>& outputs, long stride, int row, int rows, Place place)
+    device T* out, thread Matrix<float, R, D>& outputs, long stride, int row, int rows, Place place)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int own = row + r * FRAGMENT;
@@ -618,7 +624,7 @@ inline void store_rows(
             continue;
         }
         device T* target = out + own * stride + place.column;
-        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        UNROLL for (int d = 0; d < D; ++d) {
             UNROLL for (int i = 0; i < 2; ++i) {
                 target[d * FRAGMENT + i] = T(outputs.fragments[r][d].thread_elements()[i]);
             }
@@ -654,7 +660,7 @@ void backward_kv(
     uint lane [[thread_index_in_simdgroup]])
 {
     threadgroup element q_block[Tile::BLOCK_Q * STAGED_STRIDE];
-    threadgroup element grad_block[Tile::BLOCK_Q * STAGED_STRIDE]; // of dO
+    threadgroup element grad_block[Tile::BLOCK_Q * STAGED_STRIDE_V]; // of dO
     threadgroup float lse_block[Tile::BLOCK_Q];
     threadgroup float delta_block[Tile::BLOCK_Q];
     const BlockStatistics statistics = {lse_block, delta_block};
@@ -689,7 +695,7 @@ void backward_kv(
     Matrix<element, Tile::ROW_FRAGMENTS, Tile::Q_FRAGMENTS> weights;
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::Q_FRAGMENTS> grad_weights;
     Matrix<float, Tile::ROW_FRAGMENTS, D_FRAGMENTS> k_gradients;
-    Matrix<float, Tile::ROW_FRAGMENTS, D_FRAGMENTS> v_gradients;
+    Matrix<float, Tile::ROW_FRAGMENTS, V_FRAGMENTS> v_gradients;
 
     load_rows(keys, k, call.k_row_stride, row, rows, place);
     load_rows(values, v, call.v_row_stride, row, rows, place);
@@ -714,15 +720,15 @@ void backward_kv(
         for (int block = first_block; block < last_block; ++block) {
             const int query = band.visited.begin + block * Tile::BLOCK_Q;
             threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
-            stage_rows<Tile::THREADS, Tile::BLOCK_Q>(
+            stage_rows<Tile::THREADS, Tile::BLOCK_Q, HEAD_DIM>(
                 q_block, q_rows, call.q_row_stride, query, sequence.q_len, thread_index);
-            stage_rows<Tile::THREADS, Tile::BLOCK_Q>(
+            stage_rows<Tile::THREADS, Tile::BLOCK_Q, HEAD_DIM_V>(
                 grad_block, grad_rows, call.grad_out_row_stride, query, sequence.q_len, thread_index);
             stage_statistics(
                 statistics, Tile::BLOCK_Q, row_lse + lse_start, row_delta + lse_start, query, sequence.q_len, thread_index);
             threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
-            multiply_transposed(scores, keys, q_block);
+            multiply_transposed<STAGED_STRIDE>(scores, keys, q_block);
             if (plain) {
                 weigh_columns<true>(weights, scores, statistics, alibi, first_key + row, query, place, scaling);
             } else {
@@ -736,15 +742,15 @@ void backward_kv(
                 if (Tile::DROPOUT) {
                     drop_from_columns(weights, find_dropout(dropout_seed, head, batch, call), first_key + row, query, place);
                 }
-                multiply_accumulate(v_gradients, weights, grad_block);
+                multiply_accumulate<STAGED_STRIDE_V>(v_gradients, weights, grad_block);
             }
             if (call.wants_k != 0) {
-                multiply_transposed(grad_weights, values, grad_block);
+                multiply_transposed<STAGED_STRIDE_V>(grad_weights, values, grad_block);
                 if (Tile::DROPOUT) {
                     drop_from_columns(grad_weights, find_dropout(dropout_seed, head, batch, call), first_key + row, query, place);
                 }
                 differentiate_columns(weights, scores, grad_weights, statistics, place, scaling.keep_scale);
-                multiply_accumulate(k_gradients, weights, q_block);
+                multiply_accumulate<STAGED_STRIDE>(k_gradients, weights, q_block);
             }
         }
     }
@@ -765,8 +771,8 @@ void backward_kv(
     if (call.wants_v != 0) {
         scale_elements(v_gradients, scaling.keep_scale);
         if (call.splits > 1) {
-            device float* partial = partial_v + (first_partial * kv_heads + kv_head) * HEAD_DIM;
-            store_rows(partial, v_gradients, kv_heads * HEAD_DIM, row, rows, place);
+            device float* partial = partial_v + (first_partial * kv_heads + kv_head) * HEAD_DIM_V;
+            store_rows(partial, v_gradients, kv_heads * HEAD_DIM_V, row, rows, place);
         } else {
             grad_v += batch * call.grad_v_batch_stride + start * call.grad_v_row_stride;
             grad_v += kv_head * call.grad_v_head_stride;

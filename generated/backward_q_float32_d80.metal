@@ -19,7 +19,8 @@ using namespace metal;
 
 typedef float element;
 
-constant constexpr int HEAD_DIM = 80;
+constant constexpr int HEAD_DIM = 80; // columns of Q and K
+constant constexpr int HEAD_DIM_V = 80; // columns of V and O
 
 // Arrays stay in registers only if every index is known to the compiler.
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -105,7 +106,10 @@ inline void cap_elements(thread Matrix<float, R, C>& a, float cap)
 }
 
 constant constexpr int D_FRAGMENTS = HEAD_DIM / FRAGMENT;
-constant constexpr int STAGED_STRIDE = 84; // HEAD_DIM and padding against bank conflicts
+constant constexpr int V_FRAGMENTS = HEAD_DIM_V / FRAGMENT;
+constant constexpr int PADDING = 4; // elements behind a staged row, against bank conflicts
+constant constexpr int STAGED_STRIDE = HEAD_DIM + PADDING;
+constant constexpr int STAGED_STRIDE_V = HEAD_DIM_V + PADDING;
 
 // A call's arguments beside its tensors: an array of int32, where a long takes two, and one of float32.
 struct Call {
@@ -277,26 +281,27 @@ inline void load_fragment(thread Fragment<element>& fragment, device const eleme
 }
 
 // A simdgroup's rows of a tensor, held in registers.
-template <int R>
+template <int R, int D>
 struct HeldRows {
-    Matrix<element, R, D_FRAGMENTS> held;
+    static constant constexpr int FRAGMENTS = D;
+    Matrix<element, R, D> held;
 };
 
-template <int R>
+template <int R, int D>
 inline void load_rows(
-    thread HeldRows<R>& rows, device const element* source, long stride, int row, int end, Place place)
+    thread HeldRows<R, D>& rows, device const element* source, long stride, int row, int end, Place place)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int own = row + r * FRAGMENT;
-        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        UNROLL for (int d = 0; d < D; ++d) {
             load_fragment(rows.held.fragments[r][d], source + own * stride + d * FRAGMENT + place.column, own < end);
         }
     }
 }
 
 // Fragment column d of the rows.
-template <int R>
-inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R>& rows, int d)
+template <int R, int D>
+inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R, D>& rows, int d)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         column.fragments[r][0] = rows.held.fragments[r][d];
@@ -313,8 +318,8 @@ struct q32k16 {
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
     static constant constexpr bool DROPOUT = false;
-    typedef HeldRows<ROW_FRAGMENTS> Queries;
-    typedef HeldRows<ROW_FRAGMENTS> GradRows;
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
+    typedef HeldRows<ROW_FRAGMENTS, V_FRAGMENTS> GradRows;
 };
 
 // 32 query rows (4 simdgroups of 8) x 16 keys;
@@ -327,18 +332,18 @@ struct q32k16_dropout {
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
     static constant constexpr bool DROPOUT = true;
-    typedef HeldRows<ROW_FRAGMENTS> Queries;
-    typedef HeldRows<ROW_FRAGMENTS> GradRows;
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
+    typedef HeldRows<ROW_FRAGMENTS, V_FRAGMENTS> GradRows;
 };
 
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
-template <int ROW_THREADS>
+template <int ROW_THREADS, int COLUMNS>
 inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
 {
     constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
-    UNROLL for (int i = 0; i < HEAD_DIM; i += PART) {
-        if (HEAD_DIM % PART != 0 && column + i >= HEAD_DIM) {
+    UNROLL for (int i = 0; i < COLUMNS; i += PART) {
+        if (COLUMNS % PART != 0 && column + i >= COLUMNS) {
             continue; // the last part has less
         }
         element4 value = element4(0);
@@ -350,21 +355,22 @@ inline void stage_row(threadgroup element* target, device const element* source,
 }
 
 // Copies a block of rows to threadgroup memory; rows from `end` on are 0.
-template <int THREADS, int BLOCK>
+template <int THREADS, int BLOCK, int COLUMNS>
 inline void stage_rows(
     threadgroup element* block, device const element* source, long stride, int first_row, int end, uint thread_index)
 {
     constexpr int ROW_THREADS = THREADS / BLOCK;
     const int row = thread_index / ROW_THREADS;
     const bool exists = first_row + row < end;
-    stage_row<ROW_THREADS>(
-        block + row * STAGED_STRIDE, source + (first_row + row) * stride, thread_index % ROW_THREADS * 4, exists);
+    stage_row<ROW_THREADS, COLUMNS>(
+        block + row * (COLUMNS + PADDING), source + (first_row + row) * stride, thread_index % ROW_THREADS * 4, exists);
 }
 
-// Reads fragment (c, d) of a block of staged rows, transposed: head_dim x rows.
+// Reads fragment (c, d) of a block of staged rows, transposed: columns x rows.
+template <int STRIDE>
 inline void load_transposed(thread Fragment<element>& fragment, threadgroup const element* block, int c, int d)
 {
-    simdgroup_load(fragment, block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
+    simdgroup_load(fragment, block + c * FRAGMENT * STRIDE + d * FRAGMENT, STRIDE, ulong2(0), true);
 }
 
 // Adds B to fragment column c of A.
@@ -378,21 +384,21 @@ inline void add_to_column(thread Matrix<float, R, C>& a, int c, thread Matrix<fl
     }
 }
 
-// S = A B^T, where B is a block of staged rows.  A float32 product is summed in short chains, so that
-// its rounding error grows with the chain's length and not with HEAD_DIM.
+// S = A B^T, where B is a block of staged rows, STRIDE elements apart.  A float32 product is summed in short chains, so that
+// its rounding error grows with the chain's length and not with that of a row.
 constant constexpr int CHAIN = 4; // fragments
 
-template <typename Rows, int R, int C>
+template <int STRIDE, typename Rows, int R, int C>
 inline void multiply_transposed(thread Matrix<float, R, C>& s, thread Rows& a, threadgroup const element* block)
 {
     clear(s);
     UNROLL for (int c = 0; c < C; ++c) {
-        UNROLL for (int begin = 0; begin < D_FRAGMENTS; begin += CHAIN) {
+        UNROLL for (int begin = 0; begin < Rows::FRAGMENTS; begin += CHAIN) {
             Matrix<float, R, 1> sums;
             clear(sums);
-            UNROLL for (int d = begin; d < min(begin + CHAIN, D_FRAGMENTS); ++d) {
+            UNROLL for (int d = begin; d < min(begin + CHAIN, Rows::FRAGMENTS); ++d) {
                 Fragment<element> b;
-                load_transposed(b, block, c, d);
+                load_transposed<STRIDE>(b, block, c, d);
                 Matrix<element, R, 1> column;
                 find_column(column, a, d);
                 UNROLL for (int r = 0; r < R; ++r) {
@@ -404,18 +410,18 @@ inline void multiply_transposed(thread Matrix<float, R, C>& s, thread Rows& a, t
     }
 }
 
-// O += P B, where B is a block of staged rows.  A block's products are summed on their own, so that
+// O += P B, where B is a block of staged rows, STRIDE elements apart.  A block's products are summed on their own, so that
 // rounding errors grow with the number of blocks and not with the number of rows.
-template <int R, int C>
+template <int STRIDE, int R, int C, int D>
 inline void multiply_accumulate(
-    thread Matrix<float, R, D_FRAGMENTS>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* block)
+    thread Matrix<float, R, D>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* block)
 {
-    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+    UNROLL for (int d = 0; d < D; ++d) {
         Matrix<float, R, 1> sums;
         clear(sums);
         UNROLL for (int c = 0; c < C; ++c) {
             Fragment<element> b;
-            simdgroup_load(b, block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
+            simdgroup_load(b, block + c * FRAGMENT * STRIDE + d * FRAGMENT, STRIDE);
             UNROLL for (int r = 0; r < R; ++r) {
                 simdgroup_multiply_accumulate(sums.fragments[r][0], weights.fragments[r][c], b, sums.fragments[r][0]);
             }
@@ -586,9 +592,9 @@ inline void differentiate_rows(
 }
 
 // Writes the rows that exist to device memory.
-template <typename T, int R>
+template <typename T, int R, int D>
 inline void store_rows(
-    device T* out, thread Matrix<float, R, D_FRAGMENTS>& outputs, long stride, int row, int rows, Place place)
+    device T* out, thread Matrix<float, R, D>& outputs, long stride, int row, int rows, Place place)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int own = row + r * FRAGMENT;
@@ -596,7 +602,7 @@ inline void store_rows(
             continue;
         }
         device T* target = out + own * stride + place.column;
-        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        UNROLL for (int d = 0; d < D; ++d) {
             UNROLL for (int i = 0; i < 2; ++i) {
                 target[d * FRAGMENT + i] = T(outputs.fragments[r][d].thread_elements()[i]);
             }
@@ -629,7 +635,7 @@ void backward_q(
     uint lane [[thread_index_in_simdgroup]])
 {
     threadgroup element k_block[Tile::BLOCK_K * STAGED_STRIDE];
-    threadgroup element v_block[Tile::BLOCK_K * STAGED_STRIDE];
+    threadgroup element v_block[Tile::BLOCK_K * STAGED_STRIDE_V];
 
     // Where this threadgroup works: some query rows of one sequence, one head.
     // Under a causal mask the last rows see most keys: they start first.
@@ -673,11 +679,11 @@ void backward_q(
 
     for (int key = band.visited.begin; key < band.visited.end; key += Tile::BLOCK_K) {
         threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
-        stage_rows<Tile::THREADS, Tile::BLOCK_K>(k_block, k, call.k_row_stride, key, sequence.k_len, thread_index);
-        stage_rows<Tile::THREADS, Tile::BLOCK_K>(v_block, v, call.v_row_stride, key, sequence.k_len, thread_index);
+        stage_rows<Tile::THREADS, Tile::BLOCK_K, HEAD_DIM>(k_block, k, call.k_row_stride, key, sequence.k_len, thread_index);
+        stage_rows<Tile::THREADS, Tile::BLOCK_K, HEAD_DIM_V>(v_block, v, call.v_row_stride, key, sequence.k_len, thread_index);
         threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
-        multiply_transposed(scores, queries, k_block);
+        multiply_transposed<STAGED_STRIDE>(scores, queries, k_block);
         if (plain) {
             weigh_rows<true>(scores, statistics, alibi, first_row + row, key, place, scaling);
         } else {
@@ -686,12 +692,12 @@ void backward_q(
         if (key < band.unmasked.begin || key + Tile::BLOCK_K > band.unmasked.end) {
             clear_unseen(scores, statistics.seen, key, place);
         }
-        multiply_transposed(grad_weights, grad_rows, v_block);
+        multiply_transposed<STAGED_STRIDE_V>(grad_weights, grad_rows, v_block);
         if (Tile::DROPOUT) {
             drop_from_rows(grad_weights, find_dropout(dropout_seed, head, batch, call), first_row + row, key, place);
         }
         differentiate_rows(grad_scores, scores, grad_weights, statistics, scaling.keep_scale);
-        multiply_accumulate(gradients, grad_scores, k_block);
+        multiply_accumulate<STAGED_STRIDE>(gradients, grad_scores, k_block);
     }
 
     scale_elements(gradients, scaling.softmax_scale);

@@ -17,7 +17,8 @@ using namespace metal;
 
 typedef half element;
 
-constant constexpr int HEAD_DIM = 32;
+constant constexpr int HEAD_DIM = 32; // columns of Q and K
+constant constexpr int HEAD_DIM_V = 32; // columns of V and O
 
 // Arrays stay in registers only if every index is known to the compiler.
 #define UNROLL _Pragma("clang loop unroll(full)")

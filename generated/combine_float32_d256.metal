@@ -14,7 +14,8 @@ using namespace metal;
 
 typedef float element;
 
-constant constexpr int HEAD_DIM = 256;
+constant constexpr int HEAD_DIM = 256; // columns of Q and K
+constant constexpr int HEAD_DIM_V = 256; // columns of V and O
 
 // Arrays stay in registers only if every index is known to the compiler.
 #define UNROLL _Pragma("clang loop unroll(full)")

@@ -19,7 +19,8 @@ using namespace metal;
 
 typedef bfloat element;
 
-constant constexpr int HEAD_DIM = 192;
+constant constexpr int HEAD_DIM = 192; // columns of Q and K
+constant constexpr int HEAD_DIM_V = 192; // columns of V and O
 
 // Arrays stay in registers only if every index is known to the compiler.
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -165,12 +166,12 @@ inline float2 exp2_columns(
 // and merge_outputs puts the columns of O back.
 // The four lanes of a key's row read a chunk of 16 columns of K together, which is two fragments; the
 // eight lanes of a value's row read a chunk of 32 columns of V, which is four.  Where the last chunk
-// goes beyond HEAD_DIM, zeros are read.
+// goes beyond a row, zeros are read.
 constant constexpr int VECTOR = 4;
 constant constexpr int K_CHUNK = 4 * VECTOR;
 constant constexpr int V_CHUNK = 8 * VECTOR;
 constant constexpr int K_CHUNKS = (HEAD_DIM + K_CHUNK - 1) / K_CHUNK;
-constant constexpr int V_CHUNKS = (HEAD_DIM + V_CHUNK - 1) / V_CHUNK;
+constant constexpr int V_CHUNKS = (HEAD_DIM_V + V_CHUNK - 1) / V_CHUNK;
 constant constexpr int FRAGMENT_ELEMENTS = FRAGMENT * FRAGMENT;
 constant constexpr int Q_FRAGMENTS = K_CHUNKS * K_CHUNK / FRAGMENT;
 constant constexpr int O_FRAGMENTS = V_CHUNKS * V_CHUNK / FRAGMENT;
@@ -188,10 +189,11 @@ struct q8k16 {
 };
 
 // Four elements of a row of K or V; zeros where the row or the column does not exist.
+template <int COLUMNS>
 inline element4 load_vector(device const element* row, int column, bool exists)
 {
-    if (HEAD_DIM % V_CHUNK != 0) {
-        exists = exists && column < HEAD_DIM;
+    if (COLUMNS % V_CHUNK != 0) {
+        exists = exists && column < COLUMNS;
     }
     return exists ? element4(*(device const packed_element4*)(row + column)) : element4(0);
 }
@@ -400,13 +402,6 @@ inline PackedRows find_packed_rows(int first, int most, int kv_head, Sequence se
     return {first, min(most, sequence.q_len * heads - first), heads, kv_head * heads};
 }
 
-// The rows of one fragment of the tile; the count is 0 or less if it has none.
-inline PackedRows rows_of_fragment(PackedRows rows, int fragment)
-{
-    const int before = fragment * FRAGMENT;
-    return {rows.first + before, min(FRAGMENT, rows.count - before), rows.heads_per_kv_head, rows.first_head};
-}
-
 inline int query_of(PackedRows rows, int row)
 {
     return (rows.first + row) / rows.heads_per_kv_head;
@@ -435,6 +430,13 @@ inline Band split_band(Band band, int split, int splits, constant Call& call)
     const KeyRange visited = {begin, end};
     const KeyRange unmasked = {band.unmasked.begin, call.mask_type == NONE_MASK ? min(band.unmasked.end, end) : begin};
     return {visited, unmasked};
+}
+
+// The rows of one fragment of the tile; the count is 0 or less if it has none.
+inline PackedRows rows_of_fragment(PackedRows rows, int fragment)
+{
+    const int before = fragment * FRAGMENT;
+    return {rows.first + before, min(FRAGMENT, rows.count - before), rows.heads_per_kv_head, rows.first_head};
 }
 
 // Sets the scores of keys that a row does not see to MASKED.  `rows` are those of fragment column c.
@@ -570,7 +572,7 @@ inline void multiply_chunks(
     UNROLL for (int chunk = begin; chunk < end; ++chunk) {
         element4 vectors[R];
         UNROLL for (int r = 0; r < R; ++r) {
-            vectors[r] = load_vector(rows.start[r], chunk * K_CHUNK + place.column / 2 * VECTOR, rows.exists[r]);
+            vectors[r] = load_vector<HEAD_DIM>(rows.start[r], chunk * K_CHUNK + place.column / 2 * VECTOR, rows.exists[r]);
         }
         UNROLL for (int half_chunk = 0; half_chunk < 2; ++half_chunk) {
             Fragment<element> queries[C];
@@ -663,8 +665,8 @@ inline void add_weighted_values(
         }
         UNROLL for (int chunk = 0; chunk < V_CHUNKS; ++chunk) {
             const int column = chunk * V_CHUNK + place.row * VECTOR;
-            const element4 first = load_vector(rows[0], column, exists[0]);
-            const element4 second = load_vector(rows[1], column, exists[1]);
+            const element4 first = load_vector<HEAD_DIM_V>(rows[0], column, exists[0]);
+            const element4 second = load_vector<HEAD_DIM_V>(rows[1], column, exists[1]);
             UNROLL for (int i = 0; i < VECTOR; ++i) {
                 Fragment<element> values;
                 values.thread_elements()[0] = first[i];
@@ -732,11 +734,11 @@ inline void merge_outputs(
         if (simdgroup == s) {
             UNROLL for (int o = 0; o < O_FRAGMENTS; ++o) {
                 const int column = o / VECTOR * V_CHUNK + place.row * VECTOR + o % VECTOR;
-                if (HEAD_DIM % V_CHUNK != 0 && column >= HEAD_DIM) {
+                if (HEAD_DIM_V % V_CHUNK != 0 && column >= HEAD_DIM_V) {
                     continue;
                 }
                 UNROLL for (int i = 0; i < 2; ++i) {
-                    threadgroup float& sum = merged[(place.column + i) * HEAD_DIM + column];
+                    threadgroup float& sum = merged[(place.column + i) * HEAD_DIM_V + column];
                     sum = outputs.fragments[o][c].thread_elements()[i] + (s == 0 ? 0.0f : sum);
                 }
             }
@@ -750,10 +752,10 @@ template <typename Tile, typename T>
 inline void store_rows(
     device T* out, threadgroup const float* merged, PackedRows rows, long row_stride, long head_stride, uint thread_index)
 {
-    for (int i = thread_index; i < rows.count * HEAD_DIM; i += Tile::THREADS) {
-        const int row = i / HEAD_DIM;
+    for (int i = thread_index; i < rows.count * HEAD_DIM_V; i += Tile::THREADS) {
+        const int row = i / HEAD_DIM_V;
         const long offset = query_of(rows, row) * row_stride + head_of(rows, row) * head_stride;
-        out[offset + i % HEAD_DIM] = T(merged[i]);
+        out[offset + i % HEAD_DIM_V] = T(merged[i]);
     }
 }
 
@@ -807,7 +809,7 @@ void decode(
     uint lane [[thread_index_in_simdgroup]])
 {
     threadgroup element q_block[Tile::ROW_FRAGMENTS * Q_FRAGMENTS * FRAGMENT_ELEMENTS];
-    threadgroup float merged[FRAGMENT * HEAD_DIM];
+    threadgroup float merged[FRAGMENT * HEAD_DIM_V];
     threadgroup SimdgroupSoftmax softmax_of[Tile::SIMDGROUPS];
 
     // Where this threadgroup works: one sequence, one KV head, one split of the keys.
@@ -826,7 +828,7 @@ void decode(
 
     Matrix<float, Tile::K_FRAGMENTS, Tile::ROW_FRAGMENTS> scores;    // S^T: keys x rows
     Matrix<element, Tile::K_FRAGMENTS, Tile::ROW_FRAGMENTS> weights; // P^T
-    Matrix<float, O_FRAGMENTS, Tile::ROW_FRAGMENTS> outputs;         // O^T: head_dim x rows
+    Matrix<float, O_FRAGMENTS, Tile::ROW_FRAGMENTS> outputs;         // O^T: columns x rows
     ColumnSoftmax softmax[Tile::ROW_FRAGMENTS];
     ColumnAlibi alibi[Tile::ROW_FRAGMENTS];
 
@@ -874,8 +876,8 @@ void decode(
             if (split) {
                 const long first_slot = (long(group.x) * call.batch + sequence.batch) * call.slots;
                 const long heads = call.kv_heads * call.heads_per_kv_head;
-                device float* first_out = partial_out + first_slot * heads * HEAD_DIM;
-                store_rows<Tile>(first_out, merged, own, heads * HEAD_DIM, HEAD_DIM, thread_index);
+                device float* first_out = partial_out + first_slot * heads * HEAD_DIM_V;
+                store_rows<Tile>(first_out, merged, own, heads * HEAD_DIM_V, HEAD_DIM_V, thread_index);
                 store_partial_lse(partial_lse + first_slot * heads, all, own, heads, simdgroup, place);
             } else {
                 const long first_row = sequence.batch * call.out_batch_stride + sequence.q_start * call.out_row_stride;

@@ -17,7 +17,8 @@ using namespace metal;
 
 typedef half element;
 
-constant constexpr int HEAD_DIM = 192;
+constant constexpr int HEAD_DIM = 192; // columns of Q and K
+constant constexpr int HEAD_DIM_V = 192; // columns of V and O
 
 // Arrays stay in registers only if every index is known to the compiler.
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -159,7 +160,10 @@ inline void exp2_rows(
 }
 
 constant constexpr int D_FRAGMENTS = HEAD_DIM / FRAGMENT;
-constant constexpr int STAGED_STRIDE = 200; // HEAD_DIM and padding against bank conflicts
+constant constexpr int V_FRAGMENTS = HEAD_DIM_V / FRAGMENT;
+constant constexpr int PADDING = 8; // elements behind a staged row, against bank conflicts
+constant constexpr int STAGED_STRIDE = HEAD_DIM + PADDING;
+constant constexpr int STAGED_STRIDE_V = HEAD_DIM_V + PADDING;
 
 // A call's arguments beside its tensors: an array of int32, where a long takes two, and one of float32.
 struct Call {
@@ -353,26 +357,27 @@ inline void load_fragment(thread Fragment<element>& fragment, device const eleme
 }
 
 // A simdgroup's rows of a tensor, held in registers.
-template <int R>
+template <int R, int D>
 struct HeldRows {
-    Matrix<element, R, D_FRAGMENTS> held;
+    static constant constexpr int FRAGMENTS = D;
+    Matrix<element, R, D> held;
 };
 
-template <int R>
+template <int R, int D>
 inline void load_rows(
-    thread HeldRows<R>& rows, device const element* source, long stride, int row, int end, Place place)
+    thread HeldRows<R, D>& rows, device const element* source, long stride, int row, int end, Place place)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int own = row + r * FRAGMENT;
-        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        UNROLL for (int d = 0; d < D; ++d) {
             load_fragment(rows.held.fragments[r][d], source + own * stride + d * FRAGMENT + place.column, own < end);
         }
     }
 }
 
 // Fragment column d of the rows.
-template <int R>
-inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R>& rows, int d)
+template <int R, int D>
+inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R, D>& rows, int d)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         column.fragments[r][0] = rows.held.fragments[r][d];
@@ -390,7 +395,7 @@ struct q32k16 {
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
     static constant constexpr bool DROPOUT = false;
     static constant constexpr bool TAKES_MASK = false;
-    typedef HeldRows<ROW_FRAGMENTS> Queries;
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
 // 32 query rows (4 simdgroups of 8) x 16 keys;
@@ -404,7 +409,7 @@ struct q32k16_dropout {
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
     static constant constexpr bool DROPOUT = true;
     static constant constexpr bool TAKES_MASK = false;
-    typedef HeldRows<ROW_FRAGMENTS> Queries;
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
 // 32 query rows (4 simdgroups of 8) x 16 keys;
@@ -418,17 +423,17 @@ struct q32k16_masked {
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
     static constant constexpr bool DROPOUT = false;
     static constant constexpr bool TAKES_MASK = true;
-    typedef HeldRows<ROW_FRAGMENTS> Queries;
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
 // Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
 // exist.  ROW_THREADS threads share a row.
-template <int ROW_THREADS>
+template <int ROW_THREADS, int COLUMNS>
 inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
 {
     constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
-    UNROLL for (int i = 0; i < HEAD_DIM; i += PART) {
-        if (HEAD_DIM % PART != 0 && column + i >= HEAD_DIM) {
+    UNROLL for (int i = 0; i < COLUMNS; i += PART) {
+        if (COLUMNS % PART != 0 && column + i >= COLUMNS) {
             continue; // the last part has less
         }
         element4 value = element4(0);
@@ -440,7 +445,7 @@ inline void stage_row(threadgroup element* target, device const element* source,
 }
 
 // Copies a block of K or V to threadgroup memory; rows past the end are 0.
-template <typename Tile>
+template <typename Tile, int COLUMNS>
 inline void stage_rows(
     threadgroup element* block, device const element* source, Sequence sequence, int key, long page_stride,
     long row_stride, constant Call& call, uint thread_index)
@@ -451,26 +456,27 @@ inline void stage_rows(
     if (exists) {
         source += row_offset(sequence.k_start + key + row, sequence.pages, page_stride, row_stride, call);
     }
-    stage_row<ROW_THREADS>(block + row * STAGED_STRIDE, source, thread_index % ROW_THREADS * 4, exists);
+    stage_row<ROW_THREADS, COLUMNS>(block + row * (COLUMNS + PADDING), source, thread_index % ROW_THREADS * 4, exists);
 }
 
-// Reads fragment (c, d) of a block of staged rows, transposed: head_dim x rows.
+// Reads fragment (c, d) of a block of staged rows, transposed: columns x rows.
+template <int STRIDE>
 inline void load_transposed(thread Fragment<element>& fragment, threadgroup const element* block, int c, int d)
 {
-    simdgroup_load(fragment, block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE, ulong2(0), true);
+    simdgroup_load(fragment, block + c * FRAGMENT * STRIDE + d * FRAGMENT, STRIDE, ulong2(0), true);
 }
 
-// S = A B^T, where B is a block of staged rows.
-template <typename Rows, int R, int C>
+// S = A B^T, where B is a block of staged rows, STRIDE elements apart.
+template <int STRIDE, typename Rows, int R, int C>
 inline void multiply_transposed(thread Matrix<float, R, C>& s, thread Rows& a, threadgroup const element* block)
 {
     clear(s);
-    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+    UNROLL for (int d = 0; d < Rows::FRAGMENTS; ++d) {
         Matrix<element, R, 1> column;
         find_column(column, a, d);
         UNROLL for (int c = 0; c < C; ++c) {
             Fragment<element> b;
-            load_transposed(b, block, c, d);
+            load_transposed<STRIDE>(b, block, c, d);
             UNROLL for (int r = 0; r < R; ++r) {
                 simdgroup_multiply_accumulate(s.fragments[r][c], column.fragments[r][0], b, s.fragments[r][c]);
             }
@@ -478,15 +484,15 @@ inline void multiply_transposed(thread Matrix<float, R, C>& s, thread Rows& a, t
     }
 }
 
-// O += P B, where B is a block of staged rows.
-template <int R, int C>
+// O += P B, where B is a block of staged rows, STRIDE elements apart.
+template <int STRIDE, int R, int C, int D>
 inline void multiply_accumulate(
-    thread Matrix<float, R, D_FRAGMENTS>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* block)
+    thread Matrix<float, R, D>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* block)
 {
-    UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+    UNROLL for (int d = 0; d < D; ++d) {
         UNROLL for (int c = 0; c < C; ++c) {
             Fragment<element> b;
-            simdgroup_load(b, block + c * FRAGMENT * STAGED_STRIDE + d * FRAGMENT, STAGED_STRIDE);
+            simdgroup_load(b, block + c * FRAGMENT * STRIDE + d * FRAGMENT, STRIDE);
             UNROLL for (int r = 0; r < R; ++r) {
                 simdgroup_multiply_accumulate(outputs.fragments[r][d], weights.fragments[r][c], b, outputs.fragments[r][d]);
             }
@@ -675,12 +681,12 @@ struct RowSoftmax {
     float sum[R];     // of the row's weights: this lane's, and from finish_row_softmax on all
 };
 
-// Before the first block; the sink takes part in the maximum from the start.
+// Before the first block; the rows' sinks take part in their maxima from the start.
 template <int R>
-inline void clear(thread RowSoftmax<R>& softmax, float sink)
+inline void clear(thread RowSoftmax<R>& softmax, thread float (&sinks)[R])
 {
     UNROLL for (int r = 0; r < R; ++r) {
-        softmax.maximum[r] = max(sink, LEAST_MAX);
+        softmax.maximum[r] = max(sinks[r], LEAST_MAX);
         softmax.sum[r] = 0.0f;
     }
 }
@@ -727,11 +733,11 @@ inline void update_row_softmax(
 // After the last block: the lanes of a row add up their sums, and O is normalised.
 template <int R, int D>
 inline void finish_row_softmax(
-    thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax, float sink, float keep_scale)
+    thread Matrix<float, R, D>& outputs, thread RowSoftmax<R>& softmax, thread float (&sinks)[R], float keep_scale)
 {
     float factors[R];
     UNROLL for (int r = 0; r < R; ++r) {
-        softmax.sum[r] = row_sum(softmax.sum[r]) + sink_weight(sink, softmax.maximum[r]);
+        softmax.sum[r] = row_sum(softmax.sum[r]) + sink_weight(sinks[r], softmax.maximum[r]);
         // A row that sees no key has sum 0 and O 0, and stays so.
         factors[r] = softmax.sum[r] == 0.0f ? 0.0f : keep_scale / softmax.sum[r];
     }
@@ -739,9 +745,9 @@ inline void finish_row_softmax(
 }
 
 // Writes the rows that exist to device memory.
-template <typename T, int R>
+template <typename T, int R, int D>
 inline void store_rows(
-    device T* out, thread Matrix<float, R, D_FRAGMENTS>& outputs, long stride, int row, int rows, Place place)
+    device T* out, thread Matrix<float, R, D>& outputs, long stride, int row, int rows, Place place)
 {
     UNROLL for (int r = 0; r < R; ++r) {
         const int own = row + r * FRAGMENT;
@@ -749,7 +755,7 @@ inline void store_rows(
             continue;
         }
         device T* target = out + own * stride + place.column;
-        UNROLL for (int d = 0; d < D_FRAGMENTS; ++d) {
+        UNROLL for (int d = 0; d < D; ++d) {
             UNROLL for (int i = 0; i < 2; ++i) {
                 target[d * FRAGMENT + i] = T(outputs.fragments[r][d].thread_elements()[i]);
             }
@@ -794,7 +800,7 @@ void prefill(
     uint lane [[thread_index_in_simdgroup]])
 {
     threadgroup element k_block[Tile::BLOCK_K * STAGED_STRIDE];
-    threadgroup element v_block[Tile::BLOCK_K * STAGED_STRIDE];
+    threadgroup element v_block[Tile::BLOCK_K * STAGED_STRIDE_V];
 
     // Where this threadgroup works: some query rows of one sequence, one head.
     // Under a causal mask the last rows see most keys: they start first.
@@ -829,12 +835,16 @@ void prefill(
     typename Tile::Queries queries;
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> scores;
     Matrix<element, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> weights;
-    Matrix<float, Tile::ROW_FRAGMENTS, D_FRAGMENTS> outputs;
+    Matrix<float, Tile::ROW_FRAGMENTS, V_FRAGMENTS> outputs;
     RowSoftmax<Tile::ROW_FRAGMENTS> softmax;
+    float row_sinks[Tile::ROW_FRAGMENTS];
 
     load_rows(queries, q, call.q_row_stride, row, rows, place);
     clear(outputs);
-    clear(softmax, sink);
+    UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
+        row_sinks[r] = sink;
+    }
+    clear(softmax, row_sinks);
 
     // A mask's blocks begin at multiples of BLOCK_K.
     const int begin = Tile::TAKES_MASK ? band.visited.begin / Tile::BLOCK_K * Tile::BLOCK_K : band.visited.begin;
@@ -844,11 +854,11 @@ void prefill(
             continue;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
-        stage_rows<Tile>(k_block, k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
-        stage_rows<Tile>(v_block, v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
+        stage_rows<Tile, HEAD_DIM>(k_block, k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
+        stage_rows<Tile, HEAD_DIM_V>(v_block, v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
         threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
-        multiply_transposed(scores, queries, k_block);
+        multiply_transposed<STAGED_STRIDE>(scores, queries, k_block);
         const bool unmasked = key >= band.unmasked.begin && key + Tile::BLOCK_K <= band.unmasked.end;
         float scale = scaling.softmax_scale * LOG2_E; // makes base-2 logits of scores, within the exponent
         if (!unmasked || !only_scaled || state == LOOK_CLOSER) {
@@ -869,10 +879,10 @@ void prefill(
         if (Tile::DROPOUT) {
             drop_from_rows(weights, find_dropout(dropout_seed, head, batch, call), first_row + row, key, place);
         }
-        multiply_accumulate(outputs, weights, v_block);
+        multiply_accumulate<STAGED_STRIDE_V>(outputs, weights, v_block);
     }
 
-    finish_row_softmax(outputs, softmax, sink, scaling.keep_scale);
+    finish_row_softmax(outputs, softmax, row_sinks, scaling.keep_scale);
     store_rows(out, outputs, call.out_row_stride, row, rows, place);
     if (call.wants_lse != 0) {
         store_log_sum_exp(lse, softmax, row, rows, place);

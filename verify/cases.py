@@ -50,9 +50,8 @@ def cases(variant: Variant) -> Iterator[Case]:
     elif variant.dropout:
         yield from dropping(variant)
     elif variant.family == "mask_blocks":
-        head_dim, dtype = variant.tried_on
-        follows = (head_dim, dtype, MASKED)
-        user = next(v for v in manifest() if (v.head_dim, v.dtype, v.mask) == follows)
+        follows = (*variant.tried_on, MASKED)
+        user = next(v for v in manifest() if (v.widths, v.dtype, v.mask) == follows)
         yield from in_turns(mask_cases.of_mask_tensors(user.block_q, user.block_k))
     elif variant.mask == MASKED:
         yield from masked(variant)
@@ -83,9 +82,9 @@ def is_first_of_its_tile(variant: Variant) -> bool:
     """Whether no kernel for a smaller head_dim has the same tile."""
 
     def kind(v: Variant) -> tuple[object, ...]:
-        return v.family, v.dtype, v.mask, v.block_q, v.block_k
+        return v.family, v.dtype, v.mask, v.block_q, v.block_k, v.threads, v.latent
 
-    return all(v.head_dim >= variant.head_dim for v in manifest() if kind(v) == kind(variant))
+    return all(v.widths >= variant.widths for v in manifest() if kind(v) == kind(variant))
 
 
 def dropping(variant: Variant) -> Iterator[Case]:
@@ -184,8 +183,8 @@ def decode_step(variant: Variant) -> int:
     """Keys per step of the decode kernel; combine's, of the widest that it may follow."""
     if variant.family == "decode":
         return variant.step_k
-    wanted = ("decode", variant.head_dim, variant.dtype)
-    return max(v.step_k for v in manifest() if (v.family, v.head_dim, v.dtype) == wanted)
+    wanted = ("decode", variant.widths, variant.dtype)
+    return max(v.step_k for v in manifest() if (v.family, v.widths, v.dtype) == wanted)
 
 
 def everywhere(variant: Variant) -> Iterator[Case]:
@@ -316,7 +315,8 @@ def cached(variant: Variant) -> Iterator[Case]:
     yield Case("pages", shape, cache=CacheUse(PAGE, leftpad=1), layout="mixed")
     shape = replace(shape, k_lens=(2 * k + 3, 2, 3, q + k + 2))
     appended = CacheUse(PAGE, appended=2)
-    yield Case("appended to pages", shape, cache=appended, layout="mixed")
+    if not variant.latent:  # whose caller appends
+        yield Case("appended to pages", shape, cache=appended, layout="mixed")
     shape = Shape((q + 3, 1, 0, 7), (q + k + 5, 2 * PAGE, 9, PAGE - 1), 2, 1)
     yield Case("packed queries, pages", shape, cache=CacheUse(PAGE + 3))
     unused = Shape((2,) * 3, (0, 2 * k + 3, 2 * PAGE), 2, 1, packed=False)

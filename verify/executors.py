@@ -81,9 +81,9 @@ def unit(size: Tensor, dtype: torch.dtype) -> Tensor:
 def results(variant: Variant, name: str, device: str) -> dict[str, Tensor]:
     """What a case's launches leave, on the CPU; of a backward pass, also what lies between them."""
     case = next(case for case in cases(variant) if case.name == name)
-    head_dim, dtype = variant.tried_on
+    widths, dtype = variant.tried_on
     on, launch = devices.tensors_on(device), devices.launcher(device)
-    inputs = prepare(case, head_dim, getattr(torch, dtype), on)
+    inputs = prepare(case, widths, getattr(torch, dtype), on)
     plan = whole_plan(variant, inputs, case)
     between = {
         name: flat(shape, on, getattr(torch, kind)).view.view(shape)

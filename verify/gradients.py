@@ -130,7 +130,7 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
     """
     dtype, heads = part["q"].dtype, part["q"].shape[1]
     kv_heads, (q_len, k_len) = part["k"].shape[1], (part["q"].shape[0], part["k"].shape[0])
-    info, terms = torch.finfo(dtype), part["q"].shape[-1]
+    info, terms, terms_v = torch.finfo(dtype), part["q"].shape[-1], part["v"].shape[-1]
     rounding, least = info.eps / 2, info.smallest_normal * info.eps / 2
     queries, grad_out, out = (part[n].double().transpose(0, 1) for n in ("q", "grad_out", "out"))
     keys, values = (of_query_heads(part[n].double(), heads).transpose(0, 1) for n in "kv")
@@ -151,9 +151,9 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
     grad_weights = scales * (grad_out @ values.transpose(1, 2))
     difference = (grad_weights - products + lse_delta).abs()
     of_difference = (
-        (rounding + UNIT * (terms + 2)) * (grad_out * out).abs().sum(-1, keepdim=True)
+        (rounding + UNIT * (terms_v + 2)) * (grad_out * out).abs().sum(-1, keepdim=True)
         + least * grad_out.abs().sum(-1, keepdim=True)
-        + UNIT * (terms + 4) * scales * (grad_out.abs() @ values.abs().transpose(1, 2))
+        + UNIT * (terms_v + 4) * scales * (grad_out.abs() @ values.abs().transpose(1, 2))
         + 2 * UNIT * (difference + abs(lse_delta))
     )
     slope, of_slope = torch.ones_like(weights), torch.zeros_like(weights)

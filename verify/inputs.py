@@ -12,6 +12,7 @@ from metal_flash_sdpa.call import dropout
 from metal_flash_sdpa.plan import Append, Backward, Request, lse_shape
 from torch import Tensor
 
+from codegen.tiles import Widths
 from verify import masks
 from verify.arena import MARGIN, Arena, moved, offsets
 from verify.cache import Cache
@@ -32,11 +33,11 @@ class Inputs:
     backward: Backward | None = None
 
 
-def prepare(case: Case, head_dim: int, dtype: torch.dtype, device: str) -> Inputs:
+def prepare(case: Case, widths: Widths, dtype: torch.dtype, device: str) -> Inputs:
     """Draw a case's values and lay its tensors out."""
     generator = torch.Generator().manual_seed(case.seed)
     cache = Cache.of(case)
-    arenas = lay_out(case, cache, head_dim, dtype, device)
+    arenas = lay_out(case, cache, widths, dtype, device)
     draw(case, cache, arenas, generator)
     small = lengths(case, cache)
     if case.scores.sinks:
@@ -47,8 +48,8 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, device: str) -> Input
         small["dropout_seed"] = torch.tensor(
             (case.seed - 2**31, case.seed % 2**31), dtype=torch.int32
         )
-    options = options_of(case, head_dim)
-    request = request_of(case, options, arenas, small.get("alibi_slopes"))
+    options = options_of(case, widths.qk)
+    request = request_of(case, options, widths, arenas, small.get("alibi_slopes"))
     if cache is not None:
         request = cache.described(request)
     mask = None
@@ -66,6 +67,8 @@ def prepare(case: Case, head_dim: int, dtype: torch.dtype, device: str) -> Input
     of_lse = lse_shape(arenas["q"].view.shape)
     arenas["lse"] = flat(of_lse, device)
     tensors = {name: arena.view for name, arena in arenas.items()}
+    if widths.latent:
+        tensors["v"] = tensors["k"][..., : widths.v]
     tensors["lse"] = arenas["lse"].view.view(of_lse)
     tensors |= {name: moved(tensor, device) for name, tensor in small.items()}
     if mask is not None:
@@ -85,7 +88,7 @@ def flat(shape: Sequence[int], device: str, dtype: torch.dtype = torch.float32) 
 
 
 def shapes(case: Case, cache: Cache | None) -> dict[str, tuple[int, int, int]]:
-    """(batch, rows, heads) of each tensor whose rows are head_dim long."""
+    """(batch, rows, heads) of each tensor whose rows are those of a head."""
     shape, batch = case.shape, case.shape.batch
     if shape.packed:
         q_rows, k_rows = (1, sum(shape.q_lens) + shape.tail), (1, sum(shape.k_lens) + shape.tail)
@@ -105,17 +108,25 @@ def shapes(case: Case, cache: Cache | None) -> dict[str, tuple[int, int, int]]:
     return found
 
 
+def columns(widths: Widths, tensor: str) -> int:
+    """The columns of a tensor whose rows are those of a head."""
+    name = tensor.removeprefix("grad_").removeprefix("new_")
+    return widths.v if name in ("v", "out") else widths.qk
+
+
 def lay_out(
-    case: Case, cache: Cache | None, head_dim: int, dtype: torch.dtype, device: str
+    case: Case, cache: Cache | None, widths: Widths, dtype: torch.dtype, device: str
 ) -> dict[str, Arena]:
-    """An arena for each tensor whose rows are head_dim long."""
+    """An arena for each tensor whose rows are those of a head."""
     arenas = {}
     for name, shape in shapes(case, cache).items():
+        if widths.latent and name == "v":
+            continue
         packed = case.shape.packed and not (cache is not None and name in "kv")
         # Nonsense may lead anywhere, the next page too: nothing lies around K and V to hide that.
         margin = 0 if case.nonsense and name in "kv" else MARGIN
         layout = case.layout_of(name)
-        arenas[name] = Arena((*shape, head_dim), dtype, layout, device, packed, margin)
+        arenas[name] = Arena((*shape, columns(widths, name)), dtype, layout, device, packed, margin)
     return arenas
 
 
@@ -128,6 +139,8 @@ def draw(
     spread |= {"new_k": of_scores, "new_v": of_values} if case.appended else {}
     spread |= {"grad_out": 1.0} if case.gradients else {}
     for name, std in spread.items():
+        if name not in arenas:
+            continue  # V is part of K
         values = torch.randn(arenas[name].view.shape, generator=generator) * std
         if name == "v":
             values += case.values.value_mean
@@ -163,13 +176,14 @@ def options_of(case: Case, head_dim: int) -> Options:
 
 
 def request_of(
-    case: Case, options: Options, arenas: dict[str, Arena], slopes: Tensor | None
+    case: Case, options: Options, widths: Widths, arenas: dict[str, Arena], slopes: Tensor | None
 ) -> Request:
     """The request of a call whose keys lie in no cache."""
     q, k = arenas["q"].view, arenas["k"].view
     return Request(
         dtype=str(q.dtype).removeprefix("torch."),
-        head_dim=q.shape[-1],
+        head_dim=widths.qk,
+        head_dim_v=widths.v,
         heads=case.shape.heads,
         kv_heads=case.shape.kv_heads,
         batch=case.shape.batch,
@@ -178,7 +192,7 @@ def request_of(
         packed=case.shape.packed,
         q_strides=arenas["q"].strides,
         k_strides=arenas["k"].strides,
-        v_strides=arenas["v"].strides,
+        v_strides=arenas["k" if widths.latent else "v"].strides,
         out_strides=arenas["out"].strides,
         softmax_scale=options.softmax_scale,
         causal=options.causal,

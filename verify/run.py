@@ -235,10 +235,10 @@ def run(
 
     `derived`: see gradients.judge.
     """
-    head_dim, dtype_name = variant.tried_on
+    widths, dtype_name = variant.tried_on
     dtype = getattr(torch, dtype_name)
     try:
-        inputs = prepare(case, head_dim, dtype, device)
+        inputs = prepare(case, widths, dtype, device)
         if case.nonsense:
             garble(inputs.tensors, case.nonsense)
         made = whole_plan(variant, inputs, case)

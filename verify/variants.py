@@ -10,11 +10,14 @@ from pathlib import Path
 from metal_flash_sdpa.catalogue import ANY_DTYPE
 from metal_flash_sdpa.plan import BACKWARD_FAMILIES, SIMD_WIDTH
 
+from codegen.tiles import Widths, plain
+
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
 
 MASKED = "masked"  # the mode of kernels that take a mask tensor
 BACKWARD = frozenset(BACKWARD_FAMILIES)
 BACKWARD_ROWS = "backward_rows"  # whose statistics the others read
+OF_OUT = ("combine", BACKWARD_ROWS)  # these know the columns of O alone
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Variant:
     name: str
     family: str
     head_dim: int
+    head_dim_v: int
+    latent: bool
     dtype: str
     mask: str | None
     sinks: bool
@@ -40,9 +45,20 @@ class Variant:
         return self.block_k * (self.threads // SIMD_WIDTH if self.family == "decode" else 1)
 
     @property
-    def tried_on(self) -> tuple[int, str]:
-        """head_dim and dtype of what it is tried on: these, if it works for all."""
-        return (64, "float16") if self.dtype == ANY_DTYPE else (self.head_dim, self.dtype)
+    def widths(self) -> Widths:
+        """The columns of a head."""
+        return Widths(self.head_dim, self.head_dim_v, self.latent)
+
+    @property
+    def columns(self) -> str:
+        """The same as reports name it: "64", or "192/128"."""
+        return str(self.widths._replace(latent=False))
+
+    @property
+    def tried_on(self) -> tuple[Widths, str]:
+        """Widths and dtype of what it is tried on: these, if it works for all."""
+        any_dtype = self.dtype == ANY_DTYPE
+        return (plain(64), "float16") if any_dtype else (self.widths, self.dtype)
 
     @property
     def gradients(self) -> str:
@@ -86,10 +102,11 @@ def helpers(variant: Variant) -> list[Variant]:
     families = {BACKWARD_ROWS} if variant.family in BACKWARD else {"append", "combine"}
     if variant.mask == MASKED:
         families.add("mask_blocks")
-    wanted = variant.tried_on
+    widths, dtype = variant.tried_on
+    of_out = plain(widths.v), dtype
     return [
         v
         for v in manifest()
-        if v.tried_on == wanted or v.dtype == ANY_DTYPE
+        if v.tried_on == (of_out if v.family in OF_OUT else (widths, dtype)) or v.dtype == ANY_DTYPE
         if v.family in families - {variant.family}
     ]

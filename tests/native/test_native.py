@@ -105,8 +105,8 @@ def extension() -> Iterator[Extension]:
 
 
 def run(variant: Variant, case: Case, launch: Launch) -> Inputs:
-    head_dim, dtype = variant.tried_on
-    inputs = prepare(case, head_dim, getattr(torch, dtype), "cpu")
+    widths, dtype = variant.tried_on
+    inputs = prepare(case, widths, getattr(torch, dtype), "cpu")
     plan = plan_for(variant, inputs.request, case)
     workspace = {
         name: flat(shape, "cpu", getattr(torch, kind)).view.view(shape)

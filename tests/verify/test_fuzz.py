@@ -76,7 +76,7 @@ def test_a_call_is_planned_for_its_variant_and_survives_json(call: Call) -> None
     assert from_json(call.to_json(), VARIANTS) == call
     if sum(call.case.shape.q_lens) < 100:
         variant, dtype = call.variant, getattr(torch, call.variant.dtype)
-        inputs = prepare(call.case, variant.head_dim, dtype, "cpu")
+        inputs = prepare(call.case, variant.widths, dtype, "cpu")
         planned = [step.kernel for step in whole_plan(variant, inputs, call.case).launches]
         assert planned[1 if call.case.appended or variant.gradients else 0] == variant.name
         assert set(planned) <= {variant.name, *(v.name for v in helpers(variant))}

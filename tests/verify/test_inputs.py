@@ -21,8 +21,8 @@ ELSEWHERE = "meta"  # a device other than the CPU, without memory, that every ma
 
 
 def inputs_on(device: str, case: Case, variant: Variant) -> Inputs:
-    head_dim, dtype = variant.tried_on
-    return prepare(case, head_dim, getattr(torch, dtype), device)
+    widths, dtype = variant.tried_on
+    return prepare(case, widths, getattr(torch, dtype), device)
 
 
 def places(inputs: Inputs) -> dict[str, Any]:

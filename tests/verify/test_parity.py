@@ -164,7 +164,7 @@ def test_blocks_outside_the_band_are_not_read(
     length = tiles * block_q
     left, right = window_size
     case = Case("band", Shape((length,), (length,)), Mask(window_size=window_size))
-    inputs = prepare(case, variant.head_dim, torch.float16, "cpu")
+    inputs = prepare(case, variant.widths, torch.float16, "cpu")
     first_row = (tiles - 1) * block_q if side == "left" else 0
     begin = max(first_row - left, 0) if left >= 0 else 0
     blocks = -(-(min(first_row + block_q + right, length) - begin) // block_k)

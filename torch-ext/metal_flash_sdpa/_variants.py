@@ -25,1559 +25,2058 @@ class Signature(NamedTuple):
     floats: Tuple[str, ...]  # the float32 array
 
 
-# (family, head_dim, dtype, mask, sinks, dropout) -> its tiles, fewest rows first.  The mask is None where
+# (family, widths, dtype, mask, sinks, dropout) -> its tiles, fewest rows first.  The widths are the columns
+# of Q and K, and of V and O; of a family that knows O alone these are alike.  The mask is None where
 # kernels take any band, "masked" where they take a mask tensor as well; they have one row each, with
 # sinks if they can take any.
 VARIANTS = {
-    ("prefill", 32, "float16", "full", False, False): (
+    ("prefill", (32, 32), "float16", "full", False, False): (
         Variant("prefill_float16_d32_q64k32_full", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float16", "full", True, False): (
+    ("prefill", (32, 32), "float16", "full", True, False): (
         Variant("prefill_float16_d32_q64k32_full_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float16", "causal", False, False): (
+    ("prefill", (32, 32), "float16", "causal", False, False): (
         Variant("prefill_float16_d32_q64k32_causal", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float16", "causal", True, False): (
+    ("prefill", (32, 32), "float16", "causal", True, False): (
         Variant("prefill_float16_d32_q64k32_causal_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float16", "window", False, False): (
+    ("prefill", (32, 32), "float16", "window", False, False): (
         Variant("prefill_float16_d32_q64k32_window", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float16", "window", True, False): (
+    ("prefill", (32, 32), "float16", "window", True, False): (
         Variant("prefill_float16_d32_q64k32_window_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float16", None, True, True): (
+    ("prefill", (32, 32), "float16", None, True, True): (
         Variant("prefill_float16_d32_q32k32_dropout", "prefill_float16_d32.metal", 32, 128, 32),
     ),
-    ("prefill", 32, "float16", "masked", True, False): (
+    ("prefill", (32, 32), "float16", "masked", True, False): (
         Variant("prefill_float16_d32_q64k32_masked", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "full", False, False): (
+    ("prefill", (32, 32), "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d32_q64k32_full", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "full", True, False): (
+    ("prefill", (32, 32), "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d32_q64k32_full_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "causal", False, False): (
+    ("prefill", (32, 32), "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d32_q64k32_causal", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "causal", True, False): (
+    ("prefill", (32, 32), "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d32_q64k32_causal_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "window", False, False): (
+    ("prefill", (32, 32), "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d32_q64k32_window", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "window", True, False): (
+    ("prefill", (32, 32), "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d32_q64k32_window_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", None, True, True): (
+    ("prefill", (32, 32), "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d32_q32k32_dropout", "prefill_bfloat16_d32.metal", 32, 128, 32),
     ),
-    ("prefill", 32, "bfloat16", "masked", True, False): (
+    ("prefill", (32, 32), "bfloat16", "masked", True, False): (
         Variant("prefill_bfloat16_d32_q64k32_masked", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "full", False, False): (
+    ("prefill", (32, 32), "float32", "full", False, False): (
         Variant("prefill_float32_d32_q64k32_full", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "full", True, False): (
+    ("prefill", (32, 32), "float32", "full", True, False): (
         Variant("prefill_float32_d32_q64k32_full_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "causal", False, False): (
+    ("prefill", (32, 32), "float32", "causal", False, False): (
         Variant("prefill_float32_d32_q64k32_causal", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "causal", True, False): (
+    ("prefill", (32, 32), "float32", "causal", True, False): (
         Variant("prefill_float32_d32_q64k32_causal_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "window", False, False): (
+    ("prefill", (32, 32), "float32", "window", False, False): (
         Variant("prefill_float32_d32_q64k32_window", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", "window", True, False): (
+    ("prefill", (32, 32), "float32", "window", True, False): (
         Variant("prefill_float32_d32_q64k32_window_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 32, "float32", None, True, True): (
+    ("prefill", (32, 32), "float32", None, True, True): (
         Variant("prefill_float32_d32_q32k32_dropout", "prefill_float32_d32.metal", 32, 128, 32),
     ),
-    ("prefill", 32, "float32", "masked", True, False): (
+    ("prefill", (32, 32), "float32", "masked", True, False): (
         Variant("prefill_float32_d32_q64k32_masked", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "full", False, False): (
+    ("prefill", (64, 64), "float16", "full", False, False): (
         Variant("prefill_float16_d64_q64k32_full", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "full", True, False): (
+    ("prefill", (64, 64), "float16", "full", True, False): (
         Variant("prefill_float16_d64_q64k32_full_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "causal", False, False): (
+    ("prefill", (64, 64), "float16", "causal", False, False): (
         Variant("prefill_float16_d64_q64k32_causal", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "causal", True, False): (
+    ("prefill", (64, 64), "float16", "causal", True, False): (
         Variant("prefill_float16_d64_q64k32_causal_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "window", False, False): (
+    ("prefill", (64, 64), "float16", "window", False, False): (
         Variant("prefill_float16_d64_q64k32_window", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", "window", True, False): (
+    ("prefill", (64, 64), "float16", "window", True, False): (
         Variant("prefill_float16_d64_q64k32_window_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float16", None, True, True): (
+    ("prefill", (64, 64), "float16", None, True, True): (
         Variant("prefill_float16_d64_q32k32_dropout", "prefill_float16_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float16", "masked", True, False): (
+    ("prefill", (64, 64), "float16", "masked", True, False): (
         Variant("prefill_float16_d64_q64k32_masked", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "full", False, False): (
+    ("prefill", (64, 64), "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d64_q64k32_full", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "full", True, False): (
+    ("prefill", (64, 64), "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d64_q64k32_full_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "causal", False, False): (
+    ("prefill", (64, 64), "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d64_q64k32_causal", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "causal", True, False): (
+    ("prefill", (64, 64), "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d64_q64k32_causal_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "window", False, False): (
+    ("prefill", (64, 64), "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d64_q64k32_window", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "window", True, False): (
+    ("prefill", (64, 64), "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d64_q64k32_window_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", None, True, True): (
+    ("prefill", (64, 64), "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d64_q32k32_dropout", "prefill_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "bfloat16", "masked", True, False): (
+    ("prefill", (64, 64), "bfloat16", "masked", True, False): (
         Variant("prefill_bfloat16_d64_q64k32_masked", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", 64, "float32", "full", False, False): (
+    ("prefill", (64, 64), "float32", "full", False, False): (
         Variant("prefill_float32_d64_q32k32_full", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", "full", True, False): (
+    ("prefill", (64, 64), "float32", "full", True, False): (
         Variant("prefill_float32_d64_q32k32_full_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", "causal", False, False): (
+    ("prefill", (64, 64), "float32", "causal", False, False): (
         Variant("prefill_float32_d64_q32k32_causal", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", "causal", True, False): (
+    ("prefill", (64, 64), "float32", "causal", True, False): (
         Variant("prefill_float32_d64_q32k32_causal_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", "window", False, False): (
+    ("prefill", (64, 64), "float32", "window", False, False): (
         Variant("prefill_float32_d64_q32k32_window", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", "window", True, False): (
+    ("prefill", (64, 64), "float32", "window", True, False): (
         Variant("prefill_float32_d64_q32k32_window_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", None, True, True): (
+    ("prefill", (64, 64), "float32", None, True, True): (
         Variant("prefill_float32_d64_q32k32_dropout", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 64, "float32", "masked", True, False): (
+    ("prefill", (64, 64), "float32", "masked", True, False): (
         Variant("prefill_float32_d64_q32k32_masked", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", 72, "float16", "full", False, False): (
+    ("prefill", (72, 72), "float16", "full", False, False): (
         Variant("prefill_float16_d72_q64k32_full", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float16", "full", True, False): (
+    ("prefill", (72, 72), "float16", "full", True, False): (
         Variant("prefill_float16_d72_q64k32_full_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float16", "causal", False, False): (
+    ("prefill", (72, 72), "float16", "causal", False, False): (
         Variant("prefill_float16_d72_q64k32_causal", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float16", "causal", True, False): (
+    ("prefill", (72, 72), "float16", "causal", True, False): (
         Variant("prefill_float16_d72_q64k32_causal_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float16", "window", False, False): (
+    ("prefill", (72, 72), "float16", "window", False, False): (
         Variant("prefill_float16_d72_q64k32_window", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float16", "window", True, False): (
+    ("prefill", (72, 72), "float16", "window", True, False): (
         Variant("prefill_float16_d72_q64k32_window_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float16", None, True, True): (
+    ("prefill", (72, 72), "float16", None, True, True): (
         Variant("prefill_float16_d72_q32k32_dropout", "prefill_float16_d72.metal", 32, 128, 32),
     ),
-    ("prefill", 72, "float16", "masked", True, False): (
+    ("prefill", (72, 72), "float16", "masked", True, False): (
         Variant("prefill_float16_d72_q64k32_masked", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "full", False, False): (
+    ("prefill", (72, 72), "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d72_q64k32_full", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "full", True, False): (
+    ("prefill", (72, 72), "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d72_q64k32_full_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "causal", False, False): (
+    ("prefill", (72, 72), "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d72_q64k32_causal", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "causal", True, False): (
+    ("prefill", (72, 72), "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d72_q64k32_causal_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "window", False, False): (
+    ("prefill", (72, 72), "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d72_q64k32_window", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "window", True, False): (
+    ("prefill", (72, 72), "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d72_q64k32_window_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", None, True, True): (
+    ("prefill", (72, 72), "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d72_q32k32_dropout", "prefill_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("prefill", 72, "bfloat16", "masked", True, False): (
+    ("prefill", (72, 72), "bfloat16", "masked", True, False): (
         Variant("prefill_bfloat16_d72_q64k32_masked", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", 72, "float32", "full", False, False): (
+    ("prefill", (72, 72), "float32", "full", False, False): (
         Variant("prefill_float32_d72_q32k16_full", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", "full", True, False): (
+    ("prefill", (72, 72), "float32", "full", True, False): (
         Variant("prefill_float32_d72_q32k16_full_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", "causal", False, False): (
+    ("prefill", (72, 72), "float32", "causal", False, False): (
         Variant("prefill_float32_d72_q32k16_causal", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", "causal", True, False): (
+    ("prefill", (72, 72), "float32", "causal", True, False): (
         Variant("prefill_float32_d72_q32k16_causal_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", "window", False, False): (
+    ("prefill", (72, 72), "float32", "window", False, False): (
         Variant("prefill_float32_d72_q32k16_window", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", "window", True, False): (
+    ("prefill", (72, 72), "float32", "window", True, False): (
         Variant("prefill_float32_d72_q32k16_window_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", None, True, True): (
+    ("prefill", (72, 72), "float32", None, True, True): (
         Variant("prefill_float32_d72_q32k16_dropout", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 72, "float32", "masked", True, False): (
+    ("prefill", (72, 72), "float32", "masked", True, False): (
         Variant("prefill_float32_d72_q32k16_masked", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float16", "full", False, False): (
+    ("prefill", (80, 80), "float16", "full", False, False): (
         Variant("prefill_float16_d80_q64k32_full", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float16", "full", True, False): (
+    ("prefill", (80, 80), "float16", "full", True, False): (
         Variant("prefill_float16_d80_q64k32_full_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float16", "causal", False, False): (
+    ("prefill", (80, 80), "float16", "causal", False, False): (
         Variant("prefill_float16_d80_q64k32_causal", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float16", "causal", True, False): (
+    ("prefill", (80, 80), "float16", "causal", True, False): (
         Variant("prefill_float16_d80_q64k32_causal_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float16", "window", False, False): (
+    ("prefill", (80, 80), "float16", "window", False, False): (
         Variant("prefill_float16_d80_q64k32_window", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float16", "window", True, False): (
+    ("prefill", (80, 80), "float16", "window", True, False): (
         Variant("prefill_float16_d80_q64k32_window_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float16", None, True, True): (
+    ("prefill", (80, 80), "float16", None, True, True): (
         Variant("prefill_float16_d80_q32k32_dropout", "prefill_float16_d80.metal", 32, 128, 32),
     ),
-    ("prefill", 80, "float16", "masked", True, False): (
+    ("prefill", (80, 80), "float16", "masked", True, False): (
         Variant("prefill_float16_d80_q64k32_masked", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "full", False, False): (
+    ("prefill", (80, 80), "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d80_q64k32_full", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "full", True, False): (
+    ("prefill", (80, 80), "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d80_q64k32_full_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "causal", False, False): (
+    ("prefill", (80, 80), "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d80_q64k32_causal", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "causal", True, False): (
+    ("prefill", (80, 80), "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d80_q64k32_causal_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "window", False, False): (
+    ("prefill", (80, 80), "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d80_q64k32_window", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "window", True, False): (
+    ("prefill", (80, 80), "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d80_q64k32_window_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", None, True, True): (
+    ("prefill", (80, 80), "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d80_q32k32_dropout", "prefill_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("prefill", 80, "bfloat16", "masked", True, False): (
+    ("prefill", (80, 80), "bfloat16", "masked", True, False): (
         Variant("prefill_bfloat16_d80_q64k32_masked", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", 80, "float32", "full", False, False): (
+    ("prefill", (80, 80), "float32", "full", False, False): (
         Variant("prefill_float32_d80_q32k16_full", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", "full", True, False): (
+    ("prefill", (80, 80), "float32", "full", True, False): (
         Variant("prefill_float32_d80_q32k16_full_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", "causal", False, False): (
+    ("prefill", (80, 80), "float32", "causal", False, False): (
         Variant("prefill_float32_d80_q32k16_causal", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", "causal", True, False): (
+    ("prefill", (80, 80), "float32", "causal", True, False): (
         Variant("prefill_float32_d80_q32k16_causal_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", "window", False, False): (
+    ("prefill", (80, 80), "float32", "window", False, False): (
         Variant("prefill_float32_d80_q32k16_window", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", "window", True, False): (
+    ("prefill", (80, 80), "float32", "window", True, False): (
         Variant("prefill_float32_d80_q32k16_window_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", None, True, True): (
+    ("prefill", (80, 80), "float32", None, True, True): (
         Variant("prefill_float32_d80_q32k16_dropout", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 80, "float32", "masked", True, False): (
+    ("prefill", (80, 80), "float32", "masked", True, False): (
         Variant("prefill_float32_d80_q32k16_masked", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float16", "full", False, False): (
+    ("prefill", (96, 96), "float16", "full", False, False): (
         Variant("prefill_float16_d96_q64k32_full", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float16", "full", True, False): (
+    ("prefill", (96, 96), "float16", "full", True, False): (
         Variant("prefill_float16_d96_q64k32_full_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float16", "causal", False, False): (
+    ("prefill", (96, 96), "float16", "causal", False, False): (
         Variant("prefill_float16_d96_q64k32_causal", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float16", "causal", True, False): (
+    ("prefill", (96, 96), "float16", "causal", True, False): (
         Variant("prefill_float16_d96_q64k32_causal_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float16", "window", False, False): (
+    ("prefill", (96, 96), "float16", "window", False, False): (
         Variant("prefill_float16_d96_q64k32_window", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float16", "window", True, False): (
+    ("prefill", (96, 96), "float16", "window", True, False): (
         Variant("prefill_float16_d96_q64k32_window_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float16", None, True, True): (
+    ("prefill", (96, 96), "float16", None, True, True): (
         Variant("prefill_float16_d96_q32k32_dropout", "prefill_float16_d96.metal", 32, 128, 32),
     ),
-    ("prefill", 96, "float16", "masked", True, False): (
+    ("prefill", (96, 96), "float16", "masked", True, False): (
         Variant("prefill_float16_d96_q64k32_masked", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "full", False, False): (
+    ("prefill", (96, 96), "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d96_q64k32_full", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "full", True, False): (
+    ("prefill", (96, 96), "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d96_q64k32_full_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "causal", False, False): (
+    ("prefill", (96, 96), "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d96_q64k32_causal", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "causal", True, False): (
+    ("prefill", (96, 96), "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d96_q64k32_causal_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "window", False, False): (
+    ("prefill", (96, 96), "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d96_q64k32_window", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "window", True, False): (
+    ("prefill", (96, 96), "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d96_q64k32_window_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", None, True, True): (
+    ("prefill", (96, 96), "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d96_q32k32_dropout", "prefill_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("prefill", 96, "bfloat16", "masked", True, False): (
+    ("prefill", (96, 96), "bfloat16", "masked", True, False): (
         Variant("prefill_bfloat16_d96_q64k32_masked", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", 96, "float32", "full", False, False): (
+    ("prefill", (96, 96), "float32", "full", False, False): (
         Variant("prefill_float32_d96_q32k16_full", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", "full", True, False): (
+    ("prefill", (96, 96), "float32", "full", True, False): (
         Variant("prefill_float32_d96_q32k16_full_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", "causal", False, False): (
+    ("prefill", (96, 96), "float32", "causal", False, False): (
         Variant("prefill_float32_d96_q32k16_causal", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", "causal", True, False): (
+    ("prefill", (96, 96), "float32", "causal", True, False): (
         Variant("prefill_float32_d96_q32k16_causal_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", "window", False, False): (
+    ("prefill", (96, 96), "float32", "window", False, False): (
         Variant("prefill_float32_d96_q32k16_window", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", "window", True, False): (
+    ("prefill", (96, 96), "float32", "window", True, False): (
         Variant("prefill_float32_d96_q32k16_window_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", None, True, True): (
+    ("prefill", (96, 96), "float32", None, True, True): (
         Variant("prefill_float32_d96_q32k16_dropout", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 96, "float32", "masked", True, False): (
+    ("prefill", (96, 96), "float32", "masked", True, False): (
         Variant("prefill_float32_d96_q32k16_masked", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float16", "full", False, False): (
+    ("prefill", (128, 128), "float16", "full", False, False): (
         Variant("prefill_float16_d128_q64k32_full", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float16", "full", True, False): (
+    ("prefill", (128, 128), "float16", "full", True, False): (
         Variant("prefill_float16_d128_q64k32_full_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float16", "causal", False, False): (
+    ("prefill", (128, 128), "float16", "causal", False, False): (
         Variant("prefill_float16_d128_q64k32_causal", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float16", "causal", True, False): (
+    ("prefill", (128, 128), "float16", "causal", True, False): (
         Variant("prefill_float16_d128_q64k32_causal_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float16", "window", False, False): (
+    ("prefill", (128, 128), "float16", "window", False, False): (
         Variant("prefill_float16_d128_q64k32_window", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float16", "window", True, False): (
+    ("prefill", (128, 128), "float16", "window", True, False): (
         Variant("prefill_float16_d128_q64k32_window_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float16", None, True, True): (
+    ("prefill", (128, 128), "float16", None, True, True): (
         Variant("prefill_float16_d128_q32k32_dropout", "prefill_float16_d128.metal", 32, 128, 32),
     ),
-    ("prefill", 128, "float16", "masked", True, False): (
+    ("prefill", (128, 128), "float16", "masked", True, False): (
         Variant("prefill_float16_d128_q64k32_masked", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "full", False, False): (
+    ("prefill", (128, 128), "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d128_q64k32_full", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "full", True, False): (
+    ("prefill", (128, 128), "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d128_q64k32_full_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "causal", False, False): (
+    ("prefill", (128, 128), "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d128_q64k32_causal", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "causal", True, False): (
+    ("prefill", (128, 128), "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d128_q64k32_causal_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "window", False, False): (
+    ("prefill", (128, 128), "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d128_q64k32_window", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "window", True, False): (
+    ("prefill", (128, 128), "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d128_q64k32_window_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", None, True, True): (
+    ("prefill", (128, 128), "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d128_q32k32_dropout", "prefill_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("prefill", 128, "bfloat16", "masked", True, False): (
+    ("prefill", (128, 128), "bfloat16", "masked", True, False): (
         Variant("prefill_bfloat16_d128_q64k32_masked", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", 128, "float32", "full", False, False): (
+    ("prefill", (128, 128), "float32", "full", False, False): (
         Variant("prefill_float32_d128_q32k16_full", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", "full", True, False): (
+    ("prefill", (128, 128), "float32", "full", True, False): (
         Variant("prefill_float32_d128_q32k16_full_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", "causal", False, False): (
+    ("prefill", (128, 128), "float32", "causal", False, False): (
         Variant("prefill_float32_d128_q32k16_causal", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", "causal", True, False): (
+    ("prefill", (128, 128), "float32", "causal", True, False): (
         Variant("prefill_float32_d128_q32k16_causal_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", "window", False, False): (
+    ("prefill", (128, 128), "float32", "window", False, False): (
         Variant("prefill_float32_d128_q32k16_window", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", "window", True, False): (
+    ("prefill", (128, 128), "float32", "window", True, False): (
         Variant("prefill_float32_d128_q32k16_window_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", None, True, True): (
+    ("prefill", (128, 128), "float32", None, True, True): (
         Variant("prefill_float32_d128_q32k16_dropout", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 128, "float32", "masked", True, False): (
+    ("prefill", (128, 128), "float32", "masked", True, False): (
         Variant("prefill_float32_d128_q32k16_masked", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "full", False, False): (
+    ("prefill", (192, 192), "float16", "full", False, False): (
         Variant("prefill_float16_d192_q32k16_full", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "full", True, False): (
+    ("prefill", (192, 192), "float16", "full", True, False): (
         Variant("prefill_float16_d192_q32k16_full_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "causal", False, False): (
+    ("prefill", (192, 192), "float16", "causal", False, False): (
         Variant("prefill_float16_d192_q32k16_causal", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "causal", True, False): (
+    ("prefill", (192, 192), "float16", "causal", True, False): (
         Variant("prefill_float16_d192_q32k16_causal_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "window", False, False): (
+    ("prefill", (192, 192), "float16", "window", False, False): (
         Variant("prefill_float16_d192_q32k16_window", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "window", True, False): (
+    ("prefill", (192, 192), "float16", "window", True, False): (
         Variant("prefill_float16_d192_q32k16_window_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", None, True, True): (
+    ("prefill", (192, 192), "float16", None, True, True): (
         Variant("prefill_float16_d192_q32k16_dropout", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float16", "masked", True, False): (
+    ("prefill", (192, 192), "float16", "masked", True, False): (
         Variant("prefill_float16_d192_q32k16_masked", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "full", False, False): (
+    ("prefill", (192, 192), "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d192_q32k16_full", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "full", True, False): (
+    ("prefill", (192, 192), "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d192_q32k16_full_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "causal", False, False): (
+    ("prefill", (192, 192), "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d192_q32k16_causal", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "causal", True, False): (
+    ("prefill", (192, 192), "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d192_q32k16_causal_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "window", False, False): (
+    ("prefill", (192, 192), "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d192_q32k16_window", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "window", True, False): (
+    ("prefill", (192, 192), "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d192_q32k16_window_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", None, True, True): (
+    ("prefill", (192, 192), "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d192_q32k16_dropout", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "bfloat16", "masked", True, False): (
+    ("prefill", (192, 192), "bfloat16", "masked", True, False): (
         Variant("prefill_bfloat16_d192_q32k16_masked", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "full", False, False): (
+    ("prefill", (192, 192), "float32", "full", False, False): (
         Variant("prefill_float32_d192_q32k16_full", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "full", True, False): (
+    ("prefill", (192, 192), "float32", "full", True, False): (
         Variant("prefill_float32_d192_q32k16_full_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "causal", False, False): (
+    ("prefill", (192, 192), "float32", "causal", False, False): (
         Variant("prefill_float32_d192_q32k16_causal", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "causal", True, False): (
+    ("prefill", (192, 192), "float32", "causal", True, False): (
         Variant("prefill_float32_d192_q32k16_causal_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "window", False, False): (
+    ("prefill", (192, 192), "float32", "window", False, False): (
         Variant("prefill_float32_d192_q32k16_window", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "window", True, False): (
+    ("prefill", (192, 192), "float32", "window", True, False): (
         Variant("prefill_float32_d192_q32k16_window_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", None, True, True): (
+    ("prefill", (192, 192), "float32", None, True, True): (
         Variant("prefill_float32_d192_q32k16_dropout", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 192, "float32", "masked", True, False): (
+    ("prefill", (192, 192), "float32", "masked", True, False): (
         Variant("prefill_float32_d192_q32k16_masked", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "full", False, False): (
+    ("prefill", (256, 256), "float16", "full", False, False): (
         Variant("prefill_float16_d256_q32k16_full", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "full", True, False): (
+    ("prefill", (256, 256), "float16", "full", True, False): (
         Variant("prefill_float16_d256_q32k16_full_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "causal", False, False): (
+    ("prefill", (256, 256), "float16", "causal", False, False): (
         Variant("prefill_float16_d256_q32k16_causal", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "causal", True, False): (
+    ("prefill", (256, 256), "float16", "causal", True, False): (
         Variant("prefill_float16_d256_q32k16_causal_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "window", False, False): (
+    ("prefill", (256, 256), "float16", "window", False, False): (
         Variant("prefill_float16_d256_q32k16_window", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "window", True, False): (
+    ("prefill", (256, 256), "float16", "window", True, False): (
         Variant("prefill_float16_d256_q32k16_window_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", None, True, True): (
+    ("prefill", (256, 256), "float16", None, True, True): (
         Variant("prefill_float16_d256_q32k16_dropout", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float16", "masked", True, False): (
+    ("prefill", (256, 256), "float16", "masked", True, False): (
         Variant("prefill_float16_d256_q32k16_masked", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "full", False, False): (
+    ("prefill", (256, 256), "bfloat16", "full", False, False): (
         Variant("prefill_bfloat16_d256_q32k16_full", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "full", True, False): (
+    ("prefill", (256, 256), "bfloat16", "full", True, False): (
         Variant("prefill_bfloat16_d256_q32k16_full_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "causal", False, False): (
+    ("prefill", (256, 256), "bfloat16", "causal", False, False): (
         Variant("prefill_bfloat16_d256_q32k16_causal", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "causal", True, False): (
+    ("prefill", (256, 256), "bfloat16", "causal", True, False): (
         Variant("prefill_bfloat16_d256_q32k16_causal_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "window", False, False): (
+    ("prefill", (256, 256), "bfloat16", "window", False, False): (
         Variant("prefill_bfloat16_d256_q32k16_window", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "window", True, False): (
+    ("prefill", (256, 256), "bfloat16", "window", True, False): (
         Variant("prefill_bfloat16_d256_q32k16_window_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", None, True, True): (
+    ("prefill", (256, 256), "bfloat16", None, True, True): (
         Variant("prefill_bfloat16_d256_q32k16_dropout", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "bfloat16", "masked", True, False): (
+    ("prefill", (256, 256), "bfloat16", "masked", True, False): (
         Variant("prefill_bfloat16_d256_q32k16_masked", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", 256, "float32", "full", False, False): (
+    ("prefill", (256, 256), "float32", "full", False, False): (
         Variant("prefill_float32_d256_q32k8_full", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", "full", True, False): (
+    ("prefill", (256, 256), "float32", "full", True, False): (
         Variant("prefill_float32_d256_q32k8_full_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", "causal", False, False): (
+    ("prefill", (256, 256), "float32", "causal", False, False): (
         Variant("prefill_float32_d256_q32k8_causal", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", "causal", True, False): (
+    ("prefill", (256, 256), "float32", "causal", True, False): (
         Variant("prefill_float32_d256_q32k8_causal_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", "window", False, False): (
+    ("prefill", (256, 256), "float32", "window", False, False): (
         Variant("prefill_float32_d256_q32k8_window", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", "window", True, False): (
+    ("prefill", (256, 256), "float32", "window", True, False): (
         Variant("prefill_float32_d256_q32k8_window_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", None, True, True): (
+    ("prefill", (256, 256), "float32", None, True, True): (
         Variant("prefill_float32_d256_q32k8_dropout", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", 256, "float32", "masked", True, False): (
+    ("prefill", (256, 256), "float32", "masked", True, False): (
         Variant("prefill_float32_d256_q32k8_masked", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("decode", 32, "float16", None, True, False): (
+    ("prefill", (96, 64), "float16", "full", False, False): (
+        Variant("prefill_float16_d96v64_q64k32_full", "prefill_float16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "float16", "full", True, False): (
+        Variant("prefill_float16_d96v64_q64k32_full_sinks", "prefill_float16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "float16", "causal", False, False): (
+        Variant("prefill_float16_d96v64_q64k32_causal", "prefill_float16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "float16", "causal", True, False): (
+        Variant("prefill_float16_d96v64_q64k32_causal_sinks", "prefill_float16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "float16", "window", False, False): (
+        Variant("prefill_float16_d96v64_q64k32_window", "prefill_float16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "float16", "window", True, False): (
+        Variant("prefill_float16_d96v64_q64k32_window_sinks", "prefill_float16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "float16", None, True, True): (
+        Variant("prefill_float16_d96v64_q32k32_dropout", "prefill_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("prefill", (96, 64), "float16", "masked", True, False): (
+        Variant("prefill_float16_d96v64_q64k32_masked", "prefill_float16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "bfloat16", "full", False, False): (
+        Variant("prefill_bfloat16_d96v64_q64k32_full", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "bfloat16", "full", True, False): (
+        Variant("prefill_bfloat16_d96v64_q64k32_full_sinks", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "bfloat16", "causal", False, False): (
+        Variant("prefill_bfloat16_d96v64_q64k32_causal", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "bfloat16", "causal", True, False): (
+        Variant("prefill_bfloat16_d96v64_q64k32_causal_sinks", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "bfloat16", "window", False, False): (
+        Variant("prefill_bfloat16_d96v64_q64k32_window", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "bfloat16", "window", True, False): (
+        Variant("prefill_bfloat16_d96v64_q64k32_window_sinks", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d96v64_q32k32_dropout", "prefill_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("prefill", (96, 64), "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d96v64_q64k32_masked", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
+    ),
+    ("prefill", (96, 64), "float32", "full", False, False): (
+        Variant("prefill_float32_d96v64_q32k32_full", "prefill_float32_d96v64.metal", 32, 128, 32),
+    ),
+    ("prefill", (96, 64), "float32", "full", True, False): (
+        Variant("prefill_float32_d96v64_q32k32_full_sinks", "prefill_float32_d96v64.metal", 32, 128, 32),
+    ),
+    ("prefill", (96, 64), "float32", "causal", False, False): (
+        Variant("prefill_float32_d96v64_q32k32_causal", "prefill_float32_d96v64.metal", 32, 128, 32),
+    ),
+    ("prefill", (96, 64), "float32", "causal", True, False): (
+        Variant("prefill_float32_d96v64_q32k32_causal_sinks", "prefill_float32_d96v64.metal", 32, 128, 32),
+    ),
+    ("prefill", (96, 64), "float32", "window", False, False): (
+        Variant("prefill_float32_d96v64_q32k32_window", "prefill_float32_d96v64.metal", 32, 128, 32),
+    ),
+    ("prefill", (96, 64), "float32", "window", True, False): (
+        Variant("prefill_float32_d96v64_q32k32_window_sinks", "prefill_float32_d96v64.metal", 32, 128, 32),
+    ),
+    ("prefill", (96, 64), "float32", None, True, True): (
+        Variant("prefill_float32_d96v64_q32k32_dropout", "prefill_float32_d96v64.metal", 32, 128, 32),
+    ),
+    ("prefill", (96, 64), "float32", "masked", True, False): (
+        Variant("prefill_float32_d96v64_q32k32_masked", "prefill_float32_d96v64.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "float16", "full", False, False): (
+        Variant("prefill_float16_d192v128_q32k32_full", "prefill_float16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "float16", "full", True, False): (
+        Variant("prefill_float16_d192v128_q32k32_full_sinks", "prefill_float16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "float16", "causal", False, False): (
+        Variant("prefill_float16_d192v128_q32k32_causal", "prefill_float16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "float16", "causal", True, False): (
+        Variant("prefill_float16_d192v128_q32k32_causal_sinks", "prefill_float16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "float16", "window", False, False): (
+        Variant("prefill_float16_d192v128_q32k32_window", "prefill_float16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "float16", "window", True, False): (
+        Variant("prefill_float16_d192v128_q32k32_window_sinks", "prefill_float16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "float16", None, True, True): (
+        Variant("prefill_float16_d192v128_q32k32_dropout", "prefill_float16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "float16", "masked", True, False): (
+        Variant("prefill_float16_d192v128_q32k32_masked", "prefill_float16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "bfloat16", "full", False, False): (
+        Variant("prefill_bfloat16_d192v128_q32k32_full", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "bfloat16", "full", True, False): (
+        Variant("prefill_bfloat16_d192v128_q32k32_full_sinks", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "bfloat16", "causal", False, False): (
+        Variant("prefill_bfloat16_d192v128_q32k32_causal", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "bfloat16", "causal", True, False): (
+        Variant("prefill_bfloat16_d192v128_q32k32_causal_sinks", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "bfloat16", "window", False, False): (
+        Variant("prefill_bfloat16_d192v128_q32k32_window", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "bfloat16", "window", True, False): (
+        Variant("prefill_bfloat16_d192v128_q32k32_window_sinks", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d192v128_q32k32_dropout", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d192v128_q32k32_masked", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
+    ),
+    ("prefill", (192, 128), "float32", "full", False, False): (
+        Variant("prefill_float32_d192v128_q32k16_full", "prefill_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("prefill", (192, 128), "float32", "full", True, False): (
+        Variant("prefill_float32_d192v128_q32k16_full_sinks", "prefill_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("prefill", (192, 128), "float32", "causal", False, False): (
+        Variant("prefill_float32_d192v128_q32k16_causal", "prefill_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("prefill", (192, 128), "float32", "causal", True, False): (
+        Variant("prefill_float32_d192v128_q32k16_causal_sinks", "prefill_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("prefill", (192, 128), "float32", "window", False, False): (
+        Variant("prefill_float32_d192v128_q32k16_window", "prefill_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("prefill", (192, 128), "float32", "window", True, False): (
+        Variant("prefill_float32_d192v128_q32k16_window_sinks", "prefill_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("prefill", (192, 128), "float32", None, True, True): (
+        Variant("prefill_float32_d192v128_q32k16_dropout", "prefill_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("prefill", (192, 128), "float32", "masked", True, False): (
+        Variant("prefill_float32_d192v128_q32k16_masked", "prefill_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("prefill", (512, 512), "float16", "full", False, False): (
+        Variant("prefill_float16_d512_q32k16_full", "prefill_float16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "float16", "full", True, False): (
+        Variant("prefill_float16_d512_q32k16_full_sinks", "prefill_float16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "float16", "causal", False, False): (
+        Variant("prefill_float16_d512_q32k16_causal", "prefill_float16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "float16", "causal", True, False): (
+        Variant("prefill_float16_d512_q32k16_causal_sinks", "prefill_float16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "float16", "window", False, False): (
+        Variant("prefill_float16_d512_q32k16_window", "prefill_float16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "float16", "window", True, False): (
+        Variant("prefill_float16_d512_q32k16_window_sinks", "prefill_float16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "float16", None, True, True): (
+        Variant("prefill_float16_d512_q32k16_dropout", "prefill_float16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "float16", "masked", True, False): (
+        Variant("prefill_float16_d512_q32k16_masked", "prefill_float16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "bfloat16", "full", False, False): (
+        Variant("prefill_bfloat16_d512_q32k16_full", "prefill_bfloat16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "bfloat16", "full", True, False): (
+        Variant("prefill_bfloat16_d512_q32k16_full_sinks", "prefill_bfloat16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "bfloat16", "causal", False, False): (
+        Variant("prefill_bfloat16_d512_q32k16_causal", "prefill_bfloat16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "bfloat16", "causal", True, False): (
+        Variant("prefill_bfloat16_d512_q32k16_causal_sinks", "prefill_bfloat16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "bfloat16", "window", False, False): (
+        Variant("prefill_bfloat16_d512_q32k16_window", "prefill_bfloat16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "bfloat16", "window", True, False): (
+        Variant("prefill_bfloat16_d512_q32k16_window_sinks", "prefill_bfloat16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "bfloat16", None, True, True): (
+        Variant("prefill_bfloat16_d512_q32k16_dropout", "prefill_bfloat16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "bfloat16", "masked", True, False): (
+        Variant("prefill_bfloat16_d512_q32k16_masked", "prefill_bfloat16_d512.metal", 32, 512, 16),
+    ),
+    ("prefill", (512, 512), "float32", "full", False, False): (
+        Variant("prefill_float32_d512_q16k8_full", "prefill_float32_d512.metal", 16, 256, 8),
+    ),
+    ("prefill", (512, 512), "float32", "full", True, False): (
+        Variant("prefill_float32_d512_q16k8_full_sinks", "prefill_float32_d512.metal", 16, 256, 8),
+    ),
+    ("prefill", (512, 512), "float32", "causal", False, False): (
+        Variant("prefill_float32_d512_q16k8_causal", "prefill_float32_d512.metal", 16, 256, 8),
+    ),
+    ("prefill", (512, 512), "float32", "causal", True, False): (
+        Variant("prefill_float32_d512_q16k8_causal_sinks", "prefill_float32_d512.metal", 16, 256, 8),
+    ),
+    ("prefill", (512, 512), "float32", "window", False, False): (
+        Variant("prefill_float32_d512_q16k8_window", "prefill_float32_d512.metal", 16, 256, 8),
+    ),
+    ("prefill", (512, 512), "float32", "window", True, False): (
+        Variant("prefill_float32_d512_q16k8_window_sinks", "prefill_float32_d512.metal", 16, 256, 8),
+    ),
+    ("prefill", (512, 512), "float32", None, True, True): (
+        Variant("prefill_float32_d512_q16k8_dropout", "prefill_float32_d512.metal", 16, 256, 8),
+    ),
+    ("prefill", (512, 512), "float32", "masked", True, False): (
+        Variant("prefill_float32_d512_q16k8_masked", "prefill_float32_d512.metal", 16, 256, 8),
+    ),
+    ("decode", (32, 32), "float16", None, True, False): (
         Variant("decode_float16_d32_q8k32", "decode_float16_d32.metal", 8, 128, 128),
         Variant("decode_float16_d32_q16k16", "decode_float16_d32.metal", 16, 256, 128),
     ),
-    ("decode", 32, "bfloat16", None, True, False): (
+    ("decode", (32, 32), "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d32_q8k32", "decode_bfloat16_d32.metal", 8, 128, 128),
         Variant("decode_bfloat16_d32_q16k16", "decode_bfloat16_d32.metal", 16, 256, 128),
     ),
-    ("decode", 32, "float32", None, True, False): (
+    ("decode", (32, 32), "float32", None, True, False): (
         Variant("decode_float32_d32_q8k32", "decode_float32_d32.metal", 8, 128, 128),
         Variant("decode_float32_d32_q16k16", "decode_float32_d32.metal", 16, 256, 128),
     ),
-    ("decode", 64, "float16", None, True, False): (
+    ("decode", (64, 64), "float16", None, True, False): (
         Variant("decode_float16_d64_q8k32", "decode_float16_d64.metal", 8, 128, 128),
         Variant("decode_float16_d64_q16k16", "decode_float16_d64.metal", 16, 256, 128),
     ),
-    ("decode", 64, "bfloat16", None, True, False): (
+    ("decode", (64, 64), "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d64_q8k32", "decode_bfloat16_d64.metal", 8, 128, 128),
         Variant("decode_bfloat16_d64_q16k16", "decode_bfloat16_d64.metal", 16, 256, 128),
     ),
-    ("decode", 64, "float32", None, True, False): (
+    ("decode", (64, 64), "float32", None, True, False): (
         Variant("decode_float32_d64_q8k32", "decode_float32_d64.metal", 8, 128, 128),
         Variant("decode_float32_d64_q16k16", "decode_float32_d64.metal", 16, 256, 128),
     ),
-    ("decode", 72, "float16", None, True, False): (
+    ("decode", (72, 72), "float16", None, True, False): (
         Variant("decode_float16_d72_q8k32", "decode_float16_d72.metal", 8, 128, 128),
         Variant("decode_float16_d72_q16k16", "decode_float16_d72.metal", 16, 256, 128),
     ),
-    ("decode", 72, "bfloat16", None, True, False): (
+    ("decode", (72, 72), "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d72_q8k32", "decode_bfloat16_d72.metal", 8, 128, 128),
         Variant("decode_bfloat16_d72_q16k16", "decode_bfloat16_d72.metal", 16, 256, 128),
     ),
-    ("decode", 72, "float32", None, True, False): (
+    ("decode", (72, 72), "float32", None, True, False): (
         Variant("decode_float32_d72_q8k16", "decode_float32_d72.metal", 8, 128, 64),
         Variant("decode_float32_d72_q16k16", "decode_float32_d72.metal", 16, 256, 128),
     ),
-    ("decode", 80, "float16", None, True, False): (
+    ("decode", (80, 80), "float16", None, True, False): (
         Variant("decode_float16_d80_q8k32", "decode_float16_d80.metal", 8, 128, 128),
         Variant("decode_float16_d80_q16k16", "decode_float16_d80.metal", 16, 256, 128),
     ),
-    ("decode", 80, "bfloat16", None, True, False): (
+    ("decode", (80, 80), "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d80_q8k32", "decode_bfloat16_d80.metal", 8, 128, 128),
         Variant("decode_bfloat16_d80_q16k16", "decode_bfloat16_d80.metal", 16, 256, 128),
     ),
-    ("decode", 80, "float32", None, True, False): (
+    ("decode", (80, 80), "float32", None, True, False): (
         Variant("decode_float32_d80_q8k16", "decode_float32_d80.metal", 8, 128, 64),
         Variant("decode_float32_d80_q16k16", "decode_float32_d80.metal", 16, 256, 128),
     ),
-    ("decode", 96, "float16", None, True, False): (
+    ("decode", (96, 96), "float16", None, True, False): (
         Variant("decode_float16_d96_q8k32", "decode_float16_d96.metal", 8, 128, 128),
         Variant("decode_float16_d96_q16k16", "decode_float16_d96.metal", 16, 256, 128),
     ),
-    ("decode", 96, "bfloat16", None, True, False): (
+    ("decode", (96, 96), "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d96_q8k32", "decode_bfloat16_d96.metal", 8, 128, 128),
         Variant("decode_bfloat16_d96_q16k16", "decode_bfloat16_d96.metal", 16, 256, 128),
     ),
-    ("decode", 96, "float32", None, True, False): (
+    ("decode", (96, 96), "float32", None, True, False): (
         Variant("decode_float32_d96_q8k16", "decode_float32_d96.metal", 8, 128, 64),
         Variant("decode_float32_d96_q16k16", "decode_float32_d96.metal", 16, 256, 128),
     ),
-    ("decode", 128, "float16", None, True, False): (
+    ("decode", (128, 128), "float16", None, True, False): (
         Variant("decode_float16_d128_q8k32", "decode_float16_d128.metal", 8, 128, 128),
         Variant("decode_float16_d128_q16k16", "decode_float16_d128.metal", 16, 256, 128),
     ),
-    ("decode", 128, "bfloat16", None, True, False): (
+    ("decode", (128, 128), "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d128_q8k32", "decode_bfloat16_d128.metal", 8, 128, 128),
         Variant("decode_bfloat16_d128_q16k16", "decode_bfloat16_d128.metal", 16, 256, 128),
     ),
-    ("decode", 128, "float32", None, True, False): (
+    ("decode", (128, 128), "float32", None, True, False): (
         Variant("decode_float32_d128_q8k16", "decode_float32_d128.metal", 8, 128, 64),
         Variant("decode_float32_d128_q16k16", "decode_float32_d128.metal", 16, 256, 128),
     ),
-    ("decode", 192, "float16", None, True, False): (
+    ("decode", (192, 192), "float16", None, True, False): (
         Variant("decode_float16_d192_q8k16", "decode_float16_d192.metal", 8, 128, 64),
     ),
-    ("decode", 192, "bfloat16", None, True, False): (
+    ("decode", (192, 192), "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d192_q8k16", "decode_bfloat16_d192.metal", 8, 128, 64),
     ),
-    ("decode", 192, "float32", None, True, False): (
+    ("decode", (192, 192), "float32", None, True, False): (
         Variant("decode_float32_d192_q8k16", "decode_float32_d192.metal", 8, 128, 64),
     ),
-    ("decode", 256, "float16", None, True, False): (
+    ("decode", (256, 256), "float16", None, True, False): (
         Variant("decode_float16_d256_q8k16", "decode_float16_d256.metal", 8, 128, 64),
     ),
-    ("decode", 256, "bfloat16", None, True, False): (
+    ("decode", (256, 256), "bfloat16", None, True, False): (
         Variant("decode_bfloat16_d256_q8k16", "decode_bfloat16_d256.metal", 8, 128, 64),
     ),
-    ("decode", 256, "float32", None, True, False): (
+    ("decode", (256, 256), "float32", None, True, False): (
         Variant("decode_float32_d256_q8k8", "decode_float32_d256.metal", 8, 128, 32),
     ),
-    ("combine", 32, "float16", None, False, False): (
+    ("decode", (96, 64), "float16", None, True, False): (
+        Variant("decode_float16_d96v64_q8k32", "decode_float16_d96v64.metal", 8, 128, 128),
+        Variant("decode_float16_d96v64_q16k16", "decode_float16_d96v64.metal", 16, 256, 128),
+    ),
+    ("decode", (96, 64), "bfloat16", None, True, False): (
+        Variant("decode_bfloat16_d96v64_q8k32", "decode_bfloat16_d96v64.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d96v64_q16k16", "decode_bfloat16_d96v64.metal", 16, 256, 128),
+    ),
+    ("decode", (96, 64), "float32", None, True, False): (
+        Variant("decode_float32_d96v64_q8k16", "decode_float32_d96v64.metal", 8, 128, 64),
+        Variant("decode_float32_d96v64_q16k16", "decode_float32_d96v64.metal", 16, 256, 128),
+    ),
+    ("decode", (192, 128), "float16", None, True, False): (
+        Variant("decode_float16_d192v128_q8k32", "decode_float16_d192v128.metal", 8, 128, 128),
+        Variant("decode_float16_d192v128_q16k16", "decode_float16_d192v128.metal", 16, 256, 128),
+    ),
+    ("decode", (192, 128), "bfloat16", None, True, False): (
+        Variant("decode_bfloat16_d192v128_q8k32", "decode_bfloat16_d192v128.metal", 8, 128, 128),
+        Variant("decode_bfloat16_d192v128_q16k16", "decode_bfloat16_d192v128.metal", 16, 256, 128),
+    ),
+    ("decode", (192, 128), "float32", None, True, False): (
+        Variant("decode_float32_d192v128_q8k16", "decode_float32_d192v128.metal", 8, 128, 64),
+        Variant("decode_float32_d192v128_q16k8", "decode_float32_d192v128.metal", 16, 256, 64),
+    ),
+    ("decode", (512, 512), "float16", None, True, False): (
+        Variant("decode_float16_d512_q8k16", "decode_float16_d512.metal", 8, 128, 16),
+        Variant("decode_float16_d512_q32k16", "decode_float16_d512.metal", 32, 512, 16),
+    ),
+    ("decode", (512, 512), "bfloat16", None, True, False): (
+        Variant("decode_bfloat16_d512_q8k16", "decode_bfloat16_d512.metal", 8, 128, 16),
+        Variant("decode_bfloat16_d512_q32k16", "decode_bfloat16_d512.metal", 32, 512, 16),
+    ),
+    ("decode", (512, 512), "float32", None, True, False): (
+        Variant("decode_float32_d512_q8k8", "decode_float32_d512.metal", 8, 128, 8),
+        Variant("decode_float32_d512_q16k8", "decode_float32_d512.metal", 16, 256, 8),
+    ),
+    ("decode", (320, 256), "float16", None, True, False): (
+        Variant("decode_float16_d320v256_q8k16", "decode_float16_d320v256.metal", 8, 128, 16),
+        Variant("decode_float16_d320v256_q64k16", "decode_float16_d320v256.metal", 64, 512, 16),
+    ),
+    ("decode", (320, 256), "bfloat16", None, True, False): (
+        Variant("decode_bfloat16_d320v256_q8k16", "decode_bfloat16_d320v256.metal", 8, 128, 16),
+        Variant("decode_bfloat16_d320v256_q64k16", "decode_bfloat16_d320v256.metal", 64, 512, 16),
+    ),
+    ("decode", (320, 256), "float32", None, True, False): (
+        Variant("decode_float32_d320v256_q8k16", "decode_float32_d320v256.metal", 8, 128, 16),
+        Variant("decode_float32_d320v256_q32k16", "decode_float32_d320v256.metal", 32, 256, 16),
+    ),
+    ("decode", (576, 512), "float16", None, True, False): (
+        Variant("decode_float16_d576v512_q8k16", "decode_float16_d576v512.metal", 8, 128, 16),
+        Variant("decode_float16_d576v512_q32k16", "decode_float16_d576v512.metal", 32, 512, 16),
+    ),
+    ("decode", (576, 512), "bfloat16", None, True, False): (
+        Variant("decode_bfloat16_d576v512_q8k16", "decode_bfloat16_d576v512.metal", 8, 128, 16),
+        Variant("decode_bfloat16_d576v512_q32k16", "decode_bfloat16_d576v512.metal", 32, 512, 16),
+    ),
+    ("decode", (576, 512), "float32", None, True, False): (
+        Variant("decode_float32_d576v512_q8k8", "decode_float32_d576v512.metal", 8, 128, 8),
+        Variant("decode_float32_d576v512_q16k8", "decode_float32_d576v512.metal", 16, 256, 8),
+    ),
+    ("combine", (32, 32), "float16", None, False, False): (
         Variant("combine_float16_d32", "combine_float16_d32.metal", 1, 32, 1),
     ),
-    ("combine", 32, "bfloat16", None, False, False): (
+    ("combine", (32, 32), "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d32", "combine_bfloat16_d32.metal", 1, 32, 1),
     ),
-    ("combine", 32, "float32", None, False, False): (
+    ("combine", (32, 32), "float32", None, False, False): (
         Variant("combine_float32_d32", "combine_float32_d32.metal", 1, 32, 1),
     ),
-    ("combine", 64, "float16", None, False, False): (
+    ("combine", (64, 64), "float16", None, False, False): (
         Variant("combine_float16_d64", "combine_float16_d64.metal", 1, 32, 1),
     ),
-    ("combine", 64, "bfloat16", None, False, False): (
+    ("combine", (64, 64), "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d64", "combine_bfloat16_d64.metal", 1, 32, 1),
     ),
-    ("combine", 64, "float32", None, False, False): (
+    ("combine", (64, 64), "float32", None, False, False): (
         Variant("combine_float32_d64", "combine_float32_d64.metal", 1, 32, 1),
     ),
-    ("combine", 72, "float16", None, False, False): (
+    ("combine", (72, 72), "float16", None, False, False): (
         Variant("combine_float16_d72", "combine_float16_d72.metal", 1, 32, 1),
     ),
-    ("combine", 72, "bfloat16", None, False, False): (
+    ("combine", (72, 72), "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d72", "combine_bfloat16_d72.metal", 1, 32, 1),
     ),
-    ("combine", 72, "float32", None, False, False): (
+    ("combine", (72, 72), "float32", None, False, False): (
         Variant("combine_float32_d72", "combine_float32_d72.metal", 1, 32, 1),
     ),
-    ("combine", 80, "float16", None, False, False): (
+    ("combine", (80, 80), "float16", None, False, False): (
         Variant("combine_float16_d80", "combine_float16_d80.metal", 1, 32, 1),
     ),
-    ("combine", 80, "bfloat16", None, False, False): (
+    ("combine", (80, 80), "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d80", "combine_bfloat16_d80.metal", 1, 32, 1),
     ),
-    ("combine", 80, "float32", None, False, False): (
+    ("combine", (80, 80), "float32", None, False, False): (
         Variant("combine_float32_d80", "combine_float32_d80.metal", 1, 32, 1),
     ),
-    ("combine", 96, "float16", None, False, False): (
+    ("combine", (96, 96), "float16", None, False, False): (
         Variant("combine_float16_d96", "combine_float16_d96.metal", 1, 32, 1),
     ),
-    ("combine", 96, "bfloat16", None, False, False): (
+    ("combine", (96, 96), "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d96", "combine_bfloat16_d96.metal", 1, 32, 1),
     ),
-    ("combine", 96, "float32", None, False, False): (
+    ("combine", (96, 96), "float32", None, False, False): (
         Variant("combine_float32_d96", "combine_float32_d96.metal", 1, 32, 1),
     ),
-    ("combine", 128, "float16", None, False, False): (
+    ("combine", (128, 128), "float16", None, False, False): (
         Variant("combine_float16_d128", "combine_float16_d128.metal", 1, 32, 1),
     ),
-    ("combine", 128, "bfloat16", None, False, False): (
+    ("combine", (128, 128), "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d128", "combine_bfloat16_d128.metal", 1, 32, 1),
     ),
-    ("combine", 128, "float32", None, False, False): (
+    ("combine", (128, 128), "float32", None, False, False): (
         Variant("combine_float32_d128", "combine_float32_d128.metal", 1, 32, 1),
     ),
-    ("combine", 192, "float16", None, False, False): (
+    ("combine", (192, 192), "float16", None, False, False): (
         Variant("combine_float16_d192", "combine_float16_d192.metal", 1, 32, 1),
     ),
-    ("combine", 192, "bfloat16", None, False, False): (
+    ("combine", (192, 192), "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d192", "combine_bfloat16_d192.metal", 1, 32, 1),
     ),
-    ("combine", 192, "float32", None, False, False): (
+    ("combine", (192, 192), "float32", None, False, False): (
         Variant("combine_float32_d192", "combine_float32_d192.metal", 1, 32, 1),
     ),
-    ("combine", 256, "float16", None, False, False): (
+    ("combine", (256, 256), "float16", None, False, False): (
         Variant("combine_float16_d256", "combine_float16_d256.metal", 1, 32, 1),
     ),
-    ("combine", 256, "bfloat16", None, False, False): (
+    ("combine", (256, 256), "bfloat16", None, False, False): (
         Variant("combine_bfloat16_d256", "combine_bfloat16_d256.metal", 1, 32, 1),
     ),
-    ("combine", 256, "float32", None, False, False): (
+    ("combine", (256, 256), "float32", None, False, False): (
         Variant("combine_float32_d256", "combine_float32_d256.metal", 1, 32, 1),
     ),
-    ("append", 32, "float16", None, False, False): (
+    ("combine", (512, 512), "float16", None, False, False): (
+        Variant("combine_float16_d512", "combine_float16_d512.metal", 1, 32, 1),
+    ),
+    ("combine", (512, 512), "bfloat16", None, False, False): (
+        Variant("combine_bfloat16_d512", "combine_bfloat16_d512.metal", 1, 32, 1),
+    ),
+    ("combine", (512, 512), "float32", None, False, False): (
+        Variant("combine_float32_d512", "combine_float32_d512.metal", 1, 32, 1),
+    ),
+    ("append", (32, 32), "float16", None, False, False): (
         Variant("append_float16_d32", "append_float16_d32.metal", 1, 32, 1),
     ),
-    ("append", 32, "bfloat16", None, False, False): (
+    ("append", (32, 32), "bfloat16", None, False, False): (
         Variant("append_bfloat16_d32", "append_bfloat16_d32.metal", 1, 32, 1),
     ),
-    ("append", 32, "float32", None, False, False): (
+    ("append", (32, 32), "float32", None, False, False): (
         Variant("append_float32_d32", "append_float32_d32.metal", 1, 32, 1),
     ),
-    ("append", 64, "float16", None, False, False): (
+    ("append", (64, 64), "float16", None, False, False): (
         Variant("append_float16_d64", "append_float16_d64.metal", 1, 32, 1),
     ),
-    ("append", 64, "bfloat16", None, False, False): (
+    ("append", (64, 64), "bfloat16", None, False, False): (
         Variant("append_bfloat16_d64", "append_bfloat16_d64.metal", 1, 32, 1),
     ),
-    ("append", 64, "float32", None, False, False): (
+    ("append", (64, 64), "float32", None, False, False): (
         Variant("append_float32_d64", "append_float32_d64.metal", 1, 32, 1),
     ),
-    ("append", 72, "float16", None, False, False): (
+    ("append", (72, 72), "float16", None, False, False): (
         Variant("append_float16_d72", "append_float16_d72.metal", 1, 32, 1),
     ),
-    ("append", 72, "bfloat16", None, False, False): (
+    ("append", (72, 72), "bfloat16", None, False, False): (
         Variant("append_bfloat16_d72", "append_bfloat16_d72.metal", 1, 32, 1),
     ),
-    ("append", 72, "float32", None, False, False): (
+    ("append", (72, 72), "float32", None, False, False): (
         Variant("append_float32_d72", "append_float32_d72.metal", 1, 32, 1),
     ),
-    ("append", 80, "float16", None, False, False): (
+    ("append", (80, 80), "float16", None, False, False): (
         Variant("append_float16_d80", "append_float16_d80.metal", 1, 32, 1),
     ),
-    ("append", 80, "bfloat16", None, False, False): (
+    ("append", (80, 80), "bfloat16", None, False, False): (
         Variant("append_bfloat16_d80", "append_bfloat16_d80.metal", 1, 32, 1),
     ),
-    ("append", 80, "float32", None, False, False): (
+    ("append", (80, 80), "float32", None, False, False): (
         Variant("append_float32_d80", "append_float32_d80.metal", 1, 32, 1),
     ),
-    ("append", 96, "float16", None, False, False): (
+    ("append", (96, 96), "float16", None, False, False): (
         Variant("append_float16_d96", "append_float16_d96.metal", 1, 32, 1),
     ),
-    ("append", 96, "bfloat16", None, False, False): (
+    ("append", (96, 96), "bfloat16", None, False, False): (
         Variant("append_bfloat16_d96", "append_bfloat16_d96.metal", 1, 32, 1),
     ),
-    ("append", 96, "float32", None, False, False): (
+    ("append", (96, 96), "float32", None, False, False): (
         Variant("append_float32_d96", "append_float32_d96.metal", 1, 32, 1),
     ),
-    ("append", 128, "float16", None, False, False): (
+    ("append", (128, 128), "float16", None, False, False): (
         Variant("append_float16_d128", "append_float16_d128.metal", 1, 32, 1),
     ),
-    ("append", 128, "bfloat16", None, False, False): (
+    ("append", (128, 128), "bfloat16", None, False, False): (
         Variant("append_bfloat16_d128", "append_bfloat16_d128.metal", 1, 32, 1),
     ),
-    ("append", 128, "float32", None, False, False): (
+    ("append", (128, 128), "float32", None, False, False): (
         Variant("append_float32_d128", "append_float32_d128.metal", 1, 32, 1),
     ),
-    ("append", 192, "float16", None, False, False): (
+    ("append", (192, 192), "float16", None, False, False): (
         Variant("append_float16_d192", "append_float16_d192.metal", 1, 32, 1),
     ),
-    ("append", 192, "bfloat16", None, False, False): (
+    ("append", (192, 192), "bfloat16", None, False, False): (
         Variant("append_bfloat16_d192", "append_bfloat16_d192.metal", 1, 32, 1),
     ),
-    ("append", 192, "float32", None, False, False): (
+    ("append", (192, 192), "float32", None, False, False): (
         Variant("append_float32_d192", "append_float32_d192.metal", 1, 32, 1),
     ),
-    ("append", 256, "float16", None, False, False): (
+    ("append", (256, 256), "float16", None, False, False): (
         Variant("append_float16_d256", "append_float16_d256.metal", 1, 32, 1),
     ),
-    ("append", 256, "bfloat16", None, False, False): (
+    ("append", (256, 256), "bfloat16", None, False, False): (
         Variant("append_bfloat16_d256", "append_bfloat16_d256.metal", 1, 32, 1),
     ),
-    ("append", 256, "float32", None, False, False): (
+    ("append", (256, 256), "float32", None, False, False): (
         Variant("append_float32_d256", "append_float32_d256.metal", 1, 32, 1),
     ),
-    ("mask_blocks", 0, "any", None, False, False): (
+    ("append", (96, 64), "float16", None, False, False): (
+        Variant("append_float16_d96v64", "append_float16_d96v64.metal", 1, 32, 1),
+    ),
+    ("append", (96, 64), "bfloat16", None, False, False): (
+        Variant("append_bfloat16_d96v64", "append_bfloat16_d96v64.metal", 1, 32, 1),
+    ),
+    ("append", (96, 64), "float32", None, False, False): (
+        Variant("append_float32_d96v64", "append_float32_d96v64.metal", 1, 32, 1),
+    ),
+    ("append", (192, 128), "float16", None, False, False): (
+        Variant("append_float16_d192v128", "append_float16_d192v128.metal", 1, 32, 1),
+    ),
+    ("append", (192, 128), "bfloat16", None, False, False): (
+        Variant("append_bfloat16_d192v128", "append_bfloat16_d192v128.metal", 1, 32, 1),
+    ),
+    ("append", (192, 128), "float32", None, False, False): (
+        Variant("append_float32_d192v128", "append_float32_d192v128.metal", 1, 32, 1),
+    ),
+    ("append", (512, 512), "float16", None, False, False): (
+        Variant("append_float16_d512", "append_float16_d512.metal", 1, 32, 1),
+    ),
+    ("append", (512, 512), "bfloat16", None, False, False): (
+        Variant("append_bfloat16_d512", "append_bfloat16_d512.metal", 1, 32, 1),
+    ),
+    ("append", (512, 512), "float32", None, False, False): (
+        Variant("append_float32_d512", "append_float32_d512.metal", 1, 32, 1),
+    ),
+    ("mask_blocks", (0, 0), "any", None, False, False): (
         Variant("mask_blocks", "mask_blocks.metal", 1, 256, 8),
     ),
-    ("backward_rows", 32, "float16", None, True, False): (
+    ("backward_rows", (32, 32), "float16", None, True, False): (
         Variant("backward_rows_float16_d32", "backward_rows_float16_d32.metal", 64, 256, 1),
     ),
-    ("backward_q", 32, "float16", "full", False, False): (
+    ("backward_q", (32, 32), "float16", "full", False, False): (
         Variant("backward_q_float16_d32_q64k32_full", "backward_q_float16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", 32, "float16", "causal", False, False): (
+    ("backward_q", (32, 32), "float16", "causal", False, False): (
         Variant("backward_q_float16_d32_q64k32_causal", "backward_q_float16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", 32, "float16", "window", False, False): (
+    ("backward_q", (32, 32), "float16", "window", False, False): (
         Variant("backward_q_float16_d32_q64k32_window", "backward_q_float16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", 32, "float16", None, False, True): (
+    ("backward_q", (32, 32), "float16", None, False, True): (
         Variant("backward_q_float16_d32_q32k32_dropout", "backward_q_float16_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", 32, "float16", "full", False, False): (
+    ("backward_kv", (32, 32), "float16", "full", False, False): (
         Variant("backward_kv_float16_d32_q16k64_full", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", 32, "float16", "causal", False, False): (
+    ("backward_kv", (32, 32), "float16", "causal", False, False): (
         Variant("backward_kv_float16_d32_q16k64_causal", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", 32, "float16", "window", False, False): (
+    ("backward_kv", (32, 32), "float16", "window", False, False): (
         Variant("backward_kv_float16_d32_q16k64_window", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", 32, "float16", None, False, True): (
+    ("backward_kv", (32, 32), "float16", None, False, True): (
         Variant("backward_kv_float16_d32_q16k32_dropout", "backward_kv_float16_d32.metal", 16, 128, 32),
     ),
-    ("backward_rows", 32, "bfloat16", None, True, False): (
+    ("backward_rows", (32, 32), "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d32", "backward_rows_bfloat16_d32.metal", 64, 256, 1),
     ),
-    ("backward_q", 32, "bfloat16", "full", False, False): (
+    ("backward_q", (32, 32), "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d32_q64k32_full", "backward_q_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", 32, "bfloat16", "causal", False, False): (
+    ("backward_q", (32, 32), "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d32_q64k32_causal", "backward_q_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", 32, "bfloat16", "window", False, False): (
+    ("backward_q", (32, 32), "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d32_q64k32_window", "backward_q_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", 32, "bfloat16", None, False, True): (
+    ("backward_q", (32, 32), "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d32_q32k32_dropout", "backward_q_bfloat16_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", 32, "bfloat16", "full", False, False): (
+    ("backward_kv", (32, 32), "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d32_q16k64_full", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", 32, "bfloat16", "causal", False, False): (
+    ("backward_kv", (32, 32), "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d32_q16k64_causal", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", 32, "bfloat16", "window", False, False): (
+    ("backward_kv", (32, 32), "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d32_q16k64_window", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", 32, "bfloat16", None, False, True): (
+    ("backward_kv", (32, 32), "bfloat16", None, False, True): (
         Variant("backward_kv_bfloat16_d32_q16k32_dropout", "backward_kv_bfloat16_d32.metal", 16, 128, 32),
     ),
-    ("backward_rows", 32, "float32", None, True, False): (
+    ("backward_rows", (32, 32), "float32", None, True, False): (
         Variant("backward_rows_float32_d32", "backward_rows_float32_d32.metal", 64, 256, 1),
     ),
-    ("backward_q", 32, "float32", "full", False, False): (
+    ("backward_q", (32, 32), "float32", "full", False, False): (
         Variant("backward_q_float32_d32_q32k32_full", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_q", 32, "float32", "causal", False, False): (
+    ("backward_q", (32, 32), "float32", "causal", False, False): (
         Variant("backward_q_float32_d32_q32k32_causal", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_q", 32, "float32", "window", False, False): (
+    ("backward_q", (32, 32), "float32", "window", False, False): (
         Variant("backward_q_float32_d32_q32k32_window", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_q", 32, "float32", None, False, True): (
+    ("backward_q", (32, 32), "float32", None, False, True): (
         Variant("backward_q_float32_d32_q32k32_dropout", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", 32, "float32", "full", False, False): (
+    ("backward_kv", (32, 32), "float32", "full", False, False): (
         Variant("backward_kv_float32_d32_q32k32_full", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", 32, "float32", "causal", False, False): (
+    ("backward_kv", (32, 32), "float32", "causal", False, False): (
         Variant("backward_kv_float32_d32_q32k32_causal", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", 32, "float32", "window", False, False): (
+    ("backward_kv", (32, 32), "float32", "window", False, False): (
         Variant("backward_kv_float32_d32_q32k32_window", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", 32, "float32", None, False, True): (
+    ("backward_kv", (32, 32), "float32", None, False, True): (
         Variant("backward_kv_float32_d32_q32k32_dropout", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_rows", 64, "float16", None, True, False): (
+    ("backward_rows", (64, 64), "float16", None, True, False): (
         Variant("backward_rows_float16_d64", "backward_rows_float16_d64.metal", 64, 256, 1),
     ),
-    ("backward_q", 64, "float16", "full", False, False): (
+    ("backward_q", (64, 64), "float16", "full", False, False): (
         Variant("backward_q_float16_d64_q64k32_full", "backward_q_float16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", 64, "float16", "causal", False, False): (
+    ("backward_q", (64, 64), "float16", "causal", False, False): (
         Variant("backward_q_float16_d64_q64k32_causal", "backward_q_float16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", 64, "float16", "window", False, False): (
+    ("backward_q", (64, 64), "float16", "window", False, False): (
         Variant("backward_q_float16_d64_q64k32_window", "backward_q_float16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", 64, "float16", None, False, True): (
+    ("backward_q", (64, 64), "float16", None, False, True): (
         Variant("backward_q_float16_d64_q32k32_dropout", "backward_q_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "float16", "full", False, False): (
+    ("backward_kv", (64, 64), "float16", "full", False, False): (
         Variant("backward_kv_float16_d64_q32k32_full", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "float16", "causal", False, False): (
+    ("backward_kv", (64, 64), "float16", "causal", False, False): (
         Variant("backward_kv_float16_d64_q32k32_causal", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "float16", "window", False, False): (
+    ("backward_kv", (64, 64), "float16", "window", False, False): (
         Variant("backward_kv_float16_d64_q32k32_window", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "float16", None, False, True): (
+    ("backward_kv", (64, 64), "float16", None, False, True): (
         Variant("backward_kv_float16_d64_q32k32_dropout", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_rows", 64, "bfloat16", None, True, False): (
+    ("backward_rows", (64, 64), "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d64", "backward_rows_bfloat16_d64.metal", 64, 256, 1),
     ),
-    ("backward_q", 64, "bfloat16", "full", False, False): (
+    ("backward_q", (64, 64), "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d64_q64k32_full", "backward_q_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", 64, "bfloat16", "causal", False, False): (
+    ("backward_q", (64, 64), "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d64_q64k32_causal", "backward_q_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", 64, "bfloat16", "window", False, False): (
+    ("backward_q", (64, 64), "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d64_q64k32_window", "backward_q_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", 64, "bfloat16", None, False, True): (
+    ("backward_q", (64, 64), "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d64_q32k32_dropout", "backward_q_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "bfloat16", "full", False, False): (
+    ("backward_kv", (64, 64), "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d64_q32k32_full", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "bfloat16", "causal", False, False): (
+    ("backward_kv", (64, 64), "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d64_q32k32_causal", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "bfloat16", "window", False, False): (
+    ("backward_kv", (64, 64), "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d64_q32k32_window", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "bfloat16", None, False, True): (
+    ("backward_kv", (64, 64), "bfloat16", None, False, True): (
         Variant("backward_kv_bfloat16_d64_q32k32_dropout", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_rows", 64, "float32", None, True, False): (
+    ("backward_rows", (64, 64), "float32", None, True, False): (
         Variant("backward_rows_float32_d64", "backward_rows_float32_d64.metal", 64, 256, 1),
     ),
-    ("backward_q", 64, "float32", "full", False, False): (
+    ("backward_q", (64, 64), "float32", "full", False, False): (
         Variant("backward_q_float32_d64_q32k32_full", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_q", 64, "float32", "causal", False, False): (
+    ("backward_q", (64, 64), "float32", "causal", False, False): (
         Variant("backward_q_float32_d64_q32k32_causal", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_q", 64, "float32", "window", False, False): (
+    ("backward_q", (64, 64), "float32", "window", False, False): (
         Variant("backward_q_float32_d64_q32k32_window", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_q", 64, "float32", None, False, True): (
+    ("backward_q", (64, 64), "float32", None, False, True): (
         Variant("backward_q_float32_d64_q32k32_dropout", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", 64, "float32", "full", False, False): (
+    ("backward_kv", (64, 64), "float32", "full", False, False): (
         Variant("backward_kv_float32_d64_q16k32_full", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_kv", 64, "float32", "causal", False, False): (
+    ("backward_kv", (64, 64), "float32", "causal", False, False): (
         Variant("backward_kv_float32_d64_q16k32_causal", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_kv", 64, "float32", "window", False, False): (
+    ("backward_kv", (64, 64), "float32", "window", False, False): (
         Variant("backward_kv_float32_d64_q16k32_window", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_kv", 64, "float32", None, False, True): (
+    ("backward_kv", (64, 64), "float32", None, False, True): (
         Variant("backward_kv_float32_d64_q16k32_dropout", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_rows", 72, "float16", None, True, False): (
+    ("backward_rows", (72, 72), "float16", None, True, False): (
         Variant("backward_rows_float16_d72", "backward_rows_float16_d72.metal", 64, 256, 1),
     ),
-    ("backward_q", 72, "float16", "full", False, False): (
+    ("backward_q", (72, 72), "float16", "full", False, False): (
         Variant("backward_q_float16_d72_q32k32_full", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", 72, "float16", "causal", False, False): (
+    ("backward_q", (72, 72), "float16", "causal", False, False): (
         Variant("backward_q_float16_d72_q32k32_causal", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", 72, "float16", "window", False, False): (
+    ("backward_q", (72, 72), "float16", "window", False, False): (
         Variant("backward_q_float16_d72_q32k32_window", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", 72, "float16", None, False, True): (
+    ("backward_q", (72, 72), "float16", None, False, True): (
         Variant("backward_q_float16_d72_q32k32_dropout", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "float16", "full", False, False): (
+    ("backward_kv", (72, 72), "float16", "full", False, False): (
         Variant("backward_kv_float16_d72_q32k32_full", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "float16", "causal", False, False): (
+    ("backward_kv", (72, 72), "float16", "causal", False, False): (
         Variant("backward_kv_float16_d72_q32k32_causal", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "float16", "window", False, False): (
+    ("backward_kv", (72, 72), "float16", "window", False, False): (
         Variant("backward_kv_float16_d72_q32k32_window", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "float16", None, False, True): (
+    ("backward_kv", (72, 72), "float16", None, False, True): (
         Variant("backward_kv_float16_d72_q32k32_dropout", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_rows", 72, "bfloat16", None, True, False): (
+    ("backward_rows", (72, 72), "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d72", "backward_rows_bfloat16_d72.metal", 64, 256, 1),
     ),
-    ("backward_q", 72, "bfloat16", "full", False, False): (
+    ("backward_q", (72, 72), "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d72_q32k32_full", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", 72, "bfloat16", "causal", False, False): (
+    ("backward_q", (72, 72), "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d72_q32k32_causal", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", 72, "bfloat16", "window", False, False): (
+    ("backward_q", (72, 72), "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d72_q32k32_window", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", 72, "bfloat16", None, False, True): (
+    ("backward_q", (72, 72), "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d72_q32k32_dropout", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "bfloat16", "full", False, False): (
+    ("backward_kv", (72, 72), "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d72_q32k32_full", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "bfloat16", "causal", False, False): (
+    ("backward_kv", (72, 72), "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d72_q32k32_causal", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "bfloat16", "window", False, False): (
+    ("backward_kv", (72, 72), "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d72_q32k32_window", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", 72, "bfloat16", None, False, True): (
+    ("backward_kv", (72, 72), "bfloat16", None, False, True): (
         Variant("backward_kv_bfloat16_d72_q32k32_dropout", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_rows", 72, "float32", None, True, False): (
+    ("backward_rows", (72, 72), "float32", None, True, False): (
         Variant("backward_rows_float32_d72", "backward_rows_float32_d72.metal", 64, 256, 1),
     ),
-    ("backward_q", 72, "float32", "full", False, False): (
+    ("backward_q", (72, 72), "float32", "full", False, False): (
         Variant("backward_q_float32_d72_q32k16_full", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_q", 72, "float32", "causal", False, False): (
+    ("backward_q", (72, 72), "float32", "causal", False, False): (
         Variant("backward_q_float32_d72_q32k16_causal", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_q", 72, "float32", "window", False, False): (
+    ("backward_q", (72, 72), "float32", "window", False, False): (
         Variant("backward_q_float32_d72_q32k16_window", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_q", 72, "float32", None, False, True): (
+    ("backward_q", (72, 72), "float32", None, False, True): (
         Variant("backward_q_float32_d72_q32k16_dropout", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_kv", 72, "float32", "full", False, False): (
+    ("backward_kv", (72, 72), "float32", "full", False, False): (
         Variant("backward_kv_float32_d72_q16k32_full", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_kv", 72, "float32", "causal", False, False): (
+    ("backward_kv", (72, 72), "float32", "causal", False, False): (
         Variant("backward_kv_float32_d72_q16k32_causal", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_kv", 72, "float32", "window", False, False): (
+    ("backward_kv", (72, 72), "float32", "window", False, False): (
         Variant("backward_kv_float32_d72_q16k32_window", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_kv", 72, "float32", None, False, True): (
+    ("backward_kv", (72, 72), "float32", None, False, True): (
         Variant("backward_kv_float32_d72_q16k32_dropout", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_rows", 80, "float16", None, True, False): (
+    ("backward_rows", (80, 80), "float16", None, True, False): (
         Variant("backward_rows_float16_d80", "backward_rows_float16_d80.metal", 64, 256, 1),
     ),
-    ("backward_q", 80, "float16", "full", False, False): (
+    ("backward_q", (80, 80), "float16", "full", False, False): (
         Variant("backward_q_float16_d80_q32k32_full", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", 80, "float16", "causal", False, False): (
+    ("backward_q", (80, 80), "float16", "causal", False, False): (
         Variant("backward_q_float16_d80_q32k32_causal", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", 80, "float16", "window", False, False): (
+    ("backward_q", (80, 80), "float16", "window", False, False): (
         Variant("backward_q_float16_d80_q32k32_window", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", 80, "float16", None, False, True): (
+    ("backward_q", (80, 80), "float16", None, False, True): (
         Variant("backward_q_float16_d80_q32k32_dropout", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "float16", "full", False, False): (
+    ("backward_kv", (80, 80), "float16", "full", False, False): (
         Variant("backward_kv_float16_d80_q32k32_full", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "float16", "causal", False, False): (
+    ("backward_kv", (80, 80), "float16", "causal", False, False): (
         Variant("backward_kv_float16_d80_q32k32_causal", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "float16", "window", False, False): (
+    ("backward_kv", (80, 80), "float16", "window", False, False): (
         Variant("backward_kv_float16_d80_q32k32_window", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "float16", None, False, True): (
+    ("backward_kv", (80, 80), "float16", None, False, True): (
         Variant("backward_kv_float16_d80_q32k32_dropout", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_rows", 80, "bfloat16", None, True, False): (
+    ("backward_rows", (80, 80), "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d80", "backward_rows_bfloat16_d80.metal", 64, 256, 1),
     ),
-    ("backward_q", 80, "bfloat16", "full", False, False): (
+    ("backward_q", (80, 80), "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d80_q32k32_full", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", 80, "bfloat16", "causal", False, False): (
+    ("backward_q", (80, 80), "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d80_q32k32_causal", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", 80, "bfloat16", "window", False, False): (
+    ("backward_q", (80, 80), "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d80_q32k32_window", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", 80, "bfloat16", None, False, True): (
+    ("backward_q", (80, 80), "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d80_q32k32_dropout", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "bfloat16", "full", False, False): (
+    ("backward_kv", (80, 80), "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d80_q32k32_full", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "bfloat16", "causal", False, False): (
+    ("backward_kv", (80, 80), "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d80_q32k32_causal", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "bfloat16", "window", False, False): (
+    ("backward_kv", (80, 80), "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d80_q32k32_window", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", 80, "bfloat16", None, False, True): (
+    ("backward_kv", (80, 80), "bfloat16", None, False, True): (
         Variant("backward_kv_bfloat16_d80_q32k32_dropout", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_rows", 80, "float32", None, True, False): (
+    ("backward_rows", (80, 80), "float32", None, True, False): (
         Variant("backward_rows_float32_d80", "backward_rows_float32_d80.metal", 64, 256, 1),
     ),
-    ("backward_q", 80, "float32", "full", False, False): (
+    ("backward_q", (80, 80), "float32", "full", False, False): (
         Variant("backward_q_float32_d80_q32k16_full", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_q", 80, "float32", "causal", False, False): (
+    ("backward_q", (80, 80), "float32", "causal", False, False): (
         Variant("backward_q_float32_d80_q32k16_causal", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_q", 80, "float32", "window", False, False): (
+    ("backward_q", (80, 80), "float32", "window", False, False): (
         Variant("backward_q_float32_d80_q32k16_window", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_q", 80, "float32", None, False, True): (
+    ("backward_q", (80, 80), "float32", None, False, True): (
         Variant("backward_q_float32_d80_q32k16_dropout", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_kv", 80, "float32", "full", False, False): (
+    ("backward_kv", (80, 80), "float32", "full", False, False): (
         Variant("backward_kv_float32_d80_q16k32_full", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_kv", 80, "float32", "causal", False, False): (
+    ("backward_kv", (80, 80), "float32", "causal", False, False): (
         Variant("backward_kv_float32_d80_q16k32_causal", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_kv", 80, "float32", "window", False, False): (
+    ("backward_kv", (80, 80), "float32", "window", False, False): (
         Variant("backward_kv_float32_d80_q16k32_window", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_kv", 80, "float32", None, False, True): (
+    ("backward_kv", (80, 80), "float32", None, False, True): (
         Variant("backward_kv_float32_d80_q16k32_dropout", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_rows", 96, "float16", None, True, False): (
+    ("backward_rows", (96, 96), "float16", None, True, False): (
         Variant("backward_rows_float16_d96", "backward_rows_float16_d96.metal", 64, 256, 1),
     ),
-    ("backward_q", 96, "float16", "full", False, False): (
+    ("backward_q", (96, 96), "float16", "full", False, False): (
         Variant("backward_q_float16_d96_q32k32_full", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", 96, "float16", "causal", False, False): (
+    ("backward_q", (96, 96), "float16", "causal", False, False): (
         Variant("backward_q_float16_d96_q32k32_causal", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", 96, "float16", "window", False, False): (
+    ("backward_q", (96, 96), "float16", "window", False, False): (
         Variant("backward_q_float16_d96_q32k32_window", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", 96, "float16", None, False, True): (
+    ("backward_q", (96, 96), "float16", None, False, True): (
         Variant("backward_q_float16_d96_q32k32_dropout", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "float16", "full", False, False): (
+    ("backward_kv", (96, 96), "float16", "full", False, False): (
         Variant("backward_kv_float16_d96_q32k32_full", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "float16", "causal", False, False): (
+    ("backward_kv", (96, 96), "float16", "causal", False, False): (
         Variant("backward_kv_float16_d96_q32k32_causal", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "float16", "window", False, False): (
+    ("backward_kv", (96, 96), "float16", "window", False, False): (
         Variant("backward_kv_float16_d96_q32k32_window", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_k", 96, "float16", None, False, True): (
+    ("backward_k", (96, 96), "float16", None, False, True): (
         Variant("backward_k_float16_d96_q32k32_dropout", "backward_k_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_v", 96, "float16", None, False, True): (
+    ("backward_v", (96, 96), "float16", None, False, True): (
         Variant("backward_v_float16_d96_q32k32_dropout", "backward_v_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_rows", 96, "bfloat16", None, True, False): (
+    ("backward_rows", (96, 96), "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d96", "backward_rows_bfloat16_d96.metal", 64, 256, 1),
     ),
-    ("backward_q", 96, "bfloat16", "full", False, False): (
+    ("backward_q", (96, 96), "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d96_q32k32_full", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", 96, "bfloat16", "causal", False, False): (
+    ("backward_q", (96, 96), "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d96_q32k32_causal", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", 96, "bfloat16", "window", False, False): (
+    ("backward_q", (96, 96), "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d96_q32k32_window", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", 96, "bfloat16", None, False, True): (
+    ("backward_q", (96, 96), "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d96_q32k32_dropout", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "bfloat16", "full", False, False): (
+    ("backward_kv", (96, 96), "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d96_q32k32_full", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "bfloat16", "causal", False, False): (
+    ("backward_kv", (96, 96), "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d96_q32k32_causal", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", 96, "bfloat16", "window", False, False): (
+    ("backward_kv", (96, 96), "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d96_q32k32_window", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_k", 96, "bfloat16", None, False, True): (
+    ("backward_k", (96, 96), "bfloat16", None, False, True): (
         Variant("backward_k_bfloat16_d96_q32k32_dropout", "backward_k_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_v", 96, "bfloat16", None, False, True): (
+    ("backward_v", (96, 96), "bfloat16", None, False, True): (
         Variant("backward_v_bfloat16_d96_q32k32_dropout", "backward_v_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_rows", 96, "float32", None, True, False): (
+    ("backward_rows", (96, 96), "float32", None, True, False): (
         Variant("backward_rows_float32_d96", "backward_rows_float32_d96.metal", 64, 256, 1),
     ),
-    ("backward_q", 96, "float32", "full", False, False): (
+    ("backward_q", (96, 96), "float32", "full", False, False): (
         Variant("backward_q_float32_d96_q32k16_full", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_q", 96, "float32", "causal", False, False): (
+    ("backward_q", (96, 96), "float32", "causal", False, False): (
         Variant("backward_q_float32_d96_q32k16_causal", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_q", 96, "float32", "window", False, False): (
+    ("backward_q", (96, 96), "float32", "window", False, False): (
         Variant("backward_q_float32_d96_q32k16_window", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_q", 96, "float32", None, False, True): (
+    ("backward_q", (96, 96), "float32", None, False, True): (
         Variant("backward_q_float32_d96_q32k16_dropout", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_kv", 96, "float32", "full", False, False): (
+    ("backward_kv", (96, 96), "float32", "full", False, False): (
         Variant("backward_kv_float32_d96_q16k32_full", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_kv", 96, "float32", "causal", False, False): (
+    ("backward_kv", (96, 96), "float32", "causal", False, False): (
         Variant("backward_kv_float32_d96_q16k32_causal", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_kv", 96, "float32", "window", False, False): (
+    ("backward_kv", (96, 96), "float32", "window", False, False): (
         Variant("backward_kv_float32_d96_q16k32_window", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_kv", 96, "float32", None, False, True): (
+    ("backward_kv", (96, 96), "float32", None, False, True): (
         Variant("backward_kv_float32_d96_q16k32_dropout", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_rows", 128, "float16", None, True, False): (
+    ("backward_rows", (128, 128), "float16", None, True, False): (
         Variant("backward_rows_float16_d128", "backward_rows_float16_d128.metal", 64, 256, 1),
     ),
-    ("backward_q", 128, "float16", "full", False, False): (
+    ("backward_q", (128, 128), "float16", "full", False, False): (
         Variant("backward_q_float16_d128_q32k32_full", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", 128, "float16", "causal", False, False): (
+    ("backward_q", (128, 128), "float16", "causal", False, False): (
         Variant("backward_q_float16_d128_q32k32_causal", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", 128, "float16", "window", False, False): (
+    ("backward_q", (128, 128), "float16", "window", False, False): (
         Variant("backward_q_float16_d128_q32k32_window", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", 128, "float16", None, False, True): (
+    ("backward_q", (128, 128), "float16", None, False, True): (
         Variant("backward_q_float16_d128_q32k32_dropout", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_kv", 128, "float16", "full", False, False): (
+    ("backward_kv", (128, 128), "float16", "full", False, False): (
         Variant("backward_kv_float16_d128_q16k32_full", "backward_kv_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", 128, "float16", "causal", False, False): (
+    ("backward_kv", (128, 128), "float16", "causal", False, False): (
         Variant("backward_kv_float16_d128_q16k32_causal", "backward_kv_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", 128, "float16", "window", False, False): (
+    ("backward_kv", (128, 128), "float16", "window", False, False): (
         Variant("backward_kv_float16_d128_q16k32_window", "backward_kv_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_k", 128, "float16", None, False, True): (
+    ("backward_k", (128, 128), "float16", None, False, True): (
         Variant("backward_k_float16_d128_q16k32_dropout", "backward_k_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_v", 128, "float16", None, False, True): (
+    ("backward_v", (128, 128), "float16", None, False, True): (
         Variant("backward_v_float16_d128_q16k32_dropout", "backward_v_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_rows", 128, "bfloat16", None, True, False): (
+    ("backward_rows", (128, 128), "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d128", "backward_rows_bfloat16_d128.metal", 64, 256, 1),
     ),
-    ("backward_q", 128, "bfloat16", "full", False, False): (
+    ("backward_q", (128, 128), "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d128_q32k32_full", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", 128, "bfloat16", "causal", False, False): (
+    ("backward_q", (128, 128), "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d128_q32k32_causal", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", 128, "bfloat16", "window", False, False): (
+    ("backward_q", (128, 128), "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d128_q32k32_window", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", 128, "bfloat16", None, False, True): (
+    ("backward_q", (128, 128), "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d128_q32k32_dropout", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_kv", 128, "bfloat16", "full", False, False): (
+    ("backward_kv", (128, 128), "bfloat16", "full", False, False): (
         Variant("backward_kv_bfloat16_d128_q16k32_full", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", 128, "bfloat16", "causal", False, False): (
+    ("backward_kv", (128, 128), "bfloat16", "causal", False, False): (
         Variant("backward_kv_bfloat16_d128_q16k32_causal", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", 128, "bfloat16", "window", False, False): (
+    ("backward_kv", (128, 128), "bfloat16", "window", False, False): (
         Variant("backward_kv_bfloat16_d128_q16k32_window", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_k", 128, "bfloat16", None, False, True): (
+    ("backward_k", (128, 128), "bfloat16", None, False, True): (
         Variant("backward_k_bfloat16_d128_q16k32_dropout", "backward_k_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_v", 128, "bfloat16", None, False, True): (
+    ("backward_v", (128, 128), "bfloat16", None, False, True): (
         Variant("backward_v_bfloat16_d128_q16k32_dropout", "backward_v_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_rows", 128, "float32", None, True, False): (
+    ("backward_rows", (128, 128), "float32", None, True, False): (
         Variant("backward_rows_float32_d128", "backward_rows_float32_d128.metal", 64, 256, 1),
     ),
-    ("backward_q", 128, "float32", "full", False, False): (
+    ("backward_q", (128, 128), "float32", "full", False, False): (
         Variant("backward_q_float32_d128_q32k16_full", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_q", 128, "float32", "causal", False, False): (
+    ("backward_q", (128, 128), "float32", "causal", False, False): (
         Variant("backward_q_float32_d128_q32k16_causal", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_q", 128, "float32", "window", False, False): (
+    ("backward_q", (128, 128), "float32", "window", False, False): (
         Variant("backward_q_float32_d128_q32k16_window", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_q", 128, "float32", None, False, True): (
+    ("backward_q", (128, 128), "float32", None, False, True): (
         Variant("backward_q_float32_d128_q32k16_dropout", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_kv", 128, "float32", "full", False, False): (
+    ("backward_kv", (128, 128), "float32", "full", False, False): (
         Variant("backward_kv_float32_d128_q8k32_full", "backward_kv_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_kv", 128, "float32", "causal", False, False): (
+    ("backward_kv", (128, 128), "float32", "causal", False, False): (
         Variant("backward_kv_float32_d128_q8k32_causal", "backward_kv_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_kv", 128, "float32", "window", False, False): (
+    ("backward_kv", (128, 128), "float32", "window", False, False): (
         Variant("backward_kv_float32_d128_q8k32_window", "backward_kv_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_k", 128, "float32", None, False, True): (
+    ("backward_k", (128, 128), "float32", None, False, True): (
         Variant("backward_k_float32_d128_q8k32_dropout", "backward_k_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_v", 128, "float32", None, False, True): (
+    ("backward_v", (128, 128), "float32", None, False, True): (
         Variant("backward_v_float32_d128_q8k32_dropout", "backward_v_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_rows", 192, "float16", None, True, False): (
+    ("backward_rows", (192, 192), "float16", None, True, False): (
         Variant("backward_rows_float16_d192", "backward_rows_float16_d192.metal", 64, 256, 1),
     ),
-    ("backward_q", 192, "float16", "full", False, False): (
+    ("backward_q", (192, 192), "float16", "full", False, False): (
         Variant("backward_q_float16_d192_q32k16_full", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "float16", "causal", False, False): (
+    ("backward_q", (192, 192), "float16", "causal", False, False): (
         Variant("backward_q_float16_d192_q32k16_causal", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "float16", "window", False, False): (
+    ("backward_q", (192, 192), "float16", "window", False, False): (
         Variant("backward_q_float16_d192_q32k16_window", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "float16", None, False, True): (
+    ("backward_q", (192, 192), "float16", None, False, True): (
         Variant("backward_q_float16_d192_q32k16_dropout", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_k", 192, "float16", "full", False, False): (
+    ("backward_k", (192, 192), "float16", "full", False, False): (
         Variant("backward_k_float16_d192_q16k32_full", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float16", "full", False, False): (
+    ("backward_v", (192, 192), "float16", "full", False, False): (
         Variant("backward_v_float16_d192_q16k32_full", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "float16", "causal", False, False): (
+    ("backward_k", (192, 192), "float16", "causal", False, False): (
         Variant("backward_k_float16_d192_q16k32_causal", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float16", "causal", False, False): (
+    ("backward_v", (192, 192), "float16", "causal", False, False): (
         Variant("backward_v_float16_d192_q16k32_causal", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "float16", "window", False, False): (
+    ("backward_k", (192, 192), "float16", "window", False, False): (
         Variant("backward_k_float16_d192_q16k32_window", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float16", "window", False, False): (
+    ("backward_v", (192, 192), "float16", "window", False, False): (
         Variant("backward_v_float16_d192_q16k32_window", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "float16", None, False, True): (
+    ("backward_k", (192, 192), "float16", None, False, True): (
         Variant("backward_k_float16_d192_q16k32_dropout", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float16", None, False, True): (
+    ("backward_v", (192, 192), "float16", None, False, True): (
         Variant("backward_v_float16_d192_q16k32_dropout", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_rows", 192, "bfloat16", None, True, False): (
+    ("backward_rows", (192, 192), "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d192", "backward_rows_bfloat16_d192.metal", 64, 256, 1),
     ),
-    ("backward_q", 192, "bfloat16", "full", False, False): (
+    ("backward_q", (192, 192), "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d192_q32k16_full", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "bfloat16", "causal", False, False): (
+    ("backward_q", (192, 192), "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d192_q32k16_causal", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "bfloat16", "window", False, False): (
+    ("backward_q", (192, 192), "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d192_q32k16_window", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "bfloat16", None, False, True): (
+    ("backward_q", (192, 192), "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d192_q32k16_dropout", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_k", 192, "bfloat16", "full", False, False): (
+    ("backward_k", (192, 192), "bfloat16", "full", False, False): (
         Variant("backward_k_bfloat16_d192_q16k32_full", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "bfloat16", "full", False, False): (
+    ("backward_v", (192, 192), "bfloat16", "full", False, False): (
         Variant("backward_v_bfloat16_d192_q16k32_full", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "bfloat16", "causal", False, False): (
+    ("backward_k", (192, 192), "bfloat16", "causal", False, False): (
         Variant("backward_k_bfloat16_d192_q16k32_causal", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "bfloat16", "causal", False, False): (
+    ("backward_v", (192, 192), "bfloat16", "causal", False, False): (
         Variant("backward_v_bfloat16_d192_q16k32_causal", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "bfloat16", "window", False, False): (
+    ("backward_k", (192, 192), "bfloat16", "window", False, False): (
         Variant("backward_k_bfloat16_d192_q16k32_window", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "bfloat16", "window", False, False): (
+    ("backward_v", (192, 192), "bfloat16", "window", False, False): (
         Variant("backward_v_bfloat16_d192_q16k32_window", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "bfloat16", None, False, True): (
+    ("backward_k", (192, 192), "bfloat16", None, False, True): (
         Variant("backward_k_bfloat16_d192_q16k32_dropout", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "bfloat16", None, False, True): (
+    ("backward_v", (192, 192), "bfloat16", None, False, True): (
         Variant("backward_v_bfloat16_d192_q16k32_dropout", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_rows", 192, "float32", None, True, False): (
+    ("backward_rows", (192, 192), "float32", None, True, False): (
         Variant("backward_rows_float32_d192", "backward_rows_float32_d192.metal", 64, 256, 1),
     ),
-    ("backward_q", 192, "float32", "full", False, False): (
+    ("backward_q", (192, 192), "float32", "full", False, False): (
         Variant("backward_q_float32_d192_q32k16_full", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "float32", "causal", False, False): (
+    ("backward_q", (192, 192), "float32", "causal", False, False): (
         Variant("backward_q_float32_d192_q32k16_causal", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "float32", "window", False, False): (
+    ("backward_q", (192, 192), "float32", "window", False, False): (
         Variant("backward_q_float32_d192_q32k16_window", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", 192, "float32", None, False, True): (
+    ("backward_q", (192, 192), "float32", None, False, True): (
         Variant("backward_q_float32_d192_q32k16_dropout", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_k", 192, "float32", "full", False, False): (
+    ("backward_k", (192, 192), "float32", "full", False, False): (
         Variant("backward_k_float32_d192_q16k32_full", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float32", "full", False, False): (
+    ("backward_v", (192, 192), "float32", "full", False, False): (
         Variant("backward_v_float32_d192_q16k32_full", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "float32", "causal", False, False): (
+    ("backward_k", (192, 192), "float32", "causal", False, False): (
         Variant("backward_k_float32_d192_q16k32_causal", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float32", "causal", False, False): (
+    ("backward_v", (192, 192), "float32", "causal", False, False): (
         Variant("backward_v_float32_d192_q16k32_causal", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "float32", "window", False, False): (
+    ("backward_k", (192, 192), "float32", "window", False, False): (
         Variant("backward_k_float32_d192_q16k32_window", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float32", "window", False, False): (
+    ("backward_v", (192, 192), "float32", "window", False, False): (
         Variant("backward_v_float32_d192_q16k32_window", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", 192, "float32", None, False, True): (
+    ("backward_k", (192, 192), "float32", None, False, True): (
         Variant("backward_k_float32_d192_q16k32_dropout", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", 192, "float32", None, False, True): (
+    ("backward_v", (192, 192), "float32", None, False, True): (
         Variant("backward_v_float32_d192_q16k32_dropout", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_rows", 256, "float16", None, True, False): (
+    ("backward_rows", (256, 256), "float16", None, True, False): (
         Variant("backward_rows_float16_d256", "backward_rows_float16_d256.metal", 64, 256, 1),
     ),
-    ("backward_q", 256, "float16", "full", False, False): (
+    ("backward_q", (256, 256), "float16", "full", False, False): (
         Variant("backward_q_float16_d256_q32k16_full", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", 256, "float16", "causal", False, False): (
+    ("backward_q", (256, 256), "float16", "causal", False, False): (
         Variant("backward_q_float16_d256_q32k16_causal", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", 256, "float16", "window", False, False): (
+    ("backward_q", (256, 256), "float16", "window", False, False): (
         Variant("backward_q_float16_d256_q32k16_window", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", 256, "float16", None, False, True): (
+    ("backward_q", (256, 256), "float16", None, False, True): (
         Variant("backward_q_float16_d256_q32k16_dropout", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_k", 256, "float16", "full", False, False): (
+    ("backward_k", (256, 256), "float16", "full", False, False): (
         Variant("backward_k_float16_d256_q16k32_full", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "float16", "full", False, False): (
+    ("backward_v", (256, 256), "float16", "full", False, False): (
         Variant("backward_v_float16_d256_q16k32_full", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", 256, "float16", "causal", False, False): (
+    ("backward_k", (256, 256), "float16", "causal", False, False): (
         Variant("backward_k_float16_d256_q16k32_causal", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "float16", "causal", False, False): (
+    ("backward_v", (256, 256), "float16", "causal", False, False): (
         Variant("backward_v_float16_d256_q16k32_causal", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", 256, "float16", "window", False, False): (
+    ("backward_k", (256, 256), "float16", "window", False, False): (
         Variant("backward_k_float16_d256_q16k32_window", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "float16", "window", False, False): (
+    ("backward_v", (256, 256), "float16", "window", False, False): (
         Variant("backward_v_float16_d256_q16k32_window", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", 256, "float16", None, False, True): (
+    ("backward_k", (256, 256), "float16", None, False, True): (
         Variant("backward_k_float16_d256_q16k32_dropout", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "float16", None, False, True): (
+    ("backward_v", (256, 256), "float16", None, False, True): (
         Variant("backward_v_float16_d256_q16k32_dropout", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_rows", 256, "bfloat16", None, True, False): (
+    ("backward_rows", (256, 256), "bfloat16", None, True, False): (
         Variant("backward_rows_bfloat16_d256", "backward_rows_bfloat16_d256.metal", 64, 256, 1),
     ),
-    ("backward_q", 256, "bfloat16", "full", False, False): (
+    ("backward_q", (256, 256), "bfloat16", "full", False, False): (
         Variant("backward_q_bfloat16_d256_q32k16_full", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", 256, "bfloat16", "causal", False, False): (
+    ("backward_q", (256, 256), "bfloat16", "causal", False, False): (
         Variant("backward_q_bfloat16_d256_q32k16_causal", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", 256, "bfloat16", "window", False, False): (
+    ("backward_q", (256, 256), "bfloat16", "window", False, False): (
         Variant("backward_q_bfloat16_d256_q32k16_window", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", 256, "bfloat16", None, False, True): (
+    ("backward_q", (256, 256), "bfloat16", None, False, True): (
         Variant("backward_q_bfloat16_d256_q32k16_dropout", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_k", 256, "bfloat16", "full", False, False): (
+    ("backward_k", (256, 256), "bfloat16", "full", False, False): (
         Variant("backward_k_bfloat16_d256_q16k32_full", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "bfloat16", "full", False, False): (
+    ("backward_v", (256, 256), "bfloat16", "full", False, False): (
         Variant("backward_v_bfloat16_d256_q16k32_full", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", 256, "bfloat16", "causal", False, False): (
+    ("backward_k", (256, 256), "bfloat16", "causal", False, False): (
         Variant("backward_k_bfloat16_d256_q16k32_causal", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "bfloat16", "causal", False, False): (
+    ("backward_v", (256, 256), "bfloat16", "causal", False, False): (
         Variant("backward_v_bfloat16_d256_q16k32_causal", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", 256, "bfloat16", "window", False, False): (
+    ("backward_k", (256, 256), "bfloat16", "window", False, False): (
         Variant("backward_k_bfloat16_d256_q16k32_window", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "bfloat16", "window", False, False): (
+    ("backward_v", (256, 256), "bfloat16", "window", False, False): (
         Variant("backward_v_bfloat16_d256_q16k32_window", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", 256, "bfloat16", None, False, True): (
+    ("backward_k", (256, 256), "bfloat16", None, False, True): (
         Variant("backward_k_bfloat16_d256_q16k32_dropout", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", 256, "bfloat16", None, False, True): (
+    ("backward_v", (256, 256), "bfloat16", None, False, True): (
         Variant("backward_v_bfloat16_d256_q16k32_dropout", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_rows", 256, "float32", None, True, False): (
+    ("backward_rows", (256, 256), "float32", None, True, False): (
         Variant("backward_rows_float32_d256", "backward_rows_float32_d256.metal", 64, 256, 1),
     ),
-    ("backward_q", 256, "float32", "full", False, False): (
+    ("backward_q", (256, 256), "float32", "full", False, False): (
         Variant("backward_q_float32_d256_q32k8_full", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_q", 256, "float32", "causal", False, False): (
+    ("backward_q", (256, 256), "float32", "causal", False, False): (
         Variant("backward_q_float32_d256_q32k8_causal", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_q", 256, "float32", "window", False, False): (
+    ("backward_q", (256, 256), "float32", "window", False, False): (
         Variant("backward_q_float32_d256_q32k8_window", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_q", 256, "float32", None, False, True): (
+    ("backward_q", (256, 256), "float32", None, False, True): (
         Variant("backward_q_float32_d256_q32k8_dropout", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_k", 256, "float32", "full", False, False): (
+    ("backward_k", (256, 256), "float32", "full", False, False): (
         Variant("backward_k_float32_d256_q8k32_full", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", 256, "float32", "full", False, False): (
+    ("backward_v", (256, 256), "float32", "full", False, False): (
         Variant("backward_v_float32_d256_q8k32_full", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_k", 256, "float32", "causal", False, False): (
+    ("backward_k", (256, 256), "float32", "causal", False, False): (
         Variant("backward_k_float32_d256_q8k32_causal", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", 256, "float32", "causal", False, False): (
+    ("backward_v", (256, 256), "float32", "causal", False, False): (
         Variant("backward_v_float32_d256_q8k32_causal", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_k", 256, "float32", "window", False, False): (
+    ("backward_k", (256, 256), "float32", "window", False, False): (
         Variant("backward_k_float32_d256_q8k32_window", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", 256, "float32", "window", False, False): (
+    ("backward_v", (256, 256), "float32", "window", False, False): (
         Variant("backward_v_float32_d256_q8k32_window", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_k", 256, "float32", None, False, True): (
+    ("backward_k", (256, 256), "float32", None, False, True): (
         Variant("backward_k_float32_d256_q8k32_dropout", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", 256, "float32", None, False, True): (
+    ("backward_v", (256, 256), "float32", None, False, True): (
         Variant("backward_v_float32_d256_q8k32_dropout", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
+    ("backward_q", (96, 64), "float16", "full", False, False): (
+        Variant("backward_q_float16_d96v64_q32k32_full", "backward_q_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_q", (96, 64), "float16", "causal", False, False): (
+        Variant("backward_q_float16_d96v64_q32k32_causal", "backward_q_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_q", (96, 64), "float16", "window", False, False): (
+        Variant("backward_q_float16_d96v64_q32k32_window", "backward_q_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_q", (96, 64), "float16", None, False, True): (
+        Variant("backward_q_float16_d96v64_q32k32_dropout", "backward_q_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "float16", "full", False, False): (
+        Variant("backward_kv_float16_d96v64_q32k32_full", "backward_kv_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "float16", "causal", False, False): (
+        Variant("backward_kv_float16_d96v64_q32k32_causal", "backward_kv_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "float16", "window", False, False): (
+        Variant("backward_kv_float16_d96v64_q32k32_window", "backward_kv_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "float16", None, False, True): (
+        Variant("backward_kv_float16_d96v64_q32k32_dropout", "backward_kv_float16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_q", (96, 64), "bfloat16", "full", False, False): (
+        Variant("backward_q_bfloat16_d96v64_q32k32_full", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_q", (96, 64), "bfloat16", "causal", False, False): (
+        Variant("backward_q_bfloat16_d96v64_q32k32_causal", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_q", (96, 64), "bfloat16", "window", False, False): (
+        Variant("backward_q_bfloat16_d96v64_q32k32_window", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_q", (96, 64), "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d96v64_q32k32_dropout", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "bfloat16", "full", False, False): (
+        Variant("backward_kv_bfloat16_d96v64_q32k32_full", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "bfloat16", "causal", False, False): (
+        Variant("backward_kv_bfloat16_d96v64_q32k32_causal", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "bfloat16", "window", False, False): (
+        Variant("backward_kv_bfloat16_d96v64_q32k32_window", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "bfloat16", None, False, True): (
+        Variant("backward_kv_bfloat16_d96v64_q32k32_dropout", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
+    ),
+    ("backward_q", (96, 64), "float32", "full", False, False): (
+        Variant("backward_q_float32_d96v64_q32k16_full", "backward_q_float32_d96v64.metal", 32, 128, 16),
+    ),
+    ("backward_q", (96, 64), "float32", "causal", False, False): (
+        Variant("backward_q_float32_d96v64_q32k16_causal", "backward_q_float32_d96v64.metal", 32, 128, 16),
+    ),
+    ("backward_q", (96, 64), "float32", "window", False, False): (
+        Variant("backward_q_float32_d96v64_q32k16_window", "backward_q_float32_d96v64.metal", 32, 128, 16),
+    ),
+    ("backward_q", (96, 64), "float32", None, False, True): (
+        Variant("backward_q_float32_d96v64_q32k16_dropout", "backward_q_float32_d96v64.metal", 32, 128, 16),
+    ),
+    ("backward_kv", (96, 64), "float32", "full", False, False): (
+        Variant("backward_kv_float32_d96v64_q16k32_full", "backward_kv_float32_d96v64.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "float32", "causal", False, False): (
+        Variant("backward_kv_float32_d96v64_q16k32_causal", "backward_kv_float32_d96v64.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "float32", "window", False, False): (
+        Variant("backward_kv_float32_d96v64_q16k32_window", "backward_kv_float32_d96v64.metal", 16, 128, 32),
+    ),
+    ("backward_kv", (96, 64), "float32", None, False, True): (
+        Variant("backward_kv_float32_d96v64_q16k32_dropout", "backward_kv_float32_d96v64.metal", 16, 128, 32),
+    ),
+    ("backward_q", (192, 128), "float16", "full", False, False): (
+        Variant("backward_q_float16_d192v128_q32k16_full", "backward_q_float16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "float16", "causal", False, False): (
+        Variant("backward_q_float16_d192v128_q32k16_causal", "backward_q_float16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "float16", "window", False, False): (
+        Variant("backward_q_float16_d192v128_q32k16_window", "backward_q_float16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "float16", None, False, True): (
+        Variant("backward_q_float16_d192v128_q32k16_dropout", "backward_q_float16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_k", (192, 128), "float16", "full", False, False): (
+        Variant("backward_k_float16_d192v128_q16k32_full", "backward_k_float16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "float16", "full", False, False): (
+        Variant("backward_v_float16_d192v128_q16k32_full", "backward_v_float16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (192, 128), "float16", "causal", False, False): (
+        Variant("backward_k_float16_d192v128_q16k32_causal", "backward_k_float16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "float16", "causal", False, False): (
+        Variant("backward_v_float16_d192v128_q16k32_causal", "backward_v_float16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (192, 128), "float16", "window", False, False): (
+        Variant("backward_k_float16_d192v128_q16k32_window", "backward_k_float16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "float16", "window", False, False): (
+        Variant("backward_v_float16_d192v128_q16k32_window", "backward_v_float16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (192, 128), "float16", None, False, True): (
+        Variant("backward_k_float16_d192v128_q16k32_dropout", "backward_k_float16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "float16", None, False, True): (
+        Variant("backward_v_float16_d192v128_q16k32_dropout", "backward_v_float16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_q", (192, 128), "bfloat16", "full", False, False): (
+        Variant("backward_q_bfloat16_d192v128_q32k16_full", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "bfloat16", "causal", False, False): (
+        Variant("backward_q_bfloat16_d192v128_q32k16_causal", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "bfloat16", "window", False, False): (
+        Variant("backward_q_bfloat16_d192v128_q32k16_window", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "bfloat16", None, False, True): (
+        Variant("backward_q_bfloat16_d192v128_q32k16_dropout", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_k", (192, 128), "bfloat16", "full", False, False): (
+        Variant("backward_k_bfloat16_d192v128_q16k32_full", "backward_k_bfloat16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "bfloat16", "full", False, False): (
+        Variant("backward_v_bfloat16_d192v128_q16k32_full", "backward_v_bfloat16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (192, 128), "bfloat16", "causal", False, False): (
+        Variant("backward_k_bfloat16_d192v128_q16k32_causal", "backward_k_bfloat16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "bfloat16", "causal", False, False): (
+        Variant("backward_v_bfloat16_d192v128_q16k32_causal", "backward_v_bfloat16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (192, 128), "bfloat16", "window", False, False): (
+        Variant("backward_k_bfloat16_d192v128_q16k32_window", "backward_k_bfloat16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "bfloat16", "window", False, False): (
+        Variant("backward_v_bfloat16_d192v128_q16k32_window", "backward_v_bfloat16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (192, 128), "bfloat16", None, False, True): (
+        Variant("backward_k_bfloat16_d192v128_q16k32_dropout", "backward_k_bfloat16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "bfloat16", None, False, True): (
+        Variant("backward_v_bfloat16_d192v128_q16k32_dropout", "backward_v_bfloat16_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_q", (192, 128), "float32", "full", False, False): (
+        Variant("backward_q_float32_d192v128_q32k16_full", "backward_q_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "float32", "causal", False, False): (
+        Variant("backward_q_float32_d192v128_q32k16_causal", "backward_q_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "float32", "window", False, False): (
+        Variant("backward_q_float32_d192v128_q32k16_window", "backward_q_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_q", (192, 128), "float32", None, False, True): (
+        Variant("backward_q_float32_d192v128_q32k16_dropout", "backward_q_float32_d192v128.metal", 32, 128, 16),
+    ),
+    ("backward_k", (192, 128), "float32", "full", False, False): (
+        Variant("backward_k_float32_d192v128_q16k32_full", "backward_k_float32_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "float32", "full", False, False): (
+        Variant("backward_v_float32_d192v128_q16k32_full", "backward_v_float32_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (192, 128), "float32", "causal", False, False): (
+        Variant("backward_k_float32_d192v128_q16k32_causal", "backward_k_float32_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "float32", "causal", False, False): (
+        Variant("backward_v_float32_d192v128_q16k32_causal", "backward_v_float32_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (192, 128), "float32", "window", False, False): (
+        Variant("backward_k_float32_d192v128_q16k32_window", "backward_k_float32_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "float32", "window", False, False): (
+        Variant("backward_v_float32_d192v128_q16k32_window", "backward_v_float32_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_k", (192, 128), "float32", None, False, True): (
+        Variant("backward_k_float32_d192v128_q16k32_dropout", "backward_k_float32_d192v128.metal", 16, 128, 32),
+    ),
+    ("backward_v", (192, 128), "float32", None, False, True): (
+        Variant("backward_v_float32_d192v128_q16k32_dropout", "backward_v_float32_d192v128.metal", 16, 128, 32),
+    ),
 }
+
+# Widths of kernels that take V from K: it is the first columns of K's rows.
+LATENT = (
+    (320, 256),
+    (576, 512),
+)
 
 # dtype of a mask tensor -> what the kernels know it by
 MASK_TYPES = {

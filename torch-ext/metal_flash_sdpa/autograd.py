@@ -15,6 +15,7 @@ from torch.autograd import Function
 
 from . import ops, transforms
 from ._ops import add_op_namespace_prefix
+from .catalogue import BUILT_IN
 from .transforms import VMAP, unsupported
 
 SECOND_DERIVATIVES = (
@@ -33,6 +34,10 @@ NO_BACKWARD_MASKED = (
     "flash_attn_func has no backward pass with attn_mask yet. Run under torch.no_grad(), or mask "
     "by causal and window_size where they can say the same"
 )
+NO_BACKWARD_WIDE = (
+    "head_dim {} has no backward pass: a thread's registers do not hold its gradients; up to {} "
+    "there is one. Run under torch.no_grad(), or compute this attention with torch's own operations"
+)
 NO_BACKWARD_CACHED = (
     f"flash_attn_with_kvcache has no backward pass: a cache is for inference. {_WAY_OUT}"
 )
@@ -41,6 +46,7 @@ NO_BACKWARD_INTO = (
 )
 
 _compiling = torch.compiler.is_compiling
+DIFFERENTIABLE = BUILT_IN.differentiable
 PLAIN = (Tensor, torch.nn.Parameter, type(None))
 
 Gradients = Tuple[Optional[Tensor], ...]
@@ -65,6 +71,8 @@ class Attention(Function):  # type: ignore[misc]
         ctx.refusal = NO_BACKWARD_PAGED if block_table is not None else ""
         if attn_mask is not None:
             ctx.refusal = NO_BACKWARD_MASKED
+        if (q.shape[-1], v.shape[-1]) not in DIFFERENTIABLE:
+            ctx.refusal = NO_BACKWARD_WIDE.format(q.shape[-1], max(DIFFERENTIABLE)[0])
         ctx.set_materialize_grads(False)
 
     @staticmethod

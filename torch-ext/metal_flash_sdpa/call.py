@@ -157,6 +157,7 @@ class Signature(NamedTuple):
     dtype: torch.dtype
     q_shape: Tuple[int, ...]
     k_shape: Tuple[int, ...]
+    head_dim_v: int
     q_strides: Tuple[int, ...]
     k_strides: Tuple[int, ...]
     v_strides: Tuple[int, ...]
@@ -224,6 +225,7 @@ def _prepare(
         dtype=q.dtype,
         q_shape=q.shape,
         k_shape=k_shape,
+        head_dim_v=v.shape[-1],
         q_strides=q.stride(),
         k_strides=k.stride(),
         v_strides=v.stride(),
@@ -298,6 +300,7 @@ def _request(call: Signature) -> Request:
         mask_strides=mask_strides,
         num_splits=call.splits,
         gpu=gpu.describe(call.device.type),
+        head_dim_v=call.head_dim_v,
         **dropout(call.dropout_p),
     )
 

@@ -3,24 +3,26 @@
 from pathlib import Path
 from typing import Mapping, Optional, Sequence, Tuple
 
-from ._variants import SIGNATURES, VARIANTS, Signature, Variant
+from ._variants import LATENT, SIGNATURES, VARIANTS, Signature, Variant
 
 # Not resolved: in the cache of `kernels` each file is a link to a blob that lies elsewhere.
 _PACKAGE = Path(__file__).absolute().parent
 # A built package carries its shaders; a checkout has them in generated/.
 _FOLDERS = (_PACKAGE / "shaders", _PACKAGE.parent.parent / "generated")
 
-# Of a kernel that works for every head_dim and dtype.
-ANY_HEAD_DIM, ANY_DTYPE = 0, "any"
+Widths = Tuple[int, int]  # the columns of a head: of Q and K, and of V and O
 
-# family, head_dim, dtype, mask (None: any), sinks, dropout
-Key = Tuple[str, int, str, Optional[str], bool, bool]
+# Of a kernel that works for every head_dim and dtype.
+ANY_WIDTHS, ANY_DTYPE = (0, 0), "any"
+
+# family, widths, dtype, mask (None: any), sinks, dropout
+Key = Tuple[str, Widths, str, Optional[str], bool, bool]
 
 
 class Catalogue:
     """The kernels that plans pick from and launchers run.
 
-    variants: (family, head_dim, dtype, mask, sinks, dropout) -> its tiles, fewest rows first.
+    variants: (family, widths, dtype, mask, sinks, dropout) -> its tiles, fewest rows first.
     folders: where the sources may lie, in order.
     signatures: family -> what its kernels are called with.
     """
@@ -38,7 +40,17 @@ class Catalogue:
     @property
     def head_dims(self) -> Tuple[int, ...]:
         """The supported head dims, ascending."""
-        return tuple(sorted({dim for _, dim, *_ in self.variants} - {ANY_HEAD_DIM}))
+        return tuple(sorted(qk for qk, v in self.widths if qk == v))
+
+    @property
+    def widths(self) -> Tuple[Widths, ...]:
+        """The widths that every call may have, ascending; latent ones are not among them."""
+        return tuple(sorted({own for _, own, *_ in self.variants} - {ANY_WIDTHS, *LATENT}))
+
+    @property
+    def differentiable(self) -> Tuple[Widths, ...]:
+        """The widths that have a backward pass, ascending."""
+        return tuple(sorted({own for family, own, *_ in self.variants if family == "backward_q"}))
 
     @property
     def dtypes(self) -> Tuple[str, ...]:
@@ -49,7 +61,7 @@ class Catalogue:
     def variant(
         self,
         family: str,
-        head_dim: int,
+        widths: Widths,
         dtype: str,
         mask: Optional[str] = None,
         sinks: bool = False,
@@ -60,11 +72,13 @@ class Catalogue:
 
         Raises ValueError if there is none.
         """
-        tiles = self.variants.get((family, head_dim, dtype, mask, sinks, dropout))
+        tiles = self.variants.get((family, widths, dtype, mask, sinks, dropout))
         if tiles is None:
+            qk, v = widths
+            given = f"{qk}" if qk == v else f"{qk}, {v} of v,"
             raise ValueError(
-                f"head_dim is {head_dim} and dtype {dtype}: supported are head dims "
-                f"{list(self.head_dims)} in {', '.join(self.dtypes)}"
+                f"head_dim is {given} and dtype {dtype}: supported{' with dropout' * dropout} are "
+                f"head dims {list(self.head_dims)} in {', '.join(self.dtypes)}"
             )
         for tile in tiles:
             if tile.block_q >= rows:

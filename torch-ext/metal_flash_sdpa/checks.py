@@ -11,7 +11,7 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from ._variants import MASK_TYPES
+from ._variants import LATENT, MASK_TYPES
 from .catalogue import BUILT_IN
 
 PADDED = ("batch", "length", "heads", "head_dim")
@@ -61,7 +61,8 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
             "head_dim"
         )
     head_dim, heads, kv_heads = q_shape[-1], q_shape[-2], k_shape[-2]
-    for name, columns in ((q_name, head_dim), (v_name, v_shape[-1])):
+    is_latent = (head_dim, v_shape[-1]) in LATENT
+    for name, columns in ((q_name, head_dim), (v_name, v_shape[-1])) if not is_latent else ():
         if not 1 <= columns <= HEAD_DIMS[-1] or columns % HEAD_DIM_STEP:
             raise ValueError(
                 f"{name} has head_dim {columns}: must be a multiple of {HEAD_DIM_STEP} up to "
@@ -71,6 +72,8 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
         raise ValueError(
             f"{k_name} has head_dim {k_shape[-1]} and {q_name} {head_dim}: must be the same"
         )
+    if is_latent and head_dim > HEAD_DIMS[-1]:  # else it can be padded
+        check_latent(k, v, k_name, v_name)
     if heads < 1 or kv_heads < 1 or heads % kv_heads:
         raise ValueError(
             f"{q_name} has {heads} heads and {k_name} {kv_heads}: must be a multiple of them"
@@ -78,6 +81,24 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
         )
     if len(q_axes) == len(PADDED) and q_shape[0] < 1:
         raise ValueError(f"{q_name} has shape {_shape(q)}: an empty batch, must be at least 1")
+
+
+def check_latent(k: Tensor, v: Tensor, k_name: str = "k", v_name: str = "v") -> None:
+    """Check that v is the first columns of k, where the kernels take it from there."""
+    columns = v.shape[-1]
+    if (k.shape[-1], columns) in LATENT and not is_view(k, v):
+        raise ValueError(
+            f"{v_name} is no view of {k_name}: with head_dim {k.shape[-1]} and {columns} of "
+            f"{v_name} there are kernels for a latent cache alone, where {v_name} must be "
+            f"{k_name}[..., :{columns}]"
+        )
+
+
+def is_view(k: Tensor, v: Tensor) -> bool:
+    """Whether v is the first columns of k.  While a graph is traced: it will be checked again."""
+    if torch.compiler.is_compiling():
+        return True
+    return bool(k.data_ptr() == v.data_ptr() and k.stride() == v.stride())
 
 
 def _padding(head_dim: int, columns: int, *names: str) -> str:
@@ -205,6 +226,11 @@ def check_new(
         return 0
     if k is None or v is None:
         raise ValueError(f"k is {_name(k)} and v is {_name(v)}: must both be given, or neither")
+    if (k_cache.shape[-1], v_cache.shape[-1]) in LATENT and is_view(k_cache, v_cache):
+        raise ValueError(
+            "k is given, and v_cache is a view of k_cache: must be None.  Write the new rows into "
+            "k_cache, count them in cache_seqlens, and call without k and v"
+        )
     if cache_seqlens is None:
         raise ValueError("cache_seqlens is None: must be given with k, which goes to its end")
     for name, tensor in (("k", k), ("v", v)):

@@ -1,5 +1,7 @@
 """Head dims without kernels of their own run as in flash-attn: padded to the next that has them.
 
+Q and K have one number of columns, V and O another: `widths` are both.
+
 Columns of zeros change neither a score nor the other columns of the result.  The softmax's scale
 stays that of the head_dim that was given.
 """
@@ -12,30 +14,35 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from .checks import HEAD_DIMS
+from ._variants import LATENT
+from .catalogue import BUILT_IN, Widths
+from .checks import is_view
+
+WIDTHS = sorted(BUILT_IN.widths, key=sum)  # fewest columns first
 
 
 def fit(
     softmax_scale: Optional[float], *tensors: Tensor
 ) -> Tuple[Optional[float], Tuple[Tensor, ...]]:
-    """The scale, and query, key, value as kernels take them: in as many columns each.
+    """The scale, and query, key, value as kernels take them.
 
     Tensors that fit are given back as they are.
     """
-    query, _, value = tensors
-    head_dim, of_value = query.shape[-1], value.shape[-1]
-    if head_dim == of_value and head_dim in HEAD_DIMS:
+    query, key, value = tensors
+    given = query.shape[-1], value.shape[-1]
+    if given in WIDTHS or (given in LATENT and is_view(key, value)):
         return softmax_scale, tensors
-    columns = padded(max(head_dim, of_value))
+    widths = padded(given)
     if not torch.compiler.is_compiling():
-        _warn(head_dim, of_value, columns)
-    scale = head_dim**-0.5 if softmax_scale is None else softmax_scale
-    return scale, tuple(widen(tensor, columns) for tensor in tensors)
+        _warn(given, widths)
+    scale = given[0] ** -0.5 if softmax_scale is None else softmax_scale
+    columns = (widths[0], widths[0], widths[1])
+    return scale, tuple(widen(tensor, own) for tensor, own in zip(tensors, columns))
 
 
-def padded(columns: int) -> int:
-    """The least head_dim with kernels that has so many columns."""
-    return next(head_dim for head_dim in HEAD_DIMS if head_dim >= columns)
+def padded(given: Widths) -> Widths:
+    """Of the widths with kernels that have so many columns those with the fewest."""
+    return next(own for own in WIDTHS if own[0] >= given[0] and own[1] >= given[1])
 
 
 def widen(tensor: Tensor, columns: int) -> Tensor:
@@ -56,11 +63,17 @@ def write_back(memory: Tensor, wide: Tensor) -> None:
 
 
 @lru_cache(maxsize=None)
-def _warn(head_dim: int, of_value: int, columns: int) -> None:
+def _warn(given: Widths, widths: Widths) -> None:
     """Once per process and head_dim."""
-    given = f"head_dim {head_dim}" + (f", {of_value} of v," if of_value != head_dim else "")
     warnings.warn(
-        f"{given} has no kernels of its own: every call copies q, k and v (of a KV cache, all of "
-        f"it) into {columns} columns and computes as much as with head_dim {columns}",
+        f"head_dim {_named(given, ',')} has no kernels of its own: every call copies what is "
+        "narrower of q, k and v (of a KV cache, all of it) and computes as much as with head_dim "
+        f"{_named(widths)}",
         stacklevel=5,
     )
+
+
+def _named(widths: Widths, end: str = "") -> str:
+    """In words; what follows a pair may need an `end`."""
+    head_dim, of_value = widths
+    return f"{head_dim}" if of_value == head_dim else f"{head_dim}, {of_value} of v{end}"

@@ -38,7 +38,8 @@ def flash_attn_func(
         q: (batch, q_len, heads, head_dim), float16, bfloat16 or float32; head_dim is a multiple of
             8, up to the largest that has kernels.
         k, v: (batch, k_len, kv_heads, head_dim); heads is a multiple of kv_heads.  The head_dim of
-            v may be another, and out has it.
+            v may be another, and out has it.  With some head dims v may be the first columns of k,
+            as in DeepSeek's latent attention, k[..., :512] of 576: each row is then read once.
         dropout_p: the probability, from 0 up to but not including 1, that a weight is dropped; the
             others are multiplied by 1 / (1 - dropout_p).  The seed is drawn from torch's generator
             of the CPU (torch.manual_seed), on every device.
@@ -64,7 +65,7 @@ def flash_attn_func(
             that it is added to.  Not together with dropout_p.
 
     Any strides are read in place as long as the last one is 1.  A head_dim that has no kernels of
-    its own, or a v with another than k: q, k and v are copied, padded with zeros.
+    its own, or no pair of it and that of v: what is narrower is copied, padded with zeros.
 
     Under torch.autocast q, k and v go to its dtype, as those of torch's own attention do; without
     it they must have the same.
@@ -315,7 +316,7 @@ def flash_attn_with_kvcache(
         rotated = ops.append(
             q=q,
             k=head_dims.widen(k, q.shape[-1]),
-            v=head_dims.widen(v, q.shape[-1]),
+            v=head_dims.widen(v, wide_v.shape[-1]),
             rotary_cos=rotary_cos,
             rotary_sin=rotary_sin,
             interleaved=rotary_interleaved,
@@ -381,7 +382,7 @@ def flash_attention_varlen(
     softcap = 0.0 if softcapping == 1.0 else softcapping
     left, right = window_size
     scale, (wide_query, wide_key, wide_value) = head_dims.fit(scale, query, key, value)
-    wide_out = head_dims.widen(out, wide_query.shape[-1])
+    wide_out = head_dims.widen(out, wide_value.shape[-1])
     ops.forward_into(
         out=wide_out,
         q=wide_query,

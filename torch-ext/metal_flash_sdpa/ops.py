@@ -18,17 +18,17 @@ from .keys import Keys
 from .plan import lse_shape
 
 
-def _outputs(q: Tensor, return_lse: bool, packed: bool = False) -> Tuple[Tensor, Tensor]:
-    """Memory for out and its log-sum-exp, which is empty if nobody wants it.
+def _outputs(q: Tensor, v: Tensor, return_lse: bool, packed: bool = False) -> Tuple[Tensor, Tensor]:
+    """Memory for out, with the columns of v, and its log-sum-exp, empty if nobody wants it.
 
     In a packed batch there may be rows that belong to no sequence: 0 and -inf.
     """
-    shape = lse_shape(q.shape) if return_lse else (0,)
+    shape = (*q.shape[:-1], v.shape[-1])
+    of_lse = lse_shape(q.shape) if return_lse else (0,)
     if packed:
-        lse = torch.full(shape, -torch.inf, dtype=torch.float32, device=q.device)
-        return torch.zeros_like(q, memory_format=torch.contiguous_format), lse
-    out = torch.empty_like(q, memory_format=torch.contiguous_format)
-    return out, q.new_empty(shape, dtype=torch.float32)
+        lse = torch.full(of_lse, -torch.inf, dtype=torch.float32, device=q.device)
+        return q.new_zeros(shape), lse
+    return q.new_empty(shape), q.new_empty(of_lse, dtype=torch.float32)
 
 
 def run_forward(
@@ -54,7 +54,8 @@ def run_forward(
     """Out and its log-sum-exp, empty without return_lse; packed if there are cu_seqlens."""
     checks.check_window(window_left, window_right)
     checks.check_longest("max_seqlen_q", max_q_len)
-    out, lse = _outputs(q, return_lse, packed=cu_seqlens_q is not None)
+    checks.check_latent(k, v)
+    out, lse = _outputs(q, v, return_lse, packed=cu_seqlens_q is not None)
     window = (window_left, window_right)
     call.attend(
         *(out, lse if return_lse else None, q, k, v),
@@ -89,7 +90,7 @@ def _(
     *_: Any,
     **__: Any,
 ) -> Tuple[Tensor, Tensor]:
-    return _outputs(q, return_lse, packed=cu_seqlens_q is not None)
+    return _outputs(q, v, return_lse, packed=cu_seqlens_q is not None)
 
 
 def _gradients(
@@ -339,7 +340,8 @@ def forward_cached(
         cache_seqlens, cache_len, cache_leftpad, cache_batch_idx, block_table, appended
     )
     _check_cached(where, cache_len, k_cache, window_left, window_right, splits)
-    out, lse = _outputs(q, return_lse)
+    checks.check_latent(k_cache, v_cache, "k_cache", "v_cache")
+    out, lse = _outputs(q, v_cache, return_lse)
     call.attend(
         *(out, lse if return_lse else None, q, k_cache, v_cache),
         options=Options(
@@ -356,4 +358,4 @@ def forward_cached(
 def _(
     q: Tensor, k_cache: Tensor, v_cache: Tensor, return_lse: bool, *_: Any, **__: Any
 ) -> Tuple[Tensor, Tensor]:
-    return _outputs(q, return_lse)
+    return _outputs(q, v_cache, return_lse)

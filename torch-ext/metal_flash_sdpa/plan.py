@@ -9,8 +9,8 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple, Union
 
-from ._variants import Variant
-from .catalogue import ANY_DTYPE, ANY_HEAD_DIM, BUILT_IN, Catalogue
+from ._variants import LATENT, Variant
+from .catalogue import ANY_DTYPE, ANY_WIDTHS, BUILT_IN, Catalogue, Widths
 from .splits import Gpu, choose, choose_blocks
 
 # Lengths and windows stay below this, so that no sum of two of them overflows int32 in a kernel.
@@ -70,6 +70,17 @@ class Request(NamedTuple):
     mask_strides: Tuple[int, int, int, int] = (0, 0, 0, 0)
     num_splits: int = 0  # parts that decoding splits the keys into; 0: as many as suit the GPU
     gpu: Gpu = Gpu()
+    head_dim_v: int = 0  # of V and O; 0: as Q and K have it
+
+    @property
+    def widths(self) -> Widths:
+        """The columns of a head: of Q and K, and of V and O."""
+        return self.head_dim, self.head_dim_v or self.head_dim
+
+    @property
+    def width_of_out(self) -> Widths:
+        """Of kernels that know O alone."""
+        return self.widths[1], self.widths[1]
 
 
 class Append(NamedTuple):
@@ -393,7 +404,7 @@ def _mask_blocks(
         n if step else min(n, 1) for n, step in zip(every, request.mask_strides)
     )
     tiles, blocks = -(-rows // attention.block_q), -(-keys // attention.step_k)
-    variant = catalogue.variant("mask_blocks", ANY_HEAD_DIM, ANY_DTYPE)
+    variant = catalogue.variant("mask_blocks", ANY_WIDTHS, ANY_DTYPE)
     known = _MaskBlocks(
         *request.mask_strides,
         mask_heads=heads,
@@ -421,13 +432,13 @@ def plan_prefill(request: Request, least_queries: int = 0, catalogue: Catalogue 
     """
     _check(request)
     mask, left, right = band(request.causal, request.window_size)
-    head_dim, dtype = request.head_dim, request.dtype
+    widths, dtype = request.widths, request.dtype
     if request.has_dropout:
-        variant = catalogue.variant("prefill", head_dim, dtype, sinks=True, dropout=True)
+        variant = catalogue.variant("prefill", widths, dtype, sinks=True, dropout=True)
     elif request.mask_type:
-        variant = catalogue.variant("prefill", head_dim, dtype, "masked", sinks=True)
+        variant = catalogue.variant("prefill", widths, dtype, "masked", sinks=True)
     else:
-        variant = catalogue.variant("prefill", head_dim, dtype, mask, request.has_sinks)
+        variant = catalogue.variant("prefill", widths, dtype, mask, request.has_sinks)
     tiles = _tiles(request, request.q_len, variant.block_q)
     grid = (tiles if request.q_len else 0, request.heads, 1 if request.packed else request.batch)
     if not request.mask_type:
@@ -455,11 +466,13 @@ def plan_decode(
     _, left, right = band(request.causal, request.window_size)
     longest = _longest(request)
     # Where sequences of all lengths meet, those that are decoded mostly have one query.
-    queries = longest if longest <= DECODE_QUERIES else 1
+    # Padded ones of a latent pair all come here.
+    of_one_length = request.widths in LATENT and not request.packed
+    queries = longest if longest <= DECODE_QUERIES or of_one_length else 1
     heads_per_kv_head = request.heads // request.kv_heads
     rows = rows or queries * heads_per_kv_head
-    head_dim, dtype = request.head_dim, request.dtype
-    variant = catalogue.variant("decode", head_dim, dtype, sinks=True, rows=rows)
+    widths, dtype = request.widths, request.dtype
+    variant = catalogue.variant("decode", widths, dtype, sinks=True, rows=rows)
     tiles = -(-queries * heads_per_kv_head // variant.block_q)
     threadgroups = tiles * request.kv_heads * request.batch
     splits = request.num_splits or choose(
@@ -477,12 +490,12 @@ def plan_decode(
     decode = _launch(catalogue, "decode", variant, request, known, grid)
     if splits == 1 or not threadgroups:
         return Plan((decode,))
-    variant = catalogue.variant("combine", head_dim, dtype)
+    variant = catalogue.variant("combine", request.width_of_out, dtype)
     grid = (request.heads, queries, request.batch)
     shape = (splits, request.batch, slots, request.heads)
     return Plan(
         (decode, _launch(catalogue, "combine", variant, request, known, grid)),
-        (Scratch("partial_out", (*shape, head_dim)), Scratch("partial_lse", shape)),
+        (Scratch("partial_out", (*shape, widths[1])), Scratch("partial_lse", shape)),
     )
 
 
@@ -511,7 +524,7 @@ def plan_append(request: Request, append: Append, catalogue: Catalogue = BUILT_I
         grid = (rows, 2 * request.kv_heads + request.heads, request.batch)
     else:
         grid = (request.appended, 2 * request.kv_heads, request.batch)
-    variant = catalogue.variant("append", request.head_dim, request.dtype)
+    variant = catalogue.variant("append", request.widths, request.dtype)
     return Plan((_launch(catalogue, "append", variant, request, known, grid),))
 
 
@@ -522,7 +535,8 @@ def plan(request: Request, catalogue: Catalogue = BUILT_IN) -> Plan:
     read back.  Raises ValueError, naming the field, for what no kernel computes.
     """
     longest = _longest(request)
-    if longest <= DECODE_QUERIES and not request.has_dropout:
+    decodes = longest <= DECODE_QUERIES or request.widths in LATENT
+    if decodes and not request.has_dropout:
         return plan_decode(request, catalogue=catalogue)
     if not request.packed or request.batch == 1 or request.has_dropout:
         return plan_prefill(request, catalogue=catalogue)
@@ -535,8 +549,8 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     """The launches that compute the gradients of `request`.
 
     Where the keys' threadgroups are few, the query blocks are split among more of them.  The
-    workspace then has partial_k and partial_v, (splits, batch, k_len, kv_heads, head_dim), which
-    add up to the gradients.
+    workspace then has partial_k and partial_v, (splits, batch, k_len, kv_heads, columns), which add
+    up to the gradients.
 
     With sinks the workspace has grad_sinks, (batch, heads, parts): what each part of a head's rows
     adds to the gradient of its sink; in a packed batch all sequences are one.
@@ -545,14 +559,14 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     _check(request)
     mode, left, right = band(request.causal, request.window_size)
     mask = None if request.has_dropout else mode
-    head_dim, dtype, dropout = request.head_dim, request.dtype, request.has_dropout
+    widths, dtype, dropout = request.widths, request.dtype, request.has_dropout
     batches = 1 if request.packed else request.batch
     wanted = {"k": backward.wants_k, "v": backward.wants_v}
-    together = ("backward_kv", head_dim, dtype, mask, False, dropout) in catalogue.variants
+    together = ("backward_kv", widths, dtype, mask, False, dropout) in catalogue.variants
     of_keys = ["backward_kv"] if together else [f"backward_{x}" for x in wanted if wanted[x]]
     splits = 1
     for family in of_keys:
-        variant = catalogue.variant(family, head_dim, dtype, mask, dropout=dropout)
+        variant = catalogue.variant(family, widths, dtype, mask, dropout=dropout)
         tiles = _tiles(request, request.k_len, variant.step_k) * request.kv_heads * batches
         # A query sees at most so many keys, and a key so many queries.
         queries = min(request.q_len, left + right + variant.step_k)
@@ -579,22 +593,23 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
         splits=splits,
     )
 
-    rows = catalogue.variant("backward_rows", head_dim, dtype, sinks=True)
+    rows = catalogue.variant("backward_rows", request.width_of_out, dtype, sinks=True)
     parts = -(-request.q_len // rows.block_q)
     grid = (parts, request.heads, batches)
     launches = [_launch(catalogue, "backward_rows", rows, request, known, grid)]
     if backward.wants_q:
-        variant = catalogue.variant("backward_q", head_dim, dtype, mask, dropout=dropout)
+        variant = catalogue.variant("backward_q", widths, dtype, mask, dropout=dropout)
         tiles = _tiles(request, request.q_len, variant.block_q) if request.q_len else 0
         grid = (tiles, request.heads, batches)
         launches.append(_launch(catalogue, "backward_q", variant, request, known, grid))
     for family in of_keys if any(wanted.values()) else ():
-        variant = catalogue.variant(family, head_dim, dtype, mask, dropout=dropout)
+        variant = catalogue.variant(family, widths, dtype, mask, dropout=dropout)
         tiles = _tiles(request, request.k_len, variant.step_k) if request.k_len else 0
         grid = (tiles * splits, request.kv_heads, batches)
         launches.append(_launch(catalogue, family, variant, request, known, grid))
     of_rows = (batches, request.heads, request.q_len)
-    partial = (splits, batches, request.k_len, request.kv_heads, head_dim)
+    partial = (splits, batches, request.k_len, request.kv_heads)
+    columns = dict(zip(wanted, widths))
     return Plan(
         tuple(launches),
         (
@@ -605,7 +620,11 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
                 if request.has_sinks
                 else ()
             ),
-            *(Scratch(f"partial_{x}", partial) for x in wanted if wanted[x] and splits > 1),
+            *(
+                Scratch(f"partial_{x}", (*partial, columns[x]))
+                for x in wanted
+                if wanted[x] and splits > 1
+            ),
         ),
         zeroed=request.packed,  # rows that belong to no sequence are added up, too
     )

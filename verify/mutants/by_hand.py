@@ -27,7 +27,10 @@ LOOP = """\
             continue;
         }
 """  # noqa: E501
-SCORES = "\n        multiply_transposed(scores, queries, k_block);\n"
+SCORES = (
+    "\n        multiply_transposed<STAGED_STRIDE>"
+    '(scores, queries, k_block{{ " + first_column" if slices > 1 }});\n'
+)
 
 BY_HAND = (
     ByHand(
@@ -115,20 +118,20 @@ BY_HAND = (
     ByHand(
         "the sink is left out of the maximum",
         "prefill/softmax.metal.j2",
-        "max(sink, LEAST_MAX)",
+        "max(sinks[r], LEAST_MAX)",
         "LEAST_MAX",
     ),
     ByHand(
         "the maximum starts at the sink, even if that is -inf",
         "prefill/softmax.metal.j2",
-        "max(sink, LEAST_MAX)",
-        "sink",
+        "max(sinks[r], LEAST_MAX)",
+        "sinks[r]",
     ),
     ByHand(
         "the maximum starts at 0",
         "prefill/softmax.metal.j2",
-        "max(sink, LEAST_MAX)",
-        "max(sink, 0.0f)",
+        "max(sinks[r], LEAST_MAX)",
+        "max(sinks[r], 0.0f)",
     ),
     ByHand(
         "every query head has the first head's sink",
@@ -222,13 +225,13 @@ BY_HAND = (
     ),
     ByHand(
         "decode: every split of the keys counts the sink",
-        "decode/rows.metal.j2",
+        "decode/columns.metal.j2",
         "call.has_sinks != 0 && split == 0",
         "call.has_sinks != 0",
     ),
     ByHand(
         "decode: sinks are read where the call has none",
-        "decode/rows.metal.j2",
+        "decode/columns.metal.j2",
         "call.has_sinks != 0 && split == 0",
         "split == 0",
     ),
@@ -252,7 +255,7 @@ BY_HAND = (
     ),
     ByHand(
         "decode: every fragment of rows works on the first one's",
-        "decode/rows.metal.j2",
+        "decode/columns.metal.j2",
         "fragment * FRAGMENT",
         "0 * FRAGMENT",
     ),

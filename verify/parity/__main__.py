@@ -89,7 +89,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s parity --", description=__doc__)
     variants = manifest()
     parser.add_argument("--family", choices=dict.fromkeys(v.family for v in variants))
-    parser.add_argument("--head-dim", type=int, choices=sorted({v.head_dim for v in variants}))
+    parser.add_argument("--head-dim", choices=dict.fromkeys(v.columns for v in variants))
     parser.add_argument("--dtype", choices=sorted({v.dtype for v in variants}))
     parser.add_argument("--mask", choices=sorted({v.mask for v in variants if v.mask}))
     parser.add_argument(
@@ -128,7 +128,7 @@ def reproduce(variant: Variant, case: str, device: str, check: bool) -> str:
     options = " --check" if check else ""
     options += f' --case "{case}"' if case else ""
     return (
-        f"nox -s parity -- --family {variant.family} --head-dim {variant.head_dim} "
+        f"nox -s parity -- --family {variant.family} --head-dim {variant.columns} "
         f"--dtype {variant.dtype} {mask}{sinks} --device {device}{options}"
     )
 
@@ -139,7 +139,7 @@ def select(chosen: argparse.Namespace) -> list[tuple[Variant, list[Case]]]:
     for variant in manifest():
         wanted = (
             chosen.family in (None, variant.family)
-            and chosen.head_dim in (None, variant.head_dim)
+            and chosen.head_dim in (None, variant.columns)
             and chosen.dtype in (None, variant.dtype)
             and chosen.mask in (None, variant.mask)
             and chosen.sinks in (None, variant.sinks)

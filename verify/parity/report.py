@@ -125,7 +125,7 @@ def grids(report: Report) -> tuple[Grid, ...]:
 
 
 def shape_label(v: Variant) -> tuple[str, ...]:
-    return (str(v.head_dim or ANY_DTYPE), v.dtype)
+    return (v.columns if v.head_dim else ANY_DTYPE, v.dtype)
 
 
 def tile_label(v: Variant) -> tuple[str, ...]:

@@ -58,8 +58,8 @@ def read(tensors: Mapping[str, Tensor]) -> int:
 
 def run(case: Case, variant: Variant, launch: Launch, device: str) -> int:
     """A case's launches; returns how many NaN there are in what was written."""
-    head_dim, dtype = variant.tried_on
-    inputs = prepare(case, head_dim, getattr(torch, dtype), "cpu")
+    widths, dtype = variant.tried_on
+    inputs = prepare(case, widths, getattr(torch, dtype), "cpu")
     if case.nonsense:
         garble(inputs.tensors, case.nonsense)
     plan = whole_plan(variant, inputs, case)

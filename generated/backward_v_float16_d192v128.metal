@@ -1,0 +1,749 @@
+// backward_v_float16_d192v128.metal
+//
+// Written by `python -m codegen` from templates/; do not edit.
+//
+// Flash attention, backward: the gradient of V.  Everything is transposed: rows are keys.
+//   P^T  = 2^(logits - log-sum-exp)    recomputed from K and Q
+//   dV   = P^T dO
+// A threadgroup goes over all query heads that share its KV head.  Where that would leave cores idle,
+// several do, each over a split of the blocks, and partial results are added up in fixed order.
+//   head_dim   192/128
+//   elements   float16; scores, weights and sums in float32
+//   masks      full, causal (aligned bottom-right), sliding window (left, right)
+
+#include <metal_stdlib>
+#include <metal_simdgroup_matrix>
+
+using namespace metal;
+
+typedef half element;
+
+constant constexpr int HEAD_DIM = 192; // columns of Q and K
+constant constexpr int HEAD_DIM_V = 128; // columns of V and O
+
+// Arrays stay in registers only if every index is known to the compiler.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+// The softmax is computed in base 2.  A masked score is a large negative number and not -inf, because
+// fast math may assume that no value is infinite.  It lies so far below LEAST_MAX, where the maximum
+// of a row starts, that its weight is exactly 0.
+constant constexpr float LOG2_E = 1.44269504f;
+constant constexpr float LN_2 = 0.693147181f;
+constant constexpr float LEAST_MAX = -1.0e38f;
+constant constexpr float MASKED = -3.0e38f;
+constant constexpr uint MINUS_INFINITY_BITS = 0xFF800000u;
+
+// The natural log-sum-exp of a row, from its base-2 maximum and the sum of its weights; -inf if it
+// sees no key.  The choice is made among bits, because fast math may assume that no float is infinite.
+inline float log_sum_exp(float row_max, float row_sum)
+{
+    const float natural = LN_2 * (row_max + fast::log2(row_sum));
+    return as_type<float>(row_sum == 0.0f ? MINUS_INFINITY_BITS : as_type<uint>(natural));
+}
+
+typedef packed_half4 packed_element4; // aligned like one element: rows may start anywhere
+typedef vec<element, 4> element4;
+
+// A simdgroup holds a matrix as R x C fragments of 8x8 elements.
+constant constexpr int FRAGMENT = 8;
+
+template <typename T>
+using Fragment = simdgroup_matrix<T, FRAGMENT, FRAGMENT>;
+
+template <typename T, int R, int C>
+struct Matrix {
+    Fragment<T> fragments[R][C];
+};
+
+// Which two elements of every fragment a lane holds: (row, column) and (row, column + 1).
+struct Place {
+    int row;
+    int column;
+};
+
+inline Place find_place(uint lane)
+{
+    const int quad = lane / 4;
+    return {(quad & 4) + int(lane / 2) % 4, (quad & 2) * 2 + int(lane % 2) * 2};
+}
+
+// A = 0.
+template <typename T, int R, int C>
+inline void clear(thread Matrix<T, R, C>& a)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            a.fragments[r][c] = make_filled_simdgroup_matrix<T, FRAGMENT, FRAGMENT>(T(0));
+        }
+    }
+}
+
+// A = scale * A.
+template <int R, int C>
+inline void scale_elements(thread Matrix<float, R, C>& a, float scale)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] *= scale;
+            }
+        }
+    }
+}
+
+// A = cap * tanh(A).  fast::tanh would overflow for large arguments.
+template <int R, int C>
+inline void cap_elements(thread Matrix<float, R, C>& a, float cap)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                a.fragments[r][c].thread_elements()[i] = cap * precise::tanh(a.fragments[r][c].thread_elements()[i]);
+            }
+        }
+    }
+}
+
+constant constexpr int D_FRAGMENTS = HEAD_DIM / FRAGMENT;
+constant constexpr int V_FRAGMENTS = HEAD_DIM_V / FRAGMENT;
+constant constexpr int PADDING = 8; // elements behind a staged row, against bank conflicts
+constant constexpr int STAGED_STRIDE = HEAD_DIM + PADDING;
+constant constexpr int STAGED_STRIDE_V = HEAD_DIM_V + PADDING;
+
+// A call's arguments beside its tensors: an array of int32, where a long takes two, and one of float32.
+struct Call {
+    long q_batch_stride; // q: elements from one batch to the next
+    long q_row_stride; // q: elements from one row to the next
+    long q_head_stride; // q: elements from one head to the next
+    long k_batch_stride; // k: elements from one batch to the next
+    long k_row_stride; // k: elements from one row to the next
+    long k_head_stride; // k: elements from one head to the next
+    long v_batch_stride; // v: elements from one batch to the next
+    long v_row_stride; // v: elements from one row to the next
+    long v_head_stride; // v: elements from one head to the next
+    long grad_out_batch_stride; // grad_out: elements from one batch to the next
+    long grad_out_row_stride; // grad_out: elements from one row to the next
+    long grad_out_head_stride; // grad_out: elements from one head to the next
+    long grad_v_batch_stride; // grad_v: elements from one batch to the next
+    long grad_v_row_stride; // grad_v: elements from one row to the next
+    long grad_v_head_stride; // grad_v: elements from one head to the next
+    long lse_batch_stride; // lse: elements from one batch to the next
+    long lse_head_stride; // lse: elements from one head to the next
+    long alibi_batch_stride; // alibi_slopes: elements from one sequence to the next
+    long alibi_head_stride; // alibi_slopes: elements from one head to the next
+    long table_stride; // block_table: elements from one sequence to the next
+    int batch; // number of sequences
+    int q_len; // query rows of each sequence; packed: of all sequences together
+    int k_len; // rows of K of each sequence, used or not; packed: of all sequences
+    int packed; // 1: packed batch, cu_seqlens_q is given; 0: padded batch
+    int heads_per_kv_head; // query heads that share one KV head
+    int has_k_begin; // 1: k_begin is given; 0: keys begin at row 0
+    int has_k_end; // 1: k_end is given; 0: keys end at row k_len
+    int appended; // rows that this call appends, from k_end on
+    int page_size; // rows in each page of K and V; 0: no pages
+    int pages; // number of pages in K and V
+    int window_left; // keys seen before the diagonal
+    int window_right; // keys seen after the diagonal
+    int has_alibi; // 1: alibi_slopes are given
+    int splits; // number of splits of the query blocks; 1: no partial gradients
+    int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
+};
+
+struct Scaling {
+    float softmax_scale; // multiplies Q K^T
+    float softcap; // scores become softcap * tanh(score / softcap); 0: off
+    float keep_scale; // 1 / (1 - dropout_p), which scales the weights that are kept
+};
+
+// A sequence's rows in Q and K.
+struct Sequence {
+    int batch;   // its index
+    int q_start; // its first query row; 0 unless the batch is packed
+    int q_len;
+    int k_start; // the row of its first key
+    int k_len;
+    device const int* pages; // its line of the block table
+};
+
+// cu_seqlens_q[i], moved into the range of rows that exist: the host never reads it.
+inline int first_query(device const int* cu_seqlens_q, int i, constant Call& call)
+{
+    return clamp(cu_seqlens_q[i], 0, call.q_len);
+}
+
+// The row after a sequence's last key.  A slot that is not in use has no keys: its length is negative,
+// or the page of its last key is.
+inline int end_of_keys(int batch, constant Call& call, device const int* k_end, device const int* pages)
+{
+    if (call.has_k_end != 0 && k_end[batch] < 0) {
+        return 0;
+    }
+    const int end = call.has_k_end == 0 ? call.k_len : min(min(k_end[batch], call.k_len) + call.appended, call.k_len);
+    if (call.page_size != 0 && end > 0 && pages[(end - 1) / call.page_size] < 0) {
+        return 0;
+    }
+    return end;
+}
+
+inline Sequence find_sequence(
+    int batch, constant Call& call, device const int* cu_seqlens_q, device const int* k_begin, device const int* k_end,
+    device const int* block_table)
+{
+    Sequence sequence;
+    sequence.batch = batch;
+    sequence.q_start = call.packed == 0 ? 0 : first_query(cu_seqlens_q, batch, call);
+    sequence.q_len = call.packed == 0 ? call.q_len : first_query(cu_seqlens_q, batch + 1, call) - sequence.q_start;
+    sequence.k_start = call.has_k_begin == 0 ? 0 : clamp(k_begin[batch], 0, call.k_len);
+    sequence.pages = block_table + batch * call.table_stride;
+    sequence.k_len = max(end_of_keys(batch, call, k_end, sequence.pages) - sequence.k_start, 0);
+    return sequence;
+}
+
+// The keys from `begin` on, up to but not including `end`.
+struct KeyRange {
+    int begin;
+    int end;
+};
+
+enum MaskMode { FULL, CAUSAL, WINDOW };
+
+// The keys that a query sees.  `diagonal` is the key at its own position: masks are aligned
+// bottom-right, that is, the last query is at the position of the last key.
+template <MaskMode MASK>
+inline KeyRange keys_seen(int diagonal, Sequence sequence, constant Call& call)
+{
+    KeyRange seen = {0, sequence.k_len};
+    if (MASK == CAUSAL) {
+        seen.end = min(diagonal + 1, sequence.k_len);
+    }
+    if (MASK == WINDOW) {
+        seen.begin = max(diagonal - call.window_left, 0);
+        seen.end = min(diagonal + call.window_right + 1, sequence.k_len);
+    }
+    return seen;
+}
+
+// For neighbouring query rows: the keys from the first to the last that any of them sees, and among
+// them those that all of them see.  The latter need no mask.
+struct Band {
+    KeyRange visited;
+    KeyRange unmasked;
+};
+
+template <MaskMode MASK>
+inline Band find_band(int first_query, int last_query, Sequence sequence, constant Call& call)
+{
+    const int offset = sequence.k_len - sequence.q_len; // of a query's diagonal
+    const KeyRange first = keys_seen<MASK>(first_query + offset, sequence, call);
+    const KeyRange last = keys_seen<MASK>(last_query + offset, sequence, call);
+    const KeyRange visited = {first.begin, last.end};
+    const KeyRange unmasked = {last.begin, first.end};
+    return {visited, unmasked};
+}
+
+// The queries that see a key; as keys_seen, the other way round.
+template <MaskMode MASK>
+inline KeyRange queries_seeing(int key, Sequence sequence, constant Call& call)
+{
+    const int diagonal = key - (sequence.k_len - sequence.q_len); // the query at the key's position
+    KeyRange seeing = {0, sequence.q_len};
+    if (MASK == CAUSAL) {
+        seeing.begin = max(diagonal, 0);
+    }
+    if (MASK == WINDOW) {
+        seeing.begin = max(diagonal - call.window_right, 0);
+        seeing.end = min(diagonal + call.window_left + 1, sequence.q_len);
+    }
+    return seeing;
+}
+
+// For neighbouring keys: the queries from the first to the last that see any of them, and among them
+// those that see all.
+template <MaskMode MASK>
+inline Band find_query_band(int first_key, int last_key, Sequence sequence, constant Call& call)
+{
+    const KeyRange first = queries_seeing<MASK>(first_key, sequence, call);
+    const KeyRange last = queries_seeing<MASK>(last_key, sequence, call);
+    const KeyRange visited = {first.begin, last.end};
+    const KeyRange unmasked = {last.begin, first.end};
+    return {visited, unmasked};
+}
+
+// The index of the sequence that threadgroup `index` works on.  In a padded batch the grid has an axis
+// for it.  In a packed batch, sequence b has the threadgroups from begins[b] / BLOCK + b to where those
+// of b + 1 begin.  These are enough for its rows wherever they start, so the host can choose the grid
+// without any sequence's length.  Bisection finds b.
+template <int BLOCK>
+inline int find_batch(int index, int batch_in_grid, constant Call& call, device const int* begins, int rows)
+{
+    if (call.packed == 0) {
+        return batch_in_grid;
+    }
+    int batch = 0;
+    int end = call.batch;
+    while (end - batch > 1) {
+        const int middle = (batch + end) / 2;
+        if (clamp(begins[middle], 0, rows) / BLOCK + middle <= index) {
+            batch = middle;
+        } else {
+            end = middle;
+        }
+    }
+    return batch; // the batch strides of packed tensors are 0
+}
+
+// The first row of threadgroup `index`, within its sequence, which begins at row `begin`.
+template <int BLOCK>
+inline int find_first_row(int index, int begin, int batch, constant Call& call)
+{
+    const int first_index = call.packed == 0 ? 0 : begin / BLOCK + batch;
+    return (index - first_index) * BLOCK;
+}
+
+// Reads one fragment of a simdgroup's rows of a tensor; a row that does not exist is 0.
+inline void load_fragment(thread Fragment<element>& fragment, device const element* source, bool exists)
+{
+    UNROLL for (int i = 0; i < 2; ++i) {
+        fragment.thread_elements()[i] = exists ? source[i] : element(0);
+    }
+}
+
+// A simdgroup's rows of a tensor.  All of them would not fit into the registers: each fragment is read
+// when it is needed.
+template <int R, int D>
+struct ReadRows {
+    static constant constexpr int FRAGMENTS = D;
+    device const element* source[R]; // this lane's rows and column
+    bool exists[R];
+};
+
+template <int R, int D>
+inline void load_rows(
+    thread ReadRows<R, D>& rows, device const element* source, long stride, int row, int end, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        const int own = row + r * FRAGMENT;
+        rows.source[r] = source + own * stride + place.column;
+        rows.exists[r] = own < end;
+    }
+}
+
+// Fragment column d of the rows.
+template <int R, int D>
+inline void find_column(thread Matrix<element, R, 1>& column, thread ReadRows<R, D>& rows, int d)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        load_fragment(column.fragments[r][0], rows.source[r] + d * FRAGMENT, rows.exists[r]);
+    }
+}
+
+// 32 keys (4 simdgroups of 8) x 16 query rows;
+// 10880 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
+struct q16k32 {
+    static constant constexpr int BLOCK_K = 32; // keys per threadgroup
+    static constant constexpr int BLOCK_Q = 16; // query rows per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // keys per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr bool DROPOUT = false;
+    typedef ReadRows<ROW_FRAGMENTS, D_FRAGMENTS> Keys;
+};
+
+// 32 keys (4 simdgroups of 8) x 16 query rows;
+// 10880 bytes of threadgroup memory: one block of Q, one of dO, and its rows' statistics.
+struct q16k32_dropout {
+    static constant constexpr int BLOCK_K = 32; // keys per threadgroup
+    static constant constexpr int BLOCK_Q = 16; // query rows per block
+    static constant constexpr int THREADS = 128;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // keys per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int Q_FRAGMENTS = BLOCK_Q / FRAGMENT;
+    static constant constexpr bool DROPOUT = true;
+    typedef ReadRows<ROW_FRAGMENTS, D_FRAGMENTS> Keys;
+};
+
+// Copies a row to threadgroup memory, four elements at a time, from `column` on; zeros if it does not
+// exist.  ROW_THREADS threads share a row.
+template <int ROW_THREADS, int COLUMNS>
+inline void stage_row(threadgroup element* target, device const element* source, int column, bool exists)
+{
+    constexpr int PART = ROW_THREADS * 4; // elements of a row that its threads move at a time
+    UNROLL for (int i = 0; i < COLUMNS; i += PART) {
+        if (COLUMNS % PART != 0 && column + i >= COLUMNS) {
+            continue; // the last part has less
+        }
+        element4 value = element4(0);
+        if (exists) {
+            value = element4(*(device const packed_element4*)(source + column + i));
+        }
+        *(threadgroup element4*)(target + column + i) = value;
+    }
+}
+
+// Copies a block of rows to threadgroup memory; rows from `end` on are 0.
+template <int THREADS, int BLOCK, int COLUMNS>
+inline void stage_rows(
+    threadgroup element* block, device const element* source, long stride, int first_row, int end, uint thread_index)
+{
+    constexpr int ROW_THREADS = THREADS / BLOCK;
+    const int row = thread_index / ROW_THREADS;
+    const bool exists = first_row + row < end;
+    stage_row<ROW_THREADS, COLUMNS>(
+        block + row * (COLUMNS + PADDING), source + (first_row + row) * stride, thread_index % ROW_THREADS * 4, exists);
+}
+
+// Reads fragment (c, d) of a block of staged rows, transposed: columns x rows.
+template <int STRIDE>
+inline void load_transposed(thread Fragment<element>& fragment, threadgroup const element* block, int c, int d)
+{
+    simdgroup_load(fragment, block + c * FRAGMENT * STRIDE + d * FRAGMENT, STRIDE, ulong2(0), true);
+}
+
+// S = A B^T, where B is a block of staged rows, STRIDE elements apart.
+template <int STRIDE, typename Rows, int R, int C>
+inline void multiply_transposed(thread Matrix<float, R, C>& s, thread Rows& a, threadgroup const element* block)
+{
+    clear(s);
+    UNROLL for (int d = 0; d < Rows::FRAGMENTS; ++d) {
+        Matrix<element, R, 1> column;
+        find_column(column, a, d);
+        UNROLL for (int c = 0; c < C; ++c) {
+            Fragment<element> b;
+            load_transposed<STRIDE>(b, block, c, d);
+            UNROLL for (int r = 0; r < R; ++r) {
+                simdgroup_multiply_accumulate(s.fragments[r][c], column.fragments[r][0], b, s.fragments[r][c]);
+            }
+        }
+    }
+}
+
+// O += P B, where B is a block of staged rows, STRIDE elements apart.
+template <int STRIDE, int R, int C, int D>
+inline void multiply_accumulate(
+    thread Matrix<float, R, D>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* block)
+{
+    UNROLL for (int d = 0; d < D; ++d) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            Fragment<element> b;
+            simdgroup_load(b, block + c * FRAGMENT * STRIDE + d * FRAGMENT, STRIDE);
+            UNROLL for (int r = 0; r < R; ++r) {
+                simdgroup_multiply_accumulate(outputs.fragments[r][d], weights.fragments[r][c], b, outputs.fragments[r][d]);
+            }
+        }
+    }
+}
+
+// ALiBi: a key's distance from the diagonal, times the slope, is subtracted from its base-2 logit.
+struct RowAlibi {
+    float slope; // in base 2
+    int offset;  // of a query's diagonal
+};
+
+inline RowAlibi find_row_alibi(device const float* alibi_slopes, Sequence sequence, int head, constant Call& call)
+{
+    const long place = sequence.batch * call.alibi_batch_stride + head * call.alibi_head_stride;
+    return {call.has_alibi == 0 ? 0.0f : LOG2_E * alibi_slopes[place], sequence.k_len - sequence.q_len};
+}
+
+// Dropout: whether a weight is kept depends on the call's seed and on which weight it is, and on nothing
+// else.  So the backward pass, with other tiles, keeps the same ones.
+struct Dropout {
+    uint2 seed;
+    uint head;
+    uint batch;
+    uint keep_below; // a weight is kept if its random number is less
+};
+
+inline Dropout find_dropout(device const int* dropout_seed, int head, int batch, constant Call& call)
+{
+    return {uint2(dropout_seed[0], dropout_seed[1]), uint(head), uint(batch), uint(call.keep_below)};
+}
+
+// Philox 4x32 with 7 rounds (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
+inline uint4 philox(uint4 counter, uint2 key)
+{
+    UNROLL for (int round = 0; round < 7; ++round) {
+        const uint high_x = mulhi(0xD2511F53u, counter.x);
+        const uint high_z = mulhi(0xCD9E8D57u, counter.z);
+        counter = uint4(
+            high_z ^ counter.y ^ key.x, 0xCD9E8D57u * counter.z, high_x ^ counter.w ^ key.y, 0xD2511F53u * counter.x);
+        key += uint2(0x9E3779B9u, 0xBB67AE85u);
+    }
+    return counter;
+}
+
+// Each call of philox serves four neighbouring keys.
+inline bool is_kept(Dropout dropout, int query, int key)
+{
+    const uint4 numbers = philox(uint4(query, key / 4, dropout.head, dropout.batch), dropout.seed);
+    return numbers[key % 4] < dropout.keep_below;
+}
+
+// Sets what is not kept to 0; columns are queries.
+template <typename T, int R, int C>
+inline void drop_from_columns(thread Matrix<T, R, C>& a, Dropout dropout, int key, int query, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                if (!is_kept(dropout, query + c * FRAGMENT + place.column + i, key + r * FRAGMENT)) {
+                    a.fragments[r][c].thread_elements()[i] = T(0);
+                }
+            }
+        }
+    }
+}
+
+// The base-2 log-sum-exp of a row that sees nothing: every weight is exactly 0 beside it, and no
+// difference with a score overflows.
+constant constexpr float UNSEEN = 3.0e37f;
+
+// The choice is made among bits, because fast math may assume that no float is infinite.
+inline float base_2_lse(float natural)
+{
+    return as_type<uint>(natural) == MINUS_INFINITY_BITS ? UNSEEN : natural * LOG2_E;
+}
+
+// The weight of a score, and the same times the derivative of its logit: 1, or with a softcap
+// 1 - tanh^2.  PLAIN: there is neither softcap nor ALiBi.
+template <bool PLAIN>
+inline float2 weigh(float score, float alibi, float lse, constant Scaling& scaling)
+{
+    if (PLAIN) {
+        return fast::exp2(fma(score, scaling.softmax_scale * LOG2_E, -lse));
+    }
+    if (scaling.softcap == 0.0f) {
+        return fast::exp2(score * (scaling.softmax_scale * LOG2_E) - alibi - lse);
+    }
+    const float limited = precise::tanh(score * (scaling.softmax_scale / scaling.softcap));
+    const float weight = fast::exp2(scaling.softcap * LOG2_E * limited - alibi - lse);
+    return float2(weight, weight * (1.0f - limited * limited));
+}
+
+// Sets what a row does not see to 0: columns are counted like `seen`, from `first` on.
+template <typename T, int R, int C>
+inline void clear_unseen(thread Matrix<T, R, C>& a, thread KeyRange (&seen)[R], int first, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int c = 0; c < C; ++c) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                const int column = first + c * FRAGMENT + place.column + i;
+                if (column < seen[r].begin || column >= seen[r].end) {
+                    a.fragments[r][c].thread_elements()[i] = T(0);
+                }
+            }
+        }
+    }
+}
+
+// A block of query rows has its statistics in threadgroup memory.
+struct BlockStatistics {
+    threadgroup float* lse;   // log-sum-exp, base 2
+    threadgroup float* delta; // see backward_rows
+};
+
+inline void stage_statistics(
+    BlockStatistics block, int size, device const float* row_lse, device const float* row_delta, int first_row, int end,
+    uint thread_index)
+{
+    const int row = first_row + thread_index;
+    if (int(thread_index) < size) {
+        block.lse[thread_index] = row < end ? row_lse[row] : UNSEEN;
+        block.delta[thread_index] = row < end ? row_delta[row] : 0.0f;
+    }
+}
+
+// Scores become weights, times the derivative of their logits; P gets the weights themselves.  Rows are
+// keys here, and columns are queries.
+template <bool PLAIN, int R, int C>
+inline void weigh_columns(
+    thread Matrix<element, R, C>& p, thread Matrix<float, R, C>& scores, BlockStatistics block, RowAlibi alibi, int key,
+    int query, Place place, constant Scaling& scaling)
+{
+    UNROLL for (int c = 0; c < C; ++c) {
+        UNROLL for (int i = 0; i < 2; ++i) {
+            const int column = c * FRAGMENT + place.column + i;
+            const float lse = block.lse[column];
+            UNROLL for (int r = 0; r < R; ++r) {
+                const int distance = abs(query + column + alibi.offset - (key + r * FRAGMENT));
+                const float score = scores.fragments[r][c].thread_elements()[i];
+                const float2 weight = weigh<PLAIN>(score, alibi.slope * float(distance), lse, scaling);
+                p.fragments[r][c].thread_elements()[i] = element(weight[0]);
+                scores.fragments[r][c].thread_elements()[i] = weight[1];
+            }
+        }
+    }
+}
+
+// dS = P (dP - delta).
+template <int R, int C>
+inline void differentiate_columns(
+    thread Matrix<element, R, C>& grad_scores, thread Matrix<float, R, C>& weights, thread Matrix<float, R, C>& grad_weights,
+    BlockStatistics block, Place place, float keep_scale)
+{
+    UNROLL for (int c = 0; c < C; ++c) {
+        UNROLL for (int i = 0; i < 2; ++i) {
+            const float delta = block.delta[c * FRAGMENT + place.column + i];
+            UNROLL for (int r = 0; r < R; ++r) {
+                const float difference = fma(grad_weights.fragments[r][c].thread_elements()[i], keep_scale, -delta);
+                grad_scores.fragments[r][c].thread_elements()[i] =
+                    element(weights.fragments[r][c].thread_elements()[i] * difference);
+            }
+        }
+    }
+}
+
+// Writes the rows that exist to device memory.
+template <typename T, int R, int D>
+inline void store_rows(
+    device T* out, thread Matrix<float, R, D>& outputs, long stride, int row, int rows, Place place)
+{
+    UNROLL for (int r = 0; r < R; ++r) {
+        const int own = row + r * FRAGMENT;
+        if (own >= rows) {
+            continue;
+        }
+        device T* target = out + own * stride + place.column;
+        UNROLL for (int d = 0; d < D; ++d) {
+            UNROLL for (int i = 0; i < 2; ++i) {
+                target[d * FRAGMENT + i] = T(outputs.fragments[r][d].thread_elements()[i]);
+            }
+        }
+    }
+}
+
+template <typename Tile, MaskMode MASK>
+[[kernel, max_total_threads_per_threadgroup(Tile::THREADS)]]
+void backward_v(
+    device const element* q [[buffer(0)]],
+    device const element* k [[buffer(1)]],
+    device const element* v [[buffer(2)]],
+    device const element* grad_out [[buffer(3)]],
+    device const float* row_lse [[buffer(4)]],
+    device const float* row_delta [[buffer(5)]],
+    device element* grad_v [[buffer(6)]],
+    device float* partial_v [[buffer(7)]],
+    device const int* cu_seqlens_q [[buffer(8)]],
+    device const int* k_begin [[buffer(9)]],
+    device const int* k_end [[buffer(10)]],
+    device const int* block_table [[buffer(11)]],
+    device const float* alibi_slopes [[buffer(12)]],
+    device const int* dropout_seed [[buffer(13)]],
+    constant Call& call [[buffer(14)]],
+    constant Scaling& scaling [[buffer(15)]],
+    uint3 group [[threadgroup_position_in_grid]],
+    uint3 groups [[threadgroups_per_grid]],
+    uint thread_index [[thread_index_in_threadgroup]],
+    uint simdgroup [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]])
+{
+    threadgroup element q_block[Tile::BLOCK_Q * STAGED_STRIDE];
+    threadgroup element grad_block[Tile::BLOCK_Q * STAGED_STRIDE_V]; // of dO
+    threadgroup float lse_block[Tile::BLOCK_Q];
+    threadgroup float delta_block[Tile::BLOCK_Q];
+    const BlockStatistics statistics = {lse_block, delta_block};
+
+    // Where this threadgroup works: some keys of one sequence, one KV head, one split.
+    const int index = group.x / call.splits;
+    const int split = group.x % call.splits;
+    const int batch = find_batch<Tile::BLOCK_K>(index, group.z, call, k_begin, call.k_len);
+    const Sequence sequence = find_sequence(batch, call, cu_seqlens_q, k_begin, k_end, block_table);
+    const int first_key = find_first_row<Tile::BLOCK_K>(index, sequence.k_start, batch, call);
+    if (first_key < 0 || first_key >= sequence.k_len) {
+        return; // a ragged batch has at most one empty threadgroup per sequence and head
+    }
+    const int kv_head = group.y;
+    const int last_key = min(first_key + Tile::BLOCK_K, sequence.k_len) - 1;
+    const Band band = find_query_band<MASK>(first_key, last_key, sequence, call);
+    const Place place = find_place(lane);
+    const int row = simdgroup * Tile::SIMDGROUP_ROWS + place.row; // this lane's first, counted from first_key
+    const int rows = sequence.k_len - first_key; // that exist
+
+    const long start = sequence.k_start + first_key;
+    k += batch * call.k_batch_stride + start * call.k_row_stride + kv_head * call.k_head_stride;
+    q += batch * call.q_batch_stride + sequence.q_start * call.q_row_stride;
+    grad_out += batch * call.grad_out_batch_stride + sequence.q_start * call.grad_out_row_stride;
+    const long first_lse = batch * call.lse_batch_stride + sequence.q_start;
+
+    typename Tile::Keys keys;
+    KeyRange seeing[Tile::ROW_FRAGMENTS]; // queries
+    Matrix<float, Tile::ROW_FRAGMENTS, Tile::Q_FRAGMENTS> scores;
+    Matrix<element, Tile::ROW_FRAGMENTS, Tile::Q_FRAGMENTS> weights;
+    Matrix<float, Tile::ROW_FRAGMENTS, V_FRAGMENTS> v_gradients;
+
+    load_rows(keys, k, call.k_row_stride, row, rows, place);
+    clear(v_gradients);
+    UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
+        seeing[r] = queries_seeing<MASK>(first_key + row + r * FRAGMENT, sequence, call);
+    }
+
+    const int blocks = (max(band.visited.end - band.visited.begin, 0) + Tile::BLOCK_Q - 1) / Tile::BLOCK_Q; // of each head
+    const int blocks_per_split = (blocks * call.heads_per_kv_head + call.splits - 1) / call.splits;
+    const int first_head = kv_head * call.heads_per_kv_head;
+    for (int head = first_head; head < first_head + call.heads_per_kv_head; ++head) {
+        const RowAlibi alibi = find_row_alibi(alibi_slopes, sequence, head, call);
+        const bool plain = scaling.softcap == 0.0f && alibi.slope == 0.0f;
+        device const element* q_rows = q + head * call.q_head_stride;
+        device const element* grad_rows = grad_out + head * call.grad_out_head_stride;
+        const long lse_start = first_lse + head * call.lse_head_stride;
+        const int first_block = max(split * blocks_per_split - (head - first_head) * blocks, 0);
+        const int last_block = min((split + 1) * blocks_per_split - (head - first_head) * blocks, blocks);
+
+        for (int block = first_block; block < last_block; ++block) {
+            const int query = band.visited.begin + block * Tile::BLOCK_Q;
+            threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
+            stage_rows<Tile::THREADS, Tile::BLOCK_Q, HEAD_DIM>(
+                q_block, q_rows, call.q_row_stride, query, sequence.q_len, thread_index);
+            stage_rows<Tile::THREADS, Tile::BLOCK_Q, HEAD_DIM_V>(
+                grad_block, grad_rows, call.grad_out_row_stride, query, sequence.q_len, thread_index);
+            stage_statistics(
+                statistics, Tile::BLOCK_Q, row_lse + lse_start, row_delta + lse_start, query, sequence.q_len, thread_index);
+            threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
+
+            multiply_transposed<STAGED_STRIDE>(scores, keys, q_block);
+            if (plain) {
+                weigh_columns<true>(weights, scores, statistics, alibi, first_key + row, query, place, scaling);
+            } else {
+                weigh_columns<false>(weights, scores, statistics, alibi, first_key + row, query, place, scaling);
+            }
+            if (query < band.unmasked.begin || query + Tile::BLOCK_Q > band.unmasked.end) {
+                clear_unseen(weights, seeing, query, place);
+            }
+            if (Tile::DROPOUT) {
+                drop_from_columns(weights, find_dropout(dropout_seed, head, batch, call), first_key + row, query, place);
+            }
+            multiply_accumulate<STAGED_STRIDE_V>(v_gradients, weights, grad_block);
+        }
+    }
+
+    const long kv_heads = groups.y;
+    const long first_partial = (long(split) * groups.z + group.z) * call.k_len + start;
+    scale_elements(v_gradients, scaling.keep_scale);
+    if (call.splits > 1) {
+        device float* partial = partial_v + (first_partial * kv_heads + kv_head) * HEAD_DIM_V;
+        store_rows(partial, v_gradients, kv_heads * HEAD_DIM_V, row, rows, place);
+    } else {
+        grad_v += batch * call.grad_v_batch_stride + start * call.grad_v_row_stride;
+        grad_v += kv_head * call.grad_v_head_stride;
+        store_rows(grad_v, v_gradients, call.grad_v_row_stride, row, rows, place);
+    }
+}
+
+// The kernels.  To compile one of them alone, define ONLY and ONLY_<its name>.
+#if !defined(ONLY) || defined(ONLY_backward_v_float16_d192v128_q16k32_full)
+template [[host_name("backward_v_float16_d192v128_q16k32_full")]] [[kernel]]
+decltype(backward_v<q16k32, FULL>) backward_v<q16k32, FULL>;
+#endif
+#if !defined(ONLY) || defined(ONLY_backward_v_float16_d192v128_q16k32_causal)
+template [[host_name("backward_v_float16_d192v128_q16k32_causal")]] [[kernel]]
+decltype(backward_v<q16k32, CAUSAL>) backward_v<q16k32, CAUSAL>;
+#endif
+#if !defined(ONLY) || defined(ONLY_backward_v_float16_d192v128_q16k32_window)
+template [[host_name("backward_v_float16_d192v128_q16k32_window")]] [[kernel]]
+decltype(backward_v<q16k32, WINDOW>) backward_v<q16k32, WINDOW>;
+#endif
+#if !defined(ONLY) || defined(ONLY_backward_v_float16_d192v128_q16k32_dropout)
+template [[host_name("backward_v_float16_d192v128_q16k32_dropout")]] [[kernel]]
+decltype(backward_v<q16k32_dropout, WINDOW>) backward_v<q16k32_dropout, WINDOW>;
+#endif
