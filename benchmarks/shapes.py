@@ -35,6 +35,8 @@ class Shape:
     causal: bool = False
     window: tuple[int, int] = UNBOUNDED  # keys seen left and right of the diagonal, -1: all
     sinks: bool = False
+    head_dim_v: int = 0  # of V and O; 0: as Q and K have it
+    latent: bool = False  # V is the first columns of K
     rising: bool = False  # inputs whose scores rise from key to key, see draw
 
     def __post_init__(self) -> None:
@@ -45,6 +47,11 @@ class Shape:
             raise ShapeError(f"kv_heads is {self.kv_heads}: must divide heads, {self.heads}")
         if min(self.window) < -1:
             raise ShapeError(f"window is {self.window}: each side must be -1 (unbounded) or >= 0")
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """The columns of a head: of Q and K, and of V and O."""
+        return self.head_dim, self.head_dim_v or self.head_dim
 
     @property
     def heads_per_kv_head(self) -> int:
@@ -81,17 +88,18 @@ class Shape:
     @property
     def flops(self) -> int:
         """Useful operations: two for each element of a row, in Q K^T and in P V."""
-        return 4 * self.batch * self.heads * self.seen * self.head_dim
+        return 2 * self.batch * self.heads * self.seen * sum(self.widths)
 
     @property
     def least_bytes(self) -> int:
         """Q, K and V, each element read once."""
-        elements = self.heads * self.queries + 2 * self.kv_heads * self.keys
-        return self.batch * elements * self.head_dim * self.element_bytes
+        of_keys = self.head_dim if self.latent else sum(self.widths)
+        rows = self.heads * self.queries * self.head_dim + self.kv_heads * self.keys * of_keys
+        return self.batch * rows * self.element_bytes
 
     @property
     def output_bytes(self) -> int:
-        return self.batch * self.heads * self.queries * self.head_dim * self.element_bytes
+        return self.batch * self.heads * self.queries * self.widths[1] * self.element_bytes
 
     @property
     def least_products(self) -> int:
@@ -100,12 +108,13 @@ class Shape:
         Without a mask.
         """
         rows = math.ceil(self.heads_per_kv_head * self.queries / FRAGMENT)
-        keys, columns = math.ceil(self.keys / FRAGMENT), math.ceil(self.head_dim / FRAGMENT)
-        return 2 * self.batch * self.kv_heads * rows * keys * columns
+        keys = math.ceil(self.keys / FRAGMENT)
+        columns = sum(math.ceil(width / FRAGMENT) for width in self.widths)
+        return self.batch * self.kv_heads * rows * keys * columns
 
 
 def draw(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
-    """q, k and v as (batch, heads, rows, head_dim).
+    """q, k and v as (batch, heads, rows, columns).
 
     A kernel that rescales its sums only when a maximum has grown by much does so at random for some
     inputs, and then no count follows from another.  These here are uniform between -1 and 1, with
@@ -114,15 +123,18 @@ def draw(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
     """
     generator = torch.Generator().manual_seed(0)
     rows = ((shape.heads, shape.queries), *[(shape.kv_heads, shape.keys)] * 2)
+    columns = (shape.head_dim, *shape.widths)
     q, k, v = (
-        2 * torch.rand(shape.batch, *part, shape.head_dim, generator=generator) - 1 for part in rows
+        2 * torch.rand(shape.batch, *part, width, generator=generator) - 1
+        for part, width in zip(rows, columns, strict=True)
     )
     if shape.rising:
         q = torch.zeros_like(q)
         q[..., 0] = shape.head_dim**0.5
         k[..., 0] = torch.arange(shape.keys)
     dtype = getattr(torch, shape.dtype)
-    return q.to(dtype), k.to(dtype), v.to(dtype)
+    k = k.to(dtype)
+    return q.to(dtype), k, k[..., : shape.head_dim_v] if shape.latent else v.to(dtype)
 
 
 def visible(shape: Shape) -> Tensor:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import product
 from pathlib import Path
@@ -31,9 +31,18 @@ from benchmarks.model.chips import chips
 from benchmarks.shapes import Shape
 from benchmarks.timing import machine, measure
 from codegen import tiles
-from codegen.matrix import ELEMENT_BYTES, TILES, Variant, differentiating, files, head_dims
+from codegen.matrix import ELEMENT_BYTES, TILES, Variant, differentiating, files
 from codegen.render import environment, shader
-from codegen.tiles import KINDS, MAX_REGISTERS, MAX_THREADGROUP_BYTES, Tile, TileError
+from codegen.tiles import (
+    KINDS,
+    MAX_REGISTERS,
+    MAX_THREADGROUP_BYTES,
+    Cell,
+    Tile,
+    TileError,
+    Tiles,
+    Widths,
+)
 
 # What is tried.  More simdgroups use one block of keys, but leave less room for other threadgroups.
 SIMDGROUPS = (2, 4, 8)
@@ -50,7 +59,6 @@ TOKENS = (1024, 4096)
 CACHED_KEYS = (2048, 16384)
 HEADS = 8
 
-Tiles = Mapping[tuple[str, int, int], tuple[Tile, ...]]
 # Milliseconds on a shape of what a place of the table decides, with these kernels in it.
 Timer = Callable[["Place", Sequence[Variant], Shape], float]
 
@@ -60,13 +68,13 @@ class Place:
     """One tile of the table: the index-th of a cell."""
 
     family: str
-    head_dim: int
+    widths: Widths
     element_bytes: int
     index: int = 0
 
     @property
-    def cell(self) -> tuple[str, int, int]:
-        return self.family, self.head_dim, self.element_bytes
+    def cell(self) -> Cell:
+        return self.family, self.widths, self.element_bytes
 
     @property
     def dtype(self) -> str:
@@ -79,20 +87,20 @@ class Place:
         return GRADIENTS.get(self.family, "")
 
     def __str__(self) -> str:
-        return f"{self.family}, head dim {self.head_dim}, {self.element_bytes} bytes"
+        return f"{self.family}, head dim {self.widths}, {self.element_bytes} bytes"
 
 
 def places(table: Tiles) -> Iterator[Place]:
     """All of a table."""
-    for (family, head_dim, element_bytes), cell in table.items():
+    for (family, widths, element_bytes), cell in table.items():
         for index in range(len(cell)):
-            yield Place(family, head_dim, element_bytes, index)
+            yield Place(family, widths, element_bytes, index)
 
 
 def fits(tile: Tile, place: Place) -> bool:
     """Whether a GPU could launch it without spilling."""
-    memory = tile.threadgroup_bytes(place.head_dim, place.element_bytes)
-    registers = tile.registers(place.head_dim, place.element_bytes)
+    memory = tile.threadgroup_bytes(place.widths, place.element_bytes)
+    registers = tile.registers(place.widths, place.element_bytes)
     return memory <= MAX_THREADGROUP_BYTES and registers <= MAX_REGISTERS
 
 
@@ -100,9 +108,9 @@ def candidates(place: Place, current: Tile) -> list[Tile]:
     """All other tiles that fit.  Decode's rows stay: a plan picks a tile by them."""
     rows = (current.rows,) if place.family == "decode" else ROWS
     fitting = []
-    for sizes in product(SIMDGROUPS, rows, BLOCK_K):
+    for simdgroups, own_rows, block in product(SIMDGROUPS, rows, BLOCK_K):
         try:
-            tile = type(current)(*sizes)
+            tile = replace(current, simdgroups=simdgroups, rows=own_rows, block=block)
         except TileError:
             continue
         if tile != current and fits(tile, place):
@@ -112,14 +120,18 @@ def candidates(place: Place, current: Tile) -> list[Tile]:
 
 def shapes(place: Place, tile: Tile) -> list[Shape]:
     """What a tile is judged by: prompts, or a step over caches by as many heads as it has rows."""
-    dim, dtype = place.head_dim, place.dtype
+    dim, of_value, latent = place.widths
     if place.family == "decode":
         kv_heads = max(1, 4 * HEADS // tile.rows)
-        return [Shape(kv_heads * tile.rows, kv_heads, dim, keys, dtype) for keys in CACHED_KEYS]
-    return [
-        Shape(HEADS, HEADS, dim, tokens, dtype, queries=tokens, causal=causal)
-        for tokens, causal in product(TOKENS, (False, True))
-    ]
+        found = [
+            Shape(kv_heads * tile.rows, kv_heads, dim, keys, place.dtype) for keys in CACHED_KEYS
+        ]
+    else:
+        found = [
+            Shape(HEADS, HEADS, dim, tokens, place.dtype, queries=tokens, causal=causal)
+            for tokens, causal in product(TOKENS, (False, True))
+        ]
+    return [replace(shape, head_dim_v=of_value, latent=latent) for shape in found]
 
 
 @contextmanager
@@ -171,11 +183,11 @@ def measured(place: Place, variants: Sequence[Variant], shape: Shape) -> float:
 def variants_of(place: Place, shape: Shape, tile: Tile) -> list[Variant]:
     """The kernels for a place that compute a shape with a tile."""
     if place.gradients:
-        made = differentiating(place.family, place.head_dim, place.dtype, tile)
+        made = differentiating(place.family, place.widths, place.dtype, tile)
         return [variant for variant in made if variant.mask == shape.mask]
     with_modes = place.family == "prefill"
     mask, sinks = (shape.mask, shape.sinks) if with_modes else (None, True)
-    return [Variant(place.family, place.head_dim, place.dtype, mask, sinks, tile)]
+    return [Variant(place.family, place.widths, place.dtype, mask, sinks, tile)]
 
 
 def judge(place: Place, tile: Tile, timer: Timer) -> float:
@@ -238,7 +250,11 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--modelled", metavar="GPU", choices=list(chips()), help=f"one of {', '.join(chips())}"
     )
     parser.add_argument("--family", choices=list(KINDS), help="default: all")
-    parser.add_argument("--head-dim", type=int, choices=list(head_dims()), help="default: all")
+    parser.add_argument(
+        "--head-dim",
+        choices=dict.fromkeys(str(p.widths) for p in places(TILES)),
+        help="default: all",
+    )
     parser.add_argument(
         "--element-bytes", type=int, choices=sorted({*ELEMENT_BYTES.values()}), help="default: all"
     )
@@ -256,7 +272,7 @@ def selected(chosen: argparse.Namespace, table: Tiles) -> list[Place]:
         place
         for place in places(table)
         if chosen.family in (None, place.family)
-        and chosen.head_dim in (None, place.head_dim)
+        and chosen.head_dim in (None, str(place.widths))
         and chosen.element_bytes in (None, place.element_bytes)
     ]
 

@@ -36,8 +36,6 @@ TABLE = """
     prefill     |      160 |     2 | 4 8 16  | 4 8 8   | tile | with dropout alone; half as many keys per block: twice the barriers
     prefill     |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
     prefill     |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
-    prefill     |      512 |     2 | 8 8 16 2 | 8 8 8 2 | tile | in bfloat16 alone; half as many keys per block: twice the barriers
-    decode      |      512 |     2 | 8 8 16 2 | 8 8 8 2 | tile | in bfloat16 alone; half as many keys per block: twice the barriers
     decode      |       40 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       40 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       48 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight

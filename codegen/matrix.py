@@ -178,7 +178,7 @@ def checked(variants: Iterable[Variant]) -> tuple[Variant, ...]:
 def lines(family: str) -> Iterable[tuple[Widths, str, tuple[Tile, ...]]]:
     """Widths x dtype, each with a family's tiles, in the tile table's order."""
     for (column, widths, element_bytes), own in TILES.items():
-        if column == family and own:
+        if column == family:
             for dtype in (d for d, size in ELEMENT_BYTES.items() if size == element_bytes):
                 yield widths, dtype, own
 

@@ -1,8 +1,8 @@
 """Tile shapes: tuning as a table that a person reads and the program parses.
 
-One line per head_dim; a head_dim exists because it has a line here.  "192/128" is a pair: rows of Q
-and K have 192 columns, those of V and O have 128.  Each kernel family has a tile for 16-bit elements
-(float16, bfloat16) and one for float32, or "none" if it has no kernels for this head_dim:
+One line per head_dim; a head_dim exists because it has a line here.  "192/128" is a pair: rows of
+Q and K have 192 columns, those of V and O have 128.  Each kernel family has a tile for 16-bit
+elements (float16, bfloat16) and one for float32, or "none" if it has no kernels for this head_dim:
 
     simdgroups   simdgroups per threadgroup
     rows         query rows per simdgroup, a multiple of 8; with 16, each fragment of K or V that is
@@ -75,7 +75,7 @@ TABLE = """
          256       |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8         |         4 8 16        |         4 8 8
         96/64      |        4 16 32        |         4 8 32        |    4 8 32, 8 16 16    |    4 8 16, 8 16 16    |         4 8 32        |         4 8 16        |         4 8 32        |         4 8 16
        192/128     |         4 8 32        |         4 8 16        |    4 8 32, 8 16 16    |     4 8 16, 8 16 8    |         4 8 16        |         4 8 16        |         4 8 16        |         4 8 16
-         512       |        8 8 16 2       |        8 8 8 4        |   4 8 16 4, 8 8 16 2  |    4 8 8 4, 8 8 8 4   |          none         |          none         |          none         |          none
+         512       |       16 8 16 4       |        8 8 8 4        |  4 8 16 4, 16 8 16 4  |    4 8 8 4, 8 8 8 4   |          none         |          none         |          none         |          none
     320/256 latent |          none         |          none         |  4 8 16 4, 16 16 16 4 |   4 8 16 4, 8 8 16 2  |          none         |          none         |          none         |          none
     576/512 latent |          none         |          none         |  4 8 16 4, 16 8 16 4  |    4 8 8 4, 8 8 8 4   |          none         |          none         |          none         |          none
 """  # noqa: E501
@@ -103,6 +103,8 @@ RANDOM_REGISTERS = 16  # four words each of a counter and its products, a key an
 TERM_REGISTERS = 6  # four indices, and how many terms are left
 MASK_REGISTERS = 6  # the address of the rows' elements, that of the states, and a state
 HEAD_MASK_REGISTERS = 4  # more in a loop over heads: both addresses for one of them
+# In a divided tile: a simdgroup's slice, addresses of its own sums, of the others' and of V's.
+SLICE_REGISTERS = 8
 ROW_PADDING_BYTES = 16  # added to each staged row so that rows start in different banks
 
 
@@ -157,8 +159,8 @@ class Tile(ABC):
     rows: int
     block: int
     slices: int = 1  # simdgroups that have the same rows, each for some of the columns
-    # What its kernels do besides: "dropout", with any mask, "masked" with a mask tensor, or the dtype
-    # of K and V that they convert.
+    # What its kernels do besides: "dropout", with any mask, "masked" with a mask tensor, or the
+    # dtype of K and V that they convert.
     extra: str = ""
 
     def __post_init__(self) -> None:
@@ -313,6 +315,7 @@ class PrefillTile(Tile):
             "a fragment of Q, of K and of a sum": 2 * elements + sums,
             "statistics": 3 * self.rows // FRAGMENT,
             "other": OTHER_REGISTERS,
+            **({"slices": SLICE_REGISTERS} if self.slices > 1 else {}),
             **self.besides,
         }
 
@@ -558,9 +561,10 @@ Cell = tuple[str, Widths, int]  # of the table: family, widths, element bytes
 Tiles = dict[Cell, tuple[Tile, ...]]  # those with fewer rows first
 
 
-def decode_tile(**fields: int) -> Tile:
-    """One of the kind that its fields are those of."""
-    return DividedDecodeTile(**fields) if SLICES in fields else DecodeTile(**fields)
+def decode_tile(simdgroups: int, rows: int, block: int, slices: int = 1) -> Tile:
+    """One of the kind that it is."""
+    kind = DecodeTile if slices == 1 else DividedDecodeTile
+    return kind(simdgroups, rows, block, slices)
 
 
 KINDS: dict[str, Callable[..., Tile]] = {
@@ -589,8 +593,9 @@ def parse(table: str, excused: Container[tuple[Cell, Tile]] = ()) -> Tiles:
                 key = (family, widths, int(element_bytes))
                 if key in tiles:
                     raise TileError("this head_dim has a line already")
-                each = [] if cell.strip() == NONE else cell.split(",")
-                tiles[key] = tuple(read(family, fields, tile) for tile in each)
+                if cell.strip() == NONE:
+                    continue
+                tiles[key] = tuple(read(family, fields, tile) for tile in cell.split(","))
                 rows = [tile.block_q for tile in tiles[key]]
                 if rows != sorted({*rows}):
                     raise TileError(f"tiles of {rows} rows: each must have more than the last")
@@ -621,7 +626,7 @@ def write(tiles: Mapping[Cell, Iterable[Tile]]) -> str:
         ["", *[" ".join(FIELDS)] * len(columns)],
     ]
     for own in dict.fromkeys(own for _, own, _ in tiles):
-        cells = (tiles[family, own, element_bytes] for family, element_bytes in columns)
+        cells = (tiles.get((family, own, size), ()) for family, size in columns)
         lines.append([str(own), *(", ".join(map(sizes, cell)) or NONE for cell in cells)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = [

@@ -453,19 +453,19 @@ struct q8k16 {
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
-// 32 query rows (8 simdgroups, each for a slice of 8) x 16 keys;
-// 20736 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
+// 32 query rows (16 simdgroups, each for a slice of 8) x 16 keys;
+// 24832 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
 struct q32k16 {
     static constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
     static constant constexpr int BLOCK_K = 16; // keys per block
-    static constant constexpr int THREADS = 256;
+    static constant constexpr int THREADS = 512;
     static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
-    static constant constexpr int SLICES = 2; // simdgroups that have the same rows
+    static constant constexpr int SLICES = 4; // simdgroups that have the same rows
     static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
     static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
-    static constant constexpr int SUMS = 8 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    static constant constexpr int SUMS = 16 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
     typedef element Stored; // an element of K or V
     static constant constexpr int STEP_K = BLOCK_K; // keys per step of a threadgroup
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
@@ -554,17 +554,16 @@ inline void multiply_accumulate(
 
 constant constexpr int SIMD_WIDTH = 32;
 
-// A simdgroup's scores are sums over its slice of the columns.  It writes them to threadgroup memory,
-// two elements of each fragment per lane.
+// A simdgroup's scores are sums over its slice of the columns.  Each lane writes its elements to
+// threadgroup memory.
 template <int R, int C>
 inline void write_sums(threadgroup float* sums, thread Matrix<float, R, C>& scores, uint simdgroup, uint lane)
 {
-    constexpr int ELEMENTS = R * C * FRAGMENT * FRAGMENT;
+    sums += simdgroup * R * C * FRAGMENT * FRAGMENT + lane;
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int c = 0; c < C; ++c) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                const int place = ((r * C + c) * 2 + i) * SIMD_WIDTH + lane;
-                sums[simdgroup * ELEMENTS + place] = scores.fragments[r][c].thread_elements()[i];
+                sums[((r * C + c) * 2 + i) * SIMD_WIDTH] = scores.fragments[r][c].thread_elements()[i];
             }
         }
     }
@@ -577,15 +576,14 @@ inline void add_sums(thread Matrix<float, R, C>& scores, threadgroup const float
 {
     constexpr int ELEMENTS = R * C * FRAGMENT * FRAGMENT;
     const int own = simdgroup % SLICES;
-    sums += (simdgroup - own) * ELEMENTS;
+    sums += (simdgroup - own) * ELEMENTS + lane;
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int c = 0; c < C; ++c) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                const int place = ((r * C + c) * 2 + i) * SIMD_WIDTH + lane;
                 float sum = 0.0f;
                 UNROLL for (int slice = 0; slice < SLICES; ++slice) {
-                    const bool is_own = slice == own; // these it still has
-                    sum += is_own ? scores.fragments[r][c].thread_elements()[i] : sums[slice * ELEMENTS + place];
+                    const int place = slice * ELEMENTS + ((r * C + c) * 2 + i) * SIMD_WIDTH;
+                    sum += slice == own ? scores.fragments[r][c].thread_elements()[i] : sums[place];
                 }
                 scores.fragments[r][c].thread_elements()[i] = sum;
             }

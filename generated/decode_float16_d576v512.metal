@@ -555,17 +555,16 @@ inline void multiply_accumulate(
 
 constant constexpr int SIMD_WIDTH = 32;
 
-// A simdgroup's scores are sums over its slice of the columns.  It writes them to threadgroup memory,
-// two elements of each fragment per lane.
+// A simdgroup's scores are sums over its slice of the columns.  Each lane writes its elements to
+// threadgroup memory.
 template <int R, int C>
 inline void write_sums(threadgroup float* sums, thread Matrix<float, R, C>& scores, uint simdgroup, uint lane)
 {
-    constexpr int ELEMENTS = R * C * FRAGMENT * FRAGMENT;
+    sums += simdgroup * R * C * FRAGMENT * FRAGMENT + lane;
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int c = 0; c < C; ++c) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                const int place = ((r * C + c) * 2 + i) * SIMD_WIDTH + lane;
-                sums[simdgroup * ELEMENTS + place] = scores.fragments[r][c].thread_elements()[i];
+                sums[((r * C + c) * 2 + i) * SIMD_WIDTH] = scores.fragments[r][c].thread_elements()[i];
             }
         }
     }
@@ -578,15 +577,14 @@ inline void add_sums(thread Matrix<float, R, C>& scores, threadgroup const float
 {
     constexpr int ELEMENTS = R * C * FRAGMENT * FRAGMENT;
     const int own = simdgroup % SLICES;
-    sums += (simdgroup - own) * ELEMENTS;
+    sums += (simdgroup - own) * ELEMENTS + lane;
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int c = 0; c < C; ++c) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                const int place = ((r * C + c) * 2 + i) * SIMD_WIDTH + lane;
                 float sum = 0.0f;
                 UNROLL for (int slice = 0; slice < SLICES; ++slice) {
-                    const bool is_own = slice == own; // these it still has
-                    sum += is_own ? scores.fragments[r][c].thread_elements()[i] : sums[slice * ELEMENTS + place];
+                    const int place = slice * ELEMENTS + ((r * C + c) * 2 + i) * SIMD_WIDTH;
+                    sum += slice == own ? scores.fragments[r][c].thread_elements()[i] : sums[place];
                 }
                 scores.fragments[r][c].thread_elements()[i] = sum;
             }

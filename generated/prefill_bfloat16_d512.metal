@@ -383,87 +383,58 @@ inline void find_column(thread Matrix<element, R, 1>& column, thread HeldRows<R,
     }
 }
 
-// A simdgroup's rows of a tensor.  All of them would not fit into the registers: each fragment is read
-// when it is needed.
-template <int R, int D>
-struct ReadRows {
-    static constant constexpr int FRAGMENTS = D;
-    device const element* source[R]; // this lane's rows and column
-    bool exists[R];
-};
-
-template <int R, int D>
-inline void load_rows(
-    thread ReadRows<R, D>& rows, device const element* source, long stride, int row, int end, Place place)
-{
-    UNROLL for (int r = 0; r < R; ++r) {
-        const int own = row + r * FRAGMENT;
-        rows.source[r] = source + own * stride + place.column;
-        rows.exists[r] = own < end;
-    }
-}
-
-// Fragment column d of the rows.
-template <int R, int D>
-inline void find_column(thread Matrix<element, R, 1>& column, thread ReadRows<R, D>& rows, int d)
-{
-    UNROLL for (int r = 0; r < R; ++r) {
-        load_fragment(column.fragments[r][0], rows.source[r] + d * FRAGMENT, rows.exists[r]);
-    }
-}
-
-// 32 query rows (8 simdgroups, each for a slice of 8) x 16 keys;
-// 20736 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
+// 32 query rows (16 simdgroups, each for a slice of 8) x 16 keys;
+// 24832 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
 struct q32k16 {
     static constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
     static constant constexpr int BLOCK_K = 16; // keys per block
-    static constant constexpr int THREADS = 256;
+    static constant constexpr int THREADS = 512;
     static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
-    static constant constexpr int SLICES = 2; // simdgroups that have the same rows
+    static constant constexpr int SLICES = 4; // simdgroups that have the same rows
     static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
     static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
-    static constant constexpr int SUMS = 8 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    static constant constexpr int SUMS = 16 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
     static constant constexpr bool DROPOUT = false;
     static constant constexpr bool TAKES_MASK = false;
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
-// 32 query rows (8 simdgroups, each for a slice of 8) x 16 keys;
-// 20736 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
+// 32 query rows (16 simdgroups, each for a slice of 8) x 16 keys;
+// 24832 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
 struct q32k16_dropout {
     static constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
     static constant constexpr int BLOCK_K = 16; // keys per block
-    static constant constexpr int THREADS = 256;
+    static constant constexpr int THREADS = 512;
     static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
-    static constant constexpr int SLICES = 2; // simdgroups that have the same rows
+    static constant constexpr int SLICES = 4; // simdgroups that have the same rows
     static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
     static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
-    static constant constexpr int SUMS = 8 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    static constant constexpr int SUMS = 16 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
     static constant constexpr bool DROPOUT = true;
     static constant constexpr bool TAKES_MASK = true;
-    typedef ReadRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
-// 32 query rows (8 simdgroups, each for a slice of 8) x 16 keys;
-// 20736 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
+// 32 query rows (16 simdgroups, each for a slice of 8) x 16 keys;
+// 24832 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
 struct q32k16_masked {
     static constant constexpr int BLOCK_Q = 32; // query rows per threadgroup
     static constant constexpr int BLOCK_K = 16; // keys per block
-    static constant constexpr int THREADS = 256;
+    static constant constexpr int THREADS = 512;
     static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
     static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
     static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
-    static constant constexpr int SLICES = 2; // simdgroups that have the same rows
+    static constant constexpr int SLICES = 4; // simdgroups that have the same rows
     static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
     static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
-    static constant constexpr int SUMS = 8 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    static constant constexpr int SUMS = 16 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
     static constant constexpr bool DROPOUT = false;
     static constant constexpr bool TAKES_MASK = true;
-    typedef ReadRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
 // Four neighbouring elements of a row, which may start anywhere.
@@ -549,17 +520,16 @@ inline void multiply_accumulate(
 
 constant constexpr int SIMD_WIDTH = 32;
 
-// A simdgroup's scores are sums over its slice of the columns.  It writes them to threadgroup memory,
-// two elements of each fragment per lane.
+// A simdgroup's scores are sums over its slice of the columns.  Each lane writes its elements to
+// threadgroup memory.
 template <int R, int C>
 inline void write_sums(threadgroup float* sums, thread Matrix<float, R, C>& scores, uint simdgroup, uint lane)
 {
-    constexpr int ELEMENTS = R * C * FRAGMENT * FRAGMENT;
+    sums += simdgroup * R * C * FRAGMENT * FRAGMENT + lane;
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int c = 0; c < C; ++c) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                const int place = ((r * C + c) * 2 + i) * SIMD_WIDTH + lane;
-                sums[simdgroup * ELEMENTS + place] = scores.fragments[r][c].thread_elements()[i];
+                sums[((r * C + c) * 2 + i) * SIMD_WIDTH] = scores.fragments[r][c].thread_elements()[i];
             }
         }
     }
@@ -572,15 +542,14 @@ inline void add_sums(thread Matrix<float, R, C>& scores, threadgroup const float
 {
     constexpr int ELEMENTS = R * C * FRAGMENT * FRAGMENT;
     const int own = simdgroup % SLICES;
-    sums += (simdgroup - own) * ELEMENTS;
+    sums += (simdgroup - own) * ELEMENTS + lane;
     UNROLL for (int r = 0; r < R; ++r) {
         UNROLL for (int c = 0; c < C; ++c) {
             UNROLL for (int i = 0; i < 2; ++i) {
-                const int place = ((r * C + c) * 2 + i) * SIMD_WIDTH + lane;
                 float sum = 0.0f;
                 UNROLL for (int slice = 0; slice < SLICES; ++slice) {
-                    const bool is_own = slice == own; // these it still has
-                    sum += is_own ? scores.fragments[r][c].thread_elements()[i] : sums[slice * ELEMENTS + place];
+                    const int place = slice * ELEMENTS + ((r * C + c) * 2 + i) * SIMD_WIDTH;
+                    sum += slice == own ? scores.fragments[r][c].thread_elements()[i] : sums[place];
                 }
                 scores.fragments[r][c].thread_elements()[i] = sum;
             }

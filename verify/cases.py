@@ -12,6 +12,7 @@ from metal_flash_sdpa._variants import KV_TYPES
 from metal_flash_sdpa.checks import ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 
+from codegen.tiles import Widths
 from verify import mask_cases
 from verify.case import OFFSETS, CacheUse, Case, Gradients, Mask, Scores, Shape, Values
 from verify.variants import (
@@ -20,7 +21,6 @@ from verify.variants import (
     BACKWARD_ROWS,
     MASKED,
     Variant,
-    Widths,
     manifest,
 )
 
@@ -45,12 +45,12 @@ TURNS = (
 FAR = "past 2^31 elements"  # the name of the case, or its beginning
 
 
-# Cases that a row's width matters to, by their names' beginnings: where rows lie and how they are cut
-# into fragments, how long sums become.
+# Cases that a row's width matters to, by their names' beginnings: where rows lie and how they are
+# cut into fragments, how long sums become.
 OF_WIDTH = (
-    "tile edges", "padded, several tiles", "several blocks", "more queries than keys, sinks", "sliced",
-    "large values", "NaN in v", "GQA 8/2", "pages", "7 splits", "k alone", "v alone", "every gradient",
-    "append to pages", "rotate", *KV_TYPES, "mask", "causal as a tensor", "bias", FAR,
+    "tile edges", "padded, several tiles", "several blocks", "more queries than keys, sinks",
+    "sliced", "large values", "NaN in v", "GQA 8/2", "pages", "7 splits", "k alone", "v alone",
+    "every gradient", "append to pages", "rotate", *KV_TYPES, "mask", "causal as a tensor", "bias", FAR,
 )  # fmt: skip
 
 

@@ -84,8 +84,8 @@ def recomputed(
     dtype, heads = part["q"].dtype, part["q"].shape[1]
     q, k = (part[name].detach().requires_grad_() for name in "qk")
     rolled = q.roll(turn, -1), k.roll(turn, -1)
-    besides = {"scale_product": scale_product, "bias": part.get("bias")}
-    logits = scores(*rolled, options, part.get("slopes"), dtype=dtype, **besides)
+    slopes, bias = part.get("slopes"), part.get("bias")
+    logits = scores(*rolled, options, slopes, dtype=dtype, scale_product=scale_product, bias=bias)
     lse = part["lse"].unsqueeze(-1)
     weights = (logits.detach() - lse).exp().masked_fill(lse == -math.inf, 0).to(dtype)
     grad_out, out = (part[name].transpose(0, 1) for name in ("grad_out", "out"))

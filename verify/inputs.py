@@ -12,13 +12,13 @@ from metal_flash_sdpa.call import dropout
 from metal_flash_sdpa.plan import Append, Backward, Request, lse_shape
 from torch import Tensor
 
+from codegen.tiles import Widths
 from verify import masks
 from verify.arena import MARGIN, Arena, moved, offsets
 from verify.cache import Cache
 from verify.case import Case
 from verify.reference import Options, attention
 from verify.sequences import sequences
-from verify.variants import Widths
 
 
 @dataclass
@@ -73,12 +73,7 @@ def prepare(case: Case, widths: Widths, dtype: torch.dtype, device: str) -> Inpu
     tensors |= {name: moved(tensor, device) for name, tensor in small.items()}
     if mask is not None:
         tensors["attn_mask"] = call.bytes_of(moved(mask, device))
-    backward = backward_of(case, arenas)
-    if mask is not None and backward is not None and case.gradients and case.gradients.of_mask:
-        backward = backward._replace(mask_shape=tuple(mask.shape))
-        arenas["grad_mask"] = flat(mask.shape, device, mask.dtype)
-        tensors["grad_mask"] = call.bytes_of(arenas["grad_mask"].view)
-    inputs = Inputs(request, options, arenas, tensors, append, backward)
+    inputs = Inputs(request, options, arenas, tensors, append, backward_of(case, arenas))
     if case.gradients and case.gradients.of_lse:
         grad_lse = torch.randn(of_lse, generator=generator)
         tensors["grad_lse"] = grad_lse.to(device)
@@ -116,6 +111,12 @@ def shapes(case: Case, cache: Cache | None) -> dict[str, tuple[int, int, int]]:
 OF_KV = ("k", "v", "new_k", "new_v")
 
 
+def columns(widths: Widths, tensor: str) -> int:
+    """The columns of a tensor whose rows are those of a head."""
+    name = tensor.removeprefix("grad_").removeprefix("new_")
+    return widths.v if name in ("v", "out") else widths.qk
+
+
 def lay_out(
     case: Case, cache: Cache | None, widths: Widths, dtype: torch.dtype, device: str
 ) -> dict[str, Arena]:
@@ -129,7 +130,7 @@ def lay_out(
         margin = 0 if case.nonsense and name in "kv" else MARGIN
         layout = case.layout_of(name)
         own = getattr(torch, case.kv_dtype) if case.kv_dtype and name in OF_KV else dtype
-        arenas[name] = Arena((*shape, widths.of(name)), own, layout, device, packed, margin)
+        arenas[name] = Arena((*shape, columns(widths, name)), own, layout, device, packed, margin)
     return arenas
 
 
@@ -257,8 +258,9 @@ def go_forward(case: Case, inputs: Inputs) -> None:
     for part in sequences(case, results):
         q, k, v, slopes = part["q"], part["k"], part["v"], part.get("slopes")
         given = (q, k, v, inputs.options, None if sinks is None else sinks.cpu(), slopes)
-        besides = {name: part[name] for name in ("bias", "dropout_scale") if name in part}
-        want, want_lse = attention(*given, dtype=torch.float64, **besides)
+        want, want_lse = attention(
+            *given, dtype=torch.float64, dropout_scale=part.get("dropout_scale")
+        )
         part["out"].copy_(want)
         part["lse"].copy_(want_lse)
     inputs.arenas["out"].fill(out)

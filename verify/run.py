@@ -35,7 +35,7 @@ from verify.reference import (
     position_of_largest,
 )
 from verify.sequences import sequences
-from verify.variants import Variant, manifest
+from verify.variants import MASKED, Variant, manifest
 
 Launch = Callable[[LaunchPlan, dict[str, Tensor]], Any]
 
@@ -198,7 +198,7 @@ def wrong_besides(
     """What is wrong with the results of `kernels` beside out and lse; "" if nothing is."""
     if "mask_states" in between:
         found = between["mask_states"].cpu()
-        tile = next(v for v in manifest() if v.name in kernels and v.family == "prefill")
+        tile = next(v for v in manifest() if v.name in kernels and v.mask == MASKED)
         bias = inputs.tensors["bias"].cpu()
         wanted = masks.states(bias, tile.block_q, tile.block_k, found.shape)
         if not torch.equal(found, wanted):
@@ -216,8 +216,7 @@ def wrong_besides(
 def outputs(case: Case) -> list[str]:
     """The tensors that a case's launches write, beside the cache and the workspace."""
     if case.gradients:
-        of_mask = ["grad_mask"] if case.gradients.of_mask else []
-        return [f"grad_{name}" for name in case.gradients.wanted] + of_mask
+        return [f"grad_{name}" for name in case.gradients.wanted]
     return ["out", "lse", *(["rotated_q"] if case.cache and case.cache.rotary_dim else [])]
 
 
@@ -265,8 +264,7 @@ def run(
                 launch(step, given(step, inputs.tensors | between, queries, device))
             queries = inputs.tensors.get("rotated_q", queries)
         if case.gradients:
-            of_mask = inputs.arenas.get("grad_mask")
-            add_partials({**inputs.tensors, **between}, of_mask and of_mask.view)
+            add_partials({**inputs.tensors, **between})
         out = lse = NOTHING
         of_backward: dict[str, Error] = {}
         if case.nonsense:

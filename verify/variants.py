@@ -6,33 +6,19 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from metal_flash_sdpa.catalogue import ANY_DTYPE
 from metal_flash_sdpa.plan import BACKWARD_FAMILIES, SIMD_WIDTH
+
+from codegen.tiles import Widths, plain
 
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
 
 MASKED = "masked"  # the mode of kernels that take a mask tensor
 BACKWARD = frozenset(BACKWARD_FAMILIES)
 BACKWARD_ROWS = "backward_rows"  # whose statistics the others read
-OF_OUT = ("combine", BACKWARD_ROWS)  # these know the columns of O alone
-
-
-class Widths(NamedTuple):
-    """The columns of a head: of Q and K, and of V and O."""
-
-    qk: int
-    v: int
-    latent: bool = False  # V is the first columns of K
-
-    def of(self, tensor: str) -> int:
-        """Columns of a tensor, by its name."""
-        name = tensor.removeprefix("grad_").removeprefix("new_")
-        return self.v if name in ("v", "out") else self.qk
-
-
 BACKWARD_MASK = "backward_mask"  # which computes a mask's gradient
+OF_OUT = ("combine", BACKWARD_ROWS)  # these know the columns of O alone
 
 
 @dataclass(frozen=True)
@@ -68,14 +54,13 @@ class Variant:
     @property
     def columns(self) -> str:
         """The same as reports name it: "64", or "192/128"."""
-        pair = self.head_dim != self.head_dim_v
-        return f"{self.head_dim}/{self.head_dim_v}" if pair else f"{self.head_dim}"
+        return str(self.widths._replace(latent=False))
 
     @property
     def tried_on(self) -> tuple[Widths, str]:
         """Widths and dtype of what it is tried on: these, if it works for all."""
         any_dtype = self.dtype == ANY_DTYPE
-        return (Widths(64, 64), "float16") if any_dtype else (self.widths, self.dtype)
+        return (plain(64), "float16") if any_dtype else (self.widths, self.dtype)
 
     @property
     def gradients(self) -> str:
@@ -127,7 +112,7 @@ def helpers(variant: Variant) -> list[Variant]:
     if variant.takes_mask and variant.family != "decode":
         families.add("mask_blocks")
     widths, dtype = variant.tried_on
-    of_out = Widths(widths.v, widths.v)
+    of_out = plain(widths.v)
     dtypes = (dtype, variant.kv_dtype)  # a cache is appended to in its own
     return [
         v

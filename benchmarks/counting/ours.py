@@ -75,17 +75,20 @@ def request(
         has_sinks=shape.sinks,
         num_splits=splits,
         gpu=gpu,
+        head_dim_v=shape.head_dim_v,
     )
 
 
 def plan_of(shape: Shape, gpu: Gpu, build: Build = BUILT) -> Plan:
     """This package's plan; no tensor is filled for it."""
-    q, k = _empty(shape, shape.queries, shape.heads), _empty(shape, shape.keys, shape.kv_heads)
-    return plan(request(shape, q, k, k, q, gpu), build.catalogue)
+    of_rows, of_keys = (shape.queries, shape.heads), (shape.keys, shape.kv_heads)
+    q, out = (_empty(shape, *of_rows, width) for width in shape.widths)
+    k, v = (_empty(shape, *of_keys, width) for width in shape.widths)
+    return plan(request(shape, q, k, k if shape.latent else v, out, gpu), build.catalogue)
 
 
-def _empty(shape: Shape, rows: int, heads: int) -> Tensor:
-    return torch.empty(shape.batch, rows, heads, shape.head_dim, device="meta")
+def _empty(shape: Shape, rows: int, heads: int, columns: int) -> Tensor:
+    return torch.empty(shape.batch, rows, heads, columns, device="meta")
 
 
 def ours_kernels(shape: Shape, gpu: Gpu = ANY_GPU, build: Build = BUILT) -> tuple[Kernel, ...]:
@@ -122,7 +125,7 @@ def ours_counted(
 ) -> dict[str, int]:
     """Our launches for a shape, run as it is."""
     q, k, v = (x.transpose(1, 2) for x in draw(shape))
-    out, sinks = torch.empty_like(q), torch.zeros(shape.heads)
+    out, sinks = q.new_empty(*q.shape[:-1], v.shape[-1]), torch.zeros(shape.heads)
     tensors = {"q": q, "k": k, "v": v, "out": out, "sinks": sinks}
     if lse:
         tensors["lse"] = torch.empty(shape.batch, shape.heads, shape.queries)

@@ -26,6 +26,7 @@ from codegen.tiles import (
     FRAGMENT,
     MAX_REGISTERS,
     PrefillTile,
+    Widths,
     fragment_registers,
 )
 
@@ -120,7 +121,8 @@ def products_to_mlx(result: Result) -> float:
 
 def facts(results: Sequence[Result], batch: Ragged) -> dict[str, object]:
     """What the reasons say in numbers."""
-    narrow, usual = TILES["prefill", 256, 2][0], TILES["prefill", 128, 2][0]
+    of_wide = Widths(WIDE, WIDE)
+    narrow, usual = TILES["prefill", of_wide, 2][0], TILES["prefill", Widths(128, 128), 2][0]
     assert isinstance(narrow, PrefillTile)
     assert isinstance(usual, PrefillTile)
     wide = replace(narrow, rows=usual.rows)
@@ -139,8 +141,8 @@ def facts(results: Sequence[Result], batch: Ragged) -> dict[str, object]:
     return {
         "max_registers": MAX_REGISTERS,
         "gradient_registers": 2 * (WIDE // FRAGMENT) * fragment_registers(FLOAT_BYTES),
-        "registers_16": wide.registers(256, 2),
-        "registers_8": narrow.registers(256, 2),
+        "registers_16": wide.registers(of_wide, 2),
+        "registers_8": narrow.registers(of_wide, 2),
         "empty": ", ".join(
             f"{n} of {name.split('_')[0]}" for name, n in batch.empty_threadgroups.items()
         ),

@@ -30,9 +30,9 @@ from benchmarks.tune import (
 )
 from codegen import tiles
 from codegen.matrix import DOUBTED, TILES, Variant
-from codegen.tiles import BackwardKVTile, BackwardQTile, DecodeTile, PrefillTile, Tile
+from codegen.tiles import BackwardKVTile, BackwardQTile, DecodeTile, PrefillTile, Tile, plain
 
-PREFILL = Place("prefill", 64, 2)
+PREFILL = Place("prefill", plain(64), 2)
 CURRENT = TILES[PREFILL.cell][0]
 SHAPE = Shape(heads=2, kv_heads=1, head_dim=64, keys=70, queries=70, causal=True)
 
@@ -66,7 +66,7 @@ def test_all_other_tiles_that_fit_are_candidates(place: Place) -> None:
 def test_a_tile_that_would_spill_or_find_no_memory_does_not_fit() -> None:
     assert fits(PrefillTile(4, 16, 32), PREFILL)
     assert not fits(PrefillTile(4, 32, 64), PREFILL)  # O and S alone take 32 x 128 floats
-    assert not fits(PrefillTile(4, 8, 64), Place("prefill", 192, 4))  # 98 KiB for K and V
+    assert not fits(PrefillTile(4, 8, 64), Place("prefill", plain(192), 4))  # 98 KiB for K and V
 
 
 def test_the_fastest_wins_if_it_wins_by_enough() -> None:
@@ -97,7 +97,7 @@ def test_a_candidate_that_fails_is_reported_and_passed_over() -> None:
 @pytest.mark.parametrize("tile", [PrefillTile(2, 8, 16), PrefillTile(8, 16, 64)])
 def test_a_candidate_is_planned_and_launched_while_it_is_timed(tile: PrefillTile) -> None:
     """Its result is that of the table's tile, which others go on using meanwhile."""
-    variant = Variant("prefill", 64, "float16", "causal", False, tile)
+    variant = Variant("prefill", plain(64), "float16", "causal", False, tile)
     shape = replace(SHAPE, queries=70, keys=70)
     usual = measure.ours(shape, "cpu")()
     with alone(PREFILL, [variant]) as build:
@@ -134,7 +134,7 @@ def test_a_candidate_of_the_backward_pass_gives_the_same_gradients(
     tile: Tile, families: list[str]
 ) -> None:
     """To the bit: sums go over fragments in order, and neither tile's blocks are split."""
-    place = Place("backward_q" if families == ["backward_q"] else "backward_kv", 64, 2)
+    place = Place("backward_q" if families == ["backward_q"] else "backward_kv", plain(64), 2)
     usual = measure.backward(SHAPE, "cpu", place.gradients)()
     assert list(usual) == list(place.gradients)
     variants = variants_of(place, SHAPE, tile)
@@ -151,7 +151,7 @@ def test_a_candidate_of_the_backward_pass_gives_the_same_gradients(
 
 def test_modelled_times_of_the_backward_pass_follow_the_tile() -> None:
     """Two kernels compute more than one, and longer blocks reach further past the diagonal."""
-    timer, place = tune.modelled("M1 Max"), Place("backward_kv", 64, 2)
+    timer, place = tune.modelled("M1 Max"), Place("backward_kv", plain(64), 2)
     tried = (BackwardKVTile(4, 8, 8), BackwardKVTile(4, 16, 32))
     one, two = (timer(place, variants_of(place, SHAPE, tile), SHAPE) for tile in tried)
     assert 0 < one < two
@@ -162,7 +162,7 @@ def test_modelled_times_follow_the_tile(tile: Tile) -> None:
     """Longer blocks of keys reach further past the diagonal; more simdgroups hide more latency."""
     family = "decode" if isinstance(tile, DecodeTile) else "prefill"
     shape = replace(SHAPE, head_dim=32) if family == "prefill" else Shape(8, 1, 32, keys=300)
-    timer, place = tune.modelled("M1 Max"), Place(family, 32, 2)
+    timer, place = tune.modelled("M1 Max"), Place(family, plain(32), 2)
     times = [
         timer(place, variants_of(place, shape, t), shape)
         for t in (tile, type(tile)(8, tile.rows, 64))
@@ -171,7 +171,7 @@ def test_modelled_times_follow_the_tile(tile: Tile) -> None:
     assert (times[0] > times[1]) == (family == "decode")
 
 
-def table_in(text: str) -> tune.Tiles:
+def table_in(text: str) -> tiles.Tiles:
     """The tile table of a tiles.py."""
     (table,) = re.findall(r'^TABLE = """(.*?)"""', text, re.M | re.S)
     return tiles.parse(table, DOUBTED)
@@ -200,9 +200,9 @@ def test_the_command_searches_and_writes(
     tune.main(command)
     text = table.read_text()
     assert "modelled for M1 Max" in text
-    for (family, head_dim, size), cell in table_in(text).items():
-        if head_dim != 64:
-            assert cell == TILES[family, head_dim, size]
+    for (family, widths, size), cell in table_in(text).items():
+        if widths != plain(64):
+            assert cell == TILES[family, widths, size]
         else:
             assert [tile.simdgroups for tile in cell] == [8] * len(cell)
     assert "python -m codegen" in capsys.readouterr().out

@@ -29,6 +29,7 @@ from ci.build import (
 )
 from codegen.matrix import files, matrix
 from codegen.project import project
+from codegen.tiles import plain
 from verify import cases as table
 from verify.case import Case
 from verify.inputs import prepare
@@ -182,7 +183,7 @@ def test_the_seed_rows_pass_through_the_loaded_build(
     loaded: ModuleType, case: Case, mode: str
 ) -> None:
     _, head_dim, dtype = table.SEED_VARIANT
-    inputs = prepare(case, head_dim, getattr(torch, dtype), "cpu")
+    inputs = prepare(case, plain(head_dim), getattr(torch, dtype), "cpu")
     tensors = inputs.tensors
     out, lse, *_ = loaded.flash_attn_varlen_func(
         *(tensors[name] for name in ("q", "k", "v", "cu_seqlens_q", "k_begin")),

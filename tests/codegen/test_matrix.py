@@ -9,7 +9,7 @@ import pytest
 
 from codegen import tiles
 from codegen.matrix import (
-    ANY_HEAD_DIM,
+    ANY_WIDTHS,
     DOUBTED,
     MASKED,
     MASKS,
@@ -19,7 +19,15 @@ from codegen.matrix import (
     files,
     matrix,
 )
-from codegen.tiles import MAX_REGISTERS, OTHER_REGISTERS, PrefillTile, TileError, parse
+from codegen.tiles import (
+    MAX_REGISTERS,
+    OTHER_REGISTERS,
+    PrefillTile,
+    TileError,
+    Widths,
+    parse,
+    plain,
+)
 
 SMALL = PrefillTile(simdgroups=4, rows=8, block=16)
 FIELDS = "simdgroups rows block"
@@ -61,36 +69,44 @@ def test_every_combination_is_there(family: str, kernels: int) -> None:
 def test_each_has_all_gradients(dropout: bool) -> None:
     """Those of K and V together or apart."""
     own = [v for v in matrix() if v.family.startswith("backward_") and v.dropout == dropout]
-    for mode in {(v.head_dim, v.dtype, v.mask) for v in own if v.family != "backward_rows"}:
-        families = [v.family for v in own if (v.head_dim, v.dtype, v.mask) == mode]
+    for mode in {(v.widths, v.dtype, v.mask) for v in own if v.family != "backward_rows"}:
+        families = [v.family for v in own if (v.widths, v.dtype, v.mask) == mode]
         of_keys = sorted({*families} - {"backward_q", "backward_rows", "backward_mask"})
         assert of_keys in (["backward_kv"], ["backward_k", "backward_v"])
         assert "backward_q" in families
 
 
 def test_every_head_dim_has_every_family() -> None:
-    families: dict[int, set[str]] = {}
+    families: dict[Widths, set[str]] = {}
     for v in matrix():
-        families.setdefault(v.head_dim, set()).add(v.family)
-    assert families.pop(ANY_HEAD_DIM) == {"mask_blocks"}
-    assert set(families) == {32, 40, 48, 64, 72, 80, 88, 96, 104, 112, 128, 160, 192, 256}
-    everywhere = {"prefill", "decode", "combine", "append", "backward_rows", "backward_q"}
-    for found in families.values():
-        assert everywhere <= found
+        families.setdefault(v.widths, set()).add(v.family)
+    assert families.pop(ANY_WIDTHS) == {"mask_blocks"}
+    narrow = {*map(plain, (32, 40, 48, 64, 72, 80, 88, 96, 104, 112, 128, 160, 192, 256))}
+    pairs = {Widths(96, 64), Widths(192, 128)}
+    latent = {Widths(320, 256, latent=True), Widths(576, 512, latent=True)}
+    assert set(families) == {*narrow, *pairs, plain(512), *latent}
+    of_out = {"combine", "backward_rows"}
+    everywhere = {"prefill", "decode", "append", "backward_q"}
+    assert all(everywhere | of_out <= families[widths] for widths in narrow)
+    assert all(everywhere <= families[pair] and not of_out & families[pair] for pair in pairs)
+    assert families[plain(512)] == {"prefill", "decode", "append", "combine"}
+    assert all(families[pair] == {"decode"} for pair in latent)
+    # What knows O alone is that of V's columns.
+    assert {plain(widths.v) for widths in families} <= {w for w in families if not w.is_pair}
 
 
 def test_variants_share_a_file_by_family_dtype_and_head_dim() -> None:
     by_file = files(matrix())
-    assert len(by_file) == len({(v.family, v.dtype, v.head_dim) for v in matrix()})
+    assert len(by_file) == len({(v.family, v.dtype, v.widths) for v in matrix()})
     for name, variants in by_file.items():
         assert name == f"{variants[0].stem}.metal"
-        assert len({(v.family, v.dtype, v.head_dim) for v in variants}) == 1
+        assert len({(v.family, v.dtype, v.widths) for v in variants}) == 1
 
 
 def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "120 | 4 8 16 | 2 8 16 | 4 8 32, 8 16 16 | 4 8 16 | 4 8 16 | 4 8 8 | 4 8 16 | 4 8 8\n"
     monkeypatch.setattr("codegen.matrix.TILES", parse(tiles.TABLE.rstrip() + "\n" + line, DOUBTED))
-    added = [v for v in matrix() if v.head_dim == 120]
+    added = [v for v in matrix() if v.widths == plain(120)]
     assert Counter(v.family for v in added) == {
         "prefill": 24,
         "decode": 5,  # two tiles in 16 bits, one in float32
@@ -108,7 +124,7 @@ def test_a_head_dim_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names_carry_the_shape_and_are_unique() -> None:
-    variant = Variant("prefill", 64, "float16", "window", True, SMALL)
+    variant = Variant("prefill", plain(64), "float16", "window", True, SMALL)
     assert variant.name == "prefill_float16_d64_q32k16_window_sinks"
     assert variant.template_arguments == "q32k16, WINDOW, true"
     assert replace(variant, family="decode", mask=None).name == "decode_float16_d64_q32k16"
@@ -120,13 +136,18 @@ def test_threadgroup_memory_is_limited() -> None:
     # Two blocks of 64 rows of 128 float32 and 16 bytes of padding.
     with pytest.raises(MatrixError, match=r"prefill_float32_d128_q32k64_full: 67584 bytes.*32768"):
         Variant(
-            "prefill", 128, "float32", "full", False, PrefillTile(simdgroups=4, rows=8, block=64)
+            "prefill",
+            plain(128),
+            "float32",
+            "full",
+            False,
+            PrefillTile(simdgroups=4, rows=8, block=64),
         )
 
 
 def test_head_dim_is_a_multiple_of_a_fragment() -> None:
     with pytest.raises(MatrixError, match="head_dim = 60 must be a multiple of 8"):
-        Variant("prefill", 60, "float16", "full", False, SMALL)
+        Variant("prefill", plain(60), "float16", "full", False, SMALL)
 
 
 @pytest.mark.parametrize(
@@ -147,15 +168,17 @@ def test_registers_by_hand() -> None:
     """8 rows, 16 keys, head_dim 64, of an 8x8 fragment two elements per thread."""
     outputs, queries, scores = 8 * 2, 8 * 1, 2 * 2
     working = 1 + 1 + 2  # a fragment of Q, of K, of S
-    assert SMALL.registers(64, 2) == outputs + queries + scores + working + 3 + OTHER_REGISTERS
+    assert (
+        SMALL.registers(plain(64), 2) == outputs + queries + scores + working + 3 + OTHER_REGISTERS
+    )
 
 
 def test_queries_that_do_not_fit_are_read_again() -> None:
     """Beside O of 8 rows, float32: 2 x 32 fragments x 2 registers are all there are."""
     tile = PrefillTile(simdgroups=4, rows=8, block=8)
-    assert tile.rows_held(192, 4) == (True,)
-    assert tile.rows_held(256, 4) == (False,)
-    assert tile.registers(256, 4) <= MAX_REGISTERS < tile.registers(256, 4) + 2 * 32
+    assert tile.rows_held(plain(192), 4) == (True,)
+    assert tile.rows_held(plain(256), 4) == (False,)
+    assert tile.registers(plain(256), 4) <= MAX_REGISTERS < tile.registers(plain(256), 4) + 2 * 32
 
 
 def test_tiles_that_would_spill_are_refused() -> None:

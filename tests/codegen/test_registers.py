@@ -18,6 +18,7 @@ from codegen.tiles import (
     DecodeTile,
     TileError,
     parse,
+    plain,
     sizes,
 )
 
@@ -27,8 +28,8 @@ WITHOUT = [v for v in matrix() if v.dtype != "bfloat16"]
 
 
 def largest(variants: Iterable[Variant]) -> list[Variant]:
-    """Of those with the same tile, the one with most to hold: that with the largest head_dim."""
-    by_tile = {(v.family, v.dtype, v.tile): v for v in sorted(variants, key=lambda v: v.head_dim)}
+    """Of those with the same tile, the one with most to hold: that with the widest rows."""
+    by_tile = {(v.family, v.dtype, v.tile): v for v in sorted(variants, key=lambda v: v.widths)}
     return list(by_tile.values())
 
 
@@ -41,7 +42,7 @@ MOST = largest(
 BACKWARD = largest(
     v for v in WITHOUT if v.family.startswith("backward_") and v.mask in ("window", MASKED)
 )
-DROPPING = [v for v in WITHOUT if v.dropout and v.head_dim in (64, 128)]
+DROPPING = [v for v in WITHOUT if v.dropout and v.widths in (plain(64), plain(128))]
 # Either way: what lives beside the matrices is a constant in tiles.py, but not in the IR.
 SPREAD = 6
 # A backward kernel has more of it, and what it has depends on what it holds.
@@ -74,9 +75,9 @@ def test_decode_by_hand() -> None:
     statistics, keys = 2 * 8, 2 * 3  # of two columns each; an address of 64 bits, and a bound
     halves = 2 * 2 + 3 * 1  # four elements of each row of K; fragments: two of Q, one of K
     common = outputs + scores + statistics + keys + OTHER_REGISTERS
-    assert tile.registers(72, 2) == common + halves
-    assert tile.registers(72, 2, widened=True) == common + 2 * halves
-    assert tile.registers(72, 4) == common + 2 * halves + chain
+    assert tile.registers(plain(72), 2) == common + halves
+    assert tile.registers(plain(72), 2, widened=True) == common + 2 * halves
+    assert tile.registers(plain(72), 4) == common + 2 * halves + chain
 
 
 def test_parts_have_names() -> None:
@@ -84,7 +85,7 @@ def test_parts_have_names() -> None:
         if parts := variant.live():
             assert {"O", "S", "other"} <= set(parts) or {"gradients", "other"} <= set(parts)
             total = sum(parts.values())
-            assert total == variant.tile.registers(variant.head_dim, variant.element_bytes)
+            assert total == variant.tile.registers(variant.widths, variant.element_bytes)
             assert sum(variant.live(widened=True).values()) >= total
 
 
@@ -102,11 +103,11 @@ DOUBTS = """
 
 
 @pytest.mark.parametrize(
-    "doubt", [d for d in IN_DOUBT if d.smaller], ids=lambda d: f"{d.family}-{d.head_dim}"
+    "doubt", [d for d in IN_DOUBT if d.smaller], ids=lambda d: f"{d.family}-{d.widths}"
 )
 def test_one_word_builds_the_smaller_tile(doubt: Doubt) -> None:
     line = " | ".join([
-        *(doubt.family, str(doubt.head_dim), str(doubt.element_bytes)),
+        *(doubt.family, str(doubt.widths), str(doubt.element_bytes)),
         *(sizes(tile) for tile in (doubt.tile, doubt.smaller) if tile), "smaller", "spills",
     ])  # fmt: skip
     tiles = parse(TABLE, DOUBTED)

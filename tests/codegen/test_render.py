@@ -21,7 +21,7 @@ from codegen.render import (
     shader,
     write,
 )
-from codegen.tiles import PrefillTile
+from codegen.tiles import PrefillTile, plain
 
 FILES = outputs(matrix())
 ONE = f"generated/{matrix()[0].file}"
@@ -91,11 +91,13 @@ def test_a_tile_says_whether_it_holds_its_queries() -> None:
     """Tiles of one file need not agree."""
     holds = PrefillTile(simdgroups=4, rows=8, block=8)
     reads = PrefillTile(simdgroups=4, rows=16, block=32)
-    variants = [Variant("prefill", 192, "float16", "full", False, tile) for tile in (holds, reads)]
+    variants = [
+        Variant("prefill", plain(192), "float16", "full", False, tile) for tile in (holds, reads)
+    ]
     assert [v.rows_held for v in variants] == [(True,), (False,)]
     text = shader(variants, environment())
     structs = [text[text.index(f"struct {tile.name} ") :] for tile in (holds, reads)]
-    kinds = [re.search(r"typedef (\w+)<ROW_FRAGMENTS> Queries;", struct) for struct in structs]
+    kinds = [re.search(r"typedef (\w+)<\w+, \w+> Queries;", struct) for struct in structs]
     assert [kind and kind[1] for kind in kinds] == ["HeldRows", "ReadRows"]
 
 

@@ -17,8 +17,9 @@ from metal_flash_sdpa import (
 )
 from torch import Tensor
 
-# (head_dim of Q and K, of V): smaller than a kernel's, with a narrower V, with a wider one.
-PAIRS = ((24, 24), (32, 16), (16, 32), (56, 40))
+# (head_dim of Q and K, of V): smaller than a kernel's, with a narrower V, with a wider one; a pair
+# that has kernels, and one that is padded to it.
+PAIRS = ((24, 24), (32, 16), (16, 32), (56, 40), (96, 64), (88, 56))
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
 pytestmark = pytest.mark.filterwarnings("ignore:head_dim .* has no kernels of its own")
@@ -132,8 +133,33 @@ def test_a_head_dim_of_the_table_is_not_copied(unwarned: None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         flash_attn_func(*draw((32, 32)))
-    given = draw((32, 32))
-    assert head_dims.fit(None, *given) == (None, given)
+    for pair in ((32, 32), (96, 64), (192, 128), (512, 512)):
+        given = draw(pair, length=1)
+        assert head_dims.fit(None, *given) == (None, given)
+
+
+@pytest.mark.parametrize(
+    ("given", "widths"),
+    [
+        ((192, 96), (192, 128)),
+        ((184, 128), (192, 128)),
+        ((192, 136), (192, 192)),
+        ((88, 64), (96, 64)),
+        ((64, 128), (128, 128)),
+        ((264, 8), (512, 512)),
+        ((320, 256), (512, 512)),  # where v is no view of k
+    ],
+)
+def test_the_narrowest_that_holds_both(given: tuple[int, int], widths: tuple[int, int]) -> None:
+    assert head_dims.padded(given) == widths
+
+
+def test_a_wide_head_has_no_backward_pass() -> None:
+    q, k, v = (x.requires_grad_() for x in draw((512, 512), length=1))
+    out: Any = flash_attn_func(q, k, v)
+    torch.testing.assert_close(out, reference(q, k, v), **TOLERANCE)
+    with pytest.raises(NotImplementedError, match="head_dim 512 has no backward pass.*up to 256"):
+        out.sum().backward()
 
 
 def test_compiled_without_a_break() -> None:

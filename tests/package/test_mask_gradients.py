@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.library import opcheck
 from torch.utils import checkpoint as checkpoints
 
+from codegen.tiles import plain
 from tests.package.test_masks import BATCH, HEADS, draw
 from tests.package.test_plan import BASE
 from verify import dropout
@@ -182,7 +183,7 @@ def test_skipping_changes_no_bit(pattern: str) -> None:
     )
     results = []
     for skips in (True, False):
-        inputs = prepare(case, 32, torch.float16, "cpu")
+        inputs = prepare(case, plain(32), torch.float16, "cpu")
         assert inputs.backward is not None
         made = plan_backward(inputs.request, inputs.backward)
         tensors = inputs.tensors | {

@@ -84,6 +84,7 @@ def test_every_variant_is_picked_by_its_own_request(variant: Variant) -> None:
         request = BASE._replace(
             dtype=variant.dtype,
             head_dim=variant.head_dim,
+            head_dim_v=variant.head_dim_v,
             window_size=windows[mask],
             has_sinks=sinks,
             has_dropout=variant.dropout,
@@ -108,6 +109,7 @@ def test_every_backward_variant_is_picked_by_its_own_request() -> None:
             request = BASE._replace(
                 dtype=variant.dtype,
                 head_dim=variant.head_dim,
+                head_dim_v=variant.head_dim_v,
                 window_size=windows[mask],
                 has_dropout=variant.dropout,
                 mask_type=int(variant.mask == MASKED),
@@ -133,7 +135,7 @@ def test_what_a_call_may_lack_has_a_dtype() -> None:
 
 
 def test_another_catalogue_has_other_kernels() -> None:
-    only = {key: tiles for key, tiles in VARIANTS.items() if key[1] == 32}
+    only = {key: tiles for key, tiles in VARIANTS.items() if key[1] == (32, 32)}
     catalogue = Catalogue(only, (Path("nowhere"),))
     assert catalogue.head_dims == (32,)
     assert plan(BASE._replace(head_dim=32), catalogue) == plan(BASE._replace(head_dim=32))
@@ -145,7 +147,7 @@ def test_another_catalogue_has_other_kernels() -> None:
 
 def test_padded_grid_and_arguments() -> None:
     (step,) = plan_prefill(BASE).launches
-    block_q = VARIANTS["prefill", 64, "float16", "full", False, False, ""][0].block_q
+    block_q = VARIANTS["prefill", (64, 64), "float16", "full", False, False, ""][0].block_q
     assert step.threadgroups == (-(-100 // block_q), 8, 3)
     assert step.floats == (0.125, 0.0, 1.0)
     values = ints(step)
@@ -167,7 +169,7 @@ def test_alibi_needs_no_variant_of_its_own() -> None:
 
 def test_packed_grid_has_one_spare_tile_per_sequence() -> None:
     (step,) = plan_prefill(BASE._replace(packed=True, q_len=1000)).launches
-    block_q = VARIANTS["prefill", 64, "float16", "full", False, False, ""][0].block_q
+    block_q = VARIANTS["prefill", (64, 64), "float16", "full", False, False, ""][0].block_q
     assert step.threadgroups == (1000 // block_q + 3, 8, 1)
     assert ints(step)["lse_batch_stride"] == 0
 
@@ -286,7 +288,7 @@ def test_lse_shape() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"head_dim": 24}, r"head_dim is 24 .*\[32, 40, 48, .*256\]"),
+        ({"head_dim": 24}, r"head_dim is 24 .*\[32, 40, 48, .*256, 512\]"),
         ({"dtype": "float64"}, "dtype float64: supported"),
         ({"q_len": 2**30}, "q_len is 1073741824"),
         ({"batch": -1}, "batch is -1"),

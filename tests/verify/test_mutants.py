@@ -102,10 +102,13 @@ def choices(v: matrix.Variant) -> set[tuple[str, object]]:
         "sinks": v.sinks,
         "rows are held": v.rows_held,
         "ROW_FRAGMENTS": v.tile.rows // FRAGMENT,
-        "HEAD_DIM % 32": bool(v.head_dim % 32),  # V_CHUNK in decode, combine's SIMD_WIDTH
+        "HEAD_DIM % 32": bool(v.widths.qk % 32),  # V_CHUNK in decode, combine's SIMD_WIDTH
+        "slices": v.tile.slices > 1,
+        "pair": v.widths.is_pair,
+        "latent": v.widths.latent,
     }
     if isinstance(v.tile, PrefillTile):
-        answers["HEAD_DIM % PART"] = bool(v.head_dim % (v.tile.row_threads * 4))
+        answers["HEAD_DIM % PART"] = bool(v.widths.qk % (v.tile.row_threads * 4))
     return set(answers.items())
 
 

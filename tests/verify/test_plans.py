@@ -11,6 +11,7 @@ from metal_flash_sdpa import launchers
 from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.plan import DECODE_QUERIES, Plan, plan
 
+from codegen.tiles import plain
 from verify.case import Case, Mask, Shape
 from verify.inputs import Inputs, prepare
 from verify.run import judge
@@ -31,7 +32,7 @@ MIXED = Case(
 
 def compute(case: Case, max_q_len: int = 0) -> tuple[Plan, Inputs]:
     """A case, computed as the package would."""
-    inputs = prepare(case, 64, torch.float16, "cpu")
+    inputs = prepare(case, plain(64), torch.float16, "cpu")
     made = plan(inputs.request._replace(num_splits=case.splits, max_q_len=max_q_len))
     launchers.run(made, inputs.tensors, launch=LAUNCH)
     return made, inputs
@@ -82,7 +83,7 @@ def test_divided_keys_give_the_same_bits_each_time() -> None:
 def test_a_windowed_step_does_not_look_beyond_its_window(splits: int) -> None:
     """A decode step reads the window: NaN before it, and in the step's tail, stays unseen."""
     case = Case("step", Shape((1,), (1000,), 4, 1), Mask(window_size=(127, 0)), splits=splits)
-    inputs = prepare(case, 64, torch.float16, "cpu")
+    inputs = prepare(case, plain(64), torch.float16, "cpu")
     for name in ("k", "v"):
         inputs.tensors[name][: 1000 - 128] = torch.nan
     made = plan(inputs.request._replace(num_splits=splits))

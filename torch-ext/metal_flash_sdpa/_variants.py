@@ -1183,52 +1183,52 @@ VARIANTS = {
         Variant("prefill_float32_d192v128_q32k16_masked", "prefill_float32_d192v128.metal", 32, 128, 16),
     ),
     ("prefill", (512, 512), "float16", "full", False, False, ""): (
-        Variant("prefill_float16_d512_q32k16_full", "prefill_float16_d512.metal", 32, 256, 16),
+        Variant("prefill_float16_d512_q32k16_full", "prefill_float16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "float16", "full", True, False, ""): (
-        Variant("prefill_float16_d512_q32k16_full_sinks", "prefill_float16_d512.metal", 32, 256, 16),
+        Variant("prefill_float16_d512_q32k16_full_sinks", "prefill_float16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "float16", "causal", False, False, ""): (
-        Variant("prefill_float16_d512_q32k16_causal", "prefill_float16_d512.metal", 32, 256, 16),
+        Variant("prefill_float16_d512_q32k16_causal", "prefill_float16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "float16", "causal", True, False, ""): (
-        Variant("prefill_float16_d512_q32k16_causal_sinks", "prefill_float16_d512.metal", 32, 256, 16),
+        Variant("prefill_float16_d512_q32k16_causal_sinks", "prefill_float16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "float16", "window", False, False, ""): (
-        Variant("prefill_float16_d512_q32k16_window", "prefill_float16_d512.metal", 32, 256, 16),
+        Variant("prefill_float16_d512_q32k16_window", "prefill_float16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "float16", "window", True, False, ""): (
-        Variant("prefill_float16_d512_q32k16_window_sinks", "prefill_float16_d512.metal", 32, 256, 16),
+        Variant("prefill_float16_d512_q32k16_window_sinks", "prefill_float16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "float16", None, True, True, ""): (
-        Variant("prefill_float16_d512_q32k16_dropout", "prefill_float16_d512.metal", 32, 256, 16),
+        Variant("prefill_float16_d512_q32k16_dropout", "prefill_float16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "float16", "masked", True, False, ""): (
-        Variant("prefill_float16_d512_q32k16_masked", "prefill_float16_d512.metal", 32, 256, 16),
+        Variant("prefill_float16_d512_q32k16_masked", "prefill_float16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "bfloat16", "full", False, False, ""): (
-        Variant("prefill_bfloat16_d512_q32k16_full", "prefill_bfloat16_d512.metal", 32, 256, 16),
+        Variant("prefill_bfloat16_d512_q32k16_full", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "bfloat16", "full", True, False, ""): (
-        Variant("prefill_bfloat16_d512_q32k16_full_sinks", "prefill_bfloat16_d512.metal", 32, 256, 16),
+        Variant("prefill_bfloat16_d512_q32k16_full_sinks", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "bfloat16", "causal", False, False, ""): (
-        Variant("prefill_bfloat16_d512_q32k16_causal", "prefill_bfloat16_d512.metal", 32, 256, 16),
+        Variant("prefill_bfloat16_d512_q32k16_causal", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "bfloat16", "causal", True, False, ""): (
-        Variant("prefill_bfloat16_d512_q32k16_causal_sinks", "prefill_bfloat16_d512.metal", 32, 256, 16),
+        Variant("prefill_bfloat16_d512_q32k16_causal_sinks", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "bfloat16", "window", False, False, ""): (
-        Variant("prefill_bfloat16_d512_q32k16_window", "prefill_bfloat16_d512.metal", 32, 256, 16),
+        Variant("prefill_bfloat16_d512_q32k16_window", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "bfloat16", "window", True, False, ""): (
-        Variant("prefill_bfloat16_d512_q32k16_window_sinks", "prefill_bfloat16_d512.metal", 32, 256, 16),
+        Variant("prefill_bfloat16_d512_q32k16_window_sinks", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "bfloat16", None, True, True, ""): (
-        Variant("prefill_bfloat16_d512_q32k16_dropout", "prefill_bfloat16_d512.metal", 32, 256, 16),
+        Variant("prefill_bfloat16_d512_q32k16_dropout", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "bfloat16", "masked", True, False, ""): (
-        Variant("prefill_bfloat16_d512_q32k16_masked", "prefill_bfloat16_d512.metal", 32, 256, 16),
+        Variant("prefill_bfloat16_d512_q32k16_masked", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
     ("prefill", (512, 512), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d512_q16k8_full", "prefill_float32_d512.metal", 16, 256, 8),
@@ -1561,11 +1561,11 @@ VARIANTS = {
     ),
     ("decode", (512, 512), "float16", None, True, False, ""): (
         Variant("decode_float16_d512_q8k16", "decode_float16_d512.metal", 8, 128, 16),
-        Variant("decode_float16_d512_q32k16", "decode_float16_d512.metal", 32, 256, 16),
+        Variant("decode_float16_d512_q32k16", "decode_float16_d512.metal", 32, 512, 16),
     ),
     ("decode", (512, 512), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d512_q8k16", "decode_bfloat16_d512.metal", 8, 128, 16),
-        Variant("decode_bfloat16_d512_q32k16", "decode_bfloat16_d512.metal", 32, 256, 16),
+        Variant("decode_bfloat16_d512_q32k16", "decode_bfloat16_d512.metal", 32, 512, 16),
     ),
     ("decode", (512, 512), "float32", None, True, False, ""): (
         Variant("decode_float32_d512_q8k8", "decode_float32_d512.metal", 8, 128, 8),

@@ -103,8 +103,8 @@ class Catalogue:
             qk, v = widths
             given = f"{qk}" if qk == v else f"{qk}, {v} of v,"
             raise ValueError(
-                f"head_dim is {given} and dtype {dtype}: supported are head dims "
-                f"{list(self.head_dims)} in {', '.join(self.dtypes)}"
+                f"head_dim is {given} and dtype {dtype}: supported{' with dropout' * dropout} are "
+                f"head dims {list(self.head_dims)} in {', '.join(self.dtypes)}"
             )
         if off := kept_off():
             tiles = _without(off, family, tiles)

@@ -107,7 +107,7 @@ def is_view(k: Tensor, v: Tensor) -> bool:
     """Whether v is the first columns of k.  While a graph is traced: it will be checked again."""
     if torch.compiler.is_compiling():
         return True
-    return k.data_ptr() == v.data_ptr() and k.stride() == v.stride()
+    return bool(k.data_ptr() == v.data_ptr() and k.stride() == v.stride())
 
 
 def check_parts(name: str, tensor: Any, axes: Sequence[str]) -> None:

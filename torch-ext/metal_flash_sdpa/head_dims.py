@@ -18,7 +18,7 @@ from ._variants import LATENT
 from .catalogue import BUILT_IN, Widths
 from .checks import is_view
 
-WIDTHS = BUILT_IN.widths
+WIDTHS = sorted(BUILT_IN.widths, key=sum)  # fewest columns first
 
 
 def fit(
@@ -42,8 +42,7 @@ def fit(
 
 def padded(given: Widths) -> Widths:
     """Of the widths with kernels that have so many columns those with the fewest."""
-    wide = (own for own in WIDTHS if own[0] >= given[0] and own[1] >= given[1])
-    return min(wide, key=sum)
+    return next(own for own in WIDTHS if own[0] >= given[0] and own[1] >= given[1])
 
 
 def widen(tensor: Tensor, columns: int) -> Tensor:
@@ -67,13 +66,14 @@ def write_back(memory: Tensor, wide: Tensor) -> None:
 def _warn(given: Widths, widths: Widths) -> None:
     """Once per process and head_dim."""
     warnings.warn(
-        f"head_dim {_named(given)} has no kernels of its own: every call copies what is narrower "
-        f"of q, k and v (of a KV cache, all of it) and computes as much as with head_dim "
+        f"head_dim {_named(given, ',')} has no kernels of its own: every call copies what is "
+        "narrower of q, k and v (of a KV cache, all of it) and computes as much as with head_dim "
         f"{_named(widths)}",
         stacklevel=5,
     )
 
 
-def _named(widths: Widths) -> str:
+def _named(widths: Widths, end: str = "") -> str:
+    """In words; what follows a pair may need an `end`."""
     head_dim, of_value = widths
-    return f"{head_dim}" if of_value == head_dim else f"{head_dim}, {of_value} of v,"
+    return f"{head_dim}" if of_value == head_dim else f"{head_dim}, {of_value} of v{end}"

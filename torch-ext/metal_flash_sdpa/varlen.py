@@ -173,7 +173,7 @@ def _backward(
     scale, (query, key, value) = head_dims.fit(scale, query, key, value)
     of_out = value.shape[-1]
     gradients = ops.run_backward(
-        wanted=(True, True, True, False),
+        wanted=(True, True, True, False, False),
         grad_out=head_dims.widen(grad_out, of_out),
         grad_lse=None,
         q=query,
@@ -184,6 +184,7 @@ def _backward(
         cu_seqlens_q=cum_seq_q,
         cu_seqlens_k=cum_seq_k,
         sinks=None,
+        attn_mask=None,
         alibi_slopes=None,
         softmax_scale=scale,
         causal=is_causal,

@@ -16,6 +16,7 @@ from metal_flash_sdpa.plan import LaunchPlan
 
 import emulator
 from codegen import matrix, render
+from codegen.tiles import Widths, plain
 from emulator.cuda import gpu
 from verify import devices, isolated
 from verify.case import Case
@@ -25,30 +26,37 @@ from verify.run import Launch, Outcome, instead, run
 from verify.variants import BACKWARD, Variant
 
 # Between them, and one mode each, they take every branch of the templates: both kinds of element,
-# one and two row fragments, a head_dim that CHAIN divides and one that it does not.  What is
-# cheap to compile and knows most cases comes first, because most mutants die at once.
+# one and two row fragments, a head_dim that CHAIN divides and one that it does not, a V narrower
+# than K and one that is part of it, rows that several simdgroups share.  What is cheap to compile
+# and knows most cases comes first, because most mutants die at once.
 SHAPES = (
-    (72, "float32"),
-    (32, "float16"),
-    (64, "bfloat16"),
-    (32, "float32"),
-    (72, "float16"),
-    (128, "bfloat16"),
-    (32, "bfloat16"),
+    (plain(72), "float32"),
+    (plain(32), "float16"),
+    (plain(64), "bfloat16"),
+    (plain(32), "float32"),
+    (plain(72), "float16"),
+    (plain(128), "bfloat16"),
+    (plain(32), "bfloat16"),
+    (Widths(96, 64), "float16"),
+    (plain(512), "float16"),
+    (plain(512), "float32"),
+    (Widths(320, 256, latent=True), "bfloat16"),
+    (Widths(320, 256, latent=True), "float32"),
 )
 # The same of the backward pass, whose tiles hold both tensors' rows in registers, one's or none's;
 # the gradients of K and V come from one kernel where the head_dim is small.
 BACKWARD_SHAPES = (
-    (72, "float32"),
-    (32, "float16"),
-    (64, "bfloat16"),
-    (128, "float32"),
-    (192, "bfloat16"),
-    (256, "float16"),
-    (192, "float32"),
-    (128, "bfloat16"),
+    (plain(72), "float32"),
+    (plain(32), "float16"),
+    (plain(64), "bfloat16"),
+    (plain(128), "float32"),
+    (plain(192), "bfloat16"),
+    (plain(256), "float16"),
+    (plain(192), "float32"),
+    (plain(128), "bfloat16"),
+    (Widths(96, 64), "float16"),
 )
-ANY_SHAPE = (matrix.ANY_HEAD_DIM, matrix.ANY_DTYPE)  # of a kernel that works for all
+ANY_SHAPE = (matrix.ANY_WIDTHS, matrix.ANY_DTYPE)  # of a kernel that works for all
 # (mask, sinks, dropout), in the order in which they are taken; with dropout, any mask.
 MODES = tuple(
     (mask, sinks, mask is None)
@@ -87,10 +95,10 @@ def representatives() -> tuple[matrix.Variant, ...]:
         own = [v for v in variants if v.family == family]
         shapes = BACKWARD_SHAPES if family in BACKWARD else (*SHAPES, ANY_SHAPE)
         used = Counter[tuple[str | None, bool, bool]]()
-        for head_dim, dtype in shapes:
+        for widths, dtype in shapes:
             offered: dict[tuple[str | None, bool, bool], list[matrix.Variant]] = {}
             for v in own:
-                if (v.head_dim, v.dtype) == (head_dim, dtype):
+                if (v.widths, v.dtype) == (widths, dtype):
                     offered.setdefault((v.mask, v.sinks, v.dropout), []).append(v)
             if offered:  # of the modes that there are, one that is used least so far
                 modes = [mode for mode in MODES if mode in offered] or list(offered)

@@ -13,6 +13,7 @@ import torch
 from metal_flash_sdpa.plan import plan_prefill
 from torch import Tensor
 
+from codegen.tiles import plain
 from verify.case import Case, Mask, Scores, Shape
 from verify.cases import SINKS
 from verify.inputs import prepare
@@ -21,7 +22,7 @@ from verify.run import Launch
 
 TOKENS = (8_192, 16_384, 131_072)
 WINDOW = (127, 0)
-HEADS, HEAD_DIM, DTYPE = 8, 64, torch.float16
+HEADS, WIDTHS, DTYPE = 8, plain(64), torch.float16
 SAMPLED_ROWS = 64
 
 # The memory that a run needs beyond its tensors may differ by this much from one length to
@@ -92,10 +93,10 @@ def run(tokens: int, launch: Launch, device: str) -> LargeRun:
     scores = Scores(sinks=SINKS)
     case = Case("large", Shape((tokens,), (tokens,), HEADS, HEADS), window, scores)
     one = Case("warm", Shape((1,), (1,), HEADS, HEADS), window, scores)
-    warm = prepare(one, HEAD_DIM, DTYPE, device)
+    warm = prepare(one, WIDTHS, DTYPE, device)
     launch(plan_prefill(warm.request).launches[0], warm.tensors)
 
-    inputs = prepare(case, HEAD_DIM, DTYPE, device)
+    inputs = prepare(case, WIDTHS, DTYPE, device)
     plan = plan_prefill(inputs.request).launches[0]
     memory = Memory(device)
     start = time.perf_counter()
@@ -107,7 +108,7 @@ def run(tokens: int, launch: Launch, device: str) -> LargeRun:
     rows = torch.linspace(0, tokens - 1, SAMPLED_ROWS).long()
     got: list[Tensor] = []
     want: list[Tensor] = []
-    plain: tuple[list[Tensor], list[Tensor]] = ([], [])
+    theirs: tuple[list[Tensor], list[Tensor]] = ([], [])
     for row in rows.tolist():
         span = slice(max(0, row - WINDOW[0]), row + 1)
         q, k, v, out = (inputs.tensors[name][span].cpu() for name in ("q", "k", "v", "out"))
@@ -116,9 +117,9 @@ def run(tokens: int, launch: Launch, device: str) -> LargeRun:
         got.append(out[-1:])
         options = inputs.options
         want.append(attention(q, k, v, options, sinks, dtype=torch.float64, rows=last)[0])
-        for order, result in zip(plain, plain_attention(q, k, v, options, sinks, rows=last)):
+        for order, result in zip(theirs, plain_attention(q, k, v, options, sinks, rows=last)):
             order.append(result)
-    error = compare(torch.cat(got), torch.cat(want), [torch.cat(order) for order in plain], DTYPE)
+    error = compare(torch.cat(got), torch.cat(want), [torch.cat(order) for order in theirs], DTYPE)
     everywhere = not inputs.tensors["out"].isnan().any().item()
     return LargeRun(
         tokens=tokens,
