@@ -50,7 +50,8 @@ FAR = "past 2^31 elements"  # the name of the case, or its beginning
 OF_WIDTH = (
     "tile edges", "padded, several tiles", "several blocks", "more queries than keys, sinks",
     "sliced", "large values", "NaN in v", "GQA 8/2", "pages", "7 splits", "k alone", "v alone",
-    "every gradient", "append to pages", "rotate", *KV_TYPES, "mask", "causal as a tensor", "bias", FAR,
+    "every gradient", "append to pages", "rotate", *KV_TYPES, "mask", "causal as a tensor", "bias",
+    FAR,
 )  # fmt: skip
 
 
