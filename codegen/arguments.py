@@ -62,8 +62,8 @@ BLOCK_TABLE = Buffer(
 KEYS = (K_BEGIN, K_END, BLOCK_TABLE)
 # What the elements of a mask may be, in the order of their codes.  Kernels learn it when they run.
 MASK_TYPES = ("none", "bool", "float16", "bfloat16", "float32")
-# What K and V may be, in the order of their codes: of the kernel's dtype, or, where that is float32,
-# of 16 bits.
+# What K and V may be, in the order of their codes: of the kernel's dtype, or of 16 bits where that
+# is float32.
 KV_TYPES = ("own", "float16", "bfloat16")
 ATTN_MASK = Buffer("attn_mask", "uchar", "const", "the mask's elements, of any type", optional=True)
 

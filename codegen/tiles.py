@@ -95,8 +95,8 @@ class Tile(ABC):
     simdgroups: int
     rows: int
     block: int
-    # What its kernels do besides: "dropout", "masked" with a mask tensor, or the dtype of K and V that
-    # they convert.
+    # What its kernels do besides: "dropout", "masked" with a mask tensor, or the dtype that they
+    # convert K and V from.
     extra: str = ""
 
     def __post_init__(self) -> None:

@@ -104,9 +104,16 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         padded,
         {"k": zeros(2, 7, 2, 32, dtype=F16)},
         TypeError,
-        "k is torch.float16 and q is torch.float32: must be the same",
+        "v is torch.float32 and k is torch.float16: must be the same",
     ),
-    (packed, {"v": zeros(7, 2, 32, dtype=F16)}, TypeError, "v is torch.float16 and q is"),
+    (
+        padded,
+        {"q": zeros(2, 5, 4, 32, dtype=F16)},
+        TypeError,
+        "k is torch.float32 and q is torch.float16: must be the same, or, where q is "
+        "torch.float32, torch.float16 or torch.bfloat16",
+    ),
+    (packed, {"v": zeros(7, 2, 32, dtype=F16)}, TypeError, "v is torch.float16 and k is"),
     (
         padded,
         {"k": zeros(2, 7, 2, 32, device="meta")},
