@@ -22,10 +22,10 @@ GENERATED = ROOT / "generated"
 
 
 def sample(variants: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """One variant of each family, dtype, mask mode and with or without sinks."""
+    """One variant of each family, dtype, dtype of K and V, mask mode and with or without sinks."""
     kinds: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for variant in variants:
-        kind = (variant["family"], variant["dtype"], variant.get("mask"), variant.get("sinks"))
+        kind = tuple(variant.get(x) for x in ("family", "dtype", "kv_dtype", "mask", "sinks"))
         kinds.setdefault(kind, []).append(variant)
     return [those[turn % len(those)] for turn, those in enumerate(kinds.values())]
 

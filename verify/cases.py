@@ -45,8 +45,13 @@ TURNS = (
 FAR = "past 2^31 elements"  # the name of the case, or its beginning
 
 
+<<<<<<< HEAD
 # Cases that a row's width matters to, by their names' beginnings: where rows lie and how they are
 # cut into fragments, how long sums become.
+=======
+# Cases that a row's width matters to, by their names' beginnings: where rows lie, how they are cut
+# into fragments, and how long sums become.
+>>>>>>> heads
 OF_WIDTH = (
     "tile edges", "padded, several tiles", "several blocks", "more queries than keys, sinks",
     "sliced", "large values", "NaN in v", "GQA 8/2", "pages", "7 splits", "k alone", "v alone",
@@ -62,15 +67,19 @@ def cases(variant: Variant) -> Iterator[Case]:
     the smallest head_dim has every case, the others have those of OF_WIDTH.
     """
     every = every_case(variant)
-    if not is_first_of_its_tile(variant):
-        every = (case for case in every if case.name.startswith(OF_WIDTH))
-    if variant.kv_dtype:
-        every = (replace(case, kv_dtype=variant.kv_dtype) for case in every)
-    return every
+    if is_first_of_its_tile(variant):
+        return every
+    return (case for case in every if case.name.startswith(OF_WIDTH))
 
 
 def every_case(variant: Variant) -> Iterator[Case]:
     """The cases of a variant as if no other had its tile."""
+    for case in of_family(variant):
+        yield replace(case, kv_dtype=case.kv_dtype or variant.kv_dtype)
+
+
+def of_family(variant: Variant) -> Iterator[Case]:
+    """The cases of its family, whatever its K and V are."""
     if variant.family == "append":
         yield from appending(variant)
     elif variant.family == "combine":

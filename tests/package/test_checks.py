@@ -104,9 +104,16 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         padded,
         {"k": zeros(2, 7, 2, 32, dtype=F16)},
         TypeError,
-        "k is torch.float16 and q is torch.float32: must be the same",
+        "v is torch.float32 and k is torch.float16: must be the same",
     ),
-    (packed, {"v": zeros(7, 2, 32, dtype=F16)}, TypeError, "v is torch.float16 and q is"),
+    (
+        padded,
+        {"q": zeros(2, 5, 4, 32, dtype=F16)},
+        TypeError,
+        "k is torch.float32 and q is torch.float16: must be the same, or, where q is "
+        "torch.float32, torch.float16 or torch.bfloat16",
+    ),
+    (packed, {"v": zeros(7, 2, 32, dtype=F16)}, TypeError, "v is torch.float16 and k is"),
     (
         padded,
         {"k": zeros(2, 7, 2, 32, device="meta")},
@@ -124,7 +131,11 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         padded,
         {"v": zeros(2, 7, 2, 520)},
         ValueError,
+<<<<<<< HEAD
         "v has head_dim 520: must be a multiple of 8 up to 512",
+=======
+        "v has head_dim 264: must be a multiple of 8 up to 256.  Call once for every 256 columns",
+>>>>>>> heads
     ),
     (padded, {"q": zeros(2, 5, 4, 64)}, ValueError, "k has head_dim 32 and q 64: must be the same"),
     (
@@ -137,7 +148,11 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         packed,
         {"q": zeros(5, 4, 576)},
         ValueError,
+<<<<<<< HEAD
         "q has head_dim 576: must be a multiple of 8 up to 512",
+=======
+        "q has head_dim 512: must be a multiple of 8 up to 256.  torch.nn.functional.scaled_dot_",
+>>>>>>> heads
     ),
     (padded, {"q": zeros(2, 5, 3, 32)}, ValueError, "q has 3 heads and k 2: must be a multiple"),
     (padded, {"q": zeros(2, 5, 0, 32)}, ValueError, "q has 0 heads and k 2: must be a multiple"),

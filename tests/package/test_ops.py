@@ -184,7 +184,9 @@ def test_autocast_casts_as_for_torch_s_own_attention(
         want = function(*(x.to(LOW) for x in (q, k, v)))
     for a, b in zip(got, want, strict=True):
         assert torch.equal(a, b)
-    if of_query != of_others:
+    # Without autocast K and V must agree.  They may have 16 bits under float32 queries, but no
+    # angles then.
+    if of_others != LOW or (of_query != LOW and function is with_cache):
         with pytest.raises(TypeError, match=r"is torch\.(bfloat16|float32)"):
             function(q, k, v)
 

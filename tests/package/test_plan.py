@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from metal_flash_sdpa._variants import SIGNATURES, VARIANTS
+from metal_flash_sdpa._variants import KV_TYPES, SIGNATURES, VARIANTS
 from metal_flash_sdpa.catalogue import Catalogue
 from metal_flash_sdpa.plan import (
     DECODE_QUERIES,
@@ -88,6 +88,7 @@ def test_every_variant_is_picked_by_its_own_request(variant: Variant) -> None:
             window_size=windows[mask],
             has_sinks=sinks,
             has_dropout=variant.dropout,
+            kv_dtype=variant.kv_dtype,
             mask_type=int(variant.mask == MASKED),
         )
         if variant.family == "prefill":
@@ -126,12 +127,25 @@ def test_what_a_call_may_lack_has_a_dtype() -> None:
     """The launchers know of it from the plan alone; rotated queries are like the call's own."""
     (step,) = plan_append(BASE._replace(dtype="bfloat16"), Append((0, 0, 0), (0, 0, 0))).launches
     assert dict(step.optional) == {
+        "q": "bfloat16",
         "rotary_cos": "bfloat16",
         "rotary_sin": "bfloat16",
         "rotated_q": "bfloat16",
         "k_end": "int32",
         "block_table": "int32",
     }
+
+
+def test_keys_and_values_may_have_a_dtype_of_their_own() -> None:
+    """Prefill learns it, decode has kernels for it, and a cache is appended to in it."""
+    request = BASE._replace(dtype="float32", kv_dtype="bfloat16")
+    (step,) = plan_prefill(request).launches
+    (own,) = plan_prefill(request._replace(kv_dtype="")).launches
+    assert step.kernel == own.kernel
+    assert (ints(step)["kv_type"], ints(own)["kv_type"]) == (KV_TYPES["bfloat16"], 0)
+    assert plan_decode(request).launches[0].kernel.endswith("_bfloat16")
+    (step,) = plan_append(request, Append((0, 0, 0), (0, 0, 0))).launches
+    assert step.kernel == "append_bfloat16_d64"
 
 
 def test_another_catalogue_has_other_kernels() -> None:

@@ -75,7 +75,7 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
         if not 1 <= columns <= HEAD_DIMS[-1] or columns % HEAD_DIM_STEP:
             raise ValueError(
                 f"{name} has head_dim {columns}: must be a multiple of {HEAD_DIM_STEP} up to "
-                f"{HEAD_DIMS[-1]}" + _padding(head_dim, columns, q_name, k_name, v_name)
+                f"{HEAD_DIMS[-1]}" + _way_out(head_dim, columns, q_name, k_name, v_name)
             )
     if k_shape[-1] != head_dim:
         raise ValueError(
@@ -92,6 +92,7 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
         raise ValueError(f"{q_name} has shape {_shape(q)}: an empty batch, must be at least 1")
 
 
+<<<<<<< HEAD
 def check_latent(k: Tensor, v: Tensor, k_name: str = "k", v_name: str = "v") -> None:
     """Check that v is the first columns of k, where the kernels take it from there."""
     columns = v.shape[-1]
@@ -120,8 +121,19 @@ def check_parts(name: str, tensor: Any, axes: Sequence[str]) -> None:
 
 def _padding(head_dim: int, columns: int, *names: str) -> str:
     """The way out where a number of columns is no multiple of HEAD_DIM_STEP."""
+=======
+def _way_out(head_dim: int, columns: int, *names: str) -> str:
+    """What to do about a number of columns that is no multiple of HEAD_DIM_STEP, or too large."""
+>>>>>>> heads
     missing = -columns % HEAD_DIM_STEP
-    if not 1 <= columns < HEAD_DIMS[-1]:
+    if columns > HEAD_DIMS[-1] and columns > head_dim:
+        return (
+            f".  Call once for every {HEAD_DIMS[-1]} columns of {names[-1]}, with all of "
+            f"{' and '.join(names[:-1])}, and join the results by torch.cat(..., -1)"
+        )
+    if columns > HEAD_DIMS[-1]:
+        return ".  torch.nn.functional.scaled_dot_product_attention takes any"
+    if columns < 1:
         return ""
     scale = "scale" if names[0] == "query" else "softmax_scale"
     return (

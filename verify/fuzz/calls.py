@@ -8,7 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
+<<<<<<< HEAD
 from metal_flash_sdpa._variants import MASK_TYPES as MASK_CODES
+=======
+from metal_flash_sdpa._variants import KV_TYPES
+>>>>>>> heads
 from metal_flash_sdpa.checks import ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, UNBOUNDED
 
@@ -102,6 +106,14 @@ def dropouts(variant: Variant) -> st.SearchStrategy[float]:
     return st.sampled_from(DROPOUTS if variant.dropout else (0.0,))
 
 
+def kv_dtypes(variant: Variant, cache: CacheUse | None) -> st.SearchStrategy[str]:
+    """Of K and V, where it may be another than that of Q: prefill learns it when it runs."""
+    appends = cache is not None and cache.appended  # which decode's calls do, too
+    if variant.family != "prefill" or variant.dtype != "float32" or appends:
+        return st.just(variant.kv_dtype)
+    return st.sampled_from(("", *KV_TYPES))
+
+
 def lengths(most: int, edges: Sequence[int]) -> st.SearchStrategy[int]:
     """Sequence lengths: any, and often those next to a multiple of a tile."""
     near = sorted({n for edge in edges for n in (edge - 1, edge, edge + 1) if 0 <= n <= most})
@@ -155,8 +167,9 @@ def calls(draw: st.DrawFn, variants: Sequence[Variant]) -> Call:
     cache = draw(caches(shape, variant)) if in_cache else None
     if cache is not None:  # what is appended counts among the keys
         shape = replace(shape, k_lens=tuple(max(k_len, cache.appended) for k_len in k_lens))
-    case = Case(*(name, shape, mask, scores, values, cache, layout, divided), attn_mask=attn_mask)
-    return Call(variant, case)
+    whole = (name, shape, mask, scores, values, cache, layout, divided)
+    kv_dtype = draw(kv_dtypes(variant, cache))
+    return Call(variant, Case(*whole, attn_mask=attn_mask, kv_dtype=kv_dtype))
 
 
 def masks_of(variant: Variant, packed: bool) -> st.SearchStrategy[MaskTensor | None]:
@@ -218,14 +231,15 @@ def backward_cases(draw: st.DrawFn, variant: Variant) -> Case:
 def caches(draw: st.DrawFn, shape: Shape, variant: Variant) -> CacheUse:
     """A cache for the keys of a call: entries with room to spare, or pages.
 
-    Into entries of padded queries the call may append, and then rotate.
+    Into entries of padded queries the call may append, and then rotate; not, however, if these
+    have another dtype than the cache.
     """
     edge = st.sampled_from((variant.block_k - 1, variant.block_k, variant.block_k + 1))
     use = CacheUse()
     if not shape.packed:
         appended = draw(st.just(0) | st.integers(1, DECODE_QUERIES) | st.just(shape.q_lens[0]))
         rotary_dim = 0
-        if appended:
+        if appended and not variant.kv_dtype:
             rotary_dim = ROTARY_STEP * draw(st.integers(0, variant.head_dim // ROTARY_STEP))
         if rotary_dim:  # there are angles for as many positions as the cache has rows
             appended = max(appended, shape.q_lens[0])

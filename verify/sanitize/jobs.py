@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from ci.cuda import sample
 from verify.case import Case
-from verify.cases import cases
+from verify.cases import every_case
 from verify.variants import GENERATED, Variant, manifest
 
 TOOLS = ("racecheck", "memcheck", "synccheck", "initcheck")
@@ -49,6 +49,8 @@ EDGES = (
     "bias, more queries than keys",
     "mask, cache",
     "bias, pages",
+    "float16 K and V",
+    "bfloat16 pages",
     "mask: random",
     "mask: key padding",
     "mask: sliced bools",
@@ -128,7 +130,7 @@ class Job:
     def cases(self) -> list[Case]:
         """What it runs on."""
         wanted = (BROKEN_CASE,) if self.fault else EDGES
-        return [case for case in cases(self.kernel) if reaches(case, wanted)]
+        return [case for case in every_case(self.kernel) if reaches(case, wanted)]
 
 
 def reaches(case: Case, names: tuple[str, ...]) -> bool:
