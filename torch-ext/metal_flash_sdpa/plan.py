@@ -218,6 +218,7 @@ class _MaskBlocks(NamedTuple):
     tile_rows: int
     block_keys: int
     blocks: int
+    is_shared: bool
 
 
 class _Append(NamedTuple):
@@ -413,6 +414,7 @@ def _mask_blocks(
     )
     tiles, blocks = -(-rows // attention.block_q), -(-keys // attention.step_k)
     variant = catalogue.variant("mask_blocks", ANY_HEAD_DIM, ANY_DTYPE)
+    is_shared = batch * heads < request.batch * request.heads
     known = _MaskBlocks(
         *request.mask_strides,
         mask_heads=heads,
@@ -421,6 +423,7 @@ def _mask_blocks(
         tile_rows=attention.block_q,
         block_keys=attention.step_k,
         blocks=blocks,
+        is_shared=is_shared,
     )
     grid = (-(-blocks // variant.step_k), tiles, batch * heads)
     strides = (heads * tiles * blocks, tiles * blocks, blocks, 1)
