@@ -265,6 +265,7 @@ SIGNATURES = {
             Field("tile_rows", "int", "query rows of a tile"),
             Field("block_keys", "int", "keys of a block"),
             Field("blocks", "int", "number of key blocks"),
+            Field("is_shared", "int", "1: several heads or sequences have this state"),
         ),
         floats=(),
     ),

@@ -158,14 +158,9 @@ class Tile(ABC):
     simdgroups: int
     rows: int
     block: int
-<<<<<<< HEAD
     slices: int = 1  # simdgroups that have the same rows, each for some of the columns
     # What its kernels do besides: "dropout", with any mask, "masked" with a mask tensor, or the
     # dtype of K and V that they convert.
-=======
-    # What its kernels do besides: "dropout", "masked" with a mask tensor, or the dtype that they
-    # convert K and V from.
->>>>>>> heads
     extra: str = ""
 
     def __post_init__(self) -> None:

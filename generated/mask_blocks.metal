@@ -2,9 +2,11 @@
 //
 // Written by `python -m codegen` from templates/; do not edit.
 //
-// What there is to see in each block of a mask: some query rows x some keys, as the prefill kernel that
-// follows takes them.  It skips blocks where nothing is seen, and in those where everything is it has
-// nothing to add.  A block is left as soon as its state is known: of a bias most need one element.
+// What there is to see in each block of a mask: some query rows x some keys, as the kernel that follows
+// takes them.  It skips blocks where nothing is seen, and in those where everything is it has nothing to
+// add.  A block is left as soon as its state is known: of a bias most need one element.  So do all in
+// which something is seen, if one head of one sequence has the state: to find out whether everything is
+// would read as much as the kernel that follows then need not read.
 // Where a mask is the same for all sequences, heads, queries or keys, there is one of them.
 //   tile       one block per simdgroup; 8 simdgroups
 
@@ -86,6 +88,7 @@ struct Call {
     int tile_rows; // query rows of a tile
     int block_keys; // keys of a block
     int blocks; // number of key blocks
+    int is_shared; // 1: several heads or sequences have this state
 };
 
 // What elements do: a set of these.
@@ -99,27 +102,39 @@ inline uint effect_of(uint bits)
 }
 
 // Whether no further element can change the state of a block.
-inline bool is_known(uint effects)
+inline bool is_known(uint effects, constant Call& call)
 {
-    return effects > ADDS_NOTHING;
+    return effects > (call.is_shared != 0 ? ADDS_NOTHING : HIDES);
+}
+
+// What so many neighbouring elements do.
+template <int TYPE, int COUNT>
+inline uint effects_at(device const uchar* elements)
+{
+    if (COUNT == 1) {
+        return effect_of(mask_bits(elements, TYPE));
+    }
+    const uchar4 bools = *(device const packed_uchar4*)elements;
+    return (any(bools == uchar4(0)) ? HIDES : 0u) | (any(bools != uchar4(0)) ? ADDS_NOTHING : 0u);
 }
 
 // What the elements of a block do, or enough of them to know its state.  Neighbouring lanes have
-// neighbouring keys.
-template <int TYPE>
+// neighbouring keys, COUNT of them each.
+template <int TYPE, int COUNT = 1>
 inline uint effects_of_type(device const uchar* mask, int rows, int keys, uint lane, constant Call& call)
 {
     uint effects = simd_or(lane == 0 ? effect_of(mask_bits(mask, TYPE)) : 0u);
-    const int lanes = min(keys, SIMD_WIDTH); // of a row
+    const int parts = keys / COUNT; // of a row
+    const int lanes = min(parts, SIMD_WIDTH);
     const int rows_at_once = SIMD_WIDTH / lanes;
     const int own_row = lane / lanes;
-    for (int first = 0; first < keys; first += lanes) {
-        const int key = first + lane % lanes;
-        device const uchar* element = mask + own_row * call.mask_row_stride + key * call.mask_key_stride;
-        for (int row = own_row; row < rows + own_row && !is_known(effects); row += rows_at_once) {
-            const bool exists = row < rows && key < keys;
-            effects |= simd_or(exists ? effect_of(mask_bits(element, TYPE)) : 0u);
-            element += rows_at_once * call.mask_row_stride;
+    for (int first = 0; first < parts; first += lanes) {
+        const int part = first + lane % lanes;
+        device const uchar* elements = mask + own_row * call.mask_row_stride + part * COUNT * call.mask_key_stride;
+        for (int row = own_row; row < rows + own_row && !is_known(effects, call); row += rows_at_once) {
+            const bool exists = row < rows && part < parts;
+            effects |= simd_or(exists ? effects_at<TYPE, COUNT>(elements) : 0u);
+            elements += rows_at_once * call.mask_row_stride;
         }
     }
     return effects;
@@ -127,6 +142,9 @@ inline uint effects_of_type(device const uchar* mask, int rows, int keys, uint l
 
 inline uint effects_of(device const uchar* mask, int rows, int keys, uint lane, constant Call& call)
 {
+    if (call.mask_type == BOOL_MASK && call.mask_key_stride == 1 && keys % 4 == 0) {
+        return effects_of_type<BOOL_MASK, 4>(mask, rows, keys, lane, call);
+    }
     if (call.mask_type == BOOL_MASK) {
         return effects_of_type<BOOL_MASK>(mask, rows, keys, lane, call);
     }
@@ -162,7 +180,7 @@ void mask_blocks(
 
     const uint effects = effects_of(attn_mask, rows, keys, lane, call);
     if (lane == 0) {
-        const MaskState state = is_known(effects) ? LOOK_CLOSER : effects == HIDES ? NOTHING_SEEN : ALL_SEEN;
+        const MaskState state = is_known(effects, call) ? LOOK_CLOSER : effects == HIDES ? NOTHING_SEEN : ALL_SEEN;
         mask_states[(long(group.z) * groups.y + group.y) * call.blocks + block] = uchar(state);
     }
 }

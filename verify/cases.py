@@ -45,13 +45,8 @@ TURNS = (
 FAR = "past 2^31 elements"  # the name of the case, or its beginning
 
 
-<<<<<<< HEAD
-# Cases that a row's width matters to, by their names' beginnings: where rows lie and how they are
-# cut into fragments, how long sums become.
-=======
 # Cases that a row's width matters to, by their names' beginnings: where rows lie, how they are cut
 # into fragments, and how long sums become.
->>>>>>> heads
 OF_WIDTH = (
     "tile edges", "padded, several tiles", "several blocks", "more queries than keys, sinks",
     "sliced", "large values", "NaN in v", "GQA 8/2", "pages", "7 splits", "k alone", "v alone",

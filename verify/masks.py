@@ -105,8 +105,10 @@ def bias_of(mask: Tensor, grid: Grid) -> Tensor:
 def states(bias: Tensor, tile_rows: int, block_keys: int, axes: Grid) -> Tensor:
     """What the kernel mask_blocks must find: 0 where a block hides all, 1 where it adds nothing, 2.
 
-    `axes` are those of the states, of size 1 where the mask is the same along them.
+    `axes` are those of the states, of size 1 where the mask is the same along them.  A state that
+    no two heads or sequences share is 2 also where the mask adds nothing.
     """
+    is_shared = axes[:2] != bias.shape[:2]
     batch, heads, tiles, blocks = axes
     if not (tiles and blocks):
         return torch.zeros(axes, dtype=torch.uint8)
@@ -117,4 +119,5 @@ def states(bias: Tensor, tile_rows: int, block_keys: int, axes: Grid) -> Tensor:
     most, least = (
         sign * max_pool2d(sign * kinds, (tile_rows, block_keys), ceil_mode=True) for sign in (1, -1)
     )
-    return torch.where(most == least, most, 2.0).clamp(max=2).to(torch.uint8)
+    unsure = (most != least) | (most == 1) & (not is_shared)
+    return most.masked_fill(unsure, 2).clamp(max=2).to(torch.uint8)

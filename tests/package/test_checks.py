@@ -131,11 +131,7 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         padded,
         {"v": zeros(2, 7, 2, 520)},
         ValueError,
-<<<<<<< HEAD
-        "v has head_dim 520: must be a multiple of 8 up to 512",
-=======
-        "v has head_dim 264: must be a multiple of 8 up to 256.  Call once for every 256 columns",
->>>>>>> heads
+        "v has head_dim 520: must be a multiple of 8 up to 512.  Call once for every 512 columns",
     ),
     (padded, {"q": zeros(2, 5, 4, 64)}, ValueError, "k has head_dim 32 and q 64: must be the same"),
     (
@@ -148,11 +144,7 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         packed,
         {"q": zeros(5, 4, 576)},
         ValueError,
-<<<<<<< HEAD
-        "q has head_dim 576: must be a multiple of 8 up to 512",
-=======
-        "q has head_dim 512: must be a multiple of 8 up to 256.  torch.nn.functional.scaled_dot_",
->>>>>>> heads
+        "q has head_dim 576: must be a multiple of 8 up to 512.  torch.nn.functional.scaled_dot_",
     ),
     (padded, {"q": zeros(2, 5, 3, 32)}, ValueError, "q has 3 heads and k 2: must be a multiple"),
     (padded, {"q": zeros(2, 5, 0, 32)}, ValueError, "q has 0 heads and k 2: must be a multiple"),

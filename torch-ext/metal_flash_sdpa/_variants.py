@@ -3915,6 +3915,7 @@ SIGNATURES = {
             ("tile_rows", "i"),  # query rows of a tile
             ("block_keys", "i"),  # keys of a block
             ("blocks", "i"),  # number of key blocks
+            ("is_shared", "i"),  # 1: several heads or sequences have this state
         ),
         floats=(
         ),

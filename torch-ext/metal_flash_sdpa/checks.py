@@ -92,7 +92,6 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
         raise ValueError(f"{q_name} has shape {_shape(q)}: an empty batch, must be at least 1")
 
 
-<<<<<<< HEAD
 def check_latent(k: Tensor, v: Tensor, k_name: str = "k", v_name: str = "v") -> None:
     """Check that v is the first columns of k, where the kernels take it from there."""
     columns = v.shape[-1]
@@ -119,12 +118,8 @@ def check_parts(name: str, tensor: Any, axes: Sequence[str]) -> None:
         raise ValueError(f"{name} has shape {_shape(tensor)}: must be ({', '.join(axes)})")
 
 
-def _padding(head_dim: int, columns: int, *names: str) -> str:
-    """The way out where a number of columns is no multiple of HEAD_DIM_STEP."""
-=======
 def _way_out(head_dim: int, columns: int, *names: str) -> str:
     """What to do about a number of columns that is no multiple of HEAD_DIM_STEP, or too large."""
->>>>>>> heads
     missing = -columns % HEAD_DIM_STEP
     if columns > HEAD_DIMS[-1] and columns > head_dim:
         return (

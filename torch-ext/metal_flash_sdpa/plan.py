@@ -231,6 +231,7 @@ class _MaskBlocks(NamedTuple):
     tile_rows: int
     block_keys: int
     blocks: int
+    is_shared: bool
 
 
 class _Append(NamedTuple):
@@ -427,6 +428,7 @@ def _mask_blocks(
     )
     tiles, blocks = -(-rows // attention.block_q), -(-keys // attention.step_k)
     variant = catalogue.variant("mask_blocks", ANY_WIDTHS, ANY_DTYPE)
+    is_shared = batch * heads < request.batch * request.heads
     known = _MaskBlocks(
         *request.mask_strides,
         mask_heads=heads,
@@ -435,6 +437,7 @@ def _mask_blocks(
         tile_rows=attention.block_q,
         block_keys=attention.step_k,
         blocks=blocks,
+        is_shared=is_shared,
     )
     grid = (-(-blocks // variant.step_k), tiles, batch * heads)
     strides = (heads * tiles * blocks, tiles * blocks, blocks, 1)

@@ -8,11 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
-<<<<<<< HEAD
-from metal_flash_sdpa._variants import MASK_TYPES as MASK_CODES
-=======
 from metal_flash_sdpa._variants import KV_TYPES
->>>>>>> heads
+from metal_flash_sdpa._variants import MASK_TYPES as MASK_CODES
 from metal_flash_sdpa.checks import ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, UNBOUNDED
 

@@ -22,7 +22,7 @@ NO_MEMORY = ("mem_flags::mem_threadgroup", "mem_flags::mem_none")
 SIMDGROUP = ("threadgroup_barrier", "simdgroup_barrier")
 LOOP = """\
     for (int key = begin; key < band.visited.end; key += Tile::BLOCK_K) {
-        const int state = Tile::TAKES_MASK ? mask_states[key / Tile::BLOCK_K * call.state_block_stride] : ALL_SEEN;
+        const int state = state_of_block<Tile>(mask_states, key / Tile::BLOCK_K * call.state_block_stride, call);
         if (state == NOTHING_SEEN) {
             continue;
         }
@@ -308,7 +308,7 @@ BY_HAND = (
             f"{indent}{barrier}",
             f"{indent}{becomes}",
         )
-        for family, indent in (("backward_q", ""), ("backward_kv", "    "))
+        for family, indent in (("backward_q", ""), ("backward_kv", "    "), ("backward_mask", ""))
         for breaks, barrier, becomes in (
             ("no barrier before staging", USED_UP, ""),
             ("no barrier after staging", STAGED, ""),
@@ -391,8 +391,35 @@ BY_HAND = (
     ByHand(
         "backward: V's gradient has the softcap's derivative",
         "backward_kv/weights.metal.j2",
-        "element(weight[0])",
-        "element(weight[1])",
+        "0.0f : weight[0])",
+        "0.0f : weight[1])",
+    ),
+    *(
+        ByHand(
+            f"{family}: a mask's blocks begin where the band does",
+            f"{family}/kernel.metal.j2",
+            f"Tile::TAKES_MASK ? band.visited.begin / Tile::{size} * Tile::{size} : ",
+            "",
+        )
+        for family, size in (("backward_q", "BLOCK_K"), ("backward_kv", "BLOCK_Q"))
+    ),
+    ByHand(
+        "backward_mask: the gradient has the softcap's derivative",
+        "backward_mask/kernel.metal.j2",
+        "weigh_rows<false, WEIGHT>",
+        "weigh_rows<false, DERIVED>",
+    ),
+    ByHand(
+        "backward_mask: nobody waits for the other simdgroups' sums",
+        "backward_mask/kernel.metal.j2",
+        "    threadgroup_barrier(mem_flags::mem_threadgroup); // all sums are staged\n",
+        "",
+    ),
+    ByHand(
+        "backward_mask: a bfloat16 is cut off instead of rounded",
+        "backward_mask/store.metal.j2",
+        "(bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16",
+        "bits >> 16",
     ),
     ByHand(
         "backward: a row without keys has its log-sum-exp as it is",
