@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from metal_flash_sdpa import call, catalogue, flash_attn_func
+from metal_flash_sdpa import call, catalogue, explain, flash_attn_func, replace_sdpa, sdpa
 from metal_flash_sdpa.catalogue import BUILT_IN, OFF, KernelOffError, kept_off
 
 TILES = BUILT_IN.variants["decode", (32, 32), "float32", None, True, False, ""]
@@ -19,6 +19,7 @@ def keep_off(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]
     def forget() -> None:
         kept_off.cache_clear()
         call._planned.cache_clear()
+        sdpa._known.clear()
 
     def set_to(names: str) -> None:
         monkeypatch.setenv(OFF, names)
@@ -85,3 +86,20 @@ def test_an_unknown_name_is_refused(keep_off: Callable[[str], None]) -> None:
         attend(1)
     keep_off(" , ")
     assert catalogue.kept_off() == frozenset()
+
+
+@pytest.mark.parametrize("off", ["prefill", "backward_q"])
+def test_torchs_function_goes_on_without_them(
+    keep_off: Callable[[str], None], launched: list[str], off: str
+) -> None:
+    keep_off(off)
+    q = torch.randn(1, 2, 20, 32, requires_grad=True)
+    with replace_sdpa("cpu"):
+        torch.nn.functional.scaled_dot_product_attention(q, q, q).sum().backward()
+        assert not launched
+        said = explain(q, q, q)
+        assert said.startswith("torch's own: this call needs ")
+        assert f"{OFF}={off}" in said
+        with torch.no_grad():
+            torch.nn.functional.scaled_dot_product_attention(q, q, q)
+    assert bool(launched) == (off != "prefill")

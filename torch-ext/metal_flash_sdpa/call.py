@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import gpu, launchers
 from ._variants import MASK_TYPES
-from .catalogue import BUILT_IN, Catalogue
+from .catalogue import BUILT_IN, Catalogue, KernelOffError
 from .keys import ALL_ROWS, Keys
 from .plan import DECODE_QUERIES, Append, Backward, Plan, Request, plan, plan_append, plan_backward
 
@@ -141,12 +141,26 @@ def differentiate(
     mask_shape: Tuple[int, ...] = ()
     if grad_mask is not None:
         tensors["grad_mask"] = bytes_of(grad_mask)
-        mask_shape = (1,) * (4 - grad_mask.dim()) + tuple(grad_mask.shape)
+        mask_shape = _with_all_axes(grad_mask)
     launcher, of_lse = launchers.chosen(q.device), grad_lse is not None
     run = _planned(_plan_backward, launcher, catalogue, signature, strides, mask_shape, of_lse)
     tensors = run(tensors)
     add_partials(tensors, grad_mask)
     return tensors["grad_sinks"].sum((0, 2)) if wants_sinks else None
+
+
+def why_off(q: Tensor, k: Tensor, v: Tensor, options: Options, differentiable: bool) -> str:
+    """Which kernel of a padded call, or of its backward pass, is kept off; "" if none is."""
+    request = _request(_prepare(q, q, k, v, options, None, ALL_ROWS)[0])
+    mask, strides = options.attn_mask, [x.stride() for x in (q, q, k, v)]
+    mask_shape = _with_all_axes(mask) if mask is not None and mask.requires_grad else ()
+    try:
+        plan(request, BUILT_IN)
+        if differentiable:
+            _plan_backward(request, strides, mask_shape, False, BUILT_IN)
+    except KernelOffError as error:
+        return str(error)
+    return ""
 
 
 def add_partials(tensors: Dict[str, Tensor], grad_mask: Optional[Tensor] = None) -> None:
@@ -347,6 +361,11 @@ def bytes_of(tensor: Tensor) -> Tensor:
     steps = ((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride()))
     count = 1 + sum(steps) if tensor.numel() else 0
     return tensor.detach().as_strided((count,), (1,)).view(torch.uint8)
+
+
+def _with_all_axes(attn_mask: Tensor) -> Tuple[int, ...]:
+    """A mask's shape, with those of the four axes that it lacks."""
+    return (*(1,) * (4 - attn_mask.dim()), *attn_mask.shape)
 
 
 def mask(attn_mask: Tensor) -> Tuple[int, Tuple[int, int, int, int]]:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from . import autograd, checks, launchers
+from . import autograd, checks, head_dims, launchers
 from ._ops import add_op_namespace_prefix, ops
 from .autocast import cast
+from .call import Options, why_off
+from .catalogue import kept_off
 from .interface import flash_attn_func
 
 _SIGNATURES = 4096  # of so many the reasons are kept
@@ -121,6 +123,19 @@ def launcher(call: Call) -> str:
 
 def attend(call: Call) -> Tensor:
     """The result of a call that the kernels serve."""
+    q, k, v, asked = _asked(call)
+    out = flash_attn_func(
+        *(q, k, v, asked.dropout_p, asked.softmax_scale, asked.causal, asked.window_size),
+        attn_mask=asked.attn_mask,
+    )
+    assert isinstance(out, Tensor)  # no log-sum-exp is asked for
+    of_query = _leading(call)[0]
+    out = out.transpose(1, 2)
+    return out if len(of_query) == 2 else out.reshape(*of_query, *out.shape[-2:])
+
+
+def _asked(call: Call) -> Tuple[Tensor, Tensor, Tensor, Options]:
+    """What flash_attn_func is asked for: query, key and value, and options."""
     q, k, v = _laid_out(call)
     q_len, k_len = q.shape[1], k.shape[1]
     causal, right = call.is_causal, -1
@@ -129,15 +144,14 @@ def attend(call: Call) -> Tensor:
     elif causal and q_len > k_len:
         # As the last query stands at the last key, each sees so many keys behind its own.
         causal, right = False, q_len - k_len
-    mask = _mask(call, q, k)
-    scale = None if call.scale is None else float(call.scale)
-    out = flash_attn_func(
-        *(q, k, v, float(call.dropout_p), scale, causal, (-1, right)), attn_mask=mask
+    asked = Options(
+        softmax_scale=None if call.scale is None else float(call.scale),
+        causal=causal,
+        window_size=(-1, right),
+        dropout_p=float(call.dropout_p),
+        attn_mask=_mask(call, q, k),
     )
-    assert isinstance(out, Tensor)  # no log-sum-exp is asked for
-    of_query = _leading(call)[0]
-    out = out.transpose(1, 2)
-    return out if len(of_query) == 2 else out.reshape(*of_query, *out.shape[-2:])
+    return q, k, v, asked
 
 
 def refusal(
@@ -215,11 +229,21 @@ def _ask(call: Call) -> str:
             names={"softmax_scale": "scale"},
         )
         checks.check_mask(_mask(call, q, k), q, k.shape[1])
-        if autograd.may_need_gradients(*call[:4]):
-            return _first_sentence(autograd.refusal(q, k, v))
+        differentiable = autograd.may_need_gradients(*call[:4])
+        if differentiable and (why := autograd.refusal(q, k, v)):
+            return _first_sentence(why)
+        return _why_off(call, differentiable)
     except (TypeError, ValueError, RuntimeError) as error:  # NotImplementedError among the last
         return _first_sentence(str(error))
-    return ""
+
+
+def _why_off(call: Call, differentiable: bool) -> str:
+    """Which kernel that a call needs METAL_FLASH_SDPA_OFF keeps off; "" if none."""
+    if not kept_off():
+        return ""
+    q, k, v, asked = _asked(call)
+    _, (q, k, v) = head_dims.fit(asked.softmax_scale, q, k, v)
+    return why_off(q, k, v, asked, differentiable)
 
 
 def _first_sentence(why: str) -> str:
