@@ -583,6 +583,36 @@ inline float2 find_sink(device const float* sinks, PackedRows rows, Place place,
     return sink;
 }
 
+// A mask's elements for row `row` of `rows` and all keys.
+inline device const uchar* find_mask_row(
+    device const uchar* attn_mask, PackedRows rows, int row, Sequence sequence, constant Call& call)
+{
+    return attn_mask + sequence.batch * call.mask_batch_stride + head_of(rows, row) * call.mask_head_stride
+        + query_of(rows, row) * call.mask_row_stride;
+}
+
+// Whether a mask lets the rows of a fragment column see any of this lane's keys.
+template <int R>
+inline bool shows_keys(
+    device const uchar* attn_mask, PackedRows rows, Sequence sequence, int key, int end, Place place, constant Call& call)
+{
+    bool shown = false;
+    UNROLL for (int i = 0; i < 2; ++i) {
+        const int row = place.column + i;
+        if (row >= rows.count) {
+            continue;
+        }
+        device const uchar* mask = find_mask_row(attn_mask, rows, row, sequence, call);
+        UNROLL for (int r = 0; r < R; ++r) {
+            const int column = key + r * FRAGMENT + place.row;
+            if (!shown && column < end) {
+                shown = !is_hidden(mask_bits(mask + column * call.mask_key_stride, call.mask_type));
+            }
+        }
+    }
+    return shown;
+}
+
 // Adds a mask to the base-2 logits of fragment column c; `rows` are its rows, and keys from `end` on do
 // not exist.
 template <int R, int C>
@@ -595,8 +625,7 @@ inline void add_column_mask(
         if (row >= rows.count) {
             continue;
         }
-        device const uchar* mask = attn_mask + sequence.batch * call.mask_batch_stride
-            + head_of(rows, row) * call.mask_head_stride + query_of(rows, row) * call.mask_row_stride;
+        device const uchar* mask = find_mask_row(attn_mask, rows, row, sequence, call);
         UNROLL for (int r = 0; r < R; ++r) {
             const int column = key + r * FRAGMENT + place.row;
             if (column < end) {
@@ -956,6 +985,14 @@ void decode(
 
         const int first_key = band.visited.begin + int(simdgroup) * Tile::BLOCK_K;
         for (int key = first_key; key < band.visited.end; key += Tile::STEP_K) {
+            bool shown = call.mask_type == NONE_MASK;
+            UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
+                const PackedRows own = rows_of_fragment(rows, r);
+                shown = shown || shows_keys<Tile::K_FRAGMENTS>(attn_mask, own, sequence, key, band.visited.end, place, call);
+            }
+            if (!simd_any(shown)) {
+                continue; // the mask hides these keys from all rows: neither they nor their values are read
+            }
             multiply_keys_queries(scores, stored_k, sequence, key, band.visited.end, q_block, place, call);
             scale_scores(scores, scaling);
             UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {

@@ -271,7 +271,7 @@ def mask_error(got: Tensor, terms: Tensor, bounds: Tensor) -> Error:
         x.sum(shared, keepdim=True) if shared else x for x in (terms, bounds, terms.abs())
     )
     info = torch.finfo(got.dtype)
-    bound = bound + count * UNIT * size + info.eps * (want.abs() + bound)
+    bound = bound + count * UNIT * size + info.eps / 2 * (want.abs() + bound)
     return within(got, want, bound + info.smallest_normal * info.eps / 2)
 
 
