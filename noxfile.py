@@ -225,7 +225,7 @@ def tune(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Write build/torch-metal, the build that needs no compiler."""
+    """Write the two builds that need no compiler: build/torch-metal, build/metal-attention."""
     session.run("python", "-m", "ci.build", *harmless(session))
 
 

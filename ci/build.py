@@ -1,6 +1,10 @@
-"""Assembles build/torch-metal: the package with its shader sources, as kernel-builder lays it out.
+"""Assembles the torch-metal builds: the package with its shader sources, as kernel-builder does.
 
-The build needs no compiler: each Mac compiles the kernels that it uses.  It has nothing but files
+There are two, for two repositories on the Hub: build/torch-metal, with flash-attn's functions, and
+build/metal-attention/torch-metal, of the same files, which offers transformers the one function
+that takes its masks.  transformers tells the two contracts apart by what a build has.
+
+A build needs no compiler: each Mac compiles the kernels that it uses.  It has nothing but files
 that git tracks, so one commit gives the same bytes on every machine.  (kernel-builder also writes a
 metal_flash_sdpa/__init__.py for `kernels` releases that do not know torch-metal; we do not.)
 """
@@ -14,6 +18,7 @@ import json
 import shutil
 import subprocess
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from string import Template
 from typing import Any
@@ -38,6 +43,26 @@ def add_op_namespace_prefix(op_name: str) -> str:
     """The full name of an op of this build."""
     return f"{_OPS_NAME}::{op_name}"
 ''')
+
+MASKED_MODULE = '''\
+"""Attention for Apple GPUs with transformers' masks.  Written by ci/build.py."""
+
+from .attention_interface import flash_attn_forward, supports_flash_attn
+
+__all__ = ["flash_attn_forward", "supports_flash_attn"]
+'''
+
+
+@dataclass(frozen=True)
+class Product:
+    """A repository on the Hub, and what its build has of its own."""
+
+    name: str
+    repo: str  # owner/name
+    version: int
+    folder: str  # under build/
+    init: str = ""  # the text of __init__.py; empty: the package's
+    card: str = "CARD.md"  # where kernel-builder looks
 
 
 class BuildError(RuntimeError):
@@ -75,9 +100,26 @@ def hub_name(root: Path = ROOT) -> str:
     return name
 
 
-def in_place_of_the_hub(variant: Path, root: Path = ROOT) -> dict[str, str]:
+def flash(root: Path = ROOT) -> Product:
+    """The repository with flash-attn's functions."""
+    general = build_toml(root)["general"]
+    return Product(general["name"], hub_name(root), general["version"], "")
+
+
+def masked(root: Path = ROOT) -> Product:
+    """The repository with the function that takes transformers' masks.
+
+    There must be no "flash" in its name: transformers refuses such a name for models whose masks
+    flash-attn cannot take.  Of a repository that it does not list, transformers loads version 1.
+    """
+    name = "metal-attention"
+    owner, _ = hub_name(root).split("/")
+    return Product(name, f"{owner}/{name}", 1, name, MASKED_MODULE, f"ci/{name}.md")
+
+
+def in_place_of_the_hub(variant: Path, repo: str = "") -> dict[str, str]:
     """The environment in which `kernels`, and so transformers, loads `variant` and no network."""
-    return {"LOCAL_KERNELS": f"{hub_name(root)}={variant}", "HF_HUB_OFFLINE": "1"}
+    return {"LOCAL_KERNELS": f"{repo or hub_name()}={variant}", "HF_HUB_OFFLINE": "1"}
 
 
 def module_name(root: Path) -> str:
@@ -108,16 +150,18 @@ def digest(files: dict[str, bytes]) -> dict[str, Any]:
     }
 
 
-def contents(root: Path) -> dict[str, bytes]:
+def contents(root: Path, product: Product) -> dict[str, bytes]:
     """Everything in the variant's directory: path -> content."""
     general = build_toml(root)["general"]
-    namespace = f"_{module_name(root)}_{BACKEND}_{unique_id(root)}"
+    namespace = f"_{product.name.replace('-', '_')}_{BACKEND}_{unique_id(root)}"
     files = package(root)
+    if product.init:
+        files["__init__.py"] = product.init.encode()
     files["_ops.py"] = OPS_MODULE.substitute(namespace=namespace).encode()
     metadata = {
-        "name": general["name"],
+        "name": product.name,
         "id": namespace,
-        "version": general["version"],
+        "version": product.version,
         "license": general["license"],
         "python-depends": [],
         "kernel-depends": [],
@@ -127,14 +171,17 @@ def contents(root: Path) -> dict[str, bytes]:
     return {**files, "metadata.json": json.dumps(metadata, indent=2).encode()}
 
 
-def assemble(directory: Path, root: Path = ROOT) -> Path:
-    """Write the variant of the checkout at `root` to directory/torch-metal; return its path.
+def assemble(directory: Path, root: Path = ROOT, product: Product | None = None) -> Path:
+    """Write a product of the checkout at `root` to its torch-metal in a directory; return its path.
+
+    It is that with flash-attn's functions if none is given.
 
     What lay there before is removed.  Raises BuildError if `root` is not a git checkout or lacks
     a file that build.toml lists.
     """
-    files = contents(root)
-    variant = directory / VARIANT
+    product = product or flash(root)
+    files = contents(root, product)
+    variant = directory / product.folder / VARIANT
     shutil.rmtree(variant, ignore_errors=True)
     for path, data in files.items():
         target = variant / path
@@ -150,11 +197,13 @@ def main() -> None:
         type=Path,
         default=ROOT / "build",
         metavar="DIRECTORY",
-        help="where torch-metal is put (default: build)",
+        help="where the builds are put (default: build)",
     )
-    variant = assemble(parser.parse_args().output)
-    metadata = json.loads((variant / "metadata.json").read_text())
-    print(f"{variant}: {metadata['id']}, {len(metadata['digest']['files'])} files")
+    output = parser.parse_args().output
+    for product in (flash(), masked()):
+        variant = assemble(output, product=product)
+        metadata = json.loads((variant / "metadata.json").read_text())
+        print(f"{variant}: {metadata['id']}, {len(metadata['digest']['files'])} files")
     if metadata["id"].endswith("_dirty"):
         print("The tree has changes that are not committed; such a build is not published.")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from minijinja import Environment
 
-from ci.build import ROOT, build_toml, module_name
+from ci.build import ROOT, Product, build_toml, flash, module_name
 
 
 def public_names(source: str | bytes) -> list[str]:
@@ -20,15 +20,14 @@ def public_names(source: str | bytes) -> list[str]:
     return []
 
 
-def context(root: Path) -> dict[str, Any]:
+def context(root: Path, product: Product) -> dict[str, Any]:
     """What the card may use."""
-    general = build_toml(root)["general"]
     init = root / "torch-ext" / module_name(root) / "__init__.py"
-    names = public_names(init.read_bytes())
+    names = public_names(product.init or init.read_bytes())
     return {
-        "repo_id": general["hub"]["repo-id"],
-        "version": general["version"],
-        "license": general["license"].lower(),
+        "repo_id": product.repo,
+        "version": product.version,
+        "license": build_toml(root)["general"]["license"].lower(),
         "functions": names or None,
         "layers": None,
         "has_benchmark": (root / "benchmarks/benchmark.py").is_file(),
@@ -37,9 +36,10 @@ def context(root: Path) -> dict[str, Any]:
     }
 
 
-def fill(root: Path = ROOT) -> str:
-    """The card of the checkout at `root`."""
-    template = (root / "CARD.md").read_text()
+def fill(root: Path = ROOT, product: Product | None = None) -> str:
+    """The card of a product of the checkout at `root`; of that with flash-attn's functions."""
+    product = product or flash(root)
+    template = (root / product.card).read_text()
     environment = Environment(templates={"card": template}, trim_blocks=True)
-    card: str = environment.render_template("card", **context(root))
+    card: str = environment.render_template("card", **context(root, product))
     return card

@@ -1,7 +1,8 @@
 """Publishes the builds of this commit: to the Hub's branch v<version>, the card to its main branch.
 
-All builds go up in one commit, which is atomic: a reader sees the builds as they were or as they
-are, and a run that was interrupted leaves nothing but uploaded blobs, which the next one finds.
+There are two repositories (see ci/build.py).  All builds of one go up in one commit, which is
+atomic: a reader sees the builds as they were or as they are, and a run that was interrupted leaves
+nothing but uploaded blobs, which the next one finds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 
 from ci import build
-from ci.build import ROOT, VARIANT, assemble, build_toml, digest, git, hub_name
+from ci.build import ROOT, VARIANT, Product, assemble, build_toml, digest, flash, git, masked
 from ci.card import fill, public_names
 
 REPO_TYPE = "kernel"
@@ -42,7 +43,8 @@ ALLOWED = re.compile(
     r"(?!.*(?:^|/)\.)[\w/.-]+\.(?:py|pyi|typed|metal|metallib|so|json)|" + SIGNATURE
 )
 REQUIRED = ("name", "id", "version", "license", "python-depends", "backend", "digest")
-INTERFACE = ("__init__.py", "interface.py")  # where the public API is
+# Where the public API is.
+INTERFACE = ("__init__.py", "interface.py", "packed.py", "attention_interface.py")
 BENCHMARKS = "benchmarks/benchmark*.py"  # what `kernels benchmark` looks for
 
 PATIENCE = (1, 2, 4, 8)  # seconds before each further attempt
@@ -69,21 +71,23 @@ class Change:
 # --- the builds ----------------------------------------------------------------------------------
 
 
-def gather(root: Path) -> list[Path]:
-    """The builds of the checkout: torch-metal, and what lies in result/ and build/."""
-    variants = {VARIANT: torch_metal(root)}
-    for folder in (root / "result", root / "build"):
+def gather(root: Path, product: Product) -> list[Path]:
+    """A product's builds: torch-metal, and ahead-of-time builds that lie in result/ and build/."""
+    variants = {VARIANT: torch_metal(root, product)}
+    for folder in (root / "result" / product.folder, root / "build" / product.folder):
         for metadata in sorted(folder.glob(f"torch*-*/{METADATA}")):
             variants.setdefault(metadata.parent.name, metadata.parent)
     return [variants[name] for name in sorted(variants)]
 
 
-def torch_metal(root: Path) -> Path:
-    """build/torch-metal, built again unless it is this commit's: so its signature is kept."""
-    variant = root / "build" / VARIANT
+def torch_metal(root: Path, product: Product) -> Path:
+    """A product's torch-metal, built again unless it is this commit's: so its signature is kept."""
+    variant = root / "build" / product.folder / VARIANT
     existing = contents(variant)
     existing.pop(SIGNATURE, None)
-    return variant if existing == build.contents(root) else assemble(root / "build", root)
+    if existing == build.contents(root, product):
+        return variant
+    return assemble(root / "build", root, product)
 
 
 def contents(variant: Path) -> dict[str, bytes]:
@@ -97,7 +101,7 @@ def contents(variant: Path) -> dict[str, bytes]:
     }
 
 
-def problems(variant: Path, root: Path) -> list[str]:
+def problems(variant: Path, root: Path, product: Product) -> list[str]:
     """What is wrong with a build, in words."""
     files = contents(variant)
     try:
@@ -106,11 +110,15 @@ def problems(variant: Path, root: Path) -> list[str]:
         return [f"{METADATA}: {type(error).__name__}: {error}"]
     if absent := [key for key in REQUIRED if key not in metadata]:
         return [f"{METADATA} lacks {', '.join(absent)}"]
-    general = build_toml(root)["general"]
+    right = {
+        "name": product.name,
+        "version": product.version,
+        "license": build_toml(root)["general"]["license"],
+    }
     wrong = [
-        f"{key} is {metadata[key]!r}, in build.toml {general[key]!r}"
-        for key in ("name", "version", "license")
-        if metadata[key] != general[key]
+        f"{key} is {metadata[key]!r}, and must be {value!r}"
+        for key, value in right.items()
+        if metadata[key] != value
     ]
     if "dirty" in metadata["id"]:
         wrong.append(f"id is {metadata['id']}: built from changes that are not committed")
@@ -133,21 +141,22 @@ def problems(variant: Path, root: Path) -> list[str]:
     return wrong
 
 
-def checked(root: Path) -> dict[str, bytes]:
-    """Everything for the version's branch: path -> content.  Raises PublishError."""
+def checked(root: Path, product: Product) -> dict[str, bytes]:
+    """Everything for the branch of a product's version: path -> content.  Raises PublishError."""
     if changed := git(root, "status", "--porcelain"):
         raise PublishError(f"the tree is not clean; commit or remove first:\n{changed.rstrip()}")
+    print(f"builds of {product.name}:")
     files: dict[str, bytes] = {}
     wrong = []
-    for variant in gather(root):
-        of_variant = problems(variant, root)
+    for variant in gather(root, product):
+        of_variant = problems(variant, root, product)
         wrong += [f"{variant}: {problem}" for problem in of_variant]
         print(f"  {variant.name}: {'; '.join(of_variant) or 'good'}")
         for name, data in contents(variant).items():
             files[f"build/{variant.name}/{name}"] = data
     if wrong:
         raise PublishError("not published:\n" + "\n".join(wrong))
-    for path in sorted(root.glob(BENCHMARKS)):
+    for path in sorted(root.glob(BENCHMARKS)) if product == flash(root) else ():
         files[path.relative_to(root).as_posix()] = path.read_bytes()
     return files
 
@@ -155,11 +164,11 @@ def checked(root: Path) -> dict[str, bytes]:
 # --- the public API ------------------------------------------------------------------------------
 
 
-def api(init: bytes, interface: bytes) -> dict[str, list[str]]:
+def api(init: bytes, *modules: bytes) -> dict[str, list[str]]:
     """Public functions and their parameters, from the modules that INTERFACE names."""
     names = public_names(init)
-    parsed = ast.parse(interface)
-    functions = {f.name: f.args for f in parsed.body if isinstance(f, ast.FunctionDef)}
+    body = [statement for module in modules for statement in ast.parse(module).body]
+    functions = {f.name: f.args for f in body if isinstance(f, ast.FunctionDef)}
     return {
         name: [a.arg for a in functions[name].args + functions[name].kwonlyargs]
         if name in functions
@@ -333,31 +342,59 @@ def published(
     return on_branch, patiently("listing main", card.files)
 
 
+@dataclass(frozen=True)
+class Upload:
+    """What a branch is to become, and how it gets there."""
+
+    branch: Branch
+    changes: list[Change]
+
+
+def uploads(root: Path, hub: HfApi, product: Product, dry_run: bool) -> list[Upload]:
+    """What publishing a product changes, which is said as well.  Raises PublishError."""
+    wanted = checked(root, product)
+    builds = Branch(hub, product.repo, f"v{product.version}")
+    card = Branch(hub, product.repo, "main")
+    on_branch, on_main = published(hub, builds, card, wanted, dry_run)
+    page = {"README.md": fill(root, product).encode()}
+    found = [Upload(builds, compare(wanted, on_branch)), Upload(card, compare(page, on_main))]
+    for upload in found:
+        describe(f"{product.repo}@{upload.branch.name}", upload.changes)
+    return found
+
+
 def publish(root: Path, chosen: argparse.Namespace) -> str:
     """Check, compare, upload; the verdict.  Raises PublishError."""
-    print("builds:")
-    wanted = checked(root)
-    repo = chosen.repo_id or hub_name(root)
-    version = f"v{build_toml(root)['general']['version']}"
     get_session().timeout = ANSWER_SECONDS
     hub = HfApi()
-    builds, card = Branch(hub, repo, version), Branch(hub, repo, "main")
-    on_branch, on_main = published(hub, builds, card, wanted, chosen.dry_run)
-    changes = compare(wanted, on_branch)
-    page = compare({"README.md": fill(root).encode()}, on_main)
-    describe(f"{repo}@{version}", changes)
-    describe(f"{repo}@main", page)
-    touched = [change.path for change in changes if change.kind != "add"]
+    plain, second = flash(root), masked(root)
+    if chosen.repo_id:
+        plain = replace(plain, repo=chosen.repo_id)
+        second = replace(second, repo=f"{chosen.repo_id.split('/')[0]}/{second.name}")
+    products = [uploads(root, hub, product, chosen.dry_run) for product in (plain, second)]
+    every = [change for found in products for upload in found for change in upload.changes]
+    # Cards change at any time, and the second product with each version of the first: transformers
+    # asks for its version 1 for ever.
+    touched = [change.path for change in products[0][0].changes if change.kind != "add"]
     if touched and not chosen.replace:
         raise PublishError(
             f"{len(touched)} published files would change, {touched[0]} first; "
             "--replace allows it, and a new version leaves them alone"
         )
     if chosen.dry_run:
-        return f"dry run: nothing was changed; {len(changes) + len(page)} files would be"
-    if not changes and not page:
+        return f"dry run: nothing was changed; {len(every)} files would be"
+    if not every:
         return "everything is published already"
-    message = f"{version} from {git(root, 'rev-parse', 'HEAD').strip()}"
+    for found in products:
+        send(hub, found, git(root, "rev-parse", "HEAD").strip(), chosen.create_pr)
+    return f"published {len(every)} files"
+
+
+def send(hub: HfApi, found: Sequence[Upload], commit: str, pull_request: bool) -> None:
+    """Upload what is to change of a product."""
+    if not any(upload.changes for upload in found):
+        return
+    repo, version = found[0].branch.repo, found[0].branch.name
     patiently(
         "creating the repository",
         lambda: hub.create_repo(repo, repo_type=REPO_TYPE, exist_ok=True),
@@ -366,12 +403,11 @@ def publish(root: Path, chosen: argparse.Namespace) -> str:
         "creating the branch",
         lambda: hub.create_branch(repo, branch=version, repo_type=REPO_TYPE, exist_ok=True),
     )
-    for branch, what in ((builds, changes), (card, page)):
-        if what:
-            upload = partial(branch.commit, what, message, chosen.create_pr)
-            done = patiently(f"uploading to {branch.name}", upload)
+    for branch, changes in ((upload.branch, upload.changes) for upload in found):
+        if changes:
+            make = partial(branch.commit, changes, f"{version} from {commit}", pull_request)
+            done = patiently(f"uploading to {branch.name}", make)
             print(f"{repo}@{branch.name}: {done}")
-    return f"published {len(changes) + len(page)} files"
 
 
 def main() -> int:
@@ -381,7 +417,10 @@ def main() -> int:
     parser.add_argument(
         "--replace", action="store_true", help="published files may change or disappear"
     )
-    parser.add_argument("--repo-id", help="in place of build.toml's: owner/name")
+    parser.add_argument(
+        "--repo-id",
+        help="in place of build.toml's: owner/name; the second build goes to the same owner",
+    )
     try:
         print(publish(ROOT, parser.parse_args()))
     except PublishError as error:

@@ -14,16 +14,21 @@ from typing import Any
 
 from ci.build import ROOT
 
-# Runs in the empty environment: plans a call, finds the shader of every kernel.
+# Runs in the empty environment: asks the doctor, plans a call, finds every kernel's shader.
 TRIAL = """
+import contextlib
+import io
 import json
 import metal_flash_sdpa
-from metal_flash_sdpa import plan
+from metal_flash_sdpa import doctor, plan
 from metal_flash_sdpa.catalogue import BUILT_IN
 
 strides = [(0, 512, 64)] * 4
 request = plan.Request("float16", 64, 8, 8, 1, 100, 100, True, *strides, softmax_scale=0.125)
+with contextlib.redirect_stdout(io.StringIO()):
+    verdict = doctor.main([])
 print(json.dumps({
+    "doctor": [verdict, doctor.machine()["package"].partition(",")[0]],
     "package": metal_flash_sdpa.__file__,
     "kernel": plan.plan_prefill(request).launches[0].kernel,
     "shaders": [

@@ -14,9 +14,10 @@ class ProjectError(ValueError):
 
 @dataclass(frozen=True)
 class Project:
-    """[project] of pyproject.toml, as far as the builds use it."""
+    """pyproject.toml, as far as the builds use it."""
 
-    name: str
+    name: str  # on the Hub
+    distribution: str  # for pip
     version: str
     license: str
     dependencies: tuple[str, ...]
@@ -39,10 +40,15 @@ class Project:
 
 def project(root: Path) -> Project:
     """Read pyproject.toml.  Raises ProjectError naming a key that is missing."""
-    table = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    tables = tomllib.loads((root / "pyproject.toml").read_text())
+    table = tables["project"]
     try:
         return Project(
-            table["name"], table["version"], table["license"], tuple(table["dependencies"])
+            name=tables["tool"]["hub"]["name"],
+            distribution=table["name"],
+            version=table["version"],
+            license=table["license"],
+            dependencies=tuple(table["dependencies"]),
         )
     except KeyError as error:
-        raise ProjectError(f"pyproject.toml: [project] has no {error}") from error
+        raise ProjectError(f"pyproject.toml has no {error}") from error

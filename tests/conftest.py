@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import emulator
-from ci.build import assemble, hub_name, in_place_of_the_hub
+from ci.build import assemble, hub_name, in_place_of_the_hub, masked
 
 # Before anything imports huggingface_hub, which reads it once: no test reaches for the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -31,6 +31,12 @@ def hub(variant: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in in_place_of_the_hub(variant).items():
         monkeypatch.setenv(name, value)
     return hub_name()
+
+
+@pytest.fixture(scope="session")
+def masked_variant(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The build of this checkout that takes transformers' masks."""
+    return assemble(tmp_path_factory.mktemp("masked"), product=masked())
 
 
 @pytest.fixture

@@ -16,7 +16,17 @@ import pytest
 import torch
 from kernels._rust import Digest, DigestAlgorithm, Metadata
 
-from ci.build import ROOT, VARIANT, BuildError, assemble, git, hub_name, package, unique_id
+from ci.build import (
+    ROOT,
+    VARIANT,
+    BuildError,
+    assemble,
+    git,
+    hub_name,
+    masked,
+    package,
+    unique_id,
+)
 from codegen.matrix import files, matrix
 from codegen.project import project
 from verify import cases as table
@@ -68,6 +78,26 @@ def test_the_metadata_is_what_kernels_reads(variant: Path) -> None:
     assert metadata.license == project(ROOT).license
     assert str(metadata.backend.backend_type) == "metal"
     assert metadata.python_depends == []
+
+
+def test_the_second_build_differs_in_what_it_offers_alone(
+    variant: Path, masked_variant: Path
+) -> None:
+    first, other = contents(variant), contents(masked_variant)
+    assert first.keys() == other.keys()
+    assert {path for path in first if first[path] != other[path]} == {
+        "__init__.py",
+        "_ops.py",
+        "metadata.json",
+    }
+    metadata = Metadata.read_from_file(masked_variant / "metadata.json")
+    assert metadata.id == f"_metal_attention_metal_{unique_id(ROOT)}"
+    assert (str(metadata.name), metadata.version) == (masked().name, 1)
+    assert "flash" not in masked().repo.split("/")[1]
+    module = kernels.get_local_kernel(masked_variant)
+    assert hasattr(module, "flash_attn_forward")
+    assert hasattr(module, "supports_flash_attn")
+    assert not hasattr(module, "flash_attn_varlen_func")
 
 
 def test_the_digest_is_the_one_that_kernels_computes(variant: Path) -> None:

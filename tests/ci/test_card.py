@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from minijinja import Environment
 
+from ci.build import flash, masked
 from ci.card import context, fill, public_names
 from codegen.project import project
 from codegen.render import ROOT
@@ -35,7 +36,15 @@ def test_it_is_filled_from_the_tree() -> None:
     )
     assert f'get_kernel("kernels-community/{project(ROOT).name}", version=2)' in card
     assert f"| {NOARCH} |" in card
-    assert context(ROOT).keys() == EVERYTHING.keys()
+    assert context(ROOT, flash()).keys() == EVERYTHING.keys()
+
+
+def test_the_second_build_has_a_card_of_its_own() -> None:
+    card = fill(product=masked())
+    assert f'attn_implementation="{masked().repo}"' in card
+    assert "- `flash_attn_forward`\n- `supports_flash_attn`\n" in card
+    assert "\n\n\n" not in card
+    assert not {"{%", "{{", "None", "undefined"} & set(card.split())
 
 
 def test_every_part_that_the_builder_may_leave_out_can_be() -> None:

@@ -15,7 +15,7 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from ci import publish as session
-from ci.build import ROOT, VARIANT, assemble, digest, git, hub_name
+from ci.build import ROOT, VARIANT, assemble, digest, flash, git, hub_name, masked
 from ci.publish import INTERFACE, METADATA, SIGNATURE, api, contents, problems, reduced
 from tests.ci.hub import TOKEN, Hub, running
 
@@ -118,6 +118,11 @@ def publish(
     close_session()  # it has timeouts of the tests
 
 
+def second(state: Hub, branch: str = "v1") -> dict[str, bytes]:
+    """What is in the repository of the build that takes masks."""
+    return state.repositories[masked().repo][branch]
+
+
 def add_aot(checkout: Path) -> Path:
     """A build ahead of time, as nix leaves it in result/: torch-metal's files and a library."""
     source = assemble(checkout / "scratch", checkout)
@@ -167,6 +172,10 @@ print(kernel.__file__)
     assert reader.returncode == 0, reader.stderr
     assert str(home) in reader.stdout
 
+    assert b"flash_attn_forward" in second(hub.state)[f"build/{VARIANT}/__init__.py"]
+    assert not any(path.startswith("benchmarks/") for path in second(hub.state))
+    assert masked().repo in second(hub.state, "main")["README.md"].decode()
+
     again = program("-m", "ci.publish", cwd=checkout, env=publisher)
     assert again.returncode == 0
     assert "everything is published already" in again.stdout
@@ -195,7 +204,12 @@ def test_a_pull_request_changes_no_branch(
     publish: Publish, hub: SimpleNamespace, checkout: Path
 ) -> None:
     assert publish(checkout, hub.url, "--create-pr").returncode == 0
-    assert [proposal["branch"] for proposal in hub.state.proposals] == [BRANCH, "main"]
+    assert [proposal["branch"] for proposal in hub.state.proposals] == [
+        BRANCH,
+        "main",
+        "v1",
+        "main",
+    ]
     assert not [path for path in published(hub.state) if path.startswith("build/")]
 
 
@@ -263,6 +277,10 @@ def test_a_second_version_leaves_the_first_alone(
     assert published(hub.state) == before
     metadata = json.loads(published(hub.state, "v3")[f"build/{VARIANT}/{METADATA}"])
     assert metadata["version"] == 3
+    # The second product has one version, which goes with the last of the first.
+    of_second = json.loads(second(hub.state)[f"build/{VARIANT}/{METADATA}"])
+    assert of_second["version"] == 1
+    assert of_second["id"].rpartition("_")[2] == metadata["id"].rpartition("_")[2]
 
 
 def test_a_reduced_api_is_refused(publish: Publish, hub: SimpleNamespace, checkout: Path) -> None:
@@ -357,7 +375,7 @@ SPOILT = {
     "a file changed": "the digest does not fit: plan.py",
     "a file that does not belong": "core.dump does not belong into a build",
     "no metadata": f"{METADATA}: KeyError",
-    "another version": "version is 1, in build.toml 2",
+    "another version": "version is 1, and must be 2",
     "another id": "_ops.py does not name the ops other",
     "built from changes": "built from changes that are not committed",
     "a key less": f"{METADATA} lacks license",
@@ -370,7 +388,7 @@ def test_a_spoilt_build_is_refused(
     publish: Publish, hub: SimpleNamespace, checkout: Path, how: str
 ) -> None:
     variant = add_aot(checkout)
-    assert problems(variant, checkout) == []
+    assert problems(variant, checkout, flash(checkout)) == []
     if how == "a file that the digest does not know":
         (variant / "extra.py").write_text("")
     elif how == "a file changed":
@@ -391,7 +409,7 @@ def test_a_spoilt_build_is_refused(
         (variant / METADATA).write_text(json.dumps(metadata))
     else:
         rewrite(variant, backend={"type": "cuda"})
-    assert any(SPOILT[how] in problem for problem in problems(variant, checkout))
+    assert any(SPOILT[how] in problem for problem in problems(variant, checkout, flash(checkout)))
     if how != "no metadata":  # such a folder is no build
         done = publish(checkout, hub.url)
         assert done.returncode == 1
@@ -406,4 +424,11 @@ def test_an_api_is_reduced_by_less_and_by_another_order() -> None:
     assert reduced(before, api(init, b"def f(a): ...\n")) == ["f(b)"]
     assert reduced(before, api(init, b"def f(b, a=1): ...\n")) == ["f(in another order)"]
     assert reduced(before, api(b"__all__ = []\n", b"")) == ["f"]
-    assert INTERFACE == ("__init__.py", "interface.py")
+    package = ROOT / "torch-ext/metal_flash_sdpa"
+    init, *modules = ((package / name).read_bytes() for name in INTERFACE)
+    found = api(init, *modules)
+    assert [name for name, parameters in found.items() if not parameters] == [
+        "install_as_flash_attn"
+    ]
+    of_second = api(masked().init.encode(), *modules)
+    assert all(of_second.values())

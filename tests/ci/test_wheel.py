@@ -39,14 +39,18 @@ def test_it_holds_the_same_files_as_the_build(wheel: Path) -> None:
             if ".dist-info/" not in name
         }
     assert files == package(ROOT)
+    assert "py.typed" in files
 
 
 def test_it_is_pure_python_with_the_version_of_the_project(wheel: Path) -> None:
-    assert wheel.name == f"metal_flash_sdpa-{project(ROOT).version}-py3-none-any.whl"
+    name = project(ROOT).distribution
+    assert wheel.name == f"{name.replace('-', '_')}-{project(ROOT).version}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         (path,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
         metadata = Parser().parsestr(archive.read(path).decode())
-    assert metadata["Version"] == project(ROOT).version
+    assert (metadata["Name"], metadata["Version"]) == (name, project(ROOT).version)
+    assert "Typing :: Typed" in (metadata.get_all("Classifier") or ())
+    assert metadata["License-Expression"] == project(ROOT).license
     assert tuple(metadata.get_all("Requires-Dist") or ()) == project(ROOT).dependencies
 
 
@@ -54,6 +58,7 @@ def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     found = try_out(wheel, tmp_path / "empty")
     assert found["kernel"] in {variant.name for variant in matrix()}
     assert len(found["shaders"]) == len(matrix())
+    assert found["doctor"] == [2, f"{project(ROOT).distribution} {project(ROOT).version}"]
 
 
 def test_a_wheel_without_a_shader_is_noticed(wheel: Path, tmp_path: Path) -> None:

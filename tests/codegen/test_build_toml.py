@@ -78,7 +78,9 @@ def test_the_version_has_one_source() -> None:
 
 def test_a_project_without_torch_or_licence_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"no torch>=X\.Y among the dependencies"):
-        _ = Project("name", "2.0", "Apache-2.0", ("torch",)).oldest_torch
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "2"\n')
+        _ = Project("name", "for-pip", "2.0", "Apache-2.0", ("torch",)).oldest_torch
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.hub]\nname = "x"\n[project]\nname = "x"\nversion = "2"\n'
+    )
     with pytest.raises(ProjectError, match="has no 'license'"):
         project(tmp_path)

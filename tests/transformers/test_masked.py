@@ -1,7 +1,8 @@
-"""The attention that takes transformers' masks, by the name that pip's package registers."""
+"""The attention that takes transformers' masks: by the name that is registered, and the Hub's."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +17,24 @@ from transformers import (
 )
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from ci.build import in_place_of_the_hub, masked
 from tests.transformers.test_models import CALLS, LEAST_COSINE, TEXT, logits, padding
 from verify.tiny_models import MODELS, agreement, make
 from verify.variants import manifest
 
+attend: Any = flash_attn_forward
 
-@pytest.fixture(autouse=True)
-def name() -> str:
-    return register_with_transformers()
+
+@pytest.fixture(params=["registered", "from the Hub"])
+def name(
+    request: pytest.FixtureRequest, masked_variant: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """What attn_implementation is: both ways lead to one function."""
+    if request.param == "registered":
+        return register_with_transformers()
+    for variable, value in in_place_of_the_hub(masked_variant, masked().repo).items():
+        monkeypatch.setenv(variable, value)
+    return masked().repo
 
 
 @pytest.mark.parametrize("call", ["no padding", "left padding", "packed"])
@@ -57,7 +68,6 @@ def test_continuous_batching_is_refused_by_transformers(name: str) -> None:
         make("qwen2", name).generate_batch([[1, 2]])
 
 
-attend: Any = flash_attn_forward
 ENCODER = {
     "hidden_size": 128,
     "intermediate_size": 64,
@@ -138,6 +148,23 @@ def test_masks_are_transformers_own(mask: Tensor, bias: Tensor | None) -> None:
     want, _ = sdpa_attention_forward(*arguments, is_causal=True, position_bias=bias)
     assert nothing is None
     torch.testing.assert_close(got, want, atol=2e-6, rtol=1e-5)
+
+
+def test_a_window_without_a_mask() -> None:
+    qkv = draw(40, 40)
+    distance = torch.arange(40)[:, None] - torch.arange(40)
+    got, _ = attend(Layer(True), *qkv, None, sliding_window=8)
+    band = ((distance >= 0) & (distance < 8))[None, None]
+    torch.testing.assert_close(got, attend(Layer(True), *qkv, band)[0], atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch's own
+def test_compiled(name: str) -> None:
+    model = make("gemma2", name, torch.float16)
+    want = logits(model, CALLS["left padding"])
+    torch._dynamo.reset()
+    model.forward = torch.compile(model.forward, backend="aot_eager", fullgraph=True)
+    assert torch.equal(logits(model, {**CALLS["left padding"]}), want)
 
 
 def test_is_causal_as_an_argument_counts_more_than_the_module() -> None:
