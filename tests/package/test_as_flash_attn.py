@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import metal_flash_sdpa as package
@@ -99,11 +100,19 @@ def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_another_flash_attn_stays(foreign: str, imported: bool) -> None:
     if imported:
         named("flash_attn")
-    with pytest.warns(UserWarning, match=rf"a flash_attn is installed \({foreign}.*and stays"):
+    with pytest.warns(UserWarning, match=rf"there is a flash_attn \({foreign}.*, which stays"):
         handle = package.install_as_flash_attn()
     assert named("flash_attn").__version__ == "9.9"
     handle.remove()
     assert named("flash_attn").__version__ == "9.9"
+
+
+def test_a_programs_own_stand_in_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = ModuleType("flash_attn")
+    monkeypatch.setitem(sys.modules, "flash_attn", stand_in)
+    with pytest.warns(UserWarning, match=r"there is a flash_attn \(imported already\), which st"):
+        package.install_as_flash_attn().remove()
+    assert named("flash_attn") is stand_in
 
 
 def test_one_that_is_installed_later_wins(installed: Any, foreign: str) -> None:
