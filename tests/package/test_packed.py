@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -83,33 +82,6 @@ def test_the_same_bits_and_gradients_as_with_three_tensors(make: Callable[[], Re
         )
         assert of_one.count_nonzero() > packed.numel() / 2
         assert torch.equal(of_one, of_three)
-
-
-OF_FLASH_ATTN = (
-    *("dropout_p", "softmax_scale", "causal", "window_size", "softcap", "alibi_slopes"),
-    *("deterministic", "return_attn_probs"),
-)
-
-
-@pytest.mark.parametrize(
-    ("function", "first"),
-    [
-        (flash_attn_qkvpacked_func, ("qkv",)),
-        (flash_attn_kvpacked_func, ("q", "kv")),
-        (flash_attn_varlen_qkvpacked_func, ("qkv", "cu_seqlens", "max_seqlen")),
-        (
-            flash_attn_varlen_kvpacked_func,
-            ("q", "kv", "cu_seqlens_q", "cu_seqlens_k", "max_seqlen_q", "max_seqlen_k"),
-        ),
-    ],
-)
-def test_names_are_flash_attns_and_ours_stand_behind(
-    function: Callable[..., Any], first: tuple[str, ...]
-) -> None:
-    names = tuple(inspect.signature(function).parameters)
-    flash_attns = (*first, *OF_FLASH_ATTN)
-    assert names[: len(flash_attns)] == flash_attns
-    assert set(names[len(flash_attns) :]) <= {"s_aux", "attn_mask"}
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch's own
