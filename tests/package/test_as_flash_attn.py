@@ -121,14 +121,8 @@ def test_one_that_is_installed_later_wins(installed: Any, foreign: str) -> None:
     assert named("flash_attn").__version__ == "9.9"
 
 
-def test_transformers_believes_it_and_takes_it_for_no_cuda() -> None:
-    code = """
-import metal_flash_sdpa
-metal_flash_sdpa.install_as_flash_attn()
-from transformers.utils import import_utils
-print(import_utils._is_package_available("flash_attn", return_version=True))
-print(import_utils.is_flash_attn_2_available(), import_utils.is_flash_attn_4_available())
-"""
+def run(code: str) -> str:
+    """What a program prints, in a process of its own: libraries look for flash_attn once."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(str(package.__file__)).parent.parent,
@@ -137,7 +131,33 @@ print(import_utils.is_flash_attn_2_available(), import_utils.is_flash_attn_4_ava
         check=False,
         timeout=100,
     )
-    assert done.stdout == f"(True, '{as_flash_attn.VERSION}')\nFalse False\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_transformers_believes_it_and_takes_it_for_no_cuda() -> None:
+    code = """
+import metal_flash_sdpa
+metal_flash_sdpa.install_as_flash_attn()
+from transformers.utils import import_utils
+print(import_utils._is_package_available("flash_attn", return_version=True))
+print(import_utils.is_flash_attn_2_available(), import_utils.is_flash_attn_4_available())
+"""
+    assert run(code) == f"(True, '{as_flash_attn.VERSION}')\nFalse False\n"
+
+
+@pytest.mark.skipif(find_spec("diffusers") is None, reason="diffusers is not installed")
+def test_the_backend_flash_of_diffusers_runs_it() -> None:
+    code = """
+import metal_flash_sdpa, torch
+metal_flash_sdpa.install_as_flash_attn()
+from diffusers.models.attention_dispatch import attention_backend, dispatch_attention_fn
+q = torch.randn(1, 20, 2, 64, dtype=torch.float16)
+with attention_backend("flash"):
+    out = dispatch_attention_fn(q, q, q)
+print(torch.equal(out, metal_flash_sdpa.flash_attn_func(q, q, q)))
+"""
+    assert run(code) == "True\n"
 
 
 # --- bert_padding --------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType, TracebackType
 from typing import Any, Dict, Iterable, Optional, Type
 
+from . import bert_padding, interface, packed
+
 # The release of flash-attn whose functions these are: what programs compare with the least they
 # need.
 VERSION = "2.8.3"
@@ -43,8 +45,6 @@ _MODULES = (PACKAGE, f"{PACKAGE}.flash_attn_interface", f"{PACKAGE}.bert_padding
 
 def _contents(name: str) -> Dict[str, Any]:
     """What one of the modules has."""
-    from . import bert_padding, interface, packed
-
     if name == f"{PACKAGE}.bert_padding":
         return {function: getattr(bert_padding, function) for function in _PADDING}
     sources = {**vars(interface), **vars(packed)}
