@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import metal_flash_sdpa as package
@@ -99,17 +100,39 @@ def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_another_flash_attn_stays(foreign: str, imported: bool) -> None:
     if imported:
         named("flash_attn")
-    with pytest.warns(UserWarning, match=rf"a flash_attn is installed \({foreign}.*and stays"):
+    with pytest.warns(UserWarning, match=rf"there is a flash_attn \({foreign}.*, which stays"):
         handle = package.install_as_flash_attn()
     assert named("flash_attn").__version__ == "9.9"
     handle.remove()
     assert named("flash_attn").__version__ == "9.9"
 
 
+def test_a_programs_own_stand_in_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = ModuleType("flash_attn")
+    monkeypatch.setitem(sys.modules, "flash_attn", stand_in)
+    with pytest.warns(UserWarning, match=r"there is a flash_attn \(imported already\), which st"):
+        package.install_as_flash_attn().remove()
+    assert named("flash_attn") is stand_in
+
+
 def test_one_that_is_installed_later_wins(installed: Any, foreign: str) -> None:
     assert named("flash_attn").__version__ == "9.9"
     installed.remove()
     assert named("flash_attn").__version__ == "9.9"
+
+
+def run(code: str) -> str:
+    """What a program prints, in a process of its own: libraries look for flash_attn once."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(str(package.__file__)).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_transformers_believes_it_and_takes_it_for_no_cuda() -> None:
@@ -120,15 +143,21 @@ from transformers.utils import import_utils
 print(import_utils._is_package_available("flash_attn", return_version=True))
 print(import_utils.is_flash_attn_2_available(), import_utils.is_flash_attn_4_available())
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(str(package.__file__)).parent.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert done.stdout == f"(True, '{as_flash_attn.VERSION}')\nFalse False\n", done.stderr
+    assert run(code) == f"(True, '{as_flash_attn.VERSION}')\nFalse False\n"
+
+
+@pytest.mark.skipif(find_spec("diffusers") is None, reason="diffusers is not installed")
+def test_the_backend_flash_of_diffusers_runs_it() -> None:
+    code = """
+import metal_flash_sdpa, torch
+metal_flash_sdpa.install_as_flash_attn()
+from diffusers.models.attention_dispatch import attention_backend, dispatch_attention_fn
+q = torch.randn(1, 20, 2, 64, dtype=torch.float16)
+with attention_backend("flash"):
+    out = dispatch_attention_fn(q, q, q)
+print(torch.equal(out, metal_flash_sdpa.flash_attn_func(q, q, q)))
+"""
+    assert run(code) == "True\n"
 
 
 # --- bert_padding --------------------------------------------------------------------------------

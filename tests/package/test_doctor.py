@@ -62,7 +62,8 @@ def damaged(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
             def launch(buffers: Buffers) -> None:
                 run(buffers)
                 if doctor.FAMILIES[plan.kernel] == family:
-                    buffers[plan.buffers.index(buffer)].mul_(1.1)
+                    result = buffers[plan.buffers.index(buffer)]
+                    result.copy_(result * 1.1 if result.is_floating_point() else 1 - result)
 
             return launch
 
@@ -76,6 +77,8 @@ def damaged(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     [
         ("prefill", "prefill", "out"),
         ("prefill, causal", "prefill", "lse"),
+        ("prefill, mask tensor", "prefill", "out"),
+        ("prefill, mask tensor", "mask_blocks", "mask_states"),
         ("decode", "decode", "out"),
         ("decode, keys split", "combine", "out"),
         ("append, rotary, pages", "append", "k"),
@@ -90,8 +93,9 @@ def test_a_wrong_kernel_is_named(
     damaged(family, buffer)
     finding = doctor.judge(sample(name), *HALF, "cpu")
     assert finding.text.startswith("WRONG, error ")
-    (suspect,) = set(finding.suspects)
-    assert doctor.FAMILIES[suspect] == family
+    suspects = [doctor.FAMILIES[kernel] for kernel in finding.suspects]
+    assert family in suspects
+    assert len(suspects) == (2 if "mask" in name else 1)
 
 
 def test_a_nan_is_wrong(
@@ -138,6 +142,32 @@ def test_a_kernel_that_does_not_compile_is_named_and_the_rest_goes_on(
     assert catalogue.kept_off() == {name}
     monkeypatch.undo()
     catalogue.kept_off.cache_clear()
+
+
+def test_what_is_kept_off_is_not_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(OFF, "decode")
+    catalogue.kept_off.cache_clear()
+    monkeypatch.setattr(doctor, "KINDS", (HALF,))
+    assert doctor.main([]) == doctor.RIGHT
+    printed = capsys.readouterr().out
+    assert printed.count(f"not run: {OFF} keeps a kernel off") == 3  # decode, combine and append
+    assert f"{OFF} decode\n" in printed
+    monkeypatch.setenv(OFF, "decod")
+    catalogue.kept_off.cache_clear()
+    assert doctor.main([]) == doctor.NOT_RUN
+    assert f"{OFF} names 'decod'" in capsys.readouterr().out
+    monkeypatch.undo()
+    catalogue.kept_off.cache_clear()
+
+
+def test_a_report_that_cannot_be_written_is_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        doctor.main(["--report", str(tmp_path / "nowhere/report.txt")])
+    assert "report.txt: No such file or directory" in capsys.readouterr().err
 
 
 def test_where_nothing_can_run_it_says_so(

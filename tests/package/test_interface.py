@@ -291,6 +291,14 @@ SIGNATURES = {
         "rotary_interleaved=True, alibi_slopes=None, num_splits=0, return_softmax_lse=False, "
         "s_aux=None, attn_mask=None"
     ),
+    "flash_attn_qkvpacked_func": f"qkv, {FLASH_ATTN}, s_aux=None, attn_mask=None",
+    "flash_attn_kvpacked_func": f"q, kv, {FLASH_ATTN}, s_aux=None, attn_mask=None",
+    "flash_attn_varlen_qkvpacked_func": f"qkv, cu_seqlens, max_seqlen, {FLASH_ATTN}, s_aux=None",
+    "flash_attn_varlen_kvpacked_func": (
+        f"q, kv, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, {FLASH_ATTN}, s_aux=None"
+    ),
+    "install_as_flash_attn": "",
+    "register_with_transformers": "name='metal_attention'",
     "flash_attention_varlen": (
         "out, query, key, value, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, "
         "do_causal=False, scale=None, softcapping=1.0, s_aux=None, window_size=(-1, -1)"

@@ -84,6 +84,19 @@ def test_the_same_bits_and_gradients_as_with_three_tensors(make: Callable[[], Re
         assert torch.equal(of_one, of_three)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch's own
+def test_compiled_with_gradients() -> None:
+    torch._dynamo.reset()
+    qkv = draw(2, 20, 3, 2, 32)
+
+    def function(qkv: Tensor) -> Any:
+        return flash_attn_qkvpacked_func(qkv * 1, causal=True)
+
+    compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
+    gradients = [torch.autograd.grad(f(qkv).square().sum(), qkv)[0] for f in (compiled, function)]
+    assert torch.equal(*gradients)
+
+
 def test_positional_arguments_have_flash_attns_order() -> None:
     qkv = draw(2, 20, 3, 2, 32)
     got = flash_attn_qkvpacked_func(qkv, 0.0, *OPTIONS.values())

@@ -14,6 +14,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType, TracebackType
 from typing import Any, Dict, Iterable, Optional, Type
 
+from . import bert_padding, interface, packed
+
 # The release of flash-attn whose functions these are: what programs compare with the least they
 # need.
 VERSION = "2.8.3"
@@ -43,8 +45,6 @@ _MODULES = (PACKAGE, f"{PACKAGE}.flash_attn_interface", f"{PACKAGE}.bert_padding
 
 def _contents(name: str) -> Dict[str, Any]:
     """What one of the modules has."""
-    from . import bert_padding, interface, packed
-
     if name == f"{PACKAGE}.bert_padding":
         return {function: getattr(bert_padding, function) for function in _PADDING}
     sources = {**vars(interface), **vars(packed)}
@@ -105,10 +105,10 @@ def install_as_flash_attn() -> Installed:
         What undoes it: `.remove()`, or the end of a with block.
     """
     present = next((finder for finder in sys.meta_path if isinstance(finder, _Finder)), None)
-    if present is None and _is_importable():
-        where = getattr(importlib.util.find_spec(PACKAGE), "origin", None) or "sys.modules"
+    where = _place() if present is None else ""
+    if where:
         warnings.warn(
-            f"a flash_attn is installed ({where}) and stays: `import flash_attn` finds that one. "
+            f"there is a flash_attn ({where}), which stays: `import flash_attn` finds that one. "
             "This package's functions are in metal_flash_sdpa, under the same names",
             stacklevel=2,
         )
@@ -121,10 +121,13 @@ def install_as_flash_attn() -> Installed:
     return Installed(finder)
 
 
-def _is_importable() -> bool:
-    if PACKAGE in sys.modules:
-        return True
-    return importlib.util.find_spec(PACKAGE) is not None
+def _place() -> str:
+    """Where another flash_attn is; "" if there is none."""
+    imported = sys.modules.get(PACKAGE)
+    if imported is not None:  # maybe a program's own stand-in, without a file
+        return getattr(imported, "__file__", None) or "imported already"
+    spec = importlib.util.find_spec(PACKAGE)
+    return "" if spec is None else spec.origin or "without a file"
 
 
 class _Distribution(importlib.metadata.Distribution):

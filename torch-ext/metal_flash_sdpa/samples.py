@@ -33,7 +33,7 @@ class Functions(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A call; `blame` says of each result which family made it, or which of several."""
+    """A call; `blame` names the families that no other sample tests and that made a result."""
 
     name: str
     call: Callable[[Functions, Draw, int], Results]
@@ -212,11 +212,12 @@ def _backward_with_mask(functions: Functions, draw: Draw, head_dim: int) -> Resu
 
 
 _OF_PREFILL: Dict[str, Tuple[str, ...]] = {"out": ("prefill",), "lse": ("prefill",)}
+_OF_MASKED: Dict[str, Tuple[str, ...]] = dict.fromkeys(_OF_PREFILL, ("mask_blocks", "prefill"))
 SAMPLES = (
     Sample("prefill", _prefill(), _OF_PREFILL),
     Sample("prefill, causal", _prefill(causal=True), _OF_PREFILL),
     Sample("prefill, window, sinks, softcap", _with_sinks, _OF_PREFILL),
-    Sample("prefill, mask tensor", _with_mask, {"out": ("mask_blocks",), "lse": ("mask_blocks",)}),
+    Sample("prefill, mask tensor", _with_mask, _OF_MASKED),
     Sample("decode", _decode(1), {"out": ("decode",)}),
     Sample("decode, keys split", _decode(4), {"out": ("combine",)}),
     Sample("append, rotary, pages", _append, {"out": ("append",)}),
