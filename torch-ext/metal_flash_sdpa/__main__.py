@@ -8,13 +8,14 @@ from . import run
 USAGE = "usage: python -m metal_flash_sdpa run [--device DEVICE] [-m] SCRIPT [ARGUMENT ...]"
 
 
-def main(arguments: List[str]) -> None:
-    """Hand the arguments to the subcommand that they name."""
+def main(arguments: List[str]) -> int:
+    """Hand the arguments to the subcommand that they name; returns the exit status."""
     if arguments[:1] == ["run"]:
         return run.main(arguments[1:])
     # Without a subcommand: the doctor, `return doctor.main(arguments)`.
-    sys.exit(USAGE)
+    print(USAGE, file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))
