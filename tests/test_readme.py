@@ -31,6 +31,7 @@ def test_every_way_to_use_it(hub: str, tmp_path: Path) -> None:
     assert names["next_token"].isfinite().all()
     assert names["pages"].count_nonzero() == 2 * 2 * 2 * 64  # K and V of two rows and two heads
     assert names["lse"].shape == (2, 8, 100)
+    assert names["attended"].shape == (2, 8, 100, 64)
     assert torch.isfinite(names["out"]).all()
     assert names["loss"].isfinite()
     assert names["sinks"].count_nonzero() == 8  # they were 0, and have been trained

@@ -120,7 +120,7 @@ def flash_rounding(tensors: list[Tensor], **options: Any) -> list[Tensor]:
     factors = options.get("factors")
     kept = torch.ones(()) if factors is None else factors
     units = torch.eye(k_len, dtype=torch.float64)
-    weights = plain_attention(*signed[:2], units, is_causal=options["is_causal"])
+    weights = plain_attention(signed[0], signed[1], units, is_causal=options["is_causal"])
     out = plain_attention(*signed, **options)
     grad = weights_of_loss(out)
     delta = (out * grad).abs().sum(-1, keepdim=True)

@@ -299,6 +299,8 @@ def test_what_cannot_be_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixtur
             main(["run", *arguments])
         assert ended.value.code == 2
         assert said in capsys.readouterr().err
+    assert main([]) == 2
+    assert "usage: python -m metal_flash_sdpa run" in capsys.readouterr().err
     assert not is_replaced()
 
 

@@ -74,7 +74,7 @@ def assert_dropped(tensors: list[Tensor], **options: Any) -> None:
     got = gradients(attention, tensors, **options)
     exact = [in_float64(x) for x in tensors]
     units = torch.eye(factors.shape[-1], dtype=torch.float64)
-    weights = plain_attention(*exact[:2], units, is_causal=is_causal)
+    weights = plain_attention(exact[0], exact[1], units, is_causal=is_causal)
     matters = factors[weights.detach() > 1e-3]  # and does not round to 0 before it is dropped
     # Of n weights the part that is kept has a standard deviation of sqrt(p (1 - p) / n).
     assert abs((matters != 0).double().mean() - 0.5) < 5 * (0.25 / len(matters)) ** 0.5

@@ -16,6 +16,7 @@ from metal_flash_sdpa import replace_sdpa
 from metal_flash_sdpa.checks import HEAD_DIMS
 from torch import Tensor
 
+from tests.package.test_integrations_sdpa import run
 from verify.reference import compare
 
 diffusers = pytest.importorskip("diffusers")
@@ -139,3 +140,10 @@ def test_results_and_gradients_are_torchs(name: str, launched: list[str]) -> Non
         assert error.ok, error
     families = {kernel.split("_")[0] for kernel in launched}
     assert ({"prefill", "backward"} <= families) == (widest <= HEAD_DIMS[-1])
+
+
+def test_the_page_on_integrations(launched: list[str]) -> None:
+    model, inputs = flux()
+    names = run("diffusers", device="cpu", model=model, inputs=inputs)
+    assert launched
+    assert names["sample"].isfinite().all()

@@ -7,10 +7,9 @@ from . import doctor, run
 
 
 def main(arguments: List[str]) -> int:
-    """Hand the arguments to the subcommand that they name."""
+    """Hand the arguments to the subcommand that they name; returns the exit status."""
     if arguments[:1] == ["run"]:
-        run.main(arguments[1:])
-        return 0
+        return run.main(arguments[1:])
     return doctor.main(arguments)
 
 

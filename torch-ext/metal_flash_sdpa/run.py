@@ -9,8 +9,8 @@ from typing import List
 from .replace import DEVICE, replace_sdpa
 
 
-def main(arguments: List[str]) -> None:
-    """Run a script or a module with torch's scaled_dot_product_attention replaced."""
+def main(arguments: List[str]) -> int:
+    """Run a script or a module with torch's function replaced; returns 0 where it ends well."""
     parser = argparse.ArgumentParser(
         prog="python -m metal_flash_sdpa run",
         description="Run a Python script, unchanged, with torch's scaled_dot_product_attention "
@@ -38,3 +38,4 @@ def main(arguments: List[str]) -> None:
         else:
             sys.path[0] = str(Path(options.script).resolve().parent)
             runpy.run_path(options.script, run_name="__main__")
+    return 0
