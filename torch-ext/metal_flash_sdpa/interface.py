@@ -236,8 +236,8 @@ def flash_attn_with_kvcache(
         k_cache, v_cache: (cache_batch, cache_len, kv_heads, head_dim); with a block_table
             (pages, page_size, kv_heads, head_dim).
         k, v: (batch, new_len, kv_heads, head_dim) of the cache's dtype, written into it from row
-            cache_seqlens on.  A refused call writes nothing; rows that the cache has no room for are
-            left out.
+            cache_seqlens on.  A refused call writes nothing; rows for which the cache has no room
+            are left out.
         rotary_cos, rotary_sin: (positions, rotary_dim / 2), like q; rotary_dim is a multiple of 16.
             Rotates the new keys, each by its row in the cache, and the queries: with causal or a
             window those of one sequence by cache_seqlens, cache_seqlens + 1, ..., else all by
