@@ -46,7 +46,7 @@ BACKWARD_SHAPES = (
     (192, "bfloat16"),
     (256, "float16"),
     (192, "float32"),
-    (128, "bfloat16"),
+    (112, "bfloat16"),
 )
 ANY_SHAPE = (matrix.ANY_HEAD_DIM, matrix.ANY_DTYPE)  # of a kernel that works for all
 # (mask, sinks, dropout), in the order in which they are taken; with dropout, any mask.
