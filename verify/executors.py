@@ -21,7 +21,7 @@ from torch import Tensor
 
 from emulator import EmulatorError
 from verify import devices, evidence
-from verify.cases import cases
+from verify.cases import every_case
 from verify.inputs import flat, prepare
 from verify.progress import console as terminal
 from verify.progress import execute
@@ -80,7 +80,7 @@ def unit(size: Tensor, dtype: torch.dtype) -> Tensor:
 
 def results(variant: Variant, name: str, device: str) -> dict[str, Tensor]:
     """What a case's launches leave, on the CPU; of a backward pass, also what lies between them."""
-    case = next(case for case in cases(variant) if case.name == name)
+    case = next(case for case in every_case(variant) if case.name == name)
     widths, dtype = variant.tried_on
     on, launch = devices.tensors_on(device), devices.launcher(device)
     inputs = prepare(case, widths, getattr(torch, dtype), on)
@@ -103,7 +103,7 @@ def results(variant: Variant, name: str, device: str) -> dict[str, Tensor]:
 
 def chosen_cases(variant: Variant) -> list[str]:
     """The names of the cases that a kernel is compared in; in a few modes, if it has several."""
-    names = [case.name for case in cases(variant)]
+    names = [case.name for case in every_case(variant)]
     return [n for n in names if any(n == c or n.startswith(f"{c}, ") for c in CASES)]
 
 

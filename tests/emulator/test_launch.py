@@ -31,6 +31,32 @@ kernel void brain(device float* x [[buffer(0)]], constant bfloat& y [[buffer(1)]
 """
 
 
+ANYTHING = """
+#include <metal_stdlib>
+using namespace metal;
+kernel void widen(device const void* x [[buffer(0)]], constant int& wide [[buffer(1)]],
+                  device float* out [[buffer(2)]], uint i [[thread_position_in_grid]])
+{
+    out[i] = wide != 0 ? ((device const float*)x)[i] : float(((device const half*)x)[i]);
+}
+"""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_pointer_to_void_takes_elements_of_any_type(dtype: torch.dtype) -> None:
+    kernel = emulator.compile(ANYTHING).function("widen")
+    x, out = torch.arange(4, dtype=dtype), torch.zeros(4)
+    wide = int(dtype == torch.float32)
+    kernel.launch([x, wide, out], threadgroups=1, threads=4, check=True)
+    assert out.tolist() == [0, 1, 2, 3]
+    with pytest.raises(emulator.BoundsError, match=r"past the end of x \[\[buffer\(0\)\]\]"):
+        kernel.launch([x[:3], wide, out], threadgroups=1, threads=4, check=True)
+    with pytest.raises(
+        emulator.EmulatorError, match="is the number 3; it must be a device const void"
+    ):
+        kernel.launch([3, wide, out], threadgroups=1, threads=4)
+
+
 @pytest.fixture(scope="module")
 def library() -> emulator.Library:
     return emulator.compile(SOURCE)

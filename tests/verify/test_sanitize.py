@@ -14,7 +14,7 @@ from torch import Tensor
 import emulator
 from tests.verify.smallest import SMALLEST
 from verify.arena import BYTE
-from verify.cases import cases
+from verify.cases import every_case
 from verify.run import instead
 from verify.sanitize import __main__ as session
 from verify.sanitize import jobs, launches, tool
@@ -55,7 +55,7 @@ def test_every_kind_of_kernel_has_cases() -> None:
 
 @pytest.mark.parametrize("name", jobs.EDGES)
 def test_every_edge_is_some_kernels_case(name: str) -> None:
-    assert any(jobs.reaches(case, (name,)) for v in jobs.kinds() for case in cases(v))
+    assert any(jobs.reaches(case, (name,)) for v in jobs.kinds() for case in every_case(v))
 
 
 def test_each_tool_has_a_fault_to_find() -> None:

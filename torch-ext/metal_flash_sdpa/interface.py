@@ -67,8 +67,10 @@ def flash_attn_func(
     Any strides are read in place as long as the last one is 1.  A head_dim that has no kernels of
     its own, or no pair of it and that of v: what is narrower is copied, padded with zeros.
 
-    Under torch.autocast q, k and v go to its dtype, as those of torch's own attention do; without
-    it they must have the same.
+    Under torch.autocast q, k and v go to its dtype, as those of torch's own attention do.  Without
+    it they must have the same, or q is float32 and k and v are both float16 or both bfloat16: these
+    are converted as they are loaded, and never copied.  That has no backward pass: to train, give
+    k.float() and v.float().
 
     An inf or a NaN in q or k, -inf among them, makes the rows NaN that see it.  To hide a key, mask
     it.  One in v also reaches rows that do not see it, if they are computed together with one that
@@ -235,12 +237,13 @@ def flash_attn_with_kvcache(
     Args:
         k_cache, v_cache: (cache_batch, cache_len, kv_heads, head_dim); with a block_table
             (pages, page_size, kv_heads, head_dim).
-        k, v: (batch, new_len, kv_heads, head_dim), written into the cache from row cache_seqlens
-            on.  A refused call writes nothing; rows that the cache has no room for are left out.
+        k, v: (batch, new_len, kv_heads, head_dim) of the cache's dtype, written into it from row
+            cache_seqlens on.  A refused call writes nothing; rows for which the cache has no room
+            are left out.
         rotary_cos, rotary_sin: (positions, rotary_dim / 2), like q; rotary_dim is a multiple of 16.
             Rotates the new keys, each by its row in the cache, and the queries: with causal or a
             window those of one sequence by cache_seqlens, cache_seqlens + 1, ..., else all by
-            cache_seqlens.  Needs k.
+            cache_seqlens.  Needs k, and a cache of q's dtype.
         cache_seqlens: an int or (batch,) int32 or int64: rows of the cache that are in use before
             the call.  None: all.
         cache_batch_idx: (batch,) int32 or int64: the entry of the cache that a sequence uses.

@@ -182,10 +182,22 @@ BY_HAND = (
         "head * int(call.out_head_stride)",
     ),
     ByHand(
-        "staged rows are read as aligned vectors",
-        "parts/stage_row.metal.j2",
-        "element4(*(device const packed_element4*)(source + column + i))",
-        "*(device const element4*)(source + column + i)",
+        "rows are read as aligned vectors",
+        "parts/load_four.metal.j2",
+        "element4(*(device const packed_element4*)source)",
+        "*(device const element4*)source",
+    ),
+    ByHand(
+        "rows of bfloat16 are taken for float16",
+        "parts/load_four.metal.j2",
+        "element4(bfloat4(*(device const packed_bfloat4*)source))",
+        "element4(half4(*(device const packed_half4*)source))",
+    ),
+    ByHand(
+        "keys and values of bfloat16 are taken for float32",
+        "prefill/keys.metal.j2",
+        "call.kv_type == BFLOAT16_KV",
+        "call.kv_type == FLOAT16_KV",
     ),
     ByHand(
         "cu_seqlens are trusted",

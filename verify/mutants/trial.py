@@ -53,7 +53,7 @@ BACKWARD_SHAPES = (
     (plain(192), "bfloat16"),
     (plain(256), "float16"),
     (plain(192), "float32"),
-    (plain(128), "bfloat16"),
+    (plain(112), "bfloat16"),
     (Widths(96, 64), "float16"),
 )
 ANY_SHAPE = (matrix.ANY_WIDTHS, matrix.ANY_DTYPE)  # of a kernel that works for all

@@ -145,7 +145,8 @@ def select(chosen: argparse.Namespace) -> list[tuple[Variant, list[Case]]]:
             and chosen.sinks in (None, variant.sinks)
             and chosen.dropout in (None, variant.dropout)
         )
-        available = table.edges(variant) if chosen.check else table.cases(variant)
+        of_kernel = table.every_case if chosen.case else table.cases
+        available = table.edges(variant) if chosen.check else of_kernel(variant)
         run_on = [c for c in available if chosen.case in (None, c.name)]
         if wanted and run_on:
             selected.append((variant, run_on))
