@@ -233,7 +233,7 @@ def caches(draw: st.DrawFn, shape: Shape, variant: Variant) -> CacheUse:
     """
     edge = st.sampled_from((variant.block_k - 1, variant.block_k, variant.block_k + 1))
     use = CacheUse()
-    if not shape.packed:
+    if not (shape.packed or variant.latent):  # whose caller appends
         appended = draw(st.just(0) | st.integers(1, DECODE_QUERIES) | st.just(shape.q_lens[0]))
         rotary_dim = 0
         if appended and not variant.kv_dtype:

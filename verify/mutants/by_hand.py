@@ -32,6 +32,9 @@ SCORES = (
     '(scores, queries, k_block{{ " + first_column" if slices > 1 }});\n'
 )
 
+SUMS_ARE_THERE = (
+    f'    {BARRIER} // all sums are there{{{{ "" if latent else ", and K is used up" }}}}\n'
+)
 BY_HAND = (
     ByHand(
         "the barrier before staging stands before the loop",
@@ -206,6 +209,66 @@ BY_HAND = (
         "cu_seqlens_q[i]",
     ),
     ByHand(
+        "rows of V are as wide as those of K",
+        "prefill/kernel.metal.j2",
+        "{% if slices == 1 %}\n        stage_rows<Tile, HEAD_DIM_V>",
+        "{% if slices == 1 %}\n        stage_rows<Tile, HEAD_DIM>",
+    ),
+    ByHand(
+        "slices: nobody waits for the others' sums",
+        "prefill/kernel.metal.j2",
+        f"{BARRIER} // all sums are there, and K is used up\n",
+        "",
+    ),
+    ByHand(
+        "slices: nobody waits for V",
+        "prefill/kernel.metal.j2",
+        f"{BARRIER} // V is staged\n",
+        "",
+    ),
+    ByHand(
+        "slices: a simdgroup adds up the first rows' sums",
+        "parts/slices.metal.j2",
+        "sums += (simdgroup - own) * ELEMENTS + lane;",
+        "sums += lane;",
+    ),
+    ByHand(
+        "divided decode: nobody waits for the others' sums",
+        "divided_decode/kernel.metal.j2",
+        SUMS_ARE_THERE,
+        "",
+    ),
+    ByHand(
+        "divided decode: nobody waits for V",
+        "divided_decode/kernel.metal.j2",
+        f"    {BARRIER} // V is staged\n",
+        "",
+    ),
+    ByHand(
+        "divided decode: simdgroups without rows skip the barriers, too",
+        "divided_decode/kernel.metal.j2",
+        "            if (has_rows) {",
+        "            if (!has_rows) {\n                continue;\n            }\n            {",
+    ),
+    ByHand(
+        "divided decode: every split of the keys counts the sink",
+        "divided_decode/rows.metal.j2",
+        "call.has_sinks != 0 && split == 0",
+        "call.has_sinks != 0",
+    ),
+    ByHand(
+        "divided decode: every head has the first one's sink",
+        "divided_decode/rows.metal.j2",
+        "sinks[head] * LOG2_E",
+        "sinks[0] * LOG2_E",
+    ),
+    ByHand(
+        "divided decode: offsets into K are 32 bits wide",
+        "divided_decode/kernel.metal.j2",
+        "kv_head * call.k_head_stride",
+        "kv_head * int(call.k_head_stride)",
+    ),
+    ByHand(
         "decode: a barrier of the simdgroup where the threadgroup's is needed (after staging)",
         "decode/kernel.metal.j2",
         f"{BARRIER} // this one is staged",
@@ -292,8 +355,14 @@ BY_HAND = (
     ByHand(
         "values are rotated, too",
         "append/kernel.metal.j2",
-        "write_row(v, new_v, 0,",
-        "write_row(v, new_v, call.rotary_pairs,",
+        "write_row<HEAD_DIM_V>(v, new_v, 0,",
+        "write_row<HEAD_DIM_V>(v, new_v, call.rotary_pairs,",
+    ),
+    ByHand(
+        "as much is appended to V as to K",
+        "append/kernel.metal.j2",
+        "write_row<HEAD_DIM_V>(v,",
+        "write_row<HEAD_DIM>(v,",
     ),
     ByHand(
         "all queries are rotated as causal ones",

@@ -139,14 +139,21 @@ def reaches(case: Case, names: tuple[str, ...]) -> bool:
 
 
 def kinds() -> list[Variant]:
-    """One kernel of each family, dtype, mask mode and number of rows of decode's tiles."""
+    """One kernel of each family, dtype and mask mode, and of each size of a threadgroup.
+
+    Of decode also one for each number of rows, and of V's that are part of K.
+    """
     rows = [asdict(variant) for variant in manifest()]
     taken = [Variant(**row) for row in sample(rows)]
-    tiles = {(v.family, v.dtype, v.block_q) for v in taken}
+
+    def kind(v: Variant) -> tuple[object, ...]:
+        of_rows = v.block_q if v.family == "decode" else 0
+        return v.family, v.dtype, v.threads, of_rows, v.latent
+
+    kinds = {*map(kind, taken)}
     for variant in manifest():
-        tile = (variant.family, variant.dtype, variant.block_q)
-        if variant.family == "decode" and tile not in tiles:
-            tiles.add(tile)
+        if kind(variant) not in kinds:
+            kinds.add(kind(variant))
             taken.append(variant)
     return taken
 
