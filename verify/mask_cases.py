@@ -75,9 +75,9 @@ def of_own_gradient(q: int, k: int) -> Iterator[Case]:
     causal = MaskTensor("causal", "float32", ("batch", "head"))
     yield Case("causal as a tensor", shape_of(2 * q, 2 * q + k), attn_mask=causal)
     of_keys = MaskTensor("all", "bfloat16", ("batch", "row"), bias=True)
-    yield Case("bias of keys", shape_of(q + k + 1, k + 1), attn_mask=of_keys)
+    yield Case("bias of keys", shape_of(q + 1, k + 1), attn_mask=of_keys)
     of_queries = MaskTensor("all", "float32", ("key",), bias=True)
-    yield Case("bias of queries", shape_of(q - 1, 3 * k - 1), attn_mask=of_queries)
+    yield Case("bias of queries", shape_of(q - 1, 3 * k + 1), attn_mask=of_queries)
     one = MaskTensor("all", "float32", AXES, bias=True)
     yield Case("bias, one for all", shape_of(q + 3, 4 * k + 5), attn_mask=one)
 
