@@ -499,7 +499,7 @@ inline float masked_logit(float logit, uint bits)
 template <typename Tile>
 inline int state_of_block(device const uchar* mask_states, long place, constant Call& call)
 {
-    return Tile::TAKES_MASK && call.mask_type != NONE_MASK ? mask_states[place] : ALL_SEEN;
+    return !Tile::TAKES_MASK || call.mask_type == NONE_MASK ? ALL_SEEN : mask_states[place];
 }
 
 // A lane's elements of a mask for a matrix of scores, whose rows may be queries or keys.
@@ -646,9 +646,9 @@ template <typename Tile>
 inline Terms count_terms(constant Call& call)
 {
     return {
-        call.sums_batches != 0 ? call.batch : 1, call.sums_heads != 0 ? count_heads(call) : 1,
-        call.sums_rows != 0 ? (call.q_len + Tile::BLOCK_Q - 1) / Tile::BLOCK_Q : 1,
-        call.sums_keys != 0 ? (call.k_len + Tile::BLOCK_K - 1) / Tile::BLOCK_K : 1};
+        call.sums_batches == 0 ? 1 : call.batch, call.sums_heads == 0 ? 1 : count_heads(call),
+        call.sums_rows == 0 ? 1 : (call.q_len + Tile::BLOCK_Q - 1) / Tile::BLOCK_Q,
+        call.sums_keys == 0 ? 1 : (call.k_len + Tile::BLOCK_K - 1) / Tile::BLOCK_K};
 }
 
 // Term `index` in their order: blocks come first, then tiles.  There is at least one.
@@ -791,7 +791,7 @@ void backward_mask(
     // Where this threadgroup works: a tile of the gradient, one split of the terms of its sums.
     const int split = group.x % call.splits;
     const int first_block = group.x / call.splits;
-    const int grad_heads = call.sums_heads != 0 ? 1 : count_heads(call);
+    const int grad_heads = call.sums_heads == 0 ? count_heads(call) : 1;
     const Terms counts = count_terms<Tile>(call);
     const long count = long(counts.batch) * counts.head * counts.tile * counts.block;
     const long terms_per_split = (count + call.splits - 1) / call.splits;
@@ -866,9 +866,11 @@ void backward_mask(
     threadgroup_barrier(mem_flags::mem_threadgroup); // all sums are staged
     const Side rows = find_side(call.sums_rows, call.q_len, group.y, Tile::BLOCK_Q);
     const Side keys = find_side(call.sums_keys, call.k_len, first_block, Tile::BLOCK_K);
-    for (int i = thread_index; i < rows.count * keys.count; i += Tile::THREADS) {
-        const int own_row = i / keys.count;
-        const int own_key = i % keys.count;
+    const int own_key = thread_index % Tile::BLOCK_K;
+    if (own_key >= keys.count) {
+        return;
+    }
+    for (int own_row = thread_index / Tile::BLOCK_K; own_row < rows.count; own_row += Tile::THREADS / Tile::BLOCK_K) {
         const float sum = sum_of(sums + own_row * Tile::BLOCK_K + own_key, Tile::BLOCK_K, rows.terms, keys.terms);
         const long index = (long(group.z) * rows.all + rows.first + own_row) * keys.all + keys.first + own_key;
         if (call.splits > 1) {

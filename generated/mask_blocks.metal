@@ -104,7 +104,7 @@ inline uint effect_of(uint bits)
 // Whether no further element can change the state of a block.
 inline bool is_known(uint effects, constant Call& call)
 {
-    return effects > (call.is_shared != 0 ? ADDS_NOTHING : HIDES);
+    return effects > (call.is_shared == 0 ? HIDES : ADDS_NOTHING);
 }
 
 // What so many neighbouring elements do.

@@ -609,7 +609,7 @@ inline float masked_logit(float logit, uint bits)
 template <typename Tile>
 inline int state_of_block(device const uchar* mask_states, long place, constant Call& call)
 {
-    return Tile::TAKES_MASK && call.mask_type != NONE_MASK ? mask_states[place] : ALL_SEEN;
+    return !Tile::TAKES_MASK || call.mask_type == NONE_MASK ? ALL_SEEN : mask_states[place];
 }
 
 // A lane's elements of a mask for a matrix of scores, whose rows may be queries or keys.

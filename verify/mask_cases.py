@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from verify.case import CacheUse, Case, MaskTensor, Scores, Shape, Values
+from verify.case import CacheUse, Case, Mask, MaskTensor, Scores, Shape, Values
 
 AXES = ("batch", "head", "row", "key")
 
@@ -46,6 +46,13 @@ def of_gradients(q: int, k: int) -> Iterator[Case]:
     yield Case("bias, more queries than keys", shape_of(q + k + 1, k + 1), attn_mask=bias)
     diagonal = MaskTensor("diagonal blocks", shared=("batch", "head"))
     yield Case("mask: diagonal blocks", shape_of(q + 2 * k, q + 2 * k), attn_mask=diagonal)
+    yield one_short(q, k)
+
+
+def one_short(q: int, k: int) -> Case:
+    """Each tile's first row misses just the last key of a block, by its position."""
+    shape, everywhere = shape_of(2 * q, 2 * q + k - 2), MaskTensor("all", "float32", bias=True)
+    return Case("diagonal one short of a block", shape, Mask(causal=True), attn_mask=everywhere)
 
 
 def of_more_gradients(q: int, k: int) -> Iterator[Case]:
@@ -75,11 +82,12 @@ def of_own_gradient(q: int, k: int) -> Iterator[Case]:
     causal = MaskTensor("causal", "float32", ("batch", "head"))
     yield Case("causal as a tensor", shape_of(2 * q, 2 * q + k), attn_mask=causal)
     of_keys = MaskTensor("all", "bfloat16", ("batch", "row"), bias=True)
-    yield Case("bias of keys", shape_of(q + k + 1, k + 1), attn_mask=of_keys)
+    yield Case("bias of keys", shape_of(q + 1, k + 1), attn_mask=of_keys)
     of_queries = MaskTensor("all", "float32", ("key",), bias=True)
-    yield Case("bias of queries", shape_of(q - 1, 3 * k - 1), attn_mask=of_queries)
+    yield Case("bias of queries", shape_of(q - 1, 3 * k + 1), attn_mask=of_queries)
     one = MaskTensor("all", "float32", AXES, bias=True)
     yield Case("bias, one for all", shape_of(q + 3, 4 * k + 5), attn_mask=one)
+    yield one_short(q, k)
 
 
 def of_more_own_gradients(q: int, k: int) -> Iterator[Case]:
@@ -97,6 +105,8 @@ def of_more_own_gradients(q: int, k: int) -> Iterator[Case]:
     capped = Scores(softcap=5.0, alibi=(0.5, -0.05, 0.03))
     bias = MaskTensor("random", "float32", ("batch",), bias=True)
     yield Case("mask, softcap, ALiBi", shape, scores=capped, values=Values(9.0), attn_mask=bias)
+    band = Mask(window_size=(k, 0))  # of each tile it begins and ends where a block does
+    yield Case("several blocks", shape_of(2 * q, 2 * q), band, attn_mask=bias)
     dropped = Scores(dropout_p=0.3)
     yield Case("mask, dropout", shape, scores=dropped, attn_mask=bias)
     yield Case("mask, GQA 14/2", shape_of(33, 40, 14), attn_mask=replace(bias, dtype="float16"))
