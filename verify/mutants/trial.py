@@ -47,6 +47,8 @@ BACKWARD_SHAPES = (
     (256, "float16"),
     (192, "float32"),
     (128, "bfloat16"),
+    (72, "float16"),
+    (192, "float16"),
 )
 ANY_SHAPE = (matrix.ANY_HEAD_DIM, matrix.ANY_DTYPE)  # of a kernel that works for all
 # (mask, sinks, dropout), in the order in which they are taken; with dropout, any mask.
