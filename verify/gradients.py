@@ -154,7 +154,9 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
     of_weight = weights * of_logit.expm1()
     lse_delta = part["grad_lse"].double().unsqueeze(-1) if "grad_lse" in part else 0.0
     products = (grad_out * out).sum(-1, keepdim=True)
-    scales = part.get("scales", torch.ones(()))  # of dropout; one rounding each, of its factor
+    scales = part.get(
+        "dropout_scale", torch.ones(())
+    )  # of dropout; one rounding each, of its factor
     grad_weights = scales * (grad_out @ values.transpose(1, 2))
     difference = (grad_weights - products + lse_delta).abs()
     of_difference = (
@@ -197,7 +199,7 @@ def explained(part: Mapping[str, Tensor], options: Options) -> dict[str, Tensor]
         "q": scale * of_sum(of_logits, grad_logits, keys).transpose(0, 1) + least,
         "k": scale * of_keys(of_sum(columns[1], columns[0], queries)) + least,
         "v": of_keys(of_sum(of_weight.transpose(1, 2), columns[2], grad_out)) + least,
-        "bias": of_bias,
+        **({} if bias is None else {"bias": of_bias}),
     }
 
 

@@ -91,6 +91,28 @@ def test_the_gradient_of_a_sink_is_bounded_by_its_terms() -> None:
     assert not within(got * 1.001, want, bound).ok
 
 
+@pytest.mark.parametrize("shape", [(1, 4, 9, 6), (1, 1, 1, 6), (1, 4, 1, 1)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_masks_gradient_is_bounded(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Each element rounded once; a bfloat16 that is cut off instead is beyond its bound."""
+    options = Options(0.25)
+    part = draw(options, torch.float32)
+    q, k, v, slopes = (part[n] for n in ("q", "k", "v", "slopes"))
+    bias = torch.randn(q.shape[1], q.shape[0], k.shape[0])
+    out, lse = attention(q, k, v, options, None, slopes, dtype=F64, bias=bias)
+    part |= {"out": out.float(), "lse": lse.float(), "bias": bias}
+    terms = autograd(part, options, None, F64)["bias"].unsqueeze(0)
+    bounds = explained(part, options)["bias"].unsqueeze(0)
+    shared = [axis for axis, n in enumerate(shape) if n == 1]
+    exact = terms.sum(shared, keepdim=True)
+    ours = autograd(part, options, None, torch.float32)["bias"].unsqueeze(0)
+    assert gradients.mask_error(ours.sum(shared, keepdim=True).to(dtype), terms, bounds).ok
+    wrong = exact.float() * (1 + 2 * torch.finfo(dtype).eps) + 1e-3
+    if dtype == torch.bfloat16 and not shared:  # of many elements one is cut off by much
+        wrong = (exact.float().view(torch.int32) & -0x10000).view(torch.float32)
+    assert not gradients.mask_error(wrong.to(dtype), terms, bounds).ok
+
+
 def test_an_element_is_judged_by_its_own_bound() -> None:
     want, bound = torch.zeros(3, dtype=F64), torch.tensor([1.0, 1e-3, 1.0], dtype=F64)
     error = within(torch.tensor([0.5, 2e-3, 0.0]), want, bound)

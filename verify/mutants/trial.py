@@ -56,6 +56,8 @@ BACKWARD_SHAPES = (
     (plain(112), "bfloat16"),
     (Widths(96, 64), "float16"),
     (Widths(192, 128), "bfloat16"),
+    (plain(72), "float16"),
+    (plain(192), "float16"),
 )
 ANY_SHAPE = (matrix.ANY_WIDTHS, matrix.ANY_DTYPE)  # of a kernel that works for all
 # (mask, sinks, dropout), in the order in which they are taken; with dropout, any mask.
