@@ -39,7 +39,7 @@ HEADING = f"head_dim | prefill 2 | decode 4\n | {FIELDS} | {FIELDS}\n---\n"
     [
         # 11 widths x 3 dtypes x (3 masks x with and without sinks, or dropout, or a mask tensor)
         ("prefill", 264),
-        ("decode", 72),  # 13 widths x 3 dtypes; 11 of the widths have a second tile
+        ("decode", 78),  # 13 widths x 3 dtypes; 11 have a second tile, 3 in 16 bits a third
         ("combine", 27),
         ("append", 33),  # all but the latent ones
         ("mask_blocks", 1),
