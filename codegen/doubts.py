@@ -40,6 +40,8 @@ TABLE = """
     decode      |       40 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       48 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       48 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
+    prefill     |    96/64 |     2 | 4 16 32 | 4 16 16 | tile | with a mask tensor alone; half as many keys per block: twice the barriers
+    prefill     |  192/128 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many keys per block: twice the barriers
     decode      |       64 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       72 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       72 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
@@ -69,6 +71,8 @@ TABLE = """
     backward_q  |      160 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_q  |      160 |     4 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_q  |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
+    backward_q  |    96/64 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_q  |  192/128 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_kv |       32 |     2 | 4 16 16 | 4 16 8  | tile | half as many rows per block: twice the barriers
     backward_kv |       48 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many rows per block: twice the barriers
     backward_kv |       64 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
@@ -84,6 +88,7 @@ TABLE = """
     backward_kv |      192 |     4 | 4 8 16  | none    | tile | with dropout alone; with a shorter block both gradients would be in one kernel
     backward_kv |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_kv |      256 |     4 | 4 8 8   | none    | tile | with dropout or a mask tensor alone; there is none smaller
+    backward_kv |    96/64 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
 """  # noqa: E501
 
 

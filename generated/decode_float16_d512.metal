@@ -453,6 +453,24 @@ struct q8k16 {
     typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
 };
 
+// 16 query rows (8 simdgroups, each for a slice of 8) x 16 keys;
+// 20736 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
+struct q16k16 {
+    static constant constexpr int BLOCK_Q = 16; // query rows per threadgroup
+    static constant constexpr int BLOCK_K = 16; // keys per block
+    static constant constexpr int THREADS = 256;
+    static constant constexpr int SIMDGROUP_ROWS = 8; // query rows per simdgroup
+    static constant constexpr int ROW_FRAGMENTS = SIMDGROUP_ROWS / FRAGMENT;
+    static constant constexpr int K_FRAGMENTS = BLOCK_K / FRAGMENT;
+    static constant constexpr int SLICES = 4; // simdgroups that have the same rows
+    static constant constexpr int D_FRAGMENTS = HEAD_DIM / SLICES / FRAGMENT; // of a slice of Q and K
+    static constant constexpr int V_FRAGMENTS = HEAD_DIM_V / SLICES / FRAGMENT;
+    static constant constexpr int SUMS = 8 * SIMDGROUP_ROWS * BLOCK_K; // of scores, of all simdgroups
+    typedef element Stored; // an element of K or V
+    static constant constexpr int STEP_K = BLOCK_K; // keys per step of a threadgroup
+    typedef HeldRows<ROW_FRAGMENTS, D_FRAGMENTS> Queries;
+};
+
 // 32 query rows (16 simdgroups, each for a slice of 8) x 16 keys;
 // 24832 bytes of threadgroup memory: one block of K, or of V, and sums of scores.
 struct q32k16 {
@@ -878,7 +896,6 @@ void decode(
         const PackedRows rows = find_packed_rows(first, Tile::BLOCK_Q, kv_head, sequence, call);
         const Band whole = find_band<WINDOW>(query_of(rows, 0), query_of(rows, rows.count - 1), sequence, call);
         const Band band = split_band<Tile>(whole, group.x, split ? groups.x : 1, call);
-        const bool has_rows = row - place.row < rows.count; // does any of this simdgroup's exist?
         UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
             own[r] = find_own_row(rows, row + r * FRAGMENT, sequence, alibi_slopes, call);
             row_sinks[r] = find_sink(sinks, own[r].head, group.x, call);
@@ -892,16 +909,10 @@ void decode(
             stage_rows<Tile, HEAD_DIM>(k_block, stored_k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
             threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
-            if (has_rows) {
-                multiply_transposed<STAGED_STRIDE>(scores, queries, k_block + first_column);
-                write_sums(sums, scores, simdgroup, lane);
-            }
+            multiply_transposed<STAGED_STRIDE>(scores, queries, k_block + first_column);
+            write_sums(sums, scores, simdgroup, lane);
             threadgroup_barrier(mem_flags::mem_threadgroup); // all sums are there, and K is used up
             stage_rows<Tile, HEAD_DIM_V>(v_block, stored_v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
-            threadgroup_barrier(mem_flags::mem_threadgroup); // V is staged
-            if (!has_rows) {
-                continue;
-            }
             add_sums<Tile::SLICES>(scores, sums, simdgroup, lane);
             scale_scores(scores, scaling);
             if (call.has_alibi != 0) {
@@ -914,6 +925,7 @@ void decode(
                 mask_packed_rows(scores, own, sequence, key, place, call);
             }
             update_row_softmax(weights, outputs, softmax, scores, 1.0f);
+            threadgroup_barrier(mem_flags::mem_threadgroup); // V is staged
             multiply_accumulate<STAGED_STRIDE_V>(outputs, weights, v_block + first_column_v);
         }
 
@@ -942,6 +954,10 @@ void decode(
 #if !defined(ONLY) || defined(ONLY_decode_float16_d512_q8k16)
 template [[host_name("decode_float16_d512_q8k16")]] [[kernel]]
 decltype(decode<q8k16>) decode<q8k16>;
+#endif
+#if !defined(ONLY) || defined(ONLY_decode_float16_d512_q16k16)
+template [[host_name("decode_float16_d512_q16k16")]] [[kernel]]
+decltype(decode<q16k16>) decode<q16k16>;
 #endif
 #if !defined(ONLY) || defined(ONLY_decode_float16_d512_q32k16)
 template [[host_name("decode_float16_d512_q32k16")]] [[kernel]]

@@ -985,7 +985,6 @@ void decode(
         const PackedRows rows = find_packed_rows(first, Tile::BLOCK_Q, kv_head, sequence, call);
         const Band whole = find_band<WINDOW>(query_of(rows, 0), query_of(rows, rows.count - 1), sequence, call);
         const Band band = split_band<Tile>(whole, group.x, split ? groups.x : 1, call);
-        const bool has_rows = row - place.row < rows.count; // does any of this simdgroup's exist?
         UNROLL for (int r = 0; r < Tile::ROW_FRAGMENTS; ++r) {
             own[r] = find_own_row(rows, row + r * FRAGMENT, sequence, alibi_slopes, call);
             row_sinks[r] = find_sink(sinks, own[r].head, group.x, call);
@@ -999,14 +998,9 @@ void decode(
             stage_rows<Tile, HEAD_DIM>(k_block, stored_k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
             threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
-            if (has_rows) {
-                multiply_transposed<STAGED_STRIDE>(scores, queries, k_block + first_column);
-                write_sums(sums, scores, simdgroup, lane);
-            }
+            multiply_transposed<STAGED_STRIDE>(scores, queries, k_block + first_column);
+            write_sums(sums, scores, simdgroup, lane);
             threadgroup_barrier(mem_flags::mem_threadgroup); // all sums are there
-            if (!has_rows) {
-                continue;
-            }
             add_sums<Tile::SLICES>(scores, sums, simdgroup, lane);
             scale_scores(scores, scaling);
             if (call.has_alibi != 0) {

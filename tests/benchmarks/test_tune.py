@@ -57,7 +57,7 @@ def test_all_other_tiles_that_fit_are_candidates(place: Place) -> None:
     current = TILES[place.cell][place.index]
     tried = candidates(place, current)
     assert current not in tried
-    assert len(tried) == len(set(tried)) >= 2
+    assert len(tried) == len(set(tried)) >= 1
     assert all(fits(tile, place) and type(tile) is type(current) for tile in tried)
     if place.family == "decode":
         assert {tile.rows for tile in tried} == {current.rows}

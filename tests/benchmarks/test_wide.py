@@ -25,7 +25,7 @@ LATENT = (
         replace(WIDE, head_dim=192, head_dim_v=128),
         replace(WIDE, head_dim=96, head_dim_v=64, queries=64),
         replace(WIDE, heads=8, queries=1),
-        replace(WIDE, heads=24, queries=1),  # of 32 rows in a tile: simdgroups without rows rest
+        replace(WIDE, heads=16, queries=1),
         *LATENT,
     ],
     ids=lambda s: f"{s.head_dim}-{s.widths[1]}-{s.heads}-{s.queries}",

@@ -1561,10 +1561,12 @@ VARIANTS = {
     ),
     ("decode", (512, 512), "float16", None, True, False, ""): (
         Variant("decode_float16_d512_q8k16", "decode_float16_d512.metal", 8, 128, 16),
+        Variant("decode_float16_d512_q16k16", "decode_float16_d512.metal", 16, 256, 16),
         Variant("decode_float16_d512_q32k16", "decode_float16_d512.metal", 32, 512, 16),
     ),
     ("decode", (512, 512), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d512_q8k16", "decode_bfloat16_d512.metal", 8, 128, 16),
+        Variant("decode_bfloat16_d512_q16k16", "decode_bfloat16_d512.metal", 16, 256, 16),
         Variant("decode_bfloat16_d512_q32k16", "decode_bfloat16_d512.metal", 32, 512, 16),
     ),
     ("decode", (512, 512), "float32", None, True, False, ""): (
@@ -1581,10 +1583,12 @@ VARIANTS = {
     ),
     ("decode", (320, 256), "float16", None, True, False, ""): (
         Variant("decode_float16_d320v256_q8k16", "decode_float16_d320v256.metal", 8, 128, 16),
+        Variant("decode_float16_d320v256_q32k16", "decode_float16_d320v256.metal", 32, 256, 16),
         Variant("decode_float16_d320v256_q64k16", "decode_float16_d320v256.metal", 64, 512, 16),
     ),
     ("decode", (320, 256), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d320v256_q8k16", "decode_bfloat16_d320v256.metal", 8, 128, 16),
+        Variant("decode_bfloat16_d320v256_q32k16", "decode_bfloat16_d320v256.metal", 32, 256, 16),
         Variant("decode_bfloat16_d320v256_q64k16", "decode_bfloat16_d320v256.metal", 64, 512, 16),
     ),
     ("decode", (320, 256), "float32", None, True, False, ""): (
@@ -1601,10 +1605,12 @@ VARIANTS = {
     ),
     ("decode", (576, 512), "float16", None, True, False, ""): (
         Variant("decode_float16_d576v512_q8k16", "decode_float16_d576v512.metal", 8, 128, 16),
+        Variant("decode_float16_d576v512_q16k16", "decode_float16_d576v512.metal", 16, 256, 16),
         Variant("decode_float16_d576v512_q32k16", "decode_float16_d576v512.metal", 32, 512, 16),
     ),
     ("decode", (576, 512), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d576v512_q8k16", "decode_bfloat16_d576v512.metal", 8, 128, 16),
+        Variant("decode_bfloat16_d576v512_q16k16", "decode_bfloat16_d576v512.metal", 16, 256, 16),
         Variant("decode_bfloat16_d576v512_q32k16", "decode_bfloat16_d576v512.metal", 32, 512, 16),
     ),
     ("decode", (576, 512), "float32", None, True, False, ""): (

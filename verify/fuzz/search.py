@@ -83,8 +83,11 @@ def widened(call: Call, outcome: Outcome) -> Outcome:
     a few elements plain attention's error is a matter of luck, so what a kernel may add is derived.
     """
     case, dtype = call.case, getattr(torch, call.variant.dtype)
-    value = 5.5 * case.values.value_std  # the largest of a few hundred thousand normal values
-    floor = FLOOR[dtype] * case.values.value_std
+    std = case.values.value_std
+    if call.variant.latent:  # V is part of K
+        std = case.values.score_std**0.5
+    value = 5.5 * std  # the largest of a few hundred thousand normal values
+    floor = FLOOR[dtype] * std
     # On its way to base 2 a logit is rounded once more than in plain attention; an error e of the
     # logits moves a row of the output by at most e times the distance of two values.
     logits = 2.0**-24 * largest_score(call) * 2 * value

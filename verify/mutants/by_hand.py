@@ -245,12 +245,6 @@ BY_HAND = (
         "",
     ),
     ByHand(
-        "divided decode: simdgroups without rows skip the barriers, too",
-        "divided_decode/kernel.metal.j2",
-        "            if (has_rows) {",
-        "            if (!has_rows) {\n                continue;\n            }\n            {",
-    ),
-    ByHand(
         "divided decode: every split of the keys counts the sink",
         "divided_decode/rows.metal.j2",
         "call.has_sinks != 0 && split == 0",
