@@ -23,8 +23,9 @@ At head_dim 512 even 8 rows of O take all registers.  There a tile is divided in
 simdgroup multiplies its columns of Q and K, the sums are added up through threadgroup memory, and
 with the weights it has all it needs for its columns of V and O.  Nothing is multiplied twice; the
 exchange costs 4 * slices bytes of threadgroup memory per score, and a barrier.  Blocks of K and V
-are wide, and take turns in one place.  A divided decode kernel stages blocks, too, and its rows are
-not of one simdgroup.
+are wide, and take turns in one place.  8 rows of Q stay in registers; with 16, a fragment would
+serve two products, but Q would be read again for each short block.  A divided decode kernel packs
+rows as decode does, and stages blocks as prefill does.
 
 In a latent pair, "576/512 latent", V is the first columns of K (DeepSeek's absorbed attention): a
 block that is staged serves both products.  There are kernels for decoding alone, whose many heads

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +148,11 @@ def each(
 
 @cache
 def import_all() -> None:
-    """Let torch import what it puts off until the first gradient: each fork would do so anew."""
-    x = torch.ones(2, requires_grad=True)
-    torch.autograd.grad(x * x, x, torch.ones(2))
+    """Let torch import what it puts off until the first gradient: each fork would do so anew.
+
+    No gradient is computed: where torch knows CUDA that starts threads, which no fork survives.
+    """
+    import_module("torch.fx.experimental.symbolic_shapes")
 
 
 @contextmanager

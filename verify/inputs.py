@@ -73,7 +73,12 @@ def prepare(case: Case, widths: Widths, dtype: torch.dtype, device: str) -> Inpu
     tensors |= {name: moved(tensor, device) for name, tensor in small.items()}
     if mask is not None:
         tensors["attn_mask"] = call.bytes_of(moved(mask, device))
-    inputs = Inputs(request, options, arenas, tensors, append, backward_of(case, arenas))
+    backward = backward_of(case, arenas)
+    if mask is not None and backward is not None and case.gradients and case.gradients.of_mask:
+        backward = backward._replace(mask_shape=tuple(mask.shape))
+        arenas["grad_mask"] = flat(mask.shape, device, mask.dtype)
+        tensors["grad_mask"] = call.bytes_of(arenas["grad_mask"].view)
+    inputs = Inputs(request, options, arenas, tensors, append, backward)
     if case.gradients and case.gradients.of_lse:
         grad_lse = torch.randn(of_lse, generator=generator)
         tensors["grad_lse"] = grad_lse.to(device)
@@ -258,9 +263,8 @@ def go_forward(case: Case, inputs: Inputs) -> None:
     for part in sequences(case, results):
         q, k, v, slopes = part["q"], part["k"], part["v"], part.get("slopes")
         given = (q, k, v, inputs.options, None if sinks is None else sinks.cpu(), slopes)
-        want, want_lse = attention(
-            *given, dtype=torch.float64, dropout_scale=part.get("dropout_scale")
-        )
+        besides = {name: part[name] for name in ("bias", "dropout_scale") if name in part}
+        want, want_lse = attention(*given, dtype=torch.float64, **besides)
         part["out"].copy_(want)
         part["lse"].copy_(want_lse)
     inputs.arenas["out"].fill(out)

@@ -216,7 +216,8 @@ def wrong_besides(
 def outputs(case: Case) -> list[str]:
     """The tensors that a case's launches write, beside the cache and the workspace."""
     if case.gradients:
-        return [f"grad_{name}" for name in case.gradients.wanted]
+        of_mask = ["grad_mask"] if case.gradients.of_mask else []
+        return [f"grad_{name}" for name in case.gradients.wanted] + of_mask
     return ["out", "lse", *(["rotated_q"] if case.cache and case.cache.rotary_dim else [])]
 
 
@@ -264,7 +265,8 @@ def run(
                 launch(step, given(step, inputs.tensors | between, queries, device))
             queries = inputs.tensors.get("rotated_q", queries)
         if case.gradients:
-            add_partials({**inputs.tensors, **between})
+            of_mask = inputs.arenas.get("grad_mask")
+            add_partials({**inputs.tensors, **between}, of_mask and of_mask.view)
         out = lse = NOTHING
         of_backward: dict[str, Error] = {}
         if case.nonsense:
