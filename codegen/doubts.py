@@ -74,6 +74,7 @@ TABLE = """
     backward_q  |    96/64 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
     backward_q  |  192/128 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_kv |       32 |     2 | 4 16 16 | 4 16 8  | tile | half as many rows per block: twice the barriers
+    backward_kv |       40 |     2 | 4 8 32  | 4 8 16  | tile | with dropout in bfloat16 alone; half as many rows per block: twice the barriers
     backward_kv |       48 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many rows per block: twice the barriers
     backward_kv |       64 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
     backward_kv |       72 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
@@ -89,6 +90,8 @@ TABLE = """
     backward_kv |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many rows per block: twice the barriers
     backward_kv |      256 |     4 | 4 8 8   | none    | tile | with dropout or a mask tensor alone; there is none smaller
     backward_kv |    96/64 |     2 | 4 8 32  | 4 8 16  | tile | half as many rows per block: twice the barriers
+    backward_kv |  192/128 |     2 | 4 8 16  | none    | tile | with dropout alone; there is none smaller
+    backward_kv |  192/128 |     4 | 4 8 16  | none    | tile | with dropout alone; there is none smaller
 """  # noqa: E501
 
 

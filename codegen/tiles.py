@@ -104,6 +104,8 @@ RANDOM_REGISTERS = 16  # four words each of a counter and its products, a key an
 TERM_REGISTERS = 6  # four indices, and how many terms are left
 MASK_REGISTERS = 6  # the address of the rows' elements, that of the states, and a state
 HEAD_MASK_REGISTERS = 4  # more in a loop over heads: both addresses for one of them
+# Where K and V may have 16 bits under float32 queries: their type, and what addresses depend on it.
+CONVERTED_REGISTERS = 8
 # In a divided tile: a simdgroup's slice, addresses of its own sums, of the others' and of V's.
 SLICE_REGISTERS = 8
 ROW_PADDING_BYTES = 16  # added to each staged row so that rows start in different banks
@@ -317,8 +319,15 @@ class PrefillTile(Tile):
             "statistics": 3 * self.rows // FRAGMENT,
             "other": OTHER_REGISTERS,
             **({"slices": SLICE_REGISTERS} if self.slices > 1 else {}),
+            **(
+                {"K and V of any type": CONVERTED_REGISTERS} if self.converts(element_bytes) else {}
+            ),
             **self.besides,
         }
+
+    def converts(self, element_bytes: int) -> bool:
+        """Whether its kernels learn at run time what the elements of K and V are."""
+        return element_bytes == FLOAT_BYTES
 
     def _fragments(self, columns: int) -> int:
         """8x8 fragments in a simdgroup's rows of so many columns."""
@@ -373,6 +382,10 @@ class DecodeTile(Tile):
 @dataclass(frozen=True)
 class DividedDecodeTile(PrefillTile):
     """As in prefill, of rows that decode packs: of all heads that share a KV head."""
+
+    def converts(self, element_bytes: int) -> bool:
+        """There are kernels for each type of K and V."""
+        return False
 
 
 @dataclass(frozen=True)

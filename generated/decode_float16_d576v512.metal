@@ -906,7 +906,8 @@ void decode(
 
         for (int key = band.visited.begin; key < band.visited.end; key += Tile::BLOCK_K) {
             threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
-            stage_rows<Tile, HEAD_DIM>(k_block, stored_k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
+            stage_rows<Tile, HEAD_DIM>(
+                k_block, stored_k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
             threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
             multiply_transposed<STAGED_STRIDE>(scores, queries, k_block + first_column);

@@ -860,6 +860,8 @@ void prefill(
     const int page = call.page_size == 0 ? batch : 0; // a padded batch has a page for each sequence
     const long first_k = page * call.k_batch_stride + kv_head * call.k_head_stride;
     const long first_v = page * call.v_batch_stride + kv_head * call.v_head_stride;
+    k += first_k;
+    v += first_v;
     out += batch * call.out_batch_stride + (sequence.q_start + first_row) * call.out_row_stride + head * call.out_head_stride;
     lse += batch * call.lse_batch_stride + head * call.lse_head_stride + sequence.q_start + first_row;
     attn_mask += batch * call.mask_batch_stride + head * call.mask_head_stride + (first_row + row) * call.mask_row_stride
@@ -888,8 +890,10 @@ void prefill(
             continue;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
-        stage_rows<Tile, HEAD_DIM>(k_block, k + first_k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
-        stage_rows<Tile, HEAD_DIM_V>(v_block, v + first_v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
+        stage_rows<Tile, HEAD_DIM>(
+            k_block, k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
+        stage_rows<Tile, HEAD_DIM_V>(
+            v_block, v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
         threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
         multiply_transposed<STAGED_STRIDE>(scores, queries, k_block);

@@ -482,21 +482,27 @@ inline void stage_rows(
 // What the elements of K and V are.  All threads of a launch agree: to ask costs a branch for each block.
 enum KVType { OWN_KV, FLOAT16_KV, BFLOAT16_KV };
 
-// The same of elements of any of these types; the KV head's first row begins `start` of them behind the source.
+// The address of an element of K or V, so many behind the source's first.
+inline device const void* address_of(device const void* source, long place, constant Call& call)
+{
+    return (device const uchar*)source + place * (call.kv_type == OWN_KV ? sizeof(element) : sizeof(half));
+}
+
+// Copies a block of elements of any of these types.
 template <typename Tile, int COLUMNS>
 inline void stage_rows(
-    threadgroup element* block, device const void* source, long start, Sequence sequence, int key, long page_stride,
-    long row_stride, constant Call& call, uint thread_index)
+    threadgroup element* block, device const void* source, Sequence sequence, int key, long page_stride, long row_stride,
+    constant Call& call, uint thread_index)
 {
     if (call.kv_type == FLOAT16_KV) {
         stage_rows<Tile, COLUMNS>(
-            block, (device const half*)source + start, sequence, key, page_stride, row_stride, call, thread_index);
+            block, (device const half*)source, sequence, key, page_stride, row_stride, call, thread_index);
     } else if (call.kv_type == BFLOAT16_KV) {
         stage_rows<Tile, COLUMNS>(
-            block, (device const bfloat*)source + start, sequence, key, page_stride, row_stride, call, thread_index);
+            block, (device const bfloat*)source, sequence, key, page_stride, row_stride, call, thread_index);
     } else {
         stage_rows<Tile, COLUMNS>(
-            block, (device const element*)source + start, sequence, key, page_stride, row_stride, call, thread_index);
+            block, (device const element*)source, sequence, key, page_stride, row_stride, call, thread_index);
     }
 }
 
@@ -916,6 +922,8 @@ void prefill(
     const int page = call.page_size == 0 ? batch : 0; // a padded batch has a page for each sequence
     const long first_k = page * call.k_batch_stride + kv_head * call.k_head_stride;
     const long first_v = page * call.v_batch_stride + kv_head * call.v_head_stride;
+    k = address_of(k, first_k, call);
+    v = address_of(v, first_v, call);
     out += batch * call.out_batch_stride + (sequence.q_start + first_row) * call.out_row_stride + head * call.out_head_stride;
     lse += batch * call.lse_batch_stride + head * call.lse_head_stride + sequence.q_start + first_row;
     attn_mask += batch * call.mask_batch_stride + head * call.mask_head_stride + (first_row + row) * call.mask_row_stride
@@ -944,8 +952,10 @@ void prefill(
             continue;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup); // the last block is used up
-        stage_rows<Tile, HEAD_DIM>(k_block, k, first_k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
-        stage_rows<Tile, HEAD_DIM_V>(v_block, v, first_v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
+        stage_rows<Tile, HEAD_DIM>(
+            k_block, k, sequence, key, call.k_batch_stride, call.k_row_stride, call, thread_index);
+        stage_rows<Tile, HEAD_DIM_V>(
+            v_block, v, sequence, key, call.v_batch_stride, call.v_row_stride, call, thread_index);
         threadgroup_barrier(mem_flags::mem_threadgroup); // this block is staged
 
         multiply_transposed<STAGED_STRIDE>(scores, queries, k_block);
