@@ -158,11 +158,13 @@ def refusal(
     signature: Any = None
     why = None
     try:
-        signature = (
-            *(query.shape, key.shape, value.shape, query.dtype, key.dtype, value.dtype),
-            *(dropout_p, is_causal, scale, enable_gqa),
+        # fmt: off
+        signature = (  # unpacking other tuples into it would take longer
+            query.shape, key.shape, value.shape, query.dtype, key.dtype, value.dtype, dropout_p,
+            is_causal, scale, enable_gqa,
             None if attn_mask is None else _of_mask(query, key, value, attn_mask),
         )
+        # fmt: on
         why = _known.get(signature)
     except (AttributeError, TypeError):  # no tensor, or of a shape that only a running graph knows
         signature = None
