@@ -44,7 +44,10 @@ ALLOWED = re.compile(
 )
 REQUIRED = ("name", "id", "version", "license", "python-depends", "backend", "digest")
 # Where the public API is.
-INTERFACE = ("__init__.py", "interface.py", "packed.py", "attention_interface.py")
+INTERFACE = tuple(
+    f"{module}.py"
+    for module in ("__init__", "interface", "packed", "attention_interface", "sdpa", "replace")
+)
 BENCHMARKS = "benchmarks/benchmark*.py"  # what `kernels benchmark` looks for
 
 PATIENCE = (1, 2, 4, 8)  # seconds before each further attempt

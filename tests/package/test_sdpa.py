@@ -84,6 +84,10 @@ MASKED: dict[str, tuple[list[Tensor], dict[str, Any]]] = {
     "GQA": (draw((2, 4, 20, D), KEYS, KEYS), {"enable_gqa": True, "attn_mask": BIAS}),
     "3 axes": (draw((2, 20, D), KEYS[1:], KEYS[1:]), {"attn_mask": BIAS[:, 0]}),
     "5 axes": (draw((2, 3, 2, 20, D), (2, 3, 2, 30, D), (2, 3, 2, 30, D)), {"attn_mask": MASK}),
+    "5 axes of keys": (
+        draw((2, 2, 20, D), (3, *KEYS), (3, *KEYS)),
+        {"attn_mask": BIAS.expand(2, 2, 20, 30)},
+    ),
     "5 axes of a mask": (
         draw((2, 3, 2, 20, D), (2, 3, 2, 30, D), (2, 3, 2, 30, D)),
         {"attn_mask": BIAS[:, None]},
@@ -228,6 +232,17 @@ def test_what_else_torch_does_is_a_reason() -> None:
     assert "the tensors are on cpu and meta" in explain(ONE, ONE.to("meta"), ONE)
     assert "no launcher" in explain(*[ONE.to("meta")] * 3)
     assert "query is torch.sparse_coo" in explain(ONE.to_sparse(), ONE, ONE)
+
+
+def test_what_is_asked_of_tensors_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of other tensors of the same shapes it may not be so."""
+    monkeypatch.setattr(sdpa, "_known", {})
+    assert not is_served(ONE, ONE.to("meta"), ONE)
+    assert not is_served(ONE.to_sparse(), ONE, ONE)
+    with sdpa_kernel(SDPBackend.MATH):
+        assert not is_served(ONE, ONE, ONE)
+    assert is_served(ONE, ONE, ONE)
+    assert not is_served(ONE, ONE.to("meta"), ONE)
 
 
 def test_transforms_give_what_they_give_torchs_own() -> None:

@@ -210,11 +210,12 @@ def _in_place_of(own: Callable[..., Tensor]) -> Callable[..., Tensor]:
         enable_gqa: bool = False,
     ) -> Tensor:
         if refusal(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa):
-            return own(
-                *(query, key, value, attn_mask, dropout_p, is_causal),
-                scale=scale,
-                enable_gqa=enable_gqa,
+            # fmt: off
+            return own(  # no unpacking of tuples, which takes longer
+                query, key, value, attn_mask, dropout_p, is_causal,
+                scale=scale, enable_gqa=enable_gqa,
             )
+            # fmt: on
         return sdpa.attend(
             Call(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
         )

@@ -172,30 +172,41 @@ def refusal(
     signature: Any = None
     why = None
     try:
-        signature = (
-            *(query.shape, key.shape, value.shape, query.dtype, key.dtype, value.dtype),
-            *(dropout_p, is_causal, scale, enable_gqa),
+        # fmt: off
+        signature = (  # unpacking other tuples into it would take longer
+            query.shape, key.shape, value.shape, query.dtype, key.dtype, value.dtype, dropout_p,
+            is_causal, scale, enable_gqa,
             None if attn_mask is None else (attn_mask.shape, attn_mask.dtype),
-            autograd.may_need_gradients(query, key, value, attn_mask),
+            torch.is_grad_enabled() and (
+                query.requires_grad or key.requires_grad or value.requires_grad
+                or (attn_mask is not None and attn_mask.requires_grad)
+            ),
         )
+        # fmt: on
         why = _known.get(signature)
     except (AttributeError, TypeError):  # no tensor, or of a shape that only a running graph knows
         signature = None
     if why is None:
-        call = Call(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
-        why = _ask(call)
-        if signature is not None and _has_numbers(call):
-            _remember(signature, why)
+        return _refusal_of_new(
+            signature, Call(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+        )
     return why or _refusal_of_tensors(query, key, value, attn_mask)
 
 
+def _refusal_of_new(signature: Any, call: Call) -> str:
+    """The same where nothing is known of a signature; None is not remembered."""
+    why = _no_tensors(call) or _refusal_of_tensors(*call[:4])
+    if why:
+        return why
+    why = _ask(call)
+    if signature is not None and _has_numbers(call):
+        if len(_known) >= _SIGNATURES:
+            _known.clear()
+        _known[signature] = why
+    return why
+
+
 _known: Dict[Any, str] = {}
-
-
-def _remember(signature: Any, why: str) -> None:
-    if len(_known) >= _SIGNATURES:
-        _known.clear()
-    _known[signature] = why
 
 
 def _has_numbers(call: Call) -> bool:
@@ -204,13 +215,17 @@ def _has_numbers(call: Call) -> bool:
     return of_bools == (bool, bool) and bool not in (type(call.dropout_p), type(call.scale))
 
 
-def _ask(call: Call) -> str:
-    """Ask the package's own checks, and what torch refuses but flash-attn takes."""
+def _no_tensors(call: Call) -> str:
     for name, tensor in zip(Call._fields[:4], call):
         if not isinstance(tensor, Tensor) and (tensor is not None or name != "attn_mask"):
             return f"{name} is no tensor"
         if tensor is not None and tensor.dim() < 2:
             return f"{name} has shape {tuple(tensor.shape)}: has fewer than 2 axes"
+    return ""
+
+
+def _ask(call: Call) -> str:
+    """What a signature says, by the package's own checks and by what torch asks beside them."""
     query, mask = call.query, call.attn_mask
     if mask is not None:
         if call.is_causal:
@@ -332,8 +347,9 @@ def _grouped(tensor: Tensor, leading: Sequence[int]) -> Tensor:
 
 
 def _mask(call: Call, q: Tensor, k: Tensor) -> Optional[Tensor]:
-    """The mask, as flash_attn_func takes it; the two differ beyond 4 axes."""
+    """The mask, as flash_attn_func takes it: axes before the heads are the batch."""
     mask: Optional[Tensor] = call.attn_mask
-    if mask is None or mask.dim() < 4 or call.query.dim() <= 4:
+    of_query = _leading(call)[0]
+    if mask is None or mask.dim() < 4 or len(of_query) <= 2:
         return mask
-    return mask.expand(*_leading(call)[0], q.shape[1], k.shape[1]).flatten(0, -4)
+    return mask.expand(*of_query, q.shape[1], k.shape[1]).flatten(0, -4)

@@ -172,6 +172,7 @@ def _backward(
     columns = [x.shape[-1] for x in (query, key, value)]
     scale, (query, key, value) = head_dims.fit(scale, query, key, value)
     of_out = value.shape[-1]
+    left, right = _window(window_size_left, window_size_right)
     gradients = ops.run_backward(
         wanted=(True, True, True, False, False),
         grad_out=head_dims.widen(grad_out, of_out),
@@ -188,8 +189,8 @@ def _backward(
         alibi_slopes=None,
         softmax_scale=scale,
         causal=is_causal,
-        window_left=_window(window_size_left, window_size_right)[0],
-        window_right=_window(window_size_left, window_size_right)[1],
+        window_left=left,
+        window_right=right,
         softcap=0.0,
         dropout_p=0.0,
         dropout_seed=None,
