@@ -12,7 +12,6 @@ from metal_flash_sdpa._variants import KV_TYPES
 from metal_flash_sdpa.checks import ROTARY_STEP
 from metal_flash_sdpa.plan import DECODE_QUERIES, SIMD_WIDTH
 
-from codegen.tiles import Widths
 from verify import mask_cases
 from verify.case import OFFSETS, CacheUse, Case, Gradients, Mask, Scores, Shape, Values
 from verify.variants import (
@@ -58,8 +57,8 @@ OF_WIDTH = (
 def cases(variant: Variant) -> Iterator[Case]:
     """The cases of one variant.
 
-    Kernels of a family that have the same tile differ in the number of fragments alone: the one for
-    the smallest head_dim has every case, the others have those of OF_WIDTH.
+    Kernels of a family that have the same tile differ in the number of fragments and in what their
+    elements are: the first of them has every case, the others have those of OF_WIDTH.
     """
     every = every_case(variant)
     if is_first_of_its_tile(variant):
@@ -113,26 +112,27 @@ def of_tile(variant: Variant, *masks: str) -> Iterator[Case]:
         yield from of_mask(variant, mask)
 
 
-Kind = tuple[str, str, str | None, int, int, int, bool]
+Kind = tuple[object, ...]
 
 
 def kind(variant: Variant) -> Kind:
-    """What kernels have in common that differ in head_dim alone."""
-    dtypes = f"{variant.dtype} {variant.kv_dtype}"
-    blocks = variant.block_q, variant.block_k, variant.threads
-    return variant.family, dtypes, variant.mask, *blocks, variant.latent
+    """What kernels have in common that differ in head_dim and dtypes alone."""
+    mode = variant.mask, variant.sinks, variant.dropout, variant.latent
+    is_wide = variant.dtype == "float32"  # its templates have branches of their own
+    return variant.family, is_wide, *mode, variant.block_q, variant.block_k, variant.threads
 
 
 @cache
-def smallest_widths() -> dict[Kind, Widths]:
-    """The smallest widths with kernels of each kind."""
+def firsts() -> dict[Kind, str]:
+    """The first kernel of each kind, of the smallest head_dim."""
     descending = sorted(manifest(), key=lambda v: v.widths, reverse=True)
-    return {kind(v): v.widths for v in descending}
+    firsts = {kind(v): v.widths for v in descending}
+    return {kind(v): v.name for v in reversed(manifest()) if v.widths == firsts[kind(v)]}
 
 
 def is_first_of_its_tile(variant: Variant) -> bool:
-    """Whether no kernel for a smaller head_dim has the same tile."""
-    return smallest_widths()[kind(variant)] == variant.widths
+    """Whether no kernel before it has the same tile."""
+    return firsts()[kind(variant)] == variant.name
 
 
 def dropping(variant: Variant) -> Iterator[Case]:

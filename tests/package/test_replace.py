@@ -299,9 +299,17 @@ def test_what_cannot_be_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixtur
             main(["run", *arguments])
         assert ended.value.code == 2
         assert said in capsys.readouterr().err
-    assert main([]) == 2
-    assert "usage: python -m metal_flash_sdpa run" in capsys.readouterr().err
     assert not is_replaced()
+
+
+def test_what_is_no_run_is_the_doctors(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["script.py"])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: script.py" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "python -m metal_flash_sdpa run SCRIPT" in capsys.readouterr().out
 
 
 IMPORTED = "import metal_flash_sdpa, torch; print(metal_flash_sdpa.replace._states)"

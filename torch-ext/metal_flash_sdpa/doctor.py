@@ -62,7 +62,9 @@ class Finding(NamedTuple):
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the findings; 0: all is right, 1: something is wrong, 2: nothing can be run here."""
     parser = argparse.ArgumentParser(
-        prog="python -m metal_flash_sdpa", description=str(__doc__).split("\n\n", maxsplit=1)[0]
+        prog="python -m metal_flash_sdpa",
+        description=str(__doc__).split("\n\n", maxsplit=1)[0],
+        epilog="To run a script on these kernels: python -m metal_flash_sdpa run SCRIPT",
     )
     parser.add_argument("--report", metavar="FILE", help="also write all of it to a file")
     chosen = parser.parse_args(argv)
