@@ -20,7 +20,7 @@ from codegen.tiles import Widths, plain
 from emulator.cuda import gpu
 from verify import devices, isolated
 from verify.case import Case
-from verify.cases import cases, edges
+from verify.cases import edges, every_case
 from verify.mutants.verdict import Verdict
 from verify.run import Launch, Outcome, instead, run
 from verify.variants import BACKWARD, Variant
@@ -60,9 +60,10 @@ BACKWARD_SHAPES = (
     (plain(192), "float16"),
 )
 ANY_SHAPE = (matrix.ANY_WIDTHS, matrix.ANY_DTYPE)  # of a kernel that works for all
-# (mask, sinks, dropout), in the order in which they are taken; with dropout, any mask.
-MODES = tuple(
-    (mask, sinks, mask is None)
+Mode = tuple[str | None, bool, bool, str]  # mask, sinks, dropout, dtype of K and V if converted
+# In the order in which they are taken; with dropout, any mask.
+MODES: tuple[Mode, ...] = tuple(
+    (mask, sinks, mask is None, "")
     for mask in ("window", "causal", None, matrix.MASKED, "full")
     for sinks in (True, False)
 )
@@ -85,6 +86,7 @@ CHECKED: Mapping[str, Any] = {"check": True}
 
 COMPILE_SECONDS = 60  # of CPU time; 1 to 2 are usual
 CASE_SECONDS = 10  # of CPU time; 0.05 are usual
+CHECKED_SECONDS = 40  # the same under the checks: 13 are the most
 
 
 def representatives() -> tuple[matrix.Variant, ...]:
@@ -97,12 +99,13 @@ def representatives() -> tuple[matrix.Variant, ...]:
     for family in dict.fromkeys(v.family for v in variants):
         own = [v for v in variants if v.family == family]
         shapes = BACKWARD_SHAPES if family in BACKWARD else (*SHAPES, ANY_SHAPE)
-        used = Counter[tuple[str | None, bool, bool]]()
+        used = Counter[Mode]()
         for widths, dtype in shapes:
-            offered: dict[tuple[str | None, bool, bool], list[matrix.Variant]] = {}
+            offered: dict[Mode, list[matrix.Variant]] = {}
             for v in own:
                 if (v.widths, v.dtype) == (widths, dtype):
-                    offered.setdefault((v.mask, v.sinks, v.dropout), []).append(v)
+                    mode = v.mask, v.sinks, v.dropout, v.kv_dtype
+                    offered.setdefault(mode, []).append(v)
             if offered:  # of the modes that there are, one that is used least so far
                 modes = [mode for mode in MODES if mode in offered] or list(offered)
                 mode = min(modes, key=lambda mode: used[mode])
@@ -148,7 +151,7 @@ def warm() -> None:
     torch.set_num_threads(1)
     devices.import_all()
     variant = rows()[0]
-    run(in_order(cases(variant))[0], variant, lambda *_: None)
+    run(in_order(every_case(variant))[0], variant, lambda *_: None)
 
 
 def attempt(texts: Mapping[str, str], originals: Mapping[str, str]) -> Verdict:
@@ -201,7 +204,7 @@ def try_on_gpu(variant: Variant, source: str) -> Verdict:
     except emulator.EmulatorError as error:
         return Verdict("compiler", variant.name, "", first_error(error))
     launch = devices.waiting(instead(variant.name, library.function(variant.name)))
-    for case in in_order(case for case in cases(variant) if case.layout != "far"):
+    for case in in_order(case for case in every_case(variant) if case.layout != "far"):
         task = partial(run, case, variant, launch, "cuda")
         verdict = judge(task, Verdict("survived", variant.name, case.name))
         if verdict.killed and not devices.is_usable():
@@ -231,7 +234,7 @@ def try_numbers(variant: Variant, source: str, _original: str | None = None) -> 
     kernel = build(variant, source)
     if isinstance(kernel, Verdict):
         return kernel
-    return first_failure(try_cases(in_order(cases(variant)), variant, kernel, FAST))
+    return first_failure(try_cases(in_order(every_case(variant)), variant, kernel, FAST))
 
 
 def try_checks(variant: Variant, source: str, _original: str | None = None) -> Verdict:
@@ -239,7 +242,7 @@ def try_checks(variant: Variant, source: str, _original: str | None = None) -> V
     kernel = build(variant, source, checked=True)
     if isinstance(kernel, Verdict):
         return kernel
-    return first_failure(try_cases(in_order(edges(variant)), variant, kernel, CHECKED))
+    return first_failure(try_cases(in_order(edges(every_case(variant))), variant, kernel, CHECKED))
 
 
 def first_failure(verdicts: Generator[Verdict, None, None]) -> Verdict:
@@ -250,7 +253,7 @@ def first_failure(verdicts: Generator[Verdict, None, None]) -> Verdict:
 
 def try_work(variant: Variant, source: str, original: str | None) -> Verdict:
     """Count what a shader does in a few cases, beside the original, if there is one."""
-    for case in cases(variant):
+    for case in every_case(variant):
         if original is None or not case.name.startswith(WORK_CASES):
             continue
         was, now = (
@@ -320,7 +323,7 @@ def killers(texts: Mapping[str, str], originals: Mapping[str, str]) -> frozenset
         kernel = build(variant, sources[variant.name], checked=True)
         if isinstance(kernel, Verdict):
             continue
-        for chosen, options in ((cases(variant), FAST), (edges(variant), CHECKED)):
+        for chosen, options in ((every_case(variant), FAST), (edges(every_case(variant)), CHECKED)):
             for verdict in try_cases(in_order(chosen), variant, kernel, options):
                 if verdict.killed:
                     found.add(Killer(variant.family, verdict.case))
@@ -329,7 +332,9 @@ def killers(texts: Mapping[str, str], originals: Mapping[str, str]) -> frozenset
 
 def all_cases() -> list[Killer]:
     """Every case that mutants are tried in."""
-    return list(dict.fromkeys(Killer(v.family, case.name) for v in rows() for case in cases(v)))
+    return list(
+        dict.fromkeys(Killer(v.family, case.name) for v in rows() for case in every_case(v))
+    )
 
 
 def try_cases(
@@ -341,9 +346,10 @@ def try_cases(
     """Run cases, each in a schedule of its own; one that ends its process starts another."""
     launcher: Callable[..., Launch] = partial(instead, variant.name, kernel, **options)
     rest = list(chosen)
+    seconds = CHECKED_SECONDS if options == CHECKED else CASE_SECONDS
     while rest:
         tasks = [partial(run, case, variant, launcher(schedule=case.seed)) for case in rest]
-        with closing(isolated.each(tasks, CASE_SECONDS)) as outcomes:
+        with closing(isolated.each(tasks, seconds)) as outcomes:
             while rest:
                 case = rest.pop(0)
                 verdict = judge(

@@ -146,7 +146,9 @@ def select(chosen: argparse.Namespace) -> list[tuple[Variant, list[Case]]]:
             and chosen.dropout in (None, variant.dropout)
         )
         of_kernel = table.every_case if chosen.case else table.cases
-        available = table.edges(variant) if chosen.check else of_kernel(variant)
+        available = of_kernel(variant)
+        if chosen.check:
+            available = table.edges(available)
         run_on = [c for c in available if chosen.case in (None, c.name)]
         if wanted and run_on:
             selected.append((variant, run_on))
