@@ -5,9 +5,11 @@ places where it looks, this registers a function that hands a call to the kernel
 serve it, to what stood there before: torch's own, with nothing changed.
 """
 
+import hashlib
 import os
 import warnings
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from threading import RLock
 from types import TracebackType
 from typing import Any, Callable, Dict, Optional, Type, Union
@@ -160,8 +162,20 @@ class _State:
 
     @property
     def _tag(self) -> str:
-        """Keeps apart on disk what torch.compile makes of the same code with and without this."""
-        return f"[metal_flash_sdpa on {self.device}]"
+        """Keeps apart on disk what torch.compile makes of the same code with and without this.
+
+        And with another version of this package, whose ops may have other names and arguments.
+        """
+        return f"[metal_flash_sdpa {_digest(Path(__file__).parent)} on {self.device}]"
+
+
+@lru_cache(maxsize=None)
+def _digest(package: Path) -> str:
+    """What tells apart the sources of a package from those of other versions of it."""
+    content = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content.update(path.read_bytes())
+    return content.hexdigest()[:16]
 
 
 _states: Dict[str, _State] = {}
