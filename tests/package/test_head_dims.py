@@ -166,3 +166,19 @@ def test_compiled_without_a_break() -> None:
     given = draw((24, 24))
     compiled = torch.compile(flash_attn_func, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(*given), flash_attn_func(*given), rtol=0, atol=0)
+
+
+def test_compiled_for_one_head_dim_after_another() -> None:
+    """Lengths become unknown, numbers of columns never: they decide which kernels run."""
+    columns: list[object] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:
+        columns.extend(x.shape[-1] for x in inputs if isinstance(x, Tensor))
+        return graph
+
+    compiled = torch.compile(flash_attn_func, backend=backend, fullgraph=True)
+    for head_dim, length in ((32, 5), (64, 6), (40, 7)):
+        tensor = torch.randn(1, length, 1, head_dim)
+        torch.testing.assert_close(compiled(tensor, tensor, tensor), flash_attn_func(*[tensor] * 3))
+    assert set(map(type, columns)) == {int}
+    assert set(columns) == {32, 64, 40}

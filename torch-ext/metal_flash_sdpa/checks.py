@@ -6,6 +6,7 @@ A number may be unknown while torch.compile traces a call (`length.item()`), and
 compared then.  So the ops check the numbers that they are given once more, when they run.
 """
 
+from operator import index
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 import torch
@@ -69,9 +70,12 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
             f"{v_name} has shape {_shape(v)} and {k_name} {_shape(k)}: must be the same but for "
             "head_dim"
         )
-    head_dim, heads, kv_heads = q_shape[-1], q_shape[-2], k_shape[-2]
-    is_latent = (head_dim, v_shape[-1]) in LATENT
-    for name, columns in ((q_name, head_dim), (v_name, v_shape[-1])) if not is_latent else ():
+    # index makes numbers of them where torch.compile traces lengths of any size: what it takes for
+    # each of them among so many head dims grows beyond minutes.
+    head_dim, of_value = index(q_shape[-1]), index(v_shape[-1])
+    heads, kv_heads = q_shape[-2], k_shape[-2]
+    is_latent = (head_dim, of_value) in LATENT
+    for name, columns in ((q_name, head_dim), (v_name, of_value)) if not is_latent else ():
         if not 1 <= columns <= HEAD_DIMS[-1] or columns % HEAD_DIM_STEP:
             raise ValueError(
                 f"{name} has head_dim {columns}: must be a multiple of {HEAD_DIM_STEP} up to "
