@@ -35,7 +35,8 @@ CASES = (
     *("several blocks", "GQA 8/2", "softcap 30"),
     *("3 splits", "rotate halves", "append to pages"),
     *("expanded", "every gradient"),
-    *("mask, several tiles", "bias, pages", "mask: random"),
+    *("mask, several tiles", "bias, several tiles", "bias, more queries than keys"),
+    *("bias, pages", "mask: random"),
 )
 
 
@@ -73,6 +74,8 @@ def compare(variant: Variant, case: str, tensor: str, ours: Tensor, other: Tenso
 
 def unit(size: Tensor, dtype: torch.dtype) -> Tensor:
     """The step between values of a dtype at that size."""
+    if not dtype.is_floating_point:
+        return torch.ones_like(size)
     info = torch.finfo(dtype)
     exponent = torch.frexp(size.clamp(min=info.smallest_normal))[1] - 1
     return torch.ldexp(torch.full_like(size, info.eps), exponent)
@@ -96,6 +99,8 @@ def results(variant: Variant, name: str, device: str) -> dict[str, Tensor]:
         queries = inputs.tensors.get("rotated_q", queries)
     kept = [*outputs(case), *("kv" if case.cache else "")]  # what was appended to K and V
     left = {name: inputs.tensors[name].cpu() for name in kept}
+    if "grad_mask" in left:  # its elements, rather than its bytes
+        left["grad_mask"] = inputs.arenas["grad_mask"].view.cpu()
     if case.gradients:
         left |= {name: tensor.cpu() for name, tensor in between.items()}
     return left

@@ -278,6 +278,10 @@ FLASH_ATTN = (  # flash-attn 2.8
     "dropout_p=0.0, softmax_scale=None, causal=False, window_size=(-1, -1), softcap=0.0, "
     "alibi_slopes=None, deterministic=False, return_attn_probs=False"
 )
+SDPA = (  # torch's
+    "query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, "
+    "enable_gqa=False"
+)
 SIGNATURES = {
     "flash_attn_func": f"q, k, v, {FLASH_ATTN}, s_aux=None, attn_mask=None",
     "flash_attn_varlen_func": (
@@ -297,8 +301,11 @@ SIGNATURES = {
     "flash_attn_varlen_kvpacked_func": (
         f"q, kv, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, {FLASH_ATTN}, s_aux=None"
     ),
+    "explain": SDPA,
     "install_as_flash_attn": "",
     "register_with_transformers": "name='metal_attention'",
+    "replace_sdpa": "device='mps'",
+    "scaled_dot_product_attention": SDPA,
     "flash_attention_varlen": (
         "out, query, key, value, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, "
         "do_causal=False, scale=None, softcapping=1.0, s_aux=None, window_size=(-1, -1)"

@@ -179,7 +179,7 @@ def test_the_unbroken_templates_survive(monkeypatch: pytest.MonkeyPatch) -> None
     others = {name: text for name, text in ORIGINALS.items() if name != first}
     assert trial.attempt(TEXTS, others) == Verdict("survived")
     # The same kernel has just passed all its cases: a few show that this function runs them.
-    for name in ("cases", "edges"):
+    for name in ("every_case", "edges"):
         every = getattr(trial, name)
         monkeypatch.setattr(trial, name, lambda v, every=every: islice(every(v), 3))
     assert trial.healthy(trial.rows()[0], ORIGINALS[first], "emulator") == Verdict("survived")

@@ -95,7 +95,7 @@ def failing(variant: Variant, launch: Launch) -> Iterator[Outcome]:
         (BACKWARD["backward_rows"], "sum += sink_terms[i];", "sum = sink_terms[i];"),
         (BACKWARD["backward_q"], "exists ? row_delta[own] : 0.0f", "0.0f"),
         (BACKWARD["backward_kv"], "weight * (1.0f - limited * limited)", "weight"),
-        (BACKWARD["backward_kv"], "element(weight[0])", "element(weight[1])"),
+        (BACKWARD["backward_kv"], "0.0f : weight[0]", "0.0f : weight[1]"),
     ],
 )
 def test_a_wrong_kernel_fails(variant: Variant, old: str, new: str) -> None:

@@ -15,6 +15,7 @@ from torch.autograd import Function
 
 from . import head_dims, ops, transforms
 from ._ops import add_op_namespace_prefix
+from ._variants import LATENT
 from .catalogue import BUILT_IN
 from .transforms import VMAP, unsupported
 
@@ -125,7 +126,9 @@ def refusal(q: Tensor, k: Tensor, v: Tensor, block_table: Optional[Tensor] = Non
     if k.dtype != q.dtype:
         return NO_BACKWARD_CONVERTED
     widths = q.shape[-1], v.shape[-1]
-    if widths in DIFFERENTIABLE or head_dims.padded(widths) in DIFFERENTIABLE:
+    if widths in DIFFERENTIABLE:
+        return ""
+    if widths not in LATENT and head_dims.padded(widths) in DIFFERENTIABLE:
         return ""
     return NO_BACKWARD_WIDE.format(q.shape[-1], max(DIFFERENTIABLE)[0])
 
