@@ -678,8 +678,8 @@ inline Terms count_terms(constant Call& call)
 inline Terms find_term(long index, Terms counts)
 {
     const long of_head = long(counts.tile) * counts.block;
-    const int in_head = index % of_head; // of one head there are fewer than 2^31
-    const int heads = index / of_head;
+    const int in_head = int(index % of_head); // of one head there are fewer than 2^31
+    const int heads = int(index / of_head);
     return {heads / counts.head, heads % counts.head, in_head / counts.block, in_head % counts.block};
 }
 
@@ -831,7 +831,10 @@ void backward_mask(
     Matrix<float, Tile::ROW_FRAGMENTS, Tile::K_FRAGMENTS> gradients;
 
     clear(gradients);
-    Terms term = first_term < last_term ? find_term(first_term, counts) : Terms();
+    Terms term = Terms();
+    if (first_term < last_term) {
+        term = find_term(first_term, counts);
+    }
     for (long i = first_term; i < last_term; ++i, advance(term, counts)) {
         const int batch = group.z / grad_heads + term.batch;
         const int head = group.z % grad_heads + term.head;

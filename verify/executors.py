@@ -36,7 +36,7 @@ CASES = (
     *("3 splits", "rotate halves", "append to pages"),
     *("expanded", "every gradient"),
     *("mask, several tiles", "bias, several tiles", "bias, more queries than keys"),
-    *("bias, pages", "mask: random"),
+    *("bias, pages", "bias of keys", "mask: random"),
 )
 
 
