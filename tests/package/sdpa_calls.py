@@ -88,12 +88,11 @@ def assert_close(
 ) -> None:
     """A result and its gradients are off by at most twice what plain attention is, plus a floor.
 
-    With few elements that is a matter of luck.  So it is had several times, of which the largest
-    counts, and to it comes what a flash attention's gradients are off beside it.
+    How far plain attention is off is had several times, of which the largest counts: once is a
+    matter of luck.  With few elements, what a flash attention's gradients are off is added.
     """
     dtype = tensors[0].dtype
-    turns = range(8 if few else 1)
-    plain = [gradients(plain_attention, tensors, turn=turn, **options) for turn in turns]
+    plain = [gradients(plain_attention, tensors, turn=turn, **options) for turn in range(8)]
     beside = flash_rounding(tensors, **options) if few else [torch.zeros(())] * len(want)
     assert len(got) == len(want)
     for ours, reference, more, *theirs in zip(got, want, beside, *plain):
@@ -112,7 +111,7 @@ def flash_rounding(tensors: list[Tensor], **options: Any) -> list[Tensor]:
     Scores are sums in float32, and a weight is off by as much of itself as they are.  The backward
     pass takes delta, of each row the sum of out times out's gradient, from the gradients of all
     weights: a weight times the error of delta, which starts from a rounded out, is one of a score's
-    gradient.  Without GQA, masks and a scale.
+    gradient.  Without GQA, masks of bools and a scale.
     """
     signed = [in_float64(x).detach() for x in tensors]
     q, k, v = (x.abs().requires_grad_() for x in signed)
@@ -120,13 +119,15 @@ def flash_rounding(tensors: list[Tensor], **options: Any) -> list[Tensor]:
     factors = options.get("factors")
     kept = torch.ones(()) if factors is None else factors
     units = torch.eye(k_len, dtype=torch.float64)
-    weights = plain_attention(signed[0], signed[1], units, is_causal=options["is_causal"])
-    out = plain_attention(*signed, **options)
+    bias = in_float64(options.get("attn_mask", torch.zeros(()))).detach()
+    biased = {"is_causal": options["is_causal"], "attn_mask": bias}
+    weights = plain_attention(signed[0], signed[1], units, **biased)
+    out = plain_attention(*signed, **{**options, "attn_mask": bias})
     grad = weights_of_loss(out)
     delta = (out * grad).abs().sum(-1, keepdim=True)
     of_weights = kept * (grad @ signed[2].mT).abs()
 
-    sum_of_scores = (q @ k.mT).detach() * scale
+    sum_of_scores = (q @ k.mT).detach() * scale + bias.abs()
     of_scores = 2 * (q.shape[-1] + 3) * 2.0**-24 * sum_of_scores.amax(-1, keepdim=True)
     rounds = columns + k_len + 8  # steps of the float32 sums of out and of delta
     of_delta = delta * (torch.finfo(tensors[0].dtype).eps / 2 + rounds * 2.0**-24)
