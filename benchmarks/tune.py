@@ -141,12 +141,20 @@ def alone(place: Place, variants: Sequence[Variant]) -> Iterator[ours.Build]:
     In backward_kv these may be two, of families of their own: where the gradients of K and V do not
     fit into the registers together.
     """
-    chosen = {k: rows for k, rows in _variants.VARIANTS.items() if k[0] != place.family}
+    chosen = {k: rows for k, rows in _variants.VARIANTS.items() if k.family != place.family}
     for variant in variants:
         tile = variant.tile
         row = _variants.Variant(variant.name, variant.file, tile.block_q, tile.threads, tile.step_k)
-        kind = (variant.family, variant.widths[:2], variant.dtype)
-        chosen[(*kind, variant.mask, variant.sinks, variant.dropout, variant.kv_dtype)] = (row,)
+        key = _variants.Key(
+            variant.family,
+            (variant.widths.qk, variant.widths.v),
+            variant.dtype,
+            variant.mask,
+            variant.sinks,
+            variant.dropout,
+            variant.kv_dtype,
+        )
+        chosen[key] = (row,)
     with tempfile.TemporaryDirectory() as folder:
         for file, inside in files(variants).items():
             (Path(folder) / file).write_text(shader(inside, environment()))

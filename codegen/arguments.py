@@ -165,9 +165,14 @@ STATE_STRIDES = tuple(
     Field(f"state_{axis}_stride", "long", f"mask_states: states from one {axis} to the next")
     for axis in ("batch", "head", "tile", "block")
 )
-MASK_TYPE = Field(
-    "mask_type", "int", f"attn_mask: {', '.join(map(' '.join, zip('01234', MASK_TYPES)))}"
-)
+
+
+def codes(names: tuple[str, ...]) -> str:
+    """Names with their codes, for a comment."""
+    return ", ".join(f"{code} {name}" for code, name in enumerate(names))
+
+
+MASK_TYPE = Field("mask_type", "int", f"elements of attn_mask: {codes(MASK_TYPES)}")
 OF_MASK = (*MASK_STRIDES, *STATE_STRIDES)
 WANTS_LSE = Field("wants_lse", "int", "1: lse is written")
 HAS_ALIBI = Field("has_alibi", "int", "1: alibi_slopes are given")
@@ -278,7 +283,7 @@ SIGNATURES = {
             *forward(*OF_MASK),
             Field("least_queries", "int", "packed: shorter sequences are left to decode"),
             *(HAS_SINKS, KEEP_BELOW),
-            Field("kv_type", "int", "the elements of K and V: their place in KV_TYPES"),
+            Field("kv_type", "int", f"elements of K and V: {codes(KV_TYPES)}"),
         ),
         floats=(*SOFTMAX, KEEP_SCALE),
     ),

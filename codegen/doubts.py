@@ -36,12 +36,12 @@ TABLE = """
     prefill     |      160 |     2 | 4 8 16  | 4 8 8   | tile | with dropout alone; half as many keys per block: twice the barriers
     prefill     |      192 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
     prefill     |      256 |     2 | 4 8 16  | 4 8 8   | tile | half as many keys per block: twice the barriers
+    prefill     |    96/64 |     2 | 4 16 32 | 4 16 16 | tile | with a mask tensor alone; half as many keys per block: twice the barriers
+    prefill     |  192/128 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many keys per block: twice the barriers
     decode      |       40 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       40 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       48 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       48 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
-    prefill     |    96/64 |     2 | 4 16 32 | 4 16 16 | tile | with a mask tensor alone; half as many keys per block: twice the barriers
-    prefill     |  192/128 |     2 | 4 8 32  | 4 8 16  | tile | with dropout alone; half as many keys per block: twice the barriers
     decode      |       64 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       72 |     2 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight
     decode      |       72 |     4 | 8 16 16 | 8 16 8  | tile | half as many keys per step: half the loads in flight

@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from codegen import arguments, targets
-from codegen.matrix import Variant, files
+from codegen.matrix import MASKS, Variant, files
 from codegen.project import project
 from codegen.tiles import Widths
 
@@ -146,12 +146,17 @@ def support_table(variants: Iterable[Variant]) -> str:
     ]
     for widths, of_dim in rows.items():
         dtypes = ", ".join(dict.fromkeys(v.dtype for v in of_dim))
-        # A decode kernel takes every mask, and sinks if there are any.
         masks = ", ".join(dict.fromkeys(v.mask for v in of_dim if v.mask)) or "all, in decoding"
-        sinks = " and ".join(dict.fromkeys("with" if v.sinks else "without" for v in of_dim))
+        sinks = " and ".join(dict.fromkeys(word for v in of_dim for word in with_sinks(v)))
         shapes = " | ".join(tile_shapes(v for v in of_dim if v.family == f) for f in TILE_COLUMNS)
         lines.append(f"| {widths} | {dtypes} | {masks} | {sinks} | {shapes} |")
     return "\n".join(lines) + "\n"
+
+
+def with_sinks(variant: Variant) -> Iterable[str]:
+    """Whether a kernel computes attention without sinks, or with them, or either."""
+    learns = variant.mask not in MASKS  # when it runs, as it does its mask
+    return ("without", "with") if learns else ("with" if variant.sinks else "without",)
 
 
 def tile_shapes(variants: Iterable[Variant]) -> str:

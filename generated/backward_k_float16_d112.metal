@@ -159,7 +159,7 @@ struct Call {
     int has_alibi; // 1: alibi_slopes are given
     int splits; // number of splits of the query blocks; 1: no partial gradients
     int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
-    int mask_type; // attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+    int mask_type; // elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
 };
 
 struct Scaling {

@@ -160,7 +160,7 @@ struct Call {
     int splits; // number of splits of the terms; 1: no partial gradients
     int has_dropout; // 1: weights are dropped
     int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
-    int mask_type; // attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+    int mask_type; // elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
 };
 
 struct Scaling {

@@ -156,7 +156,7 @@ struct Call {
     int window_right; // keys seen after the diagonal
     int has_alibi; // 1: alibi_slopes are given
     int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
-    int mask_type; // attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+    int mask_type; // elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
 };
 
 struct Scaling {
@@ -417,8 +417,8 @@ inline void add_to_column(thread Matrix<float, R, C>& a, int c, thread Matrix<fl
     }
 }
 
-// S = A B^T, where B is a block of staged rows, STRIDE elements apart.  A float32 product is summed in short chains, so that
-// its rounding error grows with the chain's length and not with that of a row.
+// S = A B^T, where B is a block of staged rows, STRIDE elements apart.  A float32 product is summed in
+// short chains, so that its rounding error grows with the chain's length and not with that of a row.
 constant constexpr int CHAIN = 4; // fragments
 
 template <int STRIDE, typename Rows, int R, int C>
@@ -443,8 +443,8 @@ inline void multiply_transposed(thread Matrix<float, R, C>& s, thread Rows& a, t
     }
 }
 
-// O += P B, where B is a block of staged rows, STRIDE elements apart.  A block's products are summed on their own, so that
-// rounding errors grow with the number of blocks and not with the number of rows.
+// O += P B, where B is a block of staged rows, STRIDE elements apart.  A block's products are summed on
+// their own, so that rounding errors grow with the number of blocks and not with the number of rows.
 template <int STRIDE, int R, int C, int D>
 inline void multiply_accumulate(
     thread Matrix<float, R, D>& outputs, thread Matrix<element, R, C>& weights, threadgroup const element* block)

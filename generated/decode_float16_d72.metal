@@ -255,7 +255,7 @@ struct Call {
     int window_right; // keys seen after the diagonal
     int has_alibi; // 1: alibi_slopes are given
     int wants_lse; // 1: lse is written
-    int mask_type; // attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+    int mask_type; // elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
     int has_sinks; // 1: sinks are given
     int kv_heads; // number of KV heads
     int most_queries; // packed: longer sequences are left to prefill

@@ -81,7 +81,7 @@ struct Call {
     long mask_head_stride; // attn_mask: bytes from one head to the next
     long mask_row_stride; // attn_mask: bytes from one row to the next
     long mask_key_stride; // attn_mask: bytes from one key to the next
-    int mask_type; // attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+    int mask_type; // elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
     int mask_heads; // heads that the mask has, 1 if it is the same for all
     int mask_rows; // query rows that it has, 1 if it is the same for all
     int mask_keys; // keys that it has, 1 if it is the same for all

@@ -206,11 +206,11 @@ struct Call {
     int window_right; // keys seen after the diagonal
     int has_alibi; // 1: alibi_slopes are given
     int wants_lse; // 1: lse is written
-    int mask_type; // attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+    int mask_type; // elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
     int least_queries; // packed: shorter sequences are left to decode
     int has_sinks; // 1: sinks are given
     int keep_below; // dropout: bits of a uint; a weight is kept if its random number is less
-    int kv_type; // the elements of K and V: their place in KV_TYPES
+    int kv_type; // elements of K and V: 0 own, 1 float16, 2 bfloat16
 };
 
 struct Scaling {

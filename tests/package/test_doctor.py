@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from metal_flash_sdpa import catalogue, doctor, launchers, samples
+from metal_flash_sdpa._variants import Key
 from metal_flash_sdpa.catalogue import BUILT_IN, OFF
 from metal_flash_sdpa.launchers import emulator
 from metal_flash_sdpa.plan import LaunchPlan
@@ -130,8 +131,7 @@ def test_a_kernel_that_does_not_compile_is_named_and_the_rest_goes_on(
     assert doctor.main([]) == doctor.WRONG
     printed = capsys.readouterr().out
     (name,) = {
-        tile.name
-        for tile in BUILT_IN.variants["decode", (64, 64), "float16", None, True, False, ""]
+        tile.name for tile in BUILT_IN.variants[Key("decode", (64, 64), "float16", sinks=True)]
     } & {word.strip() for word in printed.split("\n")}
     assert "FAILS SyntaxError: program_source:12: use of undeclared identifier\n" in printed
     assert "  right, error" in printed.replace("d64   right", "d64     right")

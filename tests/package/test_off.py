@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 from metal_flash_sdpa import call, catalogue, explain, flash_attn_func, replace_sdpa, sdpa
+from metal_flash_sdpa._variants import Key
 from metal_flash_sdpa.catalogue import BUILT_IN, OFF, KernelOffError, kept_off
 
-TILES = BUILT_IN.variants["decode", (32, 32), "float32", None, True, False, ""]
+TILES = BUILT_IN.variants[Key("decode", (32, 32), "float32", sinks=True)]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from metal_flash_sdpa._variants import KV_TYPES, SIGNATURES, VARIANTS
+from metal_flash_sdpa._variants import KV_TYPES, SIGNATURES, VARIANTS, Key
 from metal_flash_sdpa.catalogue import Catalogue
 from metal_flash_sdpa.plan import (
     DECODE_QUERIES,
@@ -161,7 +161,7 @@ def test_another_catalogue_has_other_kernels() -> None:
 
 def test_padded_grid_and_arguments() -> None:
     (step,) = plan_prefill(BASE).launches
-    block_q = VARIANTS["prefill", (64, 64), "float16", "full", False, False, ""][0].block_q
+    block_q = VARIANTS[Key("prefill", (64, 64), "float16", "full")][0].block_q
     assert step.threadgroups == (-(-100 // block_q), 8, 3)
     assert step.floats == (0.125, 0.0, 1.0)
     values = ints(step)
@@ -183,7 +183,7 @@ def test_alibi_needs_no_variant_of_its_own() -> None:
 
 def test_packed_grid_has_one_spare_tile_per_sequence() -> None:
     (step,) = plan_prefill(BASE._replace(packed=True, q_len=1000)).launches
-    block_q = VARIANTS["prefill", (64, 64), "float16", "full", False, False, ""][0].block_q
+    block_q = VARIANTS[Key("prefill", (64, 64), "float16", "full")][0].block_q
     assert step.threadgroups == (1000 // block_q + 3, 8, 1)
     assert ints(step)["lse_batch_stride"] == 0
 

@@ -17,7 +17,7 @@ from metal_flash_sdpa.autograd import DIFFERENTIABLE
 from metal_flash_sdpa.checks import HEAD_DIMS
 from torch import Tensor
 
-from tests.package.test_integrations_sdpa import run
+from tests.test_integrations import run
 from verify.reference import compare
 
 diffusers = pytest.importorskip("diffusers")

@@ -5,6 +5,20 @@ Written by `python -m codegen` from templates/; do not edit.
 
 from typing import Dict, NamedTuple, Optional, Tuple
 
+Widths = Tuple[int, int]  # the columns of a head: of Q and K, and of V and O
+
+
+class Key(NamedTuple):
+    """What kernels are made for; there is one for each tile."""
+
+    family: str
+    widths: Widths  # of a family that knows O alone both are its columns
+    dtype: str
+    mask: Optional[str] = None  # "masked": takes a mask tensor, and any band; None: takes any band
+    sinks: bool = False  # where the mask is one of these: whether it can take any
+    dropout: bool = False
+    kv_dtype: str = ""  # of K and V, where decoding converts them
+
 
 class Variant(NamedTuple):
     """One kernel of the matrix."""
@@ -25,3857 +39,3854 @@ class Signature(NamedTuple):
     floats: Tuple[str, ...]  # the float32 array
 
 
-# (family, widths, dtype, mask, sinks, dropout, kv_dtype) -> its tiles, fewest rows first.  The widths are the columns
-# of Q and K, and of V and O; of a family that knows O alone these are alike.  The mask is None where
-# kernels take any band, "masked" where they take a mask tensor as well; they have one row each, with
-# sinks if they can take any.  The kv_dtype is that of K and V, where decoding converts them.
+# Tiles with fewer rows stand first.
 VARIANTS = {
-    ("prefill", (32, 32), "float16", "full", False, False, ""): (
+    Key("prefill", (32, 32), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d32_q64k32_full", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float16", "full", True, False, ""): (
+    Key("prefill", (32, 32), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d32_q64k32_full_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float16", "causal", False, False, ""): (
+    Key("prefill", (32, 32), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d32_q64k32_causal", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float16", "causal", True, False, ""): (
+    Key("prefill", (32, 32), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d32_q64k32_causal_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float16", "window", False, False, ""): (
+    Key("prefill", (32, 32), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d32_q64k32_window", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float16", "window", True, False, ""): (
+    Key("prefill", (32, 32), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d32_q64k32_window_sinks", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float16", None, True, True, ""): (
+    Key("prefill", (32, 32), "float16", None, True, True, ""): (
         Variant("prefill_float16_d32_q32k32_dropout", "prefill_float16_d32.metal", 32, 128, 32),
     ),
-    ("prefill", (32, 32), "float16", "masked", True, False, ""): (
+    Key("prefill", (32, 32), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d32_q64k32_masked", "prefill_float16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (32, 32), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d32_q64k32_full", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (32, 32), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d32_q64k32_full_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (32, 32), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d32_q64k32_causal", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (32, 32), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d32_q64k32_causal_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (32, 32), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d32_q64k32_window", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (32, 32), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d32_q64k32_window_sinks", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "bfloat16", None, True, True, ""): (
+    Key("prefill", (32, 32), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d32_q32k32_dropout", "prefill_bfloat16_d32.metal", 32, 128, 32),
     ),
-    ("prefill", (32, 32), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (32, 32), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d32_q64k32_masked", "prefill_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float32", "full", False, False, ""): (
+    Key("prefill", (32, 32), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d32_q64k32_full", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float32", "full", True, False, ""): (
+    Key("prefill", (32, 32), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d32_q64k32_full_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float32", "causal", False, False, ""): (
+    Key("prefill", (32, 32), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d32_q64k32_causal", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float32", "causal", True, False, ""): (
+    Key("prefill", (32, 32), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d32_q64k32_causal_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float32", "window", False, False, ""): (
+    Key("prefill", (32, 32), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d32_q64k32_window", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float32", "window", True, False, ""): (
+    Key("prefill", (32, 32), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d32_q64k32_window_sinks", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (32, 32), "float32", None, True, True, ""): (
+    Key("prefill", (32, 32), "float32", None, True, True, ""): (
         Variant("prefill_float32_d32_q32k32_dropout", "prefill_float32_d32.metal", 32, 128, 32),
     ),
-    ("prefill", (32, 32), "float32", "masked", True, False, ""): (
+    Key("prefill", (32, 32), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d32_q64k32_masked", "prefill_float32_d32.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "float16", "full", False, False, ""): (
+    Key("prefill", (40, 40), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d40_q64k32_full", "prefill_float16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "float16", "full", True, False, ""): (
+    Key("prefill", (40, 40), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d40_q64k32_full_sinks", "prefill_float16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "float16", "causal", False, False, ""): (
+    Key("prefill", (40, 40), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d40_q64k32_causal", "prefill_float16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "float16", "causal", True, False, ""): (
+    Key("prefill", (40, 40), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d40_q64k32_causal_sinks", "prefill_float16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "float16", "window", False, False, ""): (
+    Key("prefill", (40, 40), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d40_q64k32_window", "prefill_float16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "float16", "window", True, False, ""): (
+    Key("prefill", (40, 40), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d40_q64k32_window_sinks", "prefill_float16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "float16", None, True, True, ""): (
+    Key("prefill", (40, 40), "float16", None, True, True, ""): (
         Variant("prefill_float16_d40_q32k32_dropout", "prefill_float16_d40.metal", 32, 128, 32),
     ),
-    ("prefill", (40, 40), "float16", "masked", True, False, ""): (
+    Key("prefill", (40, 40), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d40_q64k32_masked", "prefill_float16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (40, 40), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d40_q64k32_full", "prefill_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (40, 40), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d40_q64k32_full_sinks", "prefill_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (40, 40), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d40_q64k32_causal", "prefill_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (40, 40), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d40_q64k32_causal_sinks", "prefill_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (40, 40), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d40_q64k32_window", "prefill_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (40, 40), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d40_q64k32_window_sinks", "prefill_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "bfloat16", None, True, True, ""): (
+    Key("prefill", (40, 40), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d40_q32k32_dropout", "prefill_bfloat16_d40.metal", 32, 128, 32),
     ),
-    ("prefill", (40, 40), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (40, 40), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d40_q64k32_masked", "prefill_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("prefill", (40, 40), "float32", "full", False, False, ""): (
+    Key("prefill", (40, 40), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d40_q32k32_full", "prefill_float32_d40.metal", 32, 128, 32),
     ),
-    ("prefill", (40, 40), "float32", "full", True, False, ""): (
+    Key("prefill", (40, 40), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d40_q32k32_full_sinks", "prefill_float32_d40.metal", 32, 128, 32),
     ),
-    ("prefill", (40, 40), "float32", "causal", False, False, ""): (
+    Key("prefill", (40, 40), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d40_q32k32_causal", "prefill_float32_d40.metal", 32, 128, 32),
     ),
-    ("prefill", (40, 40), "float32", "causal", True, False, ""): (
+    Key("prefill", (40, 40), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d40_q32k32_causal_sinks", "prefill_float32_d40.metal", 32, 128, 32),
     ),
-    ("prefill", (40, 40), "float32", "window", False, False, ""): (
+    Key("prefill", (40, 40), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d40_q32k32_window", "prefill_float32_d40.metal", 32, 128, 32),
     ),
-    ("prefill", (40, 40), "float32", "window", True, False, ""): (
+    Key("prefill", (40, 40), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d40_q32k32_window_sinks", "prefill_float32_d40.metal", 32, 128, 32),
     ),
-    ("prefill", (40, 40), "float32", None, True, True, ""): (
+    Key("prefill", (40, 40), "float32", None, True, True, ""): (
         Variant("prefill_float32_d40_q32k32_dropout", "prefill_float32_d40.metal", 32, 128, 32),
     ),
-    ("prefill", (40, 40), "float32", "masked", True, False, ""): (
+    Key("prefill", (40, 40), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d40_q32k32_masked", "prefill_float32_d40.metal", 32, 128, 32),
     ),
-    ("prefill", (48, 48), "float16", "full", False, False, ""): (
+    Key("prefill", (48, 48), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d48_q64k32_full", "prefill_float16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "float16", "full", True, False, ""): (
+    Key("prefill", (48, 48), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d48_q64k32_full_sinks", "prefill_float16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "float16", "causal", False, False, ""): (
+    Key("prefill", (48, 48), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d48_q64k32_causal", "prefill_float16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "float16", "causal", True, False, ""): (
+    Key("prefill", (48, 48), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d48_q64k32_causal_sinks", "prefill_float16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "float16", "window", False, False, ""): (
+    Key("prefill", (48, 48), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d48_q64k32_window", "prefill_float16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "float16", "window", True, False, ""): (
+    Key("prefill", (48, 48), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d48_q64k32_window_sinks", "prefill_float16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "float16", None, True, True, ""): (
+    Key("prefill", (48, 48), "float16", None, True, True, ""): (
         Variant("prefill_float16_d48_q32k32_dropout", "prefill_float16_d48.metal", 32, 128, 32),
     ),
-    ("prefill", (48, 48), "float16", "masked", True, False, ""): (
+    Key("prefill", (48, 48), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d48_q64k32_masked", "prefill_float16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (48, 48), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d48_q64k32_full", "prefill_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (48, 48), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d48_q64k32_full_sinks", "prefill_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (48, 48), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d48_q64k32_causal", "prefill_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (48, 48), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d48_q64k32_causal_sinks", "prefill_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (48, 48), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d48_q64k32_window", "prefill_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (48, 48), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d48_q64k32_window_sinks", "prefill_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "bfloat16", None, True, True, ""): (
+    Key("prefill", (48, 48), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d48_q32k32_dropout", "prefill_bfloat16_d48.metal", 32, 128, 32),
     ),
-    ("prefill", (48, 48), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (48, 48), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d48_q64k32_masked", "prefill_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("prefill", (48, 48), "float32", "full", False, False, ""): (
+    Key("prefill", (48, 48), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d48_q32k32_full", "prefill_float32_d48.metal", 32, 128, 32),
     ),
-    ("prefill", (48, 48), "float32", "full", True, False, ""): (
+    Key("prefill", (48, 48), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d48_q32k32_full_sinks", "prefill_float32_d48.metal", 32, 128, 32),
     ),
-    ("prefill", (48, 48), "float32", "causal", False, False, ""): (
+    Key("prefill", (48, 48), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d48_q32k32_causal", "prefill_float32_d48.metal", 32, 128, 32),
     ),
-    ("prefill", (48, 48), "float32", "causal", True, False, ""): (
+    Key("prefill", (48, 48), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d48_q32k32_causal_sinks", "prefill_float32_d48.metal", 32, 128, 32),
     ),
-    ("prefill", (48, 48), "float32", "window", False, False, ""): (
+    Key("prefill", (48, 48), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d48_q32k32_window", "prefill_float32_d48.metal", 32, 128, 32),
     ),
-    ("prefill", (48, 48), "float32", "window", True, False, ""): (
+    Key("prefill", (48, 48), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d48_q32k32_window_sinks", "prefill_float32_d48.metal", 32, 128, 32),
     ),
-    ("prefill", (48, 48), "float32", None, True, True, ""): (
+    Key("prefill", (48, 48), "float32", None, True, True, ""): (
         Variant("prefill_float32_d48_q32k32_dropout", "prefill_float32_d48.metal", 32, 128, 32),
     ),
-    ("prefill", (48, 48), "float32", "masked", True, False, ""): (
+    Key("prefill", (48, 48), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d48_q32k32_masked", "prefill_float32_d48.metal", 32, 128, 32),
     ),
-    ("prefill", (64, 64), "float16", "full", False, False, ""): (
+    Key("prefill", (64, 64), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d64_q64k32_full", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "float16", "full", True, False, ""): (
+    Key("prefill", (64, 64), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d64_q64k32_full_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "float16", "causal", False, False, ""): (
+    Key("prefill", (64, 64), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d64_q64k32_causal", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "float16", "causal", True, False, ""): (
+    Key("prefill", (64, 64), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d64_q64k32_causal_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "float16", "window", False, False, ""): (
+    Key("prefill", (64, 64), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d64_q64k32_window", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "float16", "window", True, False, ""): (
+    Key("prefill", (64, 64), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d64_q64k32_window_sinks", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "float16", None, True, True, ""): (
+    Key("prefill", (64, 64), "float16", None, True, True, ""): (
         Variant("prefill_float16_d64_q32k32_dropout", "prefill_float16_d64.metal", 32, 128, 32),
     ),
-    ("prefill", (64, 64), "float16", "masked", True, False, ""): (
+    Key("prefill", (64, 64), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d64_q64k32_masked", "prefill_float16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (64, 64), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d64_q64k32_full", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (64, 64), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d64_q64k32_full_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (64, 64), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d64_q64k32_causal", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (64, 64), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d64_q64k32_causal_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (64, 64), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d64_q64k32_window", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (64, 64), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d64_q64k32_window_sinks", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "bfloat16", None, True, True, ""): (
+    Key("prefill", (64, 64), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d64_q32k32_dropout", "prefill_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("prefill", (64, 64), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (64, 64), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d64_q64k32_masked", "prefill_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("prefill", (64, 64), "float32", "full", False, False, ""): (
+    Key("prefill", (64, 64), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d64_q32k32_full", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", (64, 64), "float32", "full", True, False, ""): (
+    Key("prefill", (64, 64), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d64_q32k32_full_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", (64, 64), "float32", "causal", False, False, ""): (
+    Key("prefill", (64, 64), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d64_q32k32_causal", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", (64, 64), "float32", "causal", True, False, ""): (
+    Key("prefill", (64, 64), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d64_q32k32_causal_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", (64, 64), "float32", "window", False, False, ""): (
+    Key("prefill", (64, 64), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d64_q32k32_window", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", (64, 64), "float32", "window", True, False, ""): (
+    Key("prefill", (64, 64), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d64_q32k32_window_sinks", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", (64, 64), "float32", None, True, True, ""): (
+    Key("prefill", (64, 64), "float32", None, True, True, ""): (
         Variant("prefill_float32_d64_q32k32_dropout", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", (64, 64), "float32", "masked", True, False, ""): (
+    Key("prefill", (64, 64), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d64_q32k32_masked", "prefill_float32_d64.metal", 32, 128, 32),
     ),
-    ("prefill", (72, 72), "float16", "full", False, False, ""): (
+    Key("prefill", (72, 72), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d72_q64k32_full", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "float16", "full", True, False, ""): (
+    Key("prefill", (72, 72), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d72_q64k32_full_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "float16", "causal", False, False, ""): (
+    Key("prefill", (72, 72), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d72_q64k32_causal", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "float16", "causal", True, False, ""): (
+    Key("prefill", (72, 72), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d72_q64k32_causal_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "float16", "window", False, False, ""): (
+    Key("prefill", (72, 72), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d72_q64k32_window", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "float16", "window", True, False, ""): (
+    Key("prefill", (72, 72), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d72_q64k32_window_sinks", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "float16", None, True, True, ""): (
+    Key("prefill", (72, 72), "float16", None, True, True, ""): (
         Variant("prefill_float16_d72_q32k32_dropout", "prefill_float16_d72.metal", 32, 128, 32),
     ),
-    ("prefill", (72, 72), "float16", "masked", True, False, ""): (
+    Key("prefill", (72, 72), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d72_q64k32_masked", "prefill_float16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (72, 72), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d72_q64k32_full", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (72, 72), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d72_q64k32_full_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (72, 72), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d72_q64k32_causal", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (72, 72), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d72_q64k32_causal_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (72, 72), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d72_q64k32_window", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (72, 72), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d72_q64k32_window_sinks", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "bfloat16", None, True, True, ""): (
+    Key("prefill", (72, 72), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d72_q32k32_dropout", "prefill_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("prefill", (72, 72), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (72, 72), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d72_q64k32_masked", "prefill_bfloat16_d72.metal", 64, 128, 32),
     ),
-    ("prefill", (72, 72), "float32", "full", False, False, ""): (
+    Key("prefill", (72, 72), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d72_q32k16_full", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", (72, 72), "float32", "full", True, False, ""): (
+    Key("prefill", (72, 72), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d72_q32k16_full_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", (72, 72), "float32", "causal", False, False, ""): (
+    Key("prefill", (72, 72), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d72_q32k16_causal", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", (72, 72), "float32", "causal", True, False, ""): (
+    Key("prefill", (72, 72), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d72_q32k16_causal_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", (72, 72), "float32", "window", False, False, ""): (
+    Key("prefill", (72, 72), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d72_q32k16_window", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", (72, 72), "float32", "window", True, False, ""): (
+    Key("prefill", (72, 72), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d72_q32k16_window_sinks", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", (72, 72), "float32", None, True, True, ""): (
+    Key("prefill", (72, 72), "float32", None, True, True, ""): (
         Variant("prefill_float32_d72_q32k16_dropout", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", (72, 72), "float32", "masked", True, False, ""): (
+    Key("prefill", (72, 72), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d72_q32k16_masked", "prefill_float32_d72.metal", 32, 128, 16),
     ),
-    ("prefill", (80, 80), "float16", "full", False, False, ""): (
+    Key("prefill", (80, 80), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d80_q64k32_full", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "float16", "full", True, False, ""): (
+    Key("prefill", (80, 80), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d80_q64k32_full_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "float16", "causal", False, False, ""): (
+    Key("prefill", (80, 80), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d80_q64k32_causal", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "float16", "causal", True, False, ""): (
+    Key("prefill", (80, 80), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d80_q64k32_causal_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "float16", "window", False, False, ""): (
+    Key("prefill", (80, 80), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d80_q64k32_window", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "float16", "window", True, False, ""): (
+    Key("prefill", (80, 80), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d80_q64k32_window_sinks", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "float16", None, True, True, ""): (
+    Key("prefill", (80, 80), "float16", None, True, True, ""): (
         Variant("prefill_float16_d80_q32k32_dropout", "prefill_float16_d80.metal", 32, 128, 32),
     ),
-    ("prefill", (80, 80), "float16", "masked", True, False, ""): (
+    Key("prefill", (80, 80), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d80_q64k32_masked", "prefill_float16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (80, 80), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d80_q64k32_full", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (80, 80), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d80_q64k32_full_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (80, 80), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d80_q64k32_causal", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (80, 80), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d80_q64k32_causal_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (80, 80), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d80_q64k32_window", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (80, 80), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d80_q64k32_window_sinks", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "bfloat16", None, True, True, ""): (
+    Key("prefill", (80, 80), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d80_q32k32_dropout", "prefill_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("prefill", (80, 80), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (80, 80), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d80_q64k32_masked", "prefill_bfloat16_d80.metal", 64, 128, 32),
     ),
-    ("prefill", (80, 80), "float32", "full", False, False, ""): (
+    Key("prefill", (80, 80), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d80_q32k16_full", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", (80, 80), "float32", "full", True, False, ""): (
+    Key("prefill", (80, 80), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d80_q32k16_full_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", (80, 80), "float32", "causal", False, False, ""): (
+    Key("prefill", (80, 80), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d80_q32k16_causal", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", (80, 80), "float32", "causal", True, False, ""): (
+    Key("prefill", (80, 80), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d80_q32k16_causal_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", (80, 80), "float32", "window", False, False, ""): (
+    Key("prefill", (80, 80), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d80_q32k16_window", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", (80, 80), "float32", "window", True, False, ""): (
+    Key("prefill", (80, 80), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d80_q32k16_window_sinks", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", (80, 80), "float32", None, True, True, ""): (
+    Key("prefill", (80, 80), "float32", None, True, True, ""): (
         Variant("prefill_float32_d80_q32k16_dropout", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", (80, 80), "float32", "masked", True, False, ""): (
+    Key("prefill", (80, 80), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d80_q32k16_masked", "prefill_float32_d80.metal", 32, 128, 16),
     ),
-    ("prefill", (88, 88), "float16", "full", False, False, ""): (
+    Key("prefill", (88, 88), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d88_q64k32_full", "prefill_float16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "float16", "full", True, False, ""): (
+    Key("prefill", (88, 88), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d88_q64k32_full_sinks", "prefill_float16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "float16", "causal", False, False, ""): (
+    Key("prefill", (88, 88), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d88_q64k32_causal", "prefill_float16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "float16", "causal", True, False, ""): (
+    Key("prefill", (88, 88), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d88_q64k32_causal_sinks", "prefill_float16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "float16", "window", False, False, ""): (
+    Key("prefill", (88, 88), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d88_q64k32_window", "prefill_float16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "float16", "window", True, False, ""): (
+    Key("prefill", (88, 88), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d88_q64k32_window_sinks", "prefill_float16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "float16", None, True, True, ""): (
+    Key("prefill", (88, 88), "float16", None, True, True, ""): (
         Variant("prefill_float16_d88_q32k32_dropout", "prefill_float16_d88.metal", 32, 128, 32),
     ),
-    ("prefill", (88, 88), "float16", "masked", True, False, ""): (
+    Key("prefill", (88, 88), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d88_q64k32_masked", "prefill_float16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (88, 88), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d88_q64k32_full", "prefill_bfloat16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (88, 88), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d88_q64k32_full_sinks", "prefill_bfloat16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (88, 88), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d88_q64k32_causal", "prefill_bfloat16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (88, 88), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d88_q64k32_causal_sinks", "prefill_bfloat16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (88, 88), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d88_q64k32_window", "prefill_bfloat16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (88, 88), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d88_q64k32_window_sinks", "prefill_bfloat16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "bfloat16", None, True, True, ""): (
+    Key("prefill", (88, 88), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d88_q32k32_dropout", "prefill_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("prefill", (88, 88), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (88, 88), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d88_q64k32_masked", "prefill_bfloat16_d88.metal", 64, 128, 32),
     ),
-    ("prefill", (88, 88), "float32", "full", False, False, ""): (
+    Key("prefill", (88, 88), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d88_q32k16_full", "prefill_float32_d88.metal", 32, 128, 16),
     ),
-    ("prefill", (88, 88), "float32", "full", True, False, ""): (
+    Key("prefill", (88, 88), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d88_q32k16_full_sinks", "prefill_float32_d88.metal", 32, 128, 16),
     ),
-    ("prefill", (88, 88), "float32", "causal", False, False, ""): (
+    Key("prefill", (88, 88), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d88_q32k16_causal", "prefill_float32_d88.metal", 32, 128, 16),
     ),
-    ("prefill", (88, 88), "float32", "causal", True, False, ""): (
+    Key("prefill", (88, 88), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d88_q32k16_causal_sinks", "prefill_float32_d88.metal", 32, 128, 16),
     ),
-    ("prefill", (88, 88), "float32", "window", False, False, ""): (
+    Key("prefill", (88, 88), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d88_q32k16_window", "prefill_float32_d88.metal", 32, 128, 16),
     ),
-    ("prefill", (88, 88), "float32", "window", True, False, ""): (
+    Key("prefill", (88, 88), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d88_q32k16_window_sinks", "prefill_float32_d88.metal", 32, 128, 16),
     ),
-    ("prefill", (88, 88), "float32", None, True, True, ""): (
+    Key("prefill", (88, 88), "float32", None, True, True, ""): (
         Variant("prefill_float32_d88_q32k16_dropout", "prefill_float32_d88.metal", 32, 128, 16),
     ),
-    ("prefill", (88, 88), "float32", "masked", True, False, ""): (
+    Key("prefill", (88, 88), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d88_q32k16_masked", "prefill_float32_d88.metal", 32, 128, 16),
     ),
-    ("prefill", (96, 96), "float16", "full", False, False, ""): (
+    Key("prefill", (96, 96), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d96_q64k32_full", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "float16", "full", True, False, ""): (
+    Key("prefill", (96, 96), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d96_q64k32_full_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "float16", "causal", False, False, ""): (
+    Key("prefill", (96, 96), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d96_q64k32_causal", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "float16", "causal", True, False, ""): (
+    Key("prefill", (96, 96), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d96_q64k32_causal_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "float16", "window", False, False, ""): (
+    Key("prefill", (96, 96), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d96_q64k32_window", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "float16", "window", True, False, ""): (
+    Key("prefill", (96, 96), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d96_q64k32_window_sinks", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "float16", None, True, True, ""): (
+    Key("prefill", (96, 96), "float16", None, True, True, ""): (
         Variant("prefill_float16_d96_q32k32_dropout", "prefill_float16_d96.metal", 32, 128, 32),
     ),
-    ("prefill", (96, 96), "float16", "masked", True, False, ""): (
+    Key("prefill", (96, 96), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d96_q64k32_masked", "prefill_float16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (96, 96), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d96_q64k32_full", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (96, 96), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d96_q64k32_full_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (96, 96), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d96_q64k32_causal", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (96, 96), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d96_q64k32_causal_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (96, 96), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d96_q64k32_window", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (96, 96), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d96_q64k32_window_sinks", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "bfloat16", None, True, True, ""): (
+    Key("prefill", (96, 96), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d96_q32k32_dropout", "prefill_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("prefill", (96, 96), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (96, 96), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d96_q64k32_masked", "prefill_bfloat16_d96.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 96), "float32", "full", False, False, ""): (
+    Key("prefill", (96, 96), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d96_q32k16_full", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", (96, 96), "float32", "full", True, False, ""): (
+    Key("prefill", (96, 96), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d96_q32k16_full_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", (96, 96), "float32", "causal", False, False, ""): (
+    Key("prefill", (96, 96), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d96_q32k16_causal", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", (96, 96), "float32", "causal", True, False, ""): (
+    Key("prefill", (96, 96), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d96_q32k16_causal_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", (96, 96), "float32", "window", False, False, ""): (
+    Key("prefill", (96, 96), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d96_q32k16_window", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", (96, 96), "float32", "window", True, False, ""): (
+    Key("prefill", (96, 96), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d96_q32k16_window_sinks", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", (96, 96), "float32", None, True, True, ""): (
+    Key("prefill", (96, 96), "float32", None, True, True, ""): (
         Variant("prefill_float32_d96_q32k16_dropout", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", (96, 96), "float32", "masked", True, False, ""): (
+    Key("prefill", (96, 96), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d96_q32k16_masked", "prefill_float32_d96.metal", 32, 128, 16),
     ),
-    ("prefill", (104, 104), "float16", "full", False, False, ""): (
+    Key("prefill", (104, 104), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d104_q64k32_full", "prefill_float16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "float16", "full", True, False, ""): (
+    Key("prefill", (104, 104), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d104_q64k32_full_sinks", "prefill_float16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "float16", "causal", False, False, ""): (
+    Key("prefill", (104, 104), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d104_q64k32_causal", "prefill_float16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "float16", "causal", True, False, ""): (
+    Key("prefill", (104, 104), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d104_q64k32_causal_sinks", "prefill_float16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "float16", "window", False, False, ""): (
+    Key("prefill", (104, 104), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d104_q64k32_window", "prefill_float16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "float16", "window", True, False, ""): (
+    Key("prefill", (104, 104), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d104_q64k32_window_sinks", "prefill_float16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "float16", None, True, True, ""): (
+    Key("prefill", (104, 104), "float16", None, True, True, ""): (
         Variant("prefill_float16_d104_q32k32_dropout", "prefill_float16_d104.metal", 32, 128, 32),
     ),
-    ("prefill", (104, 104), "float16", "masked", True, False, ""): (
+    Key("prefill", (104, 104), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d104_q64k32_masked", "prefill_float16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (104, 104), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d104_q64k32_full", "prefill_bfloat16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (104, 104), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d104_q64k32_full_sinks", "prefill_bfloat16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (104, 104), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d104_q64k32_causal", "prefill_bfloat16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (104, 104), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d104_q64k32_causal_sinks", "prefill_bfloat16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (104, 104), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d104_q64k32_window", "prefill_bfloat16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (104, 104), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d104_q64k32_window_sinks", "prefill_bfloat16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "bfloat16", None, True, True, ""): (
+    Key("prefill", (104, 104), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d104_q32k32_dropout", "prefill_bfloat16_d104.metal", 32, 128, 32),
     ),
-    ("prefill", (104, 104), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (104, 104), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d104_q64k32_masked", "prefill_bfloat16_d104.metal", 64, 128, 32),
     ),
-    ("prefill", (104, 104), "float32", "full", False, False, ""): (
+    Key("prefill", (104, 104), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d104_q32k16_full", "prefill_float32_d104.metal", 32, 128, 16),
     ),
-    ("prefill", (104, 104), "float32", "full", True, False, ""): (
+    Key("prefill", (104, 104), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d104_q32k16_full_sinks", "prefill_float32_d104.metal", 32, 128, 16),
     ),
-    ("prefill", (104, 104), "float32", "causal", False, False, ""): (
+    Key("prefill", (104, 104), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d104_q32k16_causal", "prefill_float32_d104.metal", 32, 128, 16),
     ),
-    ("prefill", (104, 104), "float32", "causal", True, False, ""): (
+    Key("prefill", (104, 104), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d104_q32k16_causal_sinks", "prefill_float32_d104.metal", 32, 128, 16),
     ),
-    ("prefill", (104, 104), "float32", "window", False, False, ""): (
+    Key("prefill", (104, 104), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d104_q32k16_window", "prefill_float32_d104.metal", 32, 128, 16),
     ),
-    ("prefill", (104, 104), "float32", "window", True, False, ""): (
+    Key("prefill", (104, 104), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d104_q32k16_window_sinks", "prefill_float32_d104.metal", 32, 128, 16),
     ),
-    ("prefill", (104, 104), "float32", None, True, True, ""): (
+    Key("prefill", (104, 104), "float32", None, True, True, ""): (
         Variant("prefill_float32_d104_q32k16_dropout", "prefill_float32_d104.metal", 32, 128, 16),
     ),
-    ("prefill", (104, 104), "float32", "masked", True, False, ""): (
+    Key("prefill", (104, 104), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d104_q32k16_masked", "prefill_float32_d104.metal", 32, 128, 16),
     ),
-    ("prefill", (112, 112), "float16", "full", False, False, ""): (
+    Key("prefill", (112, 112), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d112_q64k32_full", "prefill_float16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "float16", "full", True, False, ""): (
+    Key("prefill", (112, 112), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d112_q64k32_full_sinks", "prefill_float16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "float16", "causal", False, False, ""): (
+    Key("prefill", (112, 112), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d112_q64k32_causal", "prefill_float16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "float16", "causal", True, False, ""): (
+    Key("prefill", (112, 112), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d112_q64k32_causal_sinks", "prefill_float16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "float16", "window", False, False, ""): (
+    Key("prefill", (112, 112), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d112_q64k32_window", "prefill_float16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "float16", "window", True, False, ""): (
+    Key("prefill", (112, 112), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d112_q64k32_window_sinks", "prefill_float16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "float16", None, True, True, ""): (
+    Key("prefill", (112, 112), "float16", None, True, True, ""): (
         Variant("prefill_float16_d112_q32k32_dropout", "prefill_float16_d112.metal", 32, 128, 32),
     ),
-    ("prefill", (112, 112), "float16", "masked", True, False, ""): (
+    Key("prefill", (112, 112), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d112_q64k32_masked", "prefill_float16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (112, 112), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d112_q64k32_full", "prefill_bfloat16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (112, 112), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d112_q64k32_full_sinks", "prefill_bfloat16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (112, 112), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d112_q64k32_causal", "prefill_bfloat16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (112, 112), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d112_q64k32_causal_sinks", "prefill_bfloat16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (112, 112), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d112_q64k32_window", "prefill_bfloat16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (112, 112), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d112_q64k32_window_sinks", "prefill_bfloat16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "bfloat16", None, True, True, ""): (
+    Key("prefill", (112, 112), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d112_q32k32_dropout", "prefill_bfloat16_d112.metal", 32, 128, 32),
     ),
-    ("prefill", (112, 112), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (112, 112), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d112_q64k32_masked", "prefill_bfloat16_d112.metal", 64, 128, 32),
     ),
-    ("prefill", (112, 112), "float32", "full", False, False, ""): (
+    Key("prefill", (112, 112), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d112_q32k16_full", "prefill_float32_d112.metal", 32, 128, 16),
     ),
-    ("prefill", (112, 112), "float32", "full", True, False, ""): (
+    Key("prefill", (112, 112), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d112_q32k16_full_sinks", "prefill_float32_d112.metal", 32, 128, 16),
     ),
-    ("prefill", (112, 112), "float32", "causal", False, False, ""): (
+    Key("prefill", (112, 112), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d112_q32k16_causal", "prefill_float32_d112.metal", 32, 128, 16),
     ),
-    ("prefill", (112, 112), "float32", "causal", True, False, ""): (
+    Key("prefill", (112, 112), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d112_q32k16_causal_sinks", "prefill_float32_d112.metal", 32, 128, 16),
     ),
-    ("prefill", (112, 112), "float32", "window", False, False, ""): (
+    Key("prefill", (112, 112), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d112_q32k16_window", "prefill_float32_d112.metal", 32, 128, 16),
     ),
-    ("prefill", (112, 112), "float32", "window", True, False, ""): (
+    Key("prefill", (112, 112), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d112_q32k16_window_sinks", "prefill_float32_d112.metal", 32, 128, 16),
     ),
-    ("prefill", (112, 112), "float32", None, True, True, ""): (
+    Key("prefill", (112, 112), "float32", None, True, True, ""): (
         Variant("prefill_float32_d112_q32k16_dropout", "prefill_float32_d112.metal", 32, 128, 16),
     ),
-    ("prefill", (112, 112), "float32", "masked", True, False, ""): (
+    Key("prefill", (112, 112), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d112_q32k16_masked", "prefill_float32_d112.metal", 32, 128, 16),
     ),
-    ("prefill", (128, 128), "float16", "full", False, False, ""): (
+    Key("prefill", (128, 128), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d128_q64k32_full", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "float16", "full", True, False, ""): (
+    Key("prefill", (128, 128), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d128_q64k32_full_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "float16", "causal", False, False, ""): (
+    Key("prefill", (128, 128), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d128_q64k32_causal", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "float16", "causal", True, False, ""): (
+    Key("prefill", (128, 128), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d128_q64k32_causal_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "float16", "window", False, False, ""): (
+    Key("prefill", (128, 128), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d128_q64k32_window", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "float16", "window", True, False, ""): (
+    Key("prefill", (128, 128), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d128_q64k32_window_sinks", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "float16", None, True, True, ""): (
+    Key("prefill", (128, 128), "float16", None, True, True, ""): (
         Variant("prefill_float16_d128_q32k32_dropout", "prefill_float16_d128.metal", 32, 128, 32),
     ),
-    ("prefill", (128, 128), "float16", "masked", True, False, ""): (
+    Key("prefill", (128, 128), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d128_q64k32_masked", "prefill_float16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (128, 128), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d128_q64k32_full", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (128, 128), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d128_q64k32_full_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (128, 128), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d128_q64k32_causal", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (128, 128), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d128_q64k32_causal_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (128, 128), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d128_q64k32_window", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (128, 128), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d128_q64k32_window_sinks", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "bfloat16", None, True, True, ""): (
+    Key("prefill", (128, 128), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d128_q32k32_dropout", "prefill_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("prefill", (128, 128), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (128, 128), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d128_q64k32_masked", "prefill_bfloat16_d128.metal", 64, 128, 32),
     ),
-    ("prefill", (128, 128), "float32", "full", False, False, ""): (
+    Key("prefill", (128, 128), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d128_q32k16_full", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", (128, 128), "float32", "full", True, False, ""): (
+    Key("prefill", (128, 128), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d128_q32k16_full_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", (128, 128), "float32", "causal", False, False, ""): (
+    Key("prefill", (128, 128), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d128_q32k16_causal", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", (128, 128), "float32", "causal", True, False, ""): (
+    Key("prefill", (128, 128), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d128_q32k16_causal_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", (128, 128), "float32", "window", False, False, ""): (
+    Key("prefill", (128, 128), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d128_q32k16_window", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", (128, 128), "float32", "window", True, False, ""): (
+    Key("prefill", (128, 128), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d128_q32k16_window_sinks", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", (128, 128), "float32", None, True, True, ""): (
+    Key("prefill", (128, 128), "float32", None, True, True, ""): (
         Variant("prefill_float32_d128_q32k16_dropout", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", (128, 128), "float32", "masked", True, False, ""): (
+    Key("prefill", (128, 128), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d128_q32k16_masked", "prefill_float32_d128.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float16", "full", False, False, ""): (
+    Key("prefill", (160, 160), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d160_q32k16_full", "prefill_float16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float16", "full", True, False, ""): (
+    Key("prefill", (160, 160), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d160_q32k16_full_sinks", "prefill_float16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float16", "causal", False, False, ""): (
+    Key("prefill", (160, 160), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d160_q32k16_causal", "prefill_float16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float16", "causal", True, False, ""): (
+    Key("prefill", (160, 160), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d160_q32k16_causal_sinks", "prefill_float16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float16", "window", False, False, ""): (
+    Key("prefill", (160, 160), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d160_q32k16_window", "prefill_float16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float16", "window", True, False, ""): (
+    Key("prefill", (160, 160), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d160_q32k16_window_sinks", "prefill_float16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float16", None, True, True, ""): (
+    Key("prefill", (160, 160), "float16", None, True, True, ""): (
         Variant("prefill_float16_d160_q32k16_dropout", "prefill_float16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float16", "masked", True, False, ""): (
+    Key("prefill", (160, 160), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d160_q32k16_masked", "prefill_float16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (160, 160), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d160_q32k16_full", "prefill_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (160, 160), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d160_q32k16_full_sinks", "prefill_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (160, 160), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d160_q32k16_causal", "prefill_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (160, 160), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d160_q32k16_causal_sinks", "prefill_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (160, 160), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d160_q32k16_window", "prefill_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (160, 160), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d160_q32k16_window_sinks", "prefill_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "bfloat16", None, True, True, ""): (
+    Key("prefill", (160, 160), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d160_q32k16_dropout", "prefill_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (160, 160), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d160_q32k16_masked", "prefill_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float32", "full", False, False, ""): (
+    Key("prefill", (160, 160), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d160_q32k16_full", "prefill_float32_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float32", "full", True, False, ""): (
+    Key("prefill", (160, 160), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d160_q32k16_full_sinks", "prefill_float32_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float32", "causal", False, False, ""): (
+    Key("prefill", (160, 160), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d160_q32k16_causal", "prefill_float32_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float32", "causal", True, False, ""): (
+    Key("prefill", (160, 160), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d160_q32k16_causal_sinks", "prefill_float32_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float32", "window", False, False, ""): (
+    Key("prefill", (160, 160), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d160_q32k16_window", "prefill_float32_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float32", "window", True, False, ""): (
+    Key("prefill", (160, 160), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d160_q32k16_window_sinks", "prefill_float32_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float32", None, True, True, ""): (
+    Key("prefill", (160, 160), "float32", None, True, True, ""): (
         Variant("prefill_float32_d160_q32k16_dropout", "prefill_float32_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (160, 160), "float32", "masked", True, False, ""): (
+    Key("prefill", (160, 160), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d160_q32k16_masked", "prefill_float32_d160.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float16", "full", False, False, ""): (
+    Key("prefill", (192, 192), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d192_q32k16_full", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float16", "full", True, False, ""): (
+    Key("prefill", (192, 192), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d192_q32k16_full_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float16", "causal", False, False, ""): (
+    Key("prefill", (192, 192), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d192_q32k16_causal", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float16", "causal", True, False, ""): (
+    Key("prefill", (192, 192), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d192_q32k16_causal_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float16", "window", False, False, ""): (
+    Key("prefill", (192, 192), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d192_q32k16_window", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float16", "window", True, False, ""): (
+    Key("prefill", (192, 192), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d192_q32k16_window_sinks", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float16", None, True, True, ""): (
+    Key("prefill", (192, 192), "float16", None, True, True, ""): (
         Variant("prefill_float16_d192_q32k16_dropout", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float16", "masked", True, False, ""): (
+    Key("prefill", (192, 192), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d192_q32k16_masked", "prefill_float16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (192, 192), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d192_q32k16_full", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (192, 192), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d192_q32k16_full_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (192, 192), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d192_q32k16_causal", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (192, 192), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d192_q32k16_causal_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (192, 192), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d192_q32k16_window", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (192, 192), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d192_q32k16_window_sinks", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "bfloat16", None, True, True, ""): (
+    Key("prefill", (192, 192), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d192_q32k16_dropout", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (192, 192), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d192_q32k16_masked", "prefill_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float32", "full", False, False, ""): (
+    Key("prefill", (192, 192), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d192_q32k16_full", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float32", "full", True, False, ""): (
+    Key("prefill", (192, 192), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d192_q32k16_full_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float32", "causal", False, False, ""): (
+    Key("prefill", (192, 192), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d192_q32k16_causal", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float32", "causal", True, False, ""): (
+    Key("prefill", (192, 192), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d192_q32k16_causal_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float32", "window", False, False, ""): (
+    Key("prefill", (192, 192), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d192_q32k16_window", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float32", "window", True, False, ""): (
+    Key("prefill", (192, 192), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d192_q32k16_window_sinks", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float32", None, True, True, ""): (
+    Key("prefill", (192, 192), "float32", None, True, True, ""): (
         Variant("prefill_float32_d192_q32k16_dropout", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 192), "float32", "masked", True, False, ""): (
+    Key("prefill", (192, 192), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d192_q32k16_masked", "prefill_float32_d192.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "float16", "full", False, False, ""): (
+    Key("prefill", (256, 256), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d256_q32k16_full", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "float16", "full", True, False, ""): (
+    Key("prefill", (256, 256), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d256_q32k16_full_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "float16", "causal", False, False, ""): (
+    Key("prefill", (256, 256), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d256_q32k16_causal", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "float16", "causal", True, False, ""): (
+    Key("prefill", (256, 256), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d256_q32k16_causal_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "float16", "window", False, False, ""): (
+    Key("prefill", (256, 256), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d256_q32k16_window", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "float16", "window", True, False, ""): (
+    Key("prefill", (256, 256), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d256_q32k16_window_sinks", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "float16", None, True, True, ""): (
+    Key("prefill", (256, 256), "float16", None, True, True, ""): (
         Variant("prefill_float16_d256_q32k16_dropout", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "float16", "masked", True, False, ""): (
+    Key("prefill", (256, 256), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d256_q32k16_masked", "prefill_float16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (256, 256), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d256_q32k16_full", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (256, 256), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d256_q32k16_full_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (256, 256), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d256_q32k16_causal", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (256, 256), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d256_q32k16_causal_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (256, 256), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d256_q32k16_window", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (256, 256), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d256_q32k16_window_sinks", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "bfloat16", None, True, True, ""): (
+    Key("prefill", (256, 256), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d256_q32k16_dropout", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (256, 256), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d256_q32k16_masked", "prefill_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("prefill", (256, 256), "float32", "full", False, False, ""): (
+    Key("prefill", (256, 256), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d256_q32k8_full", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", (256, 256), "float32", "full", True, False, ""): (
+    Key("prefill", (256, 256), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d256_q32k8_full_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", (256, 256), "float32", "causal", False, False, ""): (
+    Key("prefill", (256, 256), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d256_q32k8_causal", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", (256, 256), "float32", "causal", True, False, ""): (
+    Key("prefill", (256, 256), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d256_q32k8_causal_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", (256, 256), "float32", "window", False, False, ""): (
+    Key("prefill", (256, 256), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d256_q32k8_window", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", (256, 256), "float32", "window", True, False, ""): (
+    Key("prefill", (256, 256), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d256_q32k8_window_sinks", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", (256, 256), "float32", None, True, True, ""): (
+    Key("prefill", (256, 256), "float32", None, True, True, ""): (
         Variant("prefill_float32_d256_q32k8_dropout", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", (256, 256), "float32", "masked", True, False, ""): (
+    Key("prefill", (256, 256), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d256_q32k8_masked", "prefill_float32_d256.metal", 32, 128, 8),
     ),
-    ("prefill", (96, 64), "float16", "full", False, False, ""): (
+    Key("prefill", (96, 64), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d96v64_q64k32_full", "prefill_float16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "float16", "full", True, False, ""): (
+    Key("prefill", (96, 64), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d96v64_q64k32_full_sinks", "prefill_float16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "float16", "causal", False, False, ""): (
+    Key("prefill", (96, 64), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d96v64_q64k32_causal", "prefill_float16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "float16", "causal", True, False, ""): (
+    Key("prefill", (96, 64), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d96v64_q64k32_causal_sinks", "prefill_float16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "float16", "window", False, False, ""): (
+    Key("prefill", (96, 64), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d96v64_q64k32_window", "prefill_float16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "float16", "window", True, False, ""): (
+    Key("prefill", (96, 64), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d96v64_q64k32_window_sinks", "prefill_float16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "float16", None, True, True, ""): (
+    Key("prefill", (96, 64), "float16", None, True, True, ""): (
         Variant("prefill_float16_d96v64_q32k32_dropout", "prefill_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("prefill", (96, 64), "float16", "masked", True, False, ""): (
+    Key("prefill", (96, 64), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d96v64_q64k32_masked", "prefill_float16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (96, 64), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d96v64_q64k32_full", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (96, 64), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d96v64_q64k32_full_sinks", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (96, 64), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d96v64_q64k32_causal", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (96, 64), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d96v64_q64k32_causal_sinks", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (96, 64), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d96v64_q64k32_window", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (96, 64), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d96v64_q64k32_window_sinks", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "bfloat16", None, True, True, ""): (
+    Key("prefill", (96, 64), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d96v64_q32k32_dropout", "prefill_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("prefill", (96, 64), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (96, 64), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d96v64_q64k32_masked", "prefill_bfloat16_d96v64.metal", 64, 128, 32),
     ),
-    ("prefill", (96, 64), "float32", "full", False, False, ""): (
+    Key("prefill", (96, 64), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d96v64_q32k32_full", "prefill_float32_d96v64.metal", 32, 128, 32),
     ),
-    ("prefill", (96, 64), "float32", "full", True, False, ""): (
+    Key("prefill", (96, 64), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d96v64_q32k32_full_sinks", "prefill_float32_d96v64.metal", 32, 128, 32),
     ),
-    ("prefill", (96, 64), "float32", "causal", False, False, ""): (
+    Key("prefill", (96, 64), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d96v64_q32k32_causal", "prefill_float32_d96v64.metal", 32, 128, 32),
     ),
-    ("prefill", (96, 64), "float32", "causal", True, False, ""): (
+    Key("prefill", (96, 64), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d96v64_q32k32_causal_sinks", "prefill_float32_d96v64.metal", 32, 128, 32),
     ),
-    ("prefill", (96, 64), "float32", "window", False, False, ""): (
+    Key("prefill", (96, 64), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d96v64_q32k32_window", "prefill_float32_d96v64.metal", 32, 128, 32),
     ),
-    ("prefill", (96, 64), "float32", "window", True, False, ""): (
+    Key("prefill", (96, 64), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d96v64_q32k32_window_sinks", "prefill_float32_d96v64.metal", 32, 128, 32),
     ),
-    ("prefill", (96, 64), "float32", None, True, True, ""): (
+    Key("prefill", (96, 64), "float32", None, True, True, ""): (
         Variant("prefill_float32_d96v64_q32k32_dropout", "prefill_float32_d96v64.metal", 32, 128, 32),
     ),
-    ("prefill", (96, 64), "float32", "masked", True, False, ""): (
+    Key("prefill", (96, 64), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d96v64_q32k32_masked", "prefill_float32_d96v64.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "float16", "full", False, False, ""): (
+    Key("prefill", (192, 128), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d192v128_q32k32_full", "prefill_float16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "float16", "full", True, False, ""): (
+    Key("prefill", (192, 128), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d192v128_q32k32_full_sinks", "prefill_float16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "float16", "causal", False, False, ""): (
+    Key("prefill", (192, 128), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d192v128_q32k32_causal", "prefill_float16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "float16", "causal", True, False, ""): (
+    Key("prefill", (192, 128), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d192v128_q32k32_causal_sinks", "prefill_float16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "float16", "window", False, False, ""): (
+    Key("prefill", (192, 128), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d192v128_q32k32_window", "prefill_float16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "float16", "window", True, False, ""): (
+    Key("prefill", (192, 128), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d192v128_q32k32_window_sinks", "prefill_float16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "float16", None, True, True, ""): (
+    Key("prefill", (192, 128), "float16", None, True, True, ""): (
         Variant("prefill_float16_d192v128_q32k32_dropout", "prefill_float16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "float16", "masked", True, False, ""): (
+    Key("prefill", (192, 128), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d192v128_q32k32_masked", "prefill_float16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (192, 128), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d192v128_q32k32_full", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (192, 128), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d192v128_q32k32_full_sinks", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (192, 128), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d192v128_q32k32_causal", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (192, 128), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d192v128_q32k32_causal_sinks", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (192, 128), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d192v128_q32k32_window", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (192, 128), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d192v128_q32k32_window_sinks", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "bfloat16", None, True, True, ""): (
+    Key("prefill", (192, 128), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d192v128_q32k32_dropout", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (192, 128), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d192v128_q32k32_masked", "prefill_bfloat16_d192v128.metal", 32, 128, 32),
     ),
-    ("prefill", (192, 128), "float32", "full", False, False, ""): (
+    Key("prefill", (192, 128), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d192v128_q32k16_full", "prefill_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 128), "float32", "full", True, False, ""): (
+    Key("prefill", (192, 128), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d192v128_q32k16_full_sinks", "prefill_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 128), "float32", "causal", False, False, ""): (
+    Key("prefill", (192, 128), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d192v128_q32k16_causal", "prefill_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 128), "float32", "causal", True, False, ""): (
+    Key("prefill", (192, 128), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d192v128_q32k16_causal_sinks", "prefill_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 128), "float32", "window", False, False, ""): (
+    Key("prefill", (192, 128), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d192v128_q32k16_window", "prefill_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 128), "float32", "window", True, False, ""): (
+    Key("prefill", (192, 128), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d192v128_q32k16_window_sinks", "prefill_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 128), "float32", None, True, True, ""): (
+    Key("prefill", (192, 128), "float32", None, True, True, ""): (
         Variant("prefill_float32_d192v128_q32k16_dropout", "prefill_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("prefill", (192, 128), "float32", "masked", True, False, ""): (
+    Key("prefill", (192, 128), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d192v128_q32k16_masked", "prefill_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("prefill", (512, 512), "float16", "full", False, False, ""): (
+    Key("prefill", (512, 512), "float16", "full", False, False, ""): (
         Variant("prefill_float16_d512_q32k16_full", "prefill_float16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "float16", "full", True, False, ""): (
+    Key("prefill", (512, 512), "float16", "full", True, False, ""): (
         Variant("prefill_float16_d512_q32k16_full_sinks", "prefill_float16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "float16", "causal", False, False, ""): (
+    Key("prefill", (512, 512), "float16", "causal", False, False, ""): (
         Variant("prefill_float16_d512_q32k16_causal", "prefill_float16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "float16", "causal", True, False, ""): (
+    Key("prefill", (512, 512), "float16", "causal", True, False, ""): (
         Variant("prefill_float16_d512_q32k16_causal_sinks", "prefill_float16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "float16", "window", False, False, ""): (
+    Key("prefill", (512, 512), "float16", "window", False, False, ""): (
         Variant("prefill_float16_d512_q32k16_window", "prefill_float16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "float16", "window", True, False, ""): (
+    Key("prefill", (512, 512), "float16", "window", True, False, ""): (
         Variant("prefill_float16_d512_q32k16_window_sinks", "prefill_float16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "float16", None, True, True, ""): (
+    Key("prefill", (512, 512), "float16", None, True, True, ""): (
         Variant("prefill_float16_d512_q32k16_dropout", "prefill_float16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "float16", "masked", True, False, ""): (
+    Key("prefill", (512, 512), "float16", "masked", True, False, ""): (
         Variant("prefill_float16_d512_q32k16_masked", "prefill_float16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "bfloat16", "full", False, False, ""): (
+    Key("prefill", (512, 512), "bfloat16", "full", False, False, ""): (
         Variant("prefill_bfloat16_d512_q32k16_full", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "bfloat16", "full", True, False, ""): (
+    Key("prefill", (512, 512), "bfloat16", "full", True, False, ""): (
         Variant("prefill_bfloat16_d512_q32k16_full_sinks", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "bfloat16", "causal", False, False, ""): (
+    Key("prefill", (512, 512), "bfloat16", "causal", False, False, ""): (
         Variant("prefill_bfloat16_d512_q32k16_causal", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "bfloat16", "causal", True, False, ""): (
+    Key("prefill", (512, 512), "bfloat16", "causal", True, False, ""): (
         Variant("prefill_bfloat16_d512_q32k16_causal_sinks", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "bfloat16", "window", False, False, ""): (
+    Key("prefill", (512, 512), "bfloat16", "window", False, False, ""): (
         Variant("prefill_bfloat16_d512_q32k16_window", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "bfloat16", "window", True, False, ""): (
+    Key("prefill", (512, 512), "bfloat16", "window", True, False, ""): (
         Variant("prefill_bfloat16_d512_q32k16_window_sinks", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "bfloat16", None, True, True, ""): (
+    Key("prefill", (512, 512), "bfloat16", None, True, True, ""): (
         Variant("prefill_bfloat16_d512_q32k16_dropout", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "bfloat16", "masked", True, False, ""): (
+    Key("prefill", (512, 512), "bfloat16", "masked", True, False, ""): (
         Variant("prefill_bfloat16_d512_q32k16_masked", "prefill_bfloat16_d512.metal", 32, 512, 16),
     ),
-    ("prefill", (512, 512), "float32", "full", False, False, ""): (
+    Key("prefill", (512, 512), "float32", "full", False, False, ""): (
         Variant("prefill_float32_d512_q16k8_full", "prefill_float32_d512.metal", 16, 256, 8),
     ),
-    ("prefill", (512, 512), "float32", "full", True, False, ""): (
+    Key("prefill", (512, 512), "float32", "full", True, False, ""): (
         Variant("prefill_float32_d512_q16k8_full_sinks", "prefill_float32_d512.metal", 16, 256, 8),
     ),
-    ("prefill", (512, 512), "float32", "causal", False, False, ""): (
+    Key("prefill", (512, 512), "float32", "causal", False, False, ""): (
         Variant("prefill_float32_d512_q16k8_causal", "prefill_float32_d512.metal", 16, 256, 8),
     ),
-    ("prefill", (512, 512), "float32", "causal", True, False, ""): (
+    Key("prefill", (512, 512), "float32", "causal", True, False, ""): (
         Variant("prefill_float32_d512_q16k8_causal_sinks", "prefill_float32_d512.metal", 16, 256, 8),
     ),
-    ("prefill", (512, 512), "float32", "window", False, False, ""): (
+    Key("prefill", (512, 512), "float32", "window", False, False, ""): (
         Variant("prefill_float32_d512_q16k8_window", "prefill_float32_d512.metal", 16, 256, 8),
     ),
-    ("prefill", (512, 512), "float32", "window", True, False, ""): (
+    Key("prefill", (512, 512), "float32", "window", True, False, ""): (
         Variant("prefill_float32_d512_q16k8_window_sinks", "prefill_float32_d512.metal", 16, 256, 8),
     ),
-    ("prefill", (512, 512), "float32", None, True, True, ""): (
+    Key("prefill", (512, 512), "float32", None, True, True, ""): (
         Variant("prefill_float32_d512_q16k8_dropout", "prefill_float32_d512.metal", 16, 256, 8),
     ),
-    ("prefill", (512, 512), "float32", "masked", True, False, ""): (
+    Key("prefill", (512, 512), "float32", "masked", True, False, ""): (
         Variant("prefill_float32_d512_q16k8_masked", "prefill_float32_d512.metal", 16, 256, 8),
     ),
-    ("decode", (32, 32), "float16", None, True, False, ""): (
+    Key("decode", (32, 32), "float16", None, True, False, ""): (
         Variant("decode_float16_d32_q8k32", "decode_float16_d32.metal", 8, 128, 128),
         Variant("decode_float16_d32_q16k16", "decode_float16_d32.metal", 16, 256, 128),
     ),
-    ("decode", (32, 32), "bfloat16", None, True, False, ""): (
+    Key("decode", (32, 32), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d32_q8k32", "decode_bfloat16_d32.metal", 8, 128, 128),
         Variant("decode_bfloat16_d32_q16k16", "decode_bfloat16_d32.metal", 16, 256, 128),
     ),
-    ("decode", (32, 32), "float32", None, True, False, ""): (
+    Key("decode", (32, 32), "float32", None, True, False, ""): (
         Variant("decode_float32_d32_q8k32", "decode_float32_d32.metal", 8, 128, 128),
         Variant("decode_float32_d32_q16k16", "decode_float32_d32.metal", 16, 256, 128),
     ),
-    ("decode", (32, 32), "float32", None, True, False, "float16"): (
+    Key("decode", (32, 32), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d32_q8k32_float16", "decode_float32_d32.metal", 8, 128, 128),
         Variant("decode_float32_d32_q16k16_float16", "decode_float32_d32.metal", 16, 256, 128),
     ),
-    ("decode", (32, 32), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (32, 32), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d32_q8k32_bfloat16", "decode_float32_d32.metal", 8, 128, 128),
         Variant("decode_float32_d32_q16k16_bfloat16", "decode_float32_d32.metal", 16, 256, 128),
     ),
-    ("decode", (40, 40), "float16", None, True, False, ""): (
+    Key("decode", (40, 40), "float16", None, True, False, ""): (
         Variant("decode_float16_d40_q8k32", "decode_float16_d40.metal", 8, 128, 128),
         Variant("decode_float16_d40_q16k16", "decode_float16_d40.metal", 16, 256, 128),
     ),
-    ("decode", (40, 40), "bfloat16", None, True, False, ""): (
+    Key("decode", (40, 40), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d40_q8k32", "decode_bfloat16_d40.metal", 8, 128, 128),
         Variant("decode_bfloat16_d40_q16k16", "decode_bfloat16_d40.metal", 16, 256, 128),
     ),
-    ("decode", (40, 40), "float32", None, True, False, ""): (
+    Key("decode", (40, 40), "float32", None, True, False, ""): (
         Variant("decode_float32_d40_q8k32", "decode_float32_d40.metal", 8, 128, 128),
         Variant("decode_float32_d40_q16k16", "decode_float32_d40.metal", 16, 256, 128),
     ),
-    ("decode", (40, 40), "float32", None, True, False, "float16"): (
+    Key("decode", (40, 40), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d40_q8k32_float16", "decode_float32_d40.metal", 8, 128, 128),
         Variant("decode_float32_d40_q16k16_float16", "decode_float32_d40.metal", 16, 256, 128),
     ),
-    ("decode", (40, 40), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (40, 40), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d40_q8k32_bfloat16", "decode_float32_d40.metal", 8, 128, 128),
         Variant("decode_float32_d40_q16k16_bfloat16", "decode_float32_d40.metal", 16, 256, 128),
     ),
-    ("decode", (48, 48), "float16", None, True, False, ""): (
+    Key("decode", (48, 48), "float16", None, True, False, ""): (
         Variant("decode_float16_d48_q8k32", "decode_float16_d48.metal", 8, 128, 128),
         Variant("decode_float16_d48_q16k16", "decode_float16_d48.metal", 16, 256, 128),
     ),
-    ("decode", (48, 48), "bfloat16", None, True, False, ""): (
+    Key("decode", (48, 48), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d48_q8k32", "decode_bfloat16_d48.metal", 8, 128, 128),
         Variant("decode_bfloat16_d48_q16k16", "decode_bfloat16_d48.metal", 16, 256, 128),
     ),
-    ("decode", (48, 48), "float32", None, True, False, ""): (
+    Key("decode", (48, 48), "float32", None, True, False, ""): (
         Variant("decode_float32_d48_q8k32", "decode_float32_d48.metal", 8, 128, 128),
         Variant("decode_float32_d48_q16k16", "decode_float32_d48.metal", 16, 256, 128),
     ),
-    ("decode", (48, 48), "float32", None, True, False, "float16"): (
+    Key("decode", (48, 48), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d48_q8k32_float16", "decode_float32_d48.metal", 8, 128, 128),
         Variant("decode_float32_d48_q16k16_float16", "decode_float32_d48.metal", 16, 256, 128),
     ),
-    ("decode", (48, 48), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (48, 48), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d48_q8k32_bfloat16", "decode_float32_d48.metal", 8, 128, 128),
         Variant("decode_float32_d48_q16k16_bfloat16", "decode_float32_d48.metal", 16, 256, 128),
     ),
-    ("decode", (64, 64), "float16", None, True, False, ""): (
+    Key("decode", (64, 64), "float16", None, True, False, ""): (
         Variant("decode_float16_d64_q8k32", "decode_float16_d64.metal", 8, 128, 128),
         Variant("decode_float16_d64_q16k16", "decode_float16_d64.metal", 16, 256, 128),
     ),
-    ("decode", (64, 64), "bfloat16", None, True, False, ""): (
+    Key("decode", (64, 64), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d64_q8k32", "decode_bfloat16_d64.metal", 8, 128, 128),
         Variant("decode_bfloat16_d64_q16k16", "decode_bfloat16_d64.metal", 16, 256, 128),
     ),
-    ("decode", (64, 64), "float32", None, True, False, ""): (
+    Key("decode", (64, 64), "float32", None, True, False, ""): (
         Variant("decode_float32_d64_q8k32", "decode_float32_d64.metal", 8, 128, 128),
         Variant("decode_float32_d64_q16k16", "decode_float32_d64.metal", 16, 256, 128),
     ),
-    ("decode", (64, 64), "float32", None, True, False, "float16"): (
+    Key("decode", (64, 64), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d64_q8k32_float16", "decode_float32_d64.metal", 8, 128, 128),
         Variant("decode_float32_d64_q16k16_float16", "decode_float32_d64.metal", 16, 256, 128),
     ),
-    ("decode", (64, 64), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (64, 64), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d64_q8k32_bfloat16", "decode_float32_d64.metal", 8, 128, 128),
         Variant("decode_float32_d64_q16k16_bfloat16", "decode_float32_d64.metal", 16, 256, 128),
     ),
-    ("decode", (72, 72), "float16", None, True, False, ""): (
+    Key("decode", (72, 72), "float16", None, True, False, ""): (
         Variant("decode_float16_d72_q8k32", "decode_float16_d72.metal", 8, 128, 128),
         Variant("decode_float16_d72_q16k16", "decode_float16_d72.metal", 16, 256, 128),
     ),
-    ("decode", (72, 72), "bfloat16", None, True, False, ""): (
+    Key("decode", (72, 72), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d72_q8k32", "decode_bfloat16_d72.metal", 8, 128, 128),
         Variant("decode_bfloat16_d72_q16k16", "decode_bfloat16_d72.metal", 16, 256, 128),
     ),
-    ("decode", (72, 72), "float32", None, True, False, ""): (
+    Key("decode", (72, 72), "float32", None, True, False, ""): (
         Variant("decode_float32_d72_q8k16", "decode_float32_d72.metal", 8, 128, 64),
         Variant("decode_float32_d72_q16k16", "decode_float32_d72.metal", 16, 256, 128),
     ),
-    ("decode", (72, 72), "float32", None, True, False, "float16"): (
+    Key("decode", (72, 72), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d72_q8k16_float16", "decode_float32_d72.metal", 8, 128, 64),
         Variant("decode_float32_d72_q16k16_float16", "decode_float32_d72.metal", 16, 256, 128),
     ),
-    ("decode", (72, 72), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (72, 72), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d72_q8k16_bfloat16", "decode_float32_d72.metal", 8, 128, 64),
         Variant("decode_float32_d72_q16k16_bfloat16", "decode_float32_d72.metal", 16, 256, 128),
     ),
-    ("decode", (80, 80), "float16", None, True, False, ""): (
+    Key("decode", (80, 80), "float16", None, True, False, ""): (
         Variant("decode_float16_d80_q8k32", "decode_float16_d80.metal", 8, 128, 128),
         Variant("decode_float16_d80_q16k16", "decode_float16_d80.metal", 16, 256, 128),
     ),
-    ("decode", (80, 80), "bfloat16", None, True, False, ""): (
+    Key("decode", (80, 80), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d80_q8k32", "decode_bfloat16_d80.metal", 8, 128, 128),
         Variant("decode_bfloat16_d80_q16k16", "decode_bfloat16_d80.metal", 16, 256, 128),
     ),
-    ("decode", (80, 80), "float32", None, True, False, ""): (
+    Key("decode", (80, 80), "float32", None, True, False, ""): (
         Variant("decode_float32_d80_q8k16", "decode_float32_d80.metal", 8, 128, 64),
         Variant("decode_float32_d80_q16k16", "decode_float32_d80.metal", 16, 256, 128),
     ),
-    ("decode", (80, 80), "float32", None, True, False, "float16"): (
+    Key("decode", (80, 80), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d80_q8k16_float16", "decode_float32_d80.metal", 8, 128, 64),
         Variant("decode_float32_d80_q16k16_float16", "decode_float32_d80.metal", 16, 256, 128),
     ),
-    ("decode", (80, 80), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (80, 80), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d80_q8k16_bfloat16", "decode_float32_d80.metal", 8, 128, 64),
         Variant("decode_float32_d80_q16k16_bfloat16", "decode_float32_d80.metal", 16, 256, 128),
     ),
-    ("decode", (88, 88), "float16", None, True, False, ""): (
+    Key("decode", (88, 88), "float16", None, True, False, ""): (
         Variant("decode_float16_d88_q8k32", "decode_float16_d88.metal", 8, 128, 128),
         Variant("decode_float16_d88_q16k16", "decode_float16_d88.metal", 16, 256, 128),
     ),
-    ("decode", (88, 88), "bfloat16", None, True, False, ""): (
+    Key("decode", (88, 88), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d88_q8k32", "decode_bfloat16_d88.metal", 8, 128, 128),
         Variant("decode_bfloat16_d88_q16k16", "decode_bfloat16_d88.metal", 16, 256, 128),
     ),
-    ("decode", (88, 88), "float32", None, True, False, ""): (
+    Key("decode", (88, 88), "float32", None, True, False, ""): (
         Variant("decode_float32_d88_q8k16", "decode_float32_d88.metal", 8, 128, 64),
         Variant("decode_float32_d88_q16k16", "decode_float32_d88.metal", 16, 256, 128),
     ),
-    ("decode", (88, 88), "float32", None, True, False, "float16"): (
+    Key("decode", (88, 88), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d88_q8k16_float16", "decode_float32_d88.metal", 8, 128, 64),
         Variant("decode_float32_d88_q16k16_float16", "decode_float32_d88.metal", 16, 256, 128),
     ),
-    ("decode", (88, 88), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (88, 88), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d88_q8k16_bfloat16", "decode_float32_d88.metal", 8, 128, 64),
         Variant("decode_float32_d88_q16k16_bfloat16", "decode_float32_d88.metal", 16, 256, 128),
     ),
-    ("decode", (96, 96), "float16", None, True, False, ""): (
+    Key("decode", (96, 96), "float16", None, True, False, ""): (
         Variant("decode_float16_d96_q8k32", "decode_float16_d96.metal", 8, 128, 128),
         Variant("decode_float16_d96_q16k16", "decode_float16_d96.metal", 16, 256, 128),
     ),
-    ("decode", (96, 96), "bfloat16", None, True, False, ""): (
+    Key("decode", (96, 96), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d96_q8k32", "decode_bfloat16_d96.metal", 8, 128, 128),
         Variant("decode_bfloat16_d96_q16k16", "decode_bfloat16_d96.metal", 16, 256, 128),
     ),
-    ("decode", (96, 96), "float32", None, True, False, ""): (
+    Key("decode", (96, 96), "float32", None, True, False, ""): (
         Variant("decode_float32_d96_q8k16", "decode_float32_d96.metal", 8, 128, 64),
         Variant("decode_float32_d96_q16k16", "decode_float32_d96.metal", 16, 256, 128),
     ),
-    ("decode", (96, 96), "float32", None, True, False, "float16"): (
+    Key("decode", (96, 96), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d96_q8k16_float16", "decode_float32_d96.metal", 8, 128, 64),
         Variant("decode_float32_d96_q16k16_float16", "decode_float32_d96.metal", 16, 256, 128),
     ),
-    ("decode", (96, 96), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (96, 96), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d96_q8k16_bfloat16", "decode_float32_d96.metal", 8, 128, 64),
         Variant("decode_float32_d96_q16k16_bfloat16", "decode_float32_d96.metal", 16, 256, 128),
     ),
-    ("decode", (104, 104), "float16", None, True, False, ""): (
+    Key("decode", (104, 104), "float16", None, True, False, ""): (
         Variant("decode_float16_d104_q8k32", "decode_float16_d104.metal", 8, 128, 128),
         Variant("decode_float16_d104_q16k16", "decode_float16_d104.metal", 16, 256, 128),
     ),
-    ("decode", (104, 104), "bfloat16", None, True, False, ""): (
+    Key("decode", (104, 104), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d104_q8k32", "decode_bfloat16_d104.metal", 8, 128, 128),
         Variant("decode_bfloat16_d104_q16k16", "decode_bfloat16_d104.metal", 16, 256, 128),
     ),
-    ("decode", (104, 104), "float32", None, True, False, ""): (
+    Key("decode", (104, 104), "float32", None, True, False, ""): (
         Variant("decode_float32_d104_q8k16", "decode_float32_d104.metal", 8, 128, 64),
         Variant("decode_float32_d104_q16k8", "decode_float32_d104.metal", 16, 256, 64),
     ),
-    ("decode", (104, 104), "float32", None, True, False, "float16"): (
+    Key("decode", (104, 104), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d104_q8k16_float16", "decode_float32_d104.metal", 8, 128, 64),
         Variant("decode_float32_d104_q16k8_float16", "decode_float32_d104.metal", 16, 256, 64),
     ),
-    ("decode", (104, 104), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (104, 104), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d104_q8k16_bfloat16", "decode_float32_d104.metal", 8, 128, 64),
         Variant("decode_float32_d104_q16k8_bfloat16", "decode_float32_d104.metal", 16, 256, 64),
     ),
-    ("decode", (112, 112), "float16", None, True, False, ""): (
+    Key("decode", (112, 112), "float16", None, True, False, ""): (
         Variant("decode_float16_d112_q8k32", "decode_float16_d112.metal", 8, 128, 128),
         Variant("decode_float16_d112_q16k16", "decode_float16_d112.metal", 16, 256, 128),
     ),
-    ("decode", (112, 112), "bfloat16", None, True, False, ""): (
+    Key("decode", (112, 112), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d112_q8k32", "decode_bfloat16_d112.metal", 8, 128, 128),
         Variant("decode_bfloat16_d112_q16k16", "decode_bfloat16_d112.metal", 16, 256, 128),
     ),
-    ("decode", (112, 112), "float32", None, True, False, ""): (
+    Key("decode", (112, 112), "float32", None, True, False, ""): (
         Variant("decode_float32_d112_q8k16", "decode_float32_d112.metal", 8, 128, 64),
         Variant("decode_float32_d112_q16k8", "decode_float32_d112.metal", 16, 256, 64),
     ),
-    ("decode", (112, 112), "float32", None, True, False, "float16"): (
+    Key("decode", (112, 112), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d112_q8k16_float16", "decode_float32_d112.metal", 8, 128, 64),
         Variant("decode_float32_d112_q16k8_float16", "decode_float32_d112.metal", 16, 256, 64),
     ),
-    ("decode", (112, 112), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (112, 112), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d112_q8k16_bfloat16", "decode_float32_d112.metal", 8, 128, 64),
         Variant("decode_float32_d112_q16k8_bfloat16", "decode_float32_d112.metal", 16, 256, 64),
     ),
-    ("decode", (128, 128), "float16", None, True, False, ""): (
+    Key("decode", (128, 128), "float16", None, True, False, ""): (
         Variant("decode_float16_d128_q8k32", "decode_float16_d128.metal", 8, 128, 128),
         Variant("decode_float16_d128_q16k16", "decode_float16_d128.metal", 16, 256, 128),
     ),
-    ("decode", (128, 128), "bfloat16", None, True, False, ""): (
+    Key("decode", (128, 128), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d128_q8k32", "decode_bfloat16_d128.metal", 8, 128, 128),
         Variant("decode_bfloat16_d128_q16k16", "decode_bfloat16_d128.metal", 16, 256, 128),
     ),
-    ("decode", (128, 128), "float32", None, True, False, ""): (
+    Key("decode", (128, 128), "float32", None, True, False, ""): (
         Variant("decode_float32_d128_q8k16", "decode_float32_d128.metal", 8, 128, 64),
         Variant("decode_float32_d128_q16k16", "decode_float32_d128.metal", 16, 256, 128),
     ),
-    ("decode", (128, 128), "float32", None, True, False, "float16"): (
+    Key("decode", (128, 128), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d128_q8k16_float16", "decode_float32_d128.metal", 8, 128, 64),
         Variant("decode_float32_d128_q16k16_float16", "decode_float32_d128.metal", 16, 256, 128),
     ),
-    ("decode", (128, 128), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (128, 128), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d128_q8k16_bfloat16", "decode_float32_d128.metal", 8, 128, 64),
         Variant("decode_float32_d128_q16k16_bfloat16", "decode_float32_d128.metal", 16, 256, 128),
     ),
-    ("decode", (160, 160), "float16", None, True, False, ""): (
+    Key("decode", (160, 160), "float16", None, True, False, ""): (
         Variant("decode_float16_d160_q8k16", "decode_float16_d160.metal", 8, 128, 64),
     ),
-    ("decode", (160, 160), "bfloat16", None, True, False, ""): (
+    Key("decode", (160, 160), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d160_q8k16", "decode_bfloat16_d160.metal", 8, 128, 64),
     ),
-    ("decode", (160, 160), "float32", None, True, False, ""): (
+    Key("decode", (160, 160), "float32", None, True, False, ""): (
         Variant("decode_float32_d160_q8k16", "decode_float32_d160.metal", 8, 128, 64),
     ),
-    ("decode", (160, 160), "float32", None, True, False, "float16"): (
+    Key("decode", (160, 160), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d160_q8k16_float16", "decode_float32_d160.metal", 8, 128, 64),
     ),
-    ("decode", (160, 160), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (160, 160), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d160_q8k16_bfloat16", "decode_float32_d160.metal", 8, 128, 64),
     ),
-    ("decode", (192, 192), "float16", None, True, False, ""): (
+    Key("decode", (192, 192), "float16", None, True, False, ""): (
         Variant("decode_float16_d192_q8k16", "decode_float16_d192.metal", 8, 128, 64),
     ),
-    ("decode", (192, 192), "bfloat16", None, True, False, ""): (
+    Key("decode", (192, 192), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d192_q8k16", "decode_bfloat16_d192.metal", 8, 128, 64),
     ),
-    ("decode", (192, 192), "float32", None, True, False, ""): (
+    Key("decode", (192, 192), "float32", None, True, False, ""): (
         Variant("decode_float32_d192_q8k16", "decode_float32_d192.metal", 8, 128, 64),
     ),
-    ("decode", (192, 192), "float32", None, True, False, "float16"): (
+    Key("decode", (192, 192), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d192_q8k16_float16", "decode_float32_d192.metal", 8, 128, 64),
     ),
-    ("decode", (192, 192), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (192, 192), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d192_q8k16_bfloat16", "decode_float32_d192.metal", 8, 128, 64),
     ),
-    ("decode", (256, 256), "float16", None, True, False, ""): (
+    Key("decode", (256, 256), "float16", None, True, False, ""): (
         Variant("decode_float16_d256_q8k16", "decode_float16_d256.metal", 8, 128, 64),
     ),
-    ("decode", (256, 256), "bfloat16", None, True, False, ""): (
+    Key("decode", (256, 256), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d256_q8k16", "decode_bfloat16_d256.metal", 8, 128, 64),
     ),
-    ("decode", (256, 256), "float32", None, True, False, ""): (
+    Key("decode", (256, 256), "float32", None, True, False, ""): (
         Variant("decode_float32_d256_q8k8", "decode_float32_d256.metal", 8, 128, 32),
     ),
-    ("decode", (256, 256), "float32", None, True, False, "float16"): (
+    Key("decode", (256, 256), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d256_q8k8_float16", "decode_float32_d256.metal", 8, 128, 32),
     ),
-    ("decode", (256, 256), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (256, 256), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d256_q8k8_bfloat16", "decode_float32_d256.metal", 8, 128, 32),
     ),
-    ("decode", (96, 64), "float16", None, True, False, ""): (
+    Key("decode", (96, 64), "float16", None, True, False, ""): (
         Variant("decode_float16_d96v64_q8k32", "decode_float16_d96v64.metal", 8, 128, 128),
         Variant("decode_float16_d96v64_q16k16", "decode_float16_d96v64.metal", 16, 256, 128),
     ),
-    ("decode", (96, 64), "bfloat16", None, True, False, ""): (
+    Key("decode", (96, 64), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d96v64_q8k32", "decode_bfloat16_d96v64.metal", 8, 128, 128),
         Variant("decode_bfloat16_d96v64_q16k16", "decode_bfloat16_d96v64.metal", 16, 256, 128),
     ),
-    ("decode", (96, 64), "float32", None, True, False, ""): (
+    Key("decode", (96, 64), "float32", None, True, False, ""): (
         Variant("decode_float32_d96v64_q8k16", "decode_float32_d96v64.metal", 8, 128, 64),
         Variant("decode_float32_d96v64_q16k16", "decode_float32_d96v64.metal", 16, 256, 128),
     ),
-    ("decode", (96, 64), "float32", None, True, False, "float16"): (
+    Key("decode", (96, 64), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d96v64_q8k16_float16", "decode_float32_d96v64.metal", 8, 128, 64),
         Variant("decode_float32_d96v64_q16k16_float16", "decode_float32_d96v64.metal", 16, 256, 128),
     ),
-    ("decode", (96, 64), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (96, 64), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d96v64_q8k16_bfloat16", "decode_float32_d96v64.metal", 8, 128, 64),
         Variant("decode_float32_d96v64_q16k16_bfloat16", "decode_float32_d96v64.metal", 16, 256, 128),
     ),
-    ("decode", (192, 128), "float16", None, True, False, ""): (
+    Key("decode", (192, 128), "float16", None, True, False, ""): (
         Variant("decode_float16_d192v128_q8k32", "decode_float16_d192v128.metal", 8, 128, 128),
         Variant("decode_float16_d192v128_q16k16", "decode_float16_d192v128.metal", 16, 256, 128),
     ),
-    ("decode", (192, 128), "bfloat16", None, True, False, ""): (
+    Key("decode", (192, 128), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d192v128_q8k32", "decode_bfloat16_d192v128.metal", 8, 128, 128),
         Variant("decode_bfloat16_d192v128_q16k16", "decode_bfloat16_d192v128.metal", 16, 256, 128),
     ),
-    ("decode", (192, 128), "float32", None, True, False, ""): (
+    Key("decode", (192, 128), "float32", None, True, False, ""): (
         Variant("decode_float32_d192v128_q8k16", "decode_float32_d192v128.metal", 8, 128, 64),
         Variant("decode_float32_d192v128_q16k8", "decode_float32_d192v128.metal", 16, 256, 64),
     ),
-    ("decode", (192, 128), "float32", None, True, False, "float16"): (
+    Key("decode", (192, 128), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d192v128_q8k16_float16", "decode_float32_d192v128.metal", 8, 128, 64),
         Variant("decode_float32_d192v128_q16k8_float16", "decode_float32_d192v128.metal", 16, 256, 64),
     ),
-    ("decode", (192, 128), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (192, 128), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d192v128_q8k16_bfloat16", "decode_float32_d192v128.metal", 8, 128, 64),
         Variant("decode_float32_d192v128_q16k8_bfloat16", "decode_float32_d192v128.metal", 16, 256, 64),
     ),
-    ("decode", (512, 512), "float16", None, True, False, ""): (
+    Key("decode", (512, 512), "float16", None, True, False, ""): (
         Variant("decode_float16_d512_q8k16", "decode_float16_d512.metal", 8, 128, 16),
         Variant("decode_float16_d512_q16k16", "decode_float16_d512.metal", 16, 256, 16),
         Variant("decode_float16_d512_q32k16", "decode_float16_d512.metal", 32, 512, 16),
     ),
-    ("decode", (512, 512), "bfloat16", None, True, False, ""): (
+    Key("decode", (512, 512), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d512_q8k16", "decode_bfloat16_d512.metal", 8, 128, 16),
         Variant("decode_bfloat16_d512_q16k16", "decode_bfloat16_d512.metal", 16, 256, 16),
         Variant("decode_bfloat16_d512_q32k16", "decode_bfloat16_d512.metal", 32, 512, 16),
     ),
-    ("decode", (512, 512), "float32", None, True, False, ""): (
+    Key("decode", (512, 512), "float32", None, True, False, ""): (
         Variant("decode_float32_d512_q8k8", "decode_float32_d512.metal", 8, 128, 8),
         Variant("decode_float32_d512_q16k8", "decode_float32_d512.metal", 16, 256, 8),
     ),
-    ("decode", (512, 512), "float32", None, True, False, "float16"): (
+    Key("decode", (512, 512), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d512_q8k8_float16", "decode_float32_d512.metal", 8, 128, 8),
         Variant("decode_float32_d512_q16k8_float16", "decode_float32_d512.metal", 16, 256, 8),
     ),
-    ("decode", (512, 512), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (512, 512), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d512_q8k8_bfloat16", "decode_float32_d512.metal", 8, 128, 8),
         Variant("decode_float32_d512_q16k8_bfloat16", "decode_float32_d512.metal", 16, 256, 8),
     ),
-    ("decode", (320, 256), "float16", None, True, False, ""): (
+    Key("decode", (320, 256), "float16", None, True, False, ""): (
         Variant("decode_float16_d320v256_q8k16", "decode_float16_d320v256.metal", 8, 128, 16),
         Variant("decode_float16_d320v256_q32k16", "decode_float16_d320v256.metal", 32, 256, 16),
         Variant("decode_float16_d320v256_q64k16", "decode_float16_d320v256.metal", 64, 512, 16),
     ),
-    ("decode", (320, 256), "bfloat16", None, True, False, ""): (
+    Key("decode", (320, 256), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d320v256_q8k16", "decode_bfloat16_d320v256.metal", 8, 128, 16),
         Variant("decode_bfloat16_d320v256_q32k16", "decode_bfloat16_d320v256.metal", 32, 256, 16),
         Variant("decode_bfloat16_d320v256_q64k16", "decode_bfloat16_d320v256.metal", 64, 512, 16),
     ),
-    ("decode", (320, 256), "float32", None, True, False, ""): (
+    Key("decode", (320, 256), "float32", None, True, False, ""): (
         Variant("decode_float32_d320v256_q8k16", "decode_float32_d320v256.metal", 8, 128, 16),
         Variant("decode_float32_d320v256_q32k16", "decode_float32_d320v256.metal", 32, 256, 16),
     ),
-    ("decode", (320, 256), "float32", None, True, False, "float16"): (
+    Key("decode", (320, 256), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d320v256_q8k16_float16", "decode_float32_d320v256.metal", 8, 128, 16),
         Variant("decode_float32_d320v256_q32k16_float16", "decode_float32_d320v256.metal", 32, 256, 16),
     ),
-    ("decode", (320, 256), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (320, 256), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d320v256_q8k16_bfloat16", "decode_float32_d320v256.metal", 8, 128, 16),
         Variant("decode_float32_d320v256_q32k16_bfloat16", "decode_float32_d320v256.metal", 32, 256, 16),
     ),
-    ("decode", (576, 512), "float16", None, True, False, ""): (
+    Key("decode", (576, 512), "float16", None, True, False, ""): (
         Variant("decode_float16_d576v512_q8k16", "decode_float16_d576v512.metal", 8, 128, 16),
         Variant("decode_float16_d576v512_q16k16", "decode_float16_d576v512.metal", 16, 256, 16),
         Variant("decode_float16_d576v512_q32k16", "decode_float16_d576v512.metal", 32, 512, 16),
     ),
-    ("decode", (576, 512), "bfloat16", None, True, False, ""): (
+    Key("decode", (576, 512), "bfloat16", None, True, False, ""): (
         Variant("decode_bfloat16_d576v512_q8k16", "decode_bfloat16_d576v512.metal", 8, 128, 16),
         Variant("decode_bfloat16_d576v512_q16k16", "decode_bfloat16_d576v512.metal", 16, 256, 16),
         Variant("decode_bfloat16_d576v512_q32k16", "decode_bfloat16_d576v512.metal", 32, 512, 16),
     ),
-    ("decode", (576, 512), "float32", None, True, False, ""): (
+    Key("decode", (576, 512), "float32", None, True, False, ""): (
         Variant("decode_float32_d576v512_q8k8", "decode_float32_d576v512.metal", 8, 128, 8),
         Variant("decode_float32_d576v512_q16k8", "decode_float32_d576v512.metal", 16, 256, 8),
     ),
-    ("decode", (576, 512), "float32", None, True, False, "float16"): (
+    Key("decode", (576, 512), "float32", None, True, False, "float16"): (
         Variant("decode_float32_d576v512_q8k8_float16", "decode_float32_d576v512.metal", 8, 128, 8),
         Variant("decode_float32_d576v512_q16k8_float16", "decode_float32_d576v512.metal", 16, 256, 8),
     ),
-    ("decode", (576, 512), "float32", None, True, False, "bfloat16"): (
+    Key("decode", (576, 512), "float32", None, True, False, "bfloat16"): (
         Variant("decode_float32_d576v512_q8k8_bfloat16", "decode_float32_d576v512.metal", 8, 128, 8),
         Variant("decode_float32_d576v512_q16k8_bfloat16", "decode_float32_d576v512.metal", 16, 256, 8),
     ),
-    ("combine", (32, 32), "float16", None, False, False, ""): (
+    Key("combine", (32, 32), "float16", None, False, False, ""): (
         Variant("combine_float16_d32", "combine_float16_d32.metal", 1, 32, 1),
     ),
-    ("combine", (32, 32), "bfloat16", None, False, False, ""): (
+    Key("combine", (32, 32), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d32", "combine_bfloat16_d32.metal", 1, 32, 1),
     ),
-    ("combine", (32, 32), "float32", None, False, False, ""): (
+    Key("combine", (32, 32), "float32", None, False, False, ""): (
         Variant("combine_float32_d32", "combine_float32_d32.metal", 1, 32, 1),
     ),
-    ("combine", (40, 40), "float16", None, False, False, ""): (
+    Key("combine", (40, 40), "float16", None, False, False, ""): (
         Variant("combine_float16_d40", "combine_float16_d40.metal", 1, 32, 1),
     ),
-    ("combine", (40, 40), "bfloat16", None, False, False, ""): (
+    Key("combine", (40, 40), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d40", "combine_bfloat16_d40.metal", 1, 32, 1),
     ),
-    ("combine", (40, 40), "float32", None, False, False, ""): (
+    Key("combine", (40, 40), "float32", None, False, False, ""): (
         Variant("combine_float32_d40", "combine_float32_d40.metal", 1, 32, 1),
     ),
-    ("combine", (48, 48), "float16", None, False, False, ""): (
+    Key("combine", (48, 48), "float16", None, False, False, ""): (
         Variant("combine_float16_d48", "combine_float16_d48.metal", 1, 32, 1),
     ),
-    ("combine", (48, 48), "bfloat16", None, False, False, ""): (
+    Key("combine", (48, 48), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d48", "combine_bfloat16_d48.metal", 1, 32, 1),
     ),
-    ("combine", (48, 48), "float32", None, False, False, ""): (
+    Key("combine", (48, 48), "float32", None, False, False, ""): (
         Variant("combine_float32_d48", "combine_float32_d48.metal", 1, 32, 1),
     ),
-    ("combine", (64, 64), "float16", None, False, False, ""): (
+    Key("combine", (64, 64), "float16", None, False, False, ""): (
         Variant("combine_float16_d64", "combine_float16_d64.metal", 1, 32, 1),
     ),
-    ("combine", (64, 64), "bfloat16", None, False, False, ""): (
+    Key("combine", (64, 64), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d64", "combine_bfloat16_d64.metal", 1, 32, 1),
     ),
-    ("combine", (64, 64), "float32", None, False, False, ""): (
+    Key("combine", (64, 64), "float32", None, False, False, ""): (
         Variant("combine_float32_d64", "combine_float32_d64.metal", 1, 32, 1),
     ),
-    ("combine", (72, 72), "float16", None, False, False, ""): (
+    Key("combine", (72, 72), "float16", None, False, False, ""): (
         Variant("combine_float16_d72", "combine_float16_d72.metal", 1, 32, 1),
     ),
-    ("combine", (72, 72), "bfloat16", None, False, False, ""): (
+    Key("combine", (72, 72), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d72", "combine_bfloat16_d72.metal", 1, 32, 1),
     ),
-    ("combine", (72, 72), "float32", None, False, False, ""): (
+    Key("combine", (72, 72), "float32", None, False, False, ""): (
         Variant("combine_float32_d72", "combine_float32_d72.metal", 1, 32, 1),
     ),
-    ("combine", (80, 80), "float16", None, False, False, ""): (
+    Key("combine", (80, 80), "float16", None, False, False, ""): (
         Variant("combine_float16_d80", "combine_float16_d80.metal", 1, 32, 1),
     ),
-    ("combine", (80, 80), "bfloat16", None, False, False, ""): (
+    Key("combine", (80, 80), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d80", "combine_bfloat16_d80.metal", 1, 32, 1),
     ),
-    ("combine", (80, 80), "float32", None, False, False, ""): (
+    Key("combine", (80, 80), "float32", None, False, False, ""): (
         Variant("combine_float32_d80", "combine_float32_d80.metal", 1, 32, 1),
     ),
-    ("combine", (88, 88), "float16", None, False, False, ""): (
+    Key("combine", (88, 88), "float16", None, False, False, ""): (
         Variant("combine_float16_d88", "combine_float16_d88.metal", 1, 32, 1),
     ),
-    ("combine", (88, 88), "bfloat16", None, False, False, ""): (
+    Key("combine", (88, 88), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d88", "combine_bfloat16_d88.metal", 1, 32, 1),
     ),
-    ("combine", (88, 88), "float32", None, False, False, ""): (
+    Key("combine", (88, 88), "float32", None, False, False, ""): (
         Variant("combine_float32_d88", "combine_float32_d88.metal", 1, 32, 1),
     ),
-    ("combine", (96, 96), "float16", None, False, False, ""): (
+    Key("combine", (96, 96), "float16", None, False, False, ""): (
         Variant("combine_float16_d96", "combine_float16_d96.metal", 1, 32, 1),
     ),
-    ("combine", (96, 96), "bfloat16", None, False, False, ""): (
+    Key("combine", (96, 96), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d96", "combine_bfloat16_d96.metal", 1, 32, 1),
     ),
-    ("combine", (96, 96), "float32", None, False, False, ""): (
+    Key("combine", (96, 96), "float32", None, False, False, ""): (
         Variant("combine_float32_d96", "combine_float32_d96.metal", 1, 32, 1),
     ),
-    ("combine", (104, 104), "float16", None, False, False, ""): (
+    Key("combine", (104, 104), "float16", None, False, False, ""): (
         Variant("combine_float16_d104", "combine_float16_d104.metal", 1, 32, 1),
     ),
-    ("combine", (104, 104), "bfloat16", None, False, False, ""): (
+    Key("combine", (104, 104), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d104", "combine_bfloat16_d104.metal", 1, 32, 1),
     ),
-    ("combine", (104, 104), "float32", None, False, False, ""): (
+    Key("combine", (104, 104), "float32", None, False, False, ""): (
         Variant("combine_float32_d104", "combine_float32_d104.metal", 1, 32, 1),
     ),
-    ("combine", (112, 112), "float16", None, False, False, ""): (
+    Key("combine", (112, 112), "float16", None, False, False, ""): (
         Variant("combine_float16_d112", "combine_float16_d112.metal", 1, 32, 1),
     ),
-    ("combine", (112, 112), "bfloat16", None, False, False, ""): (
+    Key("combine", (112, 112), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d112", "combine_bfloat16_d112.metal", 1, 32, 1),
     ),
-    ("combine", (112, 112), "float32", None, False, False, ""): (
+    Key("combine", (112, 112), "float32", None, False, False, ""): (
         Variant("combine_float32_d112", "combine_float32_d112.metal", 1, 32, 1),
     ),
-    ("combine", (128, 128), "float16", None, False, False, ""): (
+    Key("combine", (128, 128), "float16", None, False, False, ""): (
         Variant("combine_float16_d128", "combine_float16_d128.metal", 1, 32, 1),
     ),
-    ("combine", (128, 128), "bfloat16", None, False, False, ""): (
+    Key("combine", (128, 128), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d128", "combine_bfloat16_d128.metal", 1, 32, 1),
     ),
-    ("combine", (128, 128), "float32", None, False, False, ""): (
+    Key("combine", (128, 128), "float32", None, False, False, ""): (
         Variant("combine_float32_d128", "combine_float32_d128.metal", 1, 32, 1),
     ),
-    ("combine", (160, 160), "float16", None, False, False, ""): (
+    Key("combine", (160, 160), "float16", None, False, False, ""): (
         Variant("combine_float16_d160", "combine_float16_d160.metal", 1, 32, 1),
     ),
-    ("combine", (160, 160), "bfloat16", None, False, False, ""): (
+    Key("combine", (160, 160), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d160", "combine_bfloat16_d160.metal", 1, 32, 1),
     ),
-    ("combine", (160, 160), "float32", None, False, False, ""): (
+    Key("combine", (160, 160), "float32", None, False, False, ""): (
         Variant("combine_float32_d160", "combine_float32_d160.metal", 1, 32, 1),
     ),
-    ("combine", (192, 192), "float16", None, False, False, ""): (
+    Key("combine", (192, 192), "float16", None, False, False, ""): (
         Variant("combine_float16_d192", "combine_float16_d192.metal", 1, 32, 1),
     ),
-    ("combine", (192, 192), "bfloat16", None, False, False, ""): (
+    Key("combine", (192, 192), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d192", "combine_bfloat16_d192.metal", 1, 32, 1),
     ),
-    ("combine", (192, 192), "float32", None, False, False, ""): (
+    Key("combine", (192, 192), "float32", None, False, False, ""): (
         Variant("combine_float32_d192", "combine_float32_d192.metal", 1, 32, 1),
     ),
-    ("combine", (256, 256), "float16", None, False, False, ""): (
+    Key("combine", (256, 256), "float16", None, False, False, ""): (
         Variant("combine_float16_d256", "combine_float16_d256.metal", 1, 32, 1),
     ),
-    ("combine", (256, 256), "bfloat16", None, False, False, ""): (
+    Key("combine", (256, 256), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d256", "combine_bfloat16_d256.metal", 1, 32, 1),
     ),
-    ("combine", (256, 256), "float32", None, False, False, ""): (
+    Key("combine", (256, 256), "float32", None, False, False, ""): (
         Variant("combine_float32_d256", "combine_float32_d256.metal", 1, 32, 1),
     ),
-    ("combine", (512, 512), "float16", None, False, False, ""): (
+    Key("combine", (512, 512), "float16", None, False, False, ""): (
         Variant("combine_float16_d512", "combine_float16_d512.metal", 1, 32, 1),
     ),
-    ("combine", (512, 512), "bfloat16", None, False, False, ""): (
+    Key("combine", (512, 512), "bfloat16", None, False, False, ""): (
         Variant("combine_bfloat16_d512", "combine_bfloat16_d512.metal", 1, 32, 1),
     ),
-    ("combine", (512, 512), "float32", None, False, False, ""): (
+    Key("combine", (512, 512), "float32", None, False, False, ""): (
         Variant("combine_float32_d512", "combine_float32_d512.metal", 1, 32, 1),
     ),
-    ("append", (32, 32), "float16", None, False, False, ""): (
+    Key("append", (32, 32), "float16", None, False, False, ""): (
         Variant("append_float16_d32", "append_float16_d32.metal", 1, 32, 1),
     ),
-    ("append", (32, 32), "bfloat16", None, False, False, ""): (
+    Key("append", (32, 32), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d32", "append_bfloat16_d32.metal", 1, 32, 1),
     ),
-    ("append", (32, 32), "float32", None, False, False, ""): (
+    Key("append", (32, 32), "float32", None, False, False, ""): (
         Variant("append_float32_d32", "append_float32_d32.metal", 1, 32, 1),
     ),
-    ("append", (40, 40), "float16", None, False, False, ""): (
+    Key("append", (40, 40), "float16", None, False, False, ""): (
         Variant("append_float16_d40", "append_float16_d40.metal", 1, 32, 1),
     ),
-    ("append", (40, 40), "bfloat16", None, False, False, ""): (
+    Key("append", (40, 40), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d40", "append_bfloat16_d40.metal", 1, 32, 1),
     ),
-    ("append", (40, 40), "float32", None, False, False, ""): (
+    Key("append", (40, 40), "float32", None, False, False, ""): (
         Variant("append_float32_d40", "append_float32_d40.metal", 1, 32, 1),
     ),
-    ("append", (48, 48), "float16", None, False, False, ""): (
+    Key("append", (48, 48), "float16", None, False, False, ""): (
         Variant("append_float16_d48", "append_float16_d48.metal", 1, 32, 1),
     ),
-    ("append", (48, 48), "bfloat16", None, False, False, ""): (
+    Key("append", (48, 48), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d48", "append_bfloat16_d48.metal", 1, 32, 1),
     ),
-    ("append", (48, 48), "float32", None, False, False, ""): (
+    Key("append", (48, 48), "float32", None, False, False, ""): (
         Variant("append_float32_d48", "append_float32_d48.metal", 1, 32, 1),
     ),
-    ("append", (64, 64), "float16", None, False, False, ""): (
+    Key("append", (64, 64), "float16", None, False, False, ""): (
         Variant("append_float16_d64", "append_float16_d64.metal", 1, 32, 1),
     ),
-    ("append", (64, 64), "bfloat16", None, False, False, ""): (
+    Key("append", (64, 64), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d64", "append_bfloat16_d64.metal", 1, 32, 1),
     ),
-    ("append", (64, 64), "float32", None, False, False, ""): (
+    Key("append", (64, 64), "float32", None, False, False, ""): (
         Variant("append_float32_d64", "append_float32_d64.metal", 1, 32, 1),
     ),
-    ("append", (72, 72), "float16", None, False, False, ""): (
+    Key("append", (72, 72), "float16", None, False, False, ""): (
         Variant("append_float16_d72", "append_float16_d72.metal", 1, 32, 1),
     ),
-    ("append", (72, 72), "bfloat16", None, False, False, ""): (
+    Key("append", (72, 72), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d72", "append_bfloat16_d72.metal", 1, 32, 1),
     ),
-    ("append", (72, 72), "float32", None, False, False, ""): (
+    Key("append", (72, 72), "float32", None, False, False, ""): (
         Variant("append_float32_d72", "append_float32_d72.metal", 1, 32, 1),
     ),
-    ("append", (80, 80), "float16", None, False, False, ""): (
+    Key("append", (80, 80), "float16", None, False, False, ""): (
         Variant("append_float16_d80", "append_float16_d80.metal", 1, 32, 1),
     ),
-    ("append", (80, 80), "bfloat16", None, False, False, ""): (
+    Key("append", (80, 80), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d80", "append_bfloat16_d80.metal", 1, 32, 1),
     ),
-    ("append", (80, 80), "float32", None, False, False, ""): (
+    Key("append", (80, 80), "float32", None, False, False, ""): (
         Variant("append_float32_d80", "append_float32_d80.metal", 1, 32, 1),
     ),
-    ("append", (88, 88), "float16", None, False, False, ""): (
+    Key("append", (88, 88), "float16", None, False, False, ""): (
         Variant("append_float16_d88", "append_float16_d88.metal", 1, 32, 1),
     ),
-    ("append", (88, 88), "bfloat16", None, False, False, ""): (
+    Key("append", (88, 88), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d88", "append_bfloat16_d88.metal", 1, 32, 1),
     ),
-    ("append", (88, 88), "float32", None, False, False, ""): (
+    Key("append", (88, 88), "float32", None, False, False, ""): (
         Variant("append_float32_d88", "append_float32_d88.metal", 1, 32, 1),
     ),
-    ("append", (96, 96), "float16", None, False, False, ""): (
+    Key("append", (96, 96), "float16", None, False, False, ""): (
         Variant("append_float16_d96", "append_float16_d96.metal", 1, 32, 1),
     ),
-    ("append", (96, 96), "bfloat16", None, False, False, ""): (
+    Key("append", (96, 96), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d96", "append_bfloat16_d96.metal", 1, 32, 1),
     ),
-    ("append", (96, 96), "float32", None, False, False, ""): (
+    Key("append", (96, 96), "float32", None, False, False, ""): (
         Variant("append_float32_d96", "append_float32_d96.metal", 1, 32, 1),
     ),
-    ("append", (104, 104), "float16", None, False, False, ""): (
+    Key("append", (104, 104), "float16", None, False, False, ""): (
         Variant("append_float16_d104", "append_float16_d104.metal", 1, 32, 1),
     ),
-    ("append", (104, 104), "bfloat16", None, False, False, ""): (
+    Key("append", (104, 104), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d104", "append_bfloat16_d104.metal", 1, 32, 1),
     ),
-    ("append", (104, 104), "float32", None, False, False, ""): (
+    Key("append", (104, 104), "float32", None, False, False, ""): (
         Variant("append_float32_d104", "append_float32_d104.metal", 1, 32, 1),
     ),
-    ("append", (112, 112), "float16", None, False, False, ""): (
+    Key("append", (112, 112), "float16", None, False, False, ""): (
         Variant("append_float16_d112", "append_float16_d112.metal", 1, 32, 1),
     ),
-    ("append", (112, 112), "bfloat16", None, False, False, ""): (
+    Key("append", (112, 112), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d112", "append_bfloat16_d112.metal", 1, 32, 1),
     ),
-    ("append", (112, 112), "float32", None, False, False, ""): (
+    Key("append", (112, 112), "float32", None, False, False, ""): (
         Variant("append_float32_d112", "append_float32_d112.metal", 1, 32, 1),
     ),
-    ("append", (128, 128), "float16", None, False, False, ""): (
+    Key("append", (128, 128), "float16", None, False, False, ""): (
         Variant("append_float16_d128", "append_float16_d128.metal", 1, 32, 1),
     ),
-    ("append", (128, 128), "bfloat16", None, False, False, ""): (
+    Key("append", (128, 128), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d128", "append_bfloat16_d128.metal", 1, 32, 1),
     ),
-    ("append", (128, 128), "float32", None, False, False, ""): (
+    Key("append", (128, 128), "float32", None, False, False, ""): (
         Variant("append_float32_d128", "append_float32_d128.metal", 1, 32, 1),
     ),
-    ("append", (160, 160), "float16", None, False, False, ""): (
+    Key("append", (160, 160), "float16", None, False, False, ""): (
         Variant("append_float16_d160", "append_float16_d160.metal", 1, 32, 1),
     ),
-    ("append", (160, 160), "bfloat16", None, False, False, ""): (
+    Key("append", (160, 160), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d160", "append_bfloat16_d160.metal", 1, 32, 1),
     ),
-    ("append", (160, 160), "float32", None, False, False, ""): (
+    Key("append", (160, 160), "float32", None, False, False, ""): (
         Variant("append_float32_d160", "append_float32_d160.metal", 1, 32, 1),
     ),
-    ("append", (192, 192), "float16", None, False, False, ""): (
+    Key("append", (192, 192), "float16", None, False, False, ""): (
         Variant("append_float16_d192", "append_float16_d192.metal", 1, 32, 1),
     ),
-    ("append", (192, 192), "bfloat16", None, False, False, ""): (
+    Key("append", (192, 192), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d192", "append_bfloat16_d192.metal", 1, 32, 1),
     ),
-    ("append", (192, 192), "float32", None, False, False, ""): (
+    Key("append", (192, 192), "float32", None, False, False, ""): (
         Variant("append_float32_d192", "append_float32_d192.metal", 1, 32, 1),
     ),
-    ("append", (256, 256), "float16", None, False, False, ""): (
+    Key("append", (256, 256), "float16", None, False, False, ""): (
         Variant("append_float16_d256", "append_float16_d256.metal", 1, 32, 1),
     ),
-    ("append", (256, 256), "bfloat16", None, False, False, ""): (
+    Key("append", (256, 256), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d256", "append_bfloat16_d256.metal", 1, 32, 1),
     ),
-    ("append", (256, 256), "float32", None, False, False, ""): (
+    Key("append", (256, 256), "float32", None, False, False, ""): (
         Variant("append_float32_d256", "append_float32_d256.metal", 1, 32, 1),
     ),
-    ("append", (96, 64), "float16", None, False, False, ""): (
+    Key("append", (96, 64), "float16", None, False, False, ""): (
         Variant("append_float16_d96v64", "append_float16_d96v64.metal", 1, 32, 1),
     ),
-    ("append", (96, 64), "bfloat16", None, False, False, ""): (
+    Key("append", (96, 64), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d96v64", "append_bfloat16_d96v64.metal", 1, 32, 1),
     ),
-    ("append", (96, 64), "float32", None, False, False, ""): (
+    Key("append", (96, 64), "float32", None, False, False, ""): (
         Variant("append_float32_d96v64", "append_float32_d96v64.metal", 1, 32, 1),
     ),
-    ("append", (192, 128), "float16", None, False, False, ""): (
+    Key("append", (192, 128), "float16", None, False, False, ""): (
         Variant("append_float16_d192v128", "append_float16_d192v128.metal", 1, 32, 1),
     ),
-    ("append", (192, 128), "bfloat16", None, False, False, ""): (
+    Key("append", (192, 128), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d192v128", "append_bfloat16_d192v128.metal", 1, 32, 1),
     ),
-    ("append", (192, 128), "float32", None, False, False, ""): (
+    Key("append", (192, 128), "float32", None, False, False, ""): (
         Variant("append_float32_d192v128", "append_float32_d192v128.metal", 1, 32, 1),
     ),
-    ("append", (512, 512), "float16", None, False, False, ""): (
+    Key("append", (512, 512), "float16", None, False, False, ""): (
         Variant("append_float16_d512", "append_float16_d512.metal", 1, 32, 1),
     ),
-    ("append", (512, 512), "bfloat16", None, False, False, ""): (
+    Key("append", (512, 512), "bfloat16", None, False, False, ""): (
         Variant("append_bfloat16_d512", "append_bfloat16_d512.metal", 1, 32, 1),
     ),
-    ("append", (512, 512), "float32", None, False, False, ""): (
+    Key("append", (512, 512), "float32", None, False, False, ""): (
         Variant("append_float32_d512", "append_float32_d512.metal", 1, 32, 1),
     ),
-    ("mask_blocks", (0, 0), "any", None, False, False, ""): (
+    Key("mask_blocks", (0, 0), "any", None, False, False, ""): (
         Variant("mask_blocks", "mask_blocks.metal", 1, 256, 8),
     ),
-    ("backward_rows", (32, 32), "float16", None, True, False, ""): (
+    Key("backward_rows", (32, 32), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d32", "backward_rows_float16_d32.metal", 64, 256, 1),
     ),
-    ("backward_q", (32, 32), "float16", "full", False, False, ""): (
+    Key("backward_q", (32, 32), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d32_q64k32_full", "backward_q_float16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", (32, 32), "float16", "causal", False, False, ""): (
+    Key("backward_q", (32, 32), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d32_q64k32_causal", "backward_q_float16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", (32, 32), "float16", "window", False, False, ""): (
+    Key("backward_q", (32, 32), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d32_q64k32_window", "backward_q_float16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", (32, 32), "float16", None, False, True, ""): (
+    Key("backward_q", (32, 32), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d32_q32k32_dropout", "backward_q_float16_d32.metal", 32, 128, 32),
     ),
-    ("backward_q", (32, 32), "float16", "masked", False, False, ""): (
+    Key("backward_q", (32, 32), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d32_q64k32_masked", "backward_q_float16_d32.metal", 64, 128, 32),
     ),
-    ("backward_mask", (32, 32), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (32, 32), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d32_q64k32", "backward_mask_float16_d32.metal", 64, 128, 32),
     ),
-    ("backward_kv", (32, 32), "float16", "full", False, False, ""): (
+    Key("backward_kv", (32, 32), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d32_q16k64_full", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", (32, 32), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (32, 32), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d32_q16k64_causal", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", (32, 32), "float16", "window", False, False, ""): (
+    Key("backward_kv", (32, 32), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d32_q16k64_window", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", (32, 32), "float16", None, False, True, ""): (
+    Key("backward_kv", (32, 32), "float16", None, False, True, ""): (
         Variant("backward_kv_float16_d32_q16k32_dropout", "backward_kv_float16_d32.metal", 16, 128, 32),
     ),
-    ("backward_kv", (32, 32), "float16", "masked", False, False, ""): (
+    Key("backward_kv", (32, 32), "float16", "masked", False, False, ""): (
         Variant("backward_kv_float16_d32_q16k64_masked", "backward_kv_float16_d32.metal", 16, 128, 64),
     ),
-    ("backward_rows", (32, 32), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (32, 32), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d32", "backward_rows_bfloat16_d32.metal", 64, 256, 1),
     ),
-    ("backward_q", (32, 32), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (32, 32), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d32_q64k32_full", "backward_q_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", (32, 32), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (32, 32), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d32_q64k32_causal", "backward_q_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", (32, 32), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (32, 32), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d32_q64k32_window", "backward_q_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("backward_q", (32, 32), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (32, 32), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d32_q32k32_dropout", "backward_q_bfloat16_d32.metal", 32, 128, 32),
     ),
-    ("backward_q", (32, 32), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (32, 32), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d32_q64k32_masked", "backward_q_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("backward_mask", (32, 32), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (32, 32), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d32_q64k32", "backward_mask_bfloat16_d32.metal", 64, 128, 32),
     ),
-    ("backward_kv", (32, 32), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (32, 32), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d32_q16k64_full", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", (32, 32), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (32, 32), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d32_q16k64_causal", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", (32, 32), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (32, 32), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d32_q16k64_window", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
-    ("backward_kv", (32, 32), "bfloat16", None, False, True, ""): (
+    Key("backward_kv", (32, 32), "bfloat16", None, False, True, ""): (
         Variant("backward_kv_bfloat16_d32_q16k32_dropout", "backward_kv_bfloat16_d32.metal", 16, 128, 32),
     ),
-    ("backward_kv", (32, 32), "bfloat16", "masked", False, False, ""): (
+    Key("backward_kv", (32, 32), "bfloat16", "masked", False, False, ""): (
         Variant("backward_kv_bfloat16_d32_q16k64_masked", "backward_kv_bfloat16_d32.metal", 16, 128, 64),
     ),
-    ("backward_rows", (32, 32), "float32", None, True, False, ""): (
+    Key("backward_rows", (32, 32), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d32", "backward_rows_float32_d32.metal", 64, 256, 1),
     ),
-    ("backward_q", (32, 32), "float32", "full", False, False, ""): (
+    Key("backward_q", (32, 32), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d32_q32k32_full", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_q", (32, 32), "float32", "causal", False, False, ""): (
+    Key("backward_q", (32, 32), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d32_q32k32_causal", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_q", (32, 32), "float32", "window", False, False, ""): (
+    Key("backward_q", (32, 32), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d32_q32k32_window", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_q", (32, 32), "float32", None, False, True, ""): (
+    Key("backward_q", (32, 32), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d32_q32k32_dropout", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_q", (32, 32), "float32", "masked", False, False, ""): (
+    Key("backward_q", (32, 32), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d32_q32k32_masked", "backward_q_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_mask", (32, 32), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (32, 32), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d32_q32k32", "backward_mask_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", (32, 32), "float32", "full", False, False, ""): (
+    Key("backward_kv", (32, 32), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d32_q32k32_full", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", (32, 32), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (32, 32), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d32_q32k32_causal", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", (32, 32), "float32", "window", False, False, ""): (
+    Key("backward_kv", (32, 32), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d32_q32k32_window", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", (32, 32), "float32", None, False, True, ""): (
+    Key("backward_kv", (32, 32), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d32_q32k32_dropout", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_kv", (32, 32), "float32", "masked", False, False, ""): (
+    Key("backward_kv", (32, 32), "float32", "masked", False, False, ""): (
         Variant("backward_kv_float32_d32_q32k32_masked", "backward_kv_float32_d32.metal", 32, 128, 32),
     ),
-    ("backward_rows", (40, 40), "float16", None, True, False, ""): (
+    Key("backward_rows", (40, 40), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d40", "backward_rows_float16_d40.metal", 64, 256, 1),
     ),
-    ("backward_q", (40, 40), "float16", "full", False, False, ""): (
+    Key("backward_q", (40, 40), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d40_q64k32_full", "backward_q_float16_d40.metal", 64, 128, 32),
     ),
-    ("backward_q", (40, 40), "float16", "causal", False, False, ""): (
+    Key("backward_q", (40, 40), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d40_q64k32_causal", "backward_q_float16_d40.metal", 64, 128, 32),
     ),
-    ("backward_q", (40, 40), "float16", "window", False, False, ""): (
+    Key("backward_q", (40, 40), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d40_q64k32_window", "backward_q_float16_d40.metal", 64, 128, 32),
     ),
-    ("backward_q", (40, 40), "float16", None, False, True, ""): (
+    Key("backward_q", (40, 40), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d40_q32k32_dropout", "backward_q_float16_d40.metal", 32, 128, 32),
     ),
-    ("backward_q", (40, 40), "float16", "masked", False, False, ""): (
+    Key("backward_q", (40, 40), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d40_q64k32_masked", "backward_q_float16_d40.metal", 64, 128, 32),
     ),
-    ("backward_mask", (40, 40), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (40, 40), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d40_q64k32", "backward_mask_float16_d40.metal", 64, 128, 32),
     ),
-    ("backward_kv", (40, 40), "float16", "full", False, False, ""): (
+    Key("backward_kv", (40, 40), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d40_q32k32_full", "backward_kv_float16_d40.metal", 32, 128, 32),
     ),
-    ("backward_kv", (40, 40), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (40, 40), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d40_q32k32_causal", "backward_kv_float16_d40.metal", 32, 128, 32),
     ),
-    ("backward_kv", (40, 40), "float16", "window", False, False, ""): (
+    Key("backward_kv", (40, 40), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d40_q32k32_window", "backward_kv_float16_d40.metal", 32, 128, 32),
     ),
-    ("backward_kv", (40, 40), "float16", None, False, True, ""): (
+    Key("backward_kv", (40, 40), "float16", None, False, True, ""): (
         Variant("backward_kv_float16_d40_q32k32_dropout", "backward_kv_float16_d40.metal", 32, 128, 32),
     ),
-    ("backward_kv", (40, 40), "float16", "masked", False, False, ""): (
+    Key("backward_kv", (40, 40), "float16", "masked", False, False, ""): (
         Variant("backward_kv_float16_d40_q32k32_masked", "backward_kv_float16_d40.metal", 32, 128, 32),
     ),
-    ("backward_rows", (40, 40), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (40, 40), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d40", "backward_rows_bfloat16_d40.metal", 64, 256, 1),
     ),
-    ("backward_q", (40, 40), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (40, 40), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d40_q64k32_full", "backward_q_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("backward_q", (40, 40), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (40, 40), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d40_q64k32_causal", "backward_q_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("backward_q", (40, 40), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (40, 40), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d40_q64k32_window", "backward_q_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("backward_q", (40, 40), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (40, 40), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d40_q32k32_dropout", "backward_q_bfloat16_d40.metal", 32, 128, 32),
     ),
-    ("backward_q", (40, 40), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (40, 40), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d40_q64k32_masked", "backward_q_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("backward_mask", (40, 40), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (40, 40), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d40_q64k32", "backward_mask_bfloat16_d40.metal", 64, 128, 32),
     ),
-    ("backward_kv", (40, 40), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (40, 40), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d40_q32k32_full", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
     ),
-    ("backward_kv", (40, 40), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (40, 40), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d40_q32k32_causal", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
     ),
-    ("backward_kv", (40, 40), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (40, 40), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d40_q32k32_window", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
     ),
-    ("backward_kv", (40, 40), "bfloat16", None, False, True, ""): (
+    Key("backward_kv", (40, 40), "bfloat16", None, False, True, ""): (
         Variant("backward_kv_bfloat16_d40_q32k32_dropout", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
     ),
-    ("backward_kv", (40, 40), "bfloat16", "masked", False, False, ""): (
+    Key("backward_kv", (40, 40), "bfloat16", "masked", False, False, ""): (
         Variant("backward_kv_bfloat16_d40_q32k32_masked", "backward_kv_bfloat16_d40.metal", 32, 128, 32),
     ),
-    ("backward_rows", (40, 40), "float32", None, True, False, ""): (
+    Key("backward_rows", (40, 40), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d40", "backward_rows_float32_d40.metal", 64, 256, 1),
     ),
-    ("backward_q", (40, 40), "float32", "full", False, False, ""): (
+    Key("backward_q", (40, 40), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d40_q32k32_full", "backward_q_float32_d40.metal", 32, 128, 32),
     ),
-    ("backward_q", (40, 40), "float32", "causal", False, False, ""): (
+    Key("backward_q", (40, 40), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d40_q32k32_causal", "backward_q_float32_d40.metal", 32, 128, 32),
     ),
-    ("backward_q", (40, 40), "float32", "window", False, False, ""): (
+    Key("backward_q", (40, 40), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d40_q32k32_window", "backward_q_float32_d40.metal", 32, 128, 32),
     ),
-    ("backward_q", (40, 40), "float32", None, False, True, ""): (
+    Key("backward_q", (40, 40), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d40_q32k32_dropout", "backward_q_float32_d40.metal", 32, 128, 32),
     ),
-    ("backward_q", (40, 40), "float32", "masked", False, False, ""): (
+    Key("backward_q", (40, 40), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d40_q32k32_masked", "backward_q_float32_d40.metal", 32, 128, 32),
     ),
-    ("backward_mask", (40, 40), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (40, 40), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d40_q32k32", "backward_mask_float32_d40.metal", 32, 128, 32),
     ),
-    ("backward_kv", (40, 40), "float32", "full", False, False, ""): (
+    Key("backward_kv", (40, 40), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d40_q16k32_full", "backward_kv_float32_d40.metal", 16, 128, 32),
     ),
-    ("backward_kv", (40, 40), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (40, 40), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d40_q16k32_causal", "backward_kv_float32_d40.metal", 16, 128, 32),
     ),
-    ("backward_kv", (40, 40), "float32", "window", False, False, ""): (
+    Key("backward_kv", (40, 40), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d40_q16k32_window", "backward_kv_float32_d40.metal", 16, 128, 32),
     ),
-    ("backward_kv", (40, 40), "float32", None, False, True, ""): (
+    Key("backward_kv", (40, 40), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d40_q16k32_dropout", "backward_kv_float32_d40.metal", 16, 128, 32),
     ),
-    ("backward_kv", (40, 40), "float32", "masked", False, False, ""): (
+    Key("backward_kv", (40, 40), "float32", "masked", False, False, ""): (
         Variant("backward_kv_float32_d40_q16k32_masked", "backward_kv_float32_d40.metal", 16, 128, 32),
     ),
-    ("backward_rows", (48, 48), "float16", None, True, False, ""): (
+    Key("backward_rows", (48, 48), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d48", "backward_rows_float16_d48.metal", 64, 256, 1),
     ),
-    ("backward_q", (48, 48), "float16", "full", False, False, ""): (
+    Key("backward_q", (48, 48), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d48_q64k32_full", "backward_q_float16_d48.metal", 64, 128, 32),
     ),
-    ("backward_q", (48, 48), "float16", "causal", False, False, ""): (
+    Key("backward_q", (48, 48), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d48_q64k32_causal", "backward_q_float16_d48.metal", 64, 128, 32),
     ),
-    ("backward_q", (48, 48), "float16", "window", False, False, ""): (
+    Key("backward_q", (48, 48), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d48_q64k32_window", "backward_q_float16_d48.metal", 64, 128, 32),
     ),
-    ("backward_q", (48, 48), "float16", None, False, True, ""): (
+    Key("backward_q", (48, 48), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d48_q32k32_dropout", "backward_q_float16_d48.metal", 32, 128, 32),
     ),
-    ("backward_q", (48, 48), "float16", "masked", False, False, ""): (
+    Key("backward_q", (48, 48), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d48_q64k32_masked", "backward_q_float16_d48.metal", 64, 128, 32),
     ),
-    ("backward_mask", (48, 48), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (48, 48), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d48_q64k32", "backward_mask_float16_d48.metal", 64, 128, 32),
     ),
-    ("backward_kv", (48, 48), "float16", "full", False, False, ""): (
+    Key("backward_kv", (48, 48), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d48_q32k32_full", "backward_kv_float16_d48.metal", 32, 128, 32),
     ),
-    ("backward_kv", (48, 48), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (48, 48), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d48_q32k32_causal", "backward_kv_float16_d48.metal", 32, 128, 32),
     ),
-    ("backward_kv", (48, 48), "float16", "window", False, False, ""): (
+    Key("backward_kv", (48, 48), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d48_q32k32_window", "backward_kv_float16_d48.metal", 32, 128, 32),
     ),
-    ("backward_kv", (48, 48), "float16", None, False, True, ""): (
+    Key("backward_kv", (48, 48), "float16", None, False, True, ""): (
         Variant("backward_kv_float16_d48_q32k32_dropout", "backward_kv_float16_d48.metal", 32, 128, 32),
     ),
-    ("backward_kv", (48, 48), "float16", "masked", False, False, ""): (
+    Key("backward_kv", (48, 48), "float16", "masked", False, False, ""): (
         Variant("backward_kv_float16_d48_q32k32_masked", "backward_kv_float16_d48.metal", 32, 128, 32),
     ),
-    ("backward_rows", (48, 48), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (48, 48), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d48", "backward_rows_bfloat16_d48.metal", 64, 256, 1),
     ),
-    ("backward_q", (48, 48), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (48, 48), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d48_q64k32_full", "backward_q_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("backward_q", (48, 48), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (48, 48), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d48_q64k32_causal", "backward_q_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("backward_q", (48, 48), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (48, 48), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d48_q64k32_window", "backward_q_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("backward_q", (48, 48), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (48, 48), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d48_q32k32_dropout", "backward_q_bfloat16_d48.metal", 32, 128, 32),
     ),
-    ("backward_q", (48, 48), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (48, 48), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d48_q64k32_masked", "backward_q_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("backward_mask", (48, 48), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (48, 48), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d48_q64k32", "backward_mask_bfloat16_d48.metal", 64, 128, 32),
     ),
-    ("backward_kv", (48, 48), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (48, 48), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d48_q32k32_full", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
     ),
-    ("backward_kv", (48, 48), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (48, 48), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d48_q32k32_causal", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
     ),
-    ("backward_kv", (48, 48), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (48, 48), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d48_q32k32_window", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
     ),
-    ("backward_kv", (48, 48), "bfloat16", None, False, True, ""): (
+    Key("backward_kv", (48, 48), "bfloat16", None, False, True, ""): (
         Variant("backward_kv_bfloat16_d48_q32k32_dropout", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
     ),
-    ("backward_kv", (48, 48), "bfloat16", "masked", False, False, ""): (
+    Key("backward_kv", (48, 48), "bfloat16", "masked", False, False, ""): (
         Variant("backward_kv_bfloat16_d48_q32k32_masked", "backward_kv_bfloat16_d48.metal", 32, 128, 32),
     ),
-    ("backward_rows", (48, 48), "float32", None, True, False, ""): (
+    Key("backward_rows", (48, 48), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d48", "backward_rows_float32_d48.metal", 64, 256, 1),
     ),
-    ("backward_q", (48, 48), "float32", "full", False, False, ""): (
+    Key("backward_q", (48, 48), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d48_q32k32_full", "backward_q_float32_d48.metal", 32, 128, 32),
     ),
-    ("backward_q", (48, 48), "float32", "causal", False, False, ""): (
+    Key("backward_q", (48, 48), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d48_q32k32_causal", "backward_q_float32_d48.metal", 32, 128, 32),
     ),
-    ("backward_q", (48, 48), "float32", "window", False, False, ""): (
+    Key("backward_q", (48, 48), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d48_q32k32_window", "backward_q_float32_d48.metal", 32, 128, 32),
     ),
-    ("backward_q", (48, 48), "float32", None, False, True, ""): (
+    Key("backward_q", (48, 48), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d48_q32k32_dropout", "backward_q_float32_d48.metal", 32, 128, 32),
     ),
-    ("backward_q", (48, 48), "float32", "masked", False, False, ""): (
+    Key("backward_q", (48, 48), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d48_q32k32_masked", "backward_q_float32_d48.metal", 32, 128, 32),
     ),
-    ("backward_mask", (48, 48), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (48, 48), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d48_q32k32", "backward_mask_float32_d48.metal", 32, 128, 32),
     ),
-    ("backward_kv", (48, 48), "float32", "full", False, False, ""): (
+    Key("backward_kv", (48, 48), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d48_q16k32_full", "backward_kv_float32_d48.metal", 16, 128, 32),
     ),
-    ("backward_kv", (48, 48), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (48, 48), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d48_q16k32_causal", "backward_kv_float32_d48.metal", 16, 128, 32),
     ),
-    ("backward_kv", (48, 48), "float32", "window", False, False, ""): (
+    Key("backward_kv", (48, 48), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d48_q16k32_window", "backward_kv_float32_d48.metal", 16, 128, 32),
     ),
-    ("backward_kv", (48, 48), "float32", None, False, True, ""): (
+    Key("backward_kv", (48, 48), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d48_q16k32_dropout", "backward_kv_float32_d48.metal", 16, 128, 32),
     ),
-    ("backward_kv", (48, 48), "float32", "masked", False, False, ""): (
+    Key("backward_kv", (48, 48), "float32", "masked", False, False, ""): (
         Variant("backward_kv_float32_d48_q16k32_masked", "backward_kv_float32_d48.metal", 16, 128, 32),
     ),
-    ("backward_rows", (64, 64), "float16", None, True, False, ""): (
+    Key("backward_rows", (64, 64), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d64", "backward_rows_float16_d64.metal", 64, 256, 1),
     ),
-    ("backward_q", (64, 64), "float16", "full", False, False, ""): (
+    Key("backward_q", (64, 64), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d64_q64k32_full", "backward_q_float16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", (64, 64), "float16", "causal", False, False, ""): (
+    Key("backward_q", (64, 64), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d64_q64k32_causal", "backward_q_float16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", (64, 64), "float16", "window", False, False, ""): (
+    Key("backward_q", (64, 64), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d64_q64k32_window", "backward_q_float16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", (64, 64), "float16", None, False, True, ""): (
+    Key("backward_q", (64, 64), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d64_q32k32_dropout", "backward_q_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_q", (64, 64), "float16", "masked", False, False, ""): (
+    Key("backward_q", (64, 64), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d64_q64k32_masked", "backward_q_float16_d64.metal", 64, 128, 32),
     ),
-    ("backward_mask", (64, 64), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (64, 64), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d64_q64k32", "backward_mask_float16_d64.metal", 64, 128, 32),
     ),
-    ("backward_kv", (64, 64), "float16", "full", False, False, ""): (
+    Key("backward_kv", (64, 64), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d64_q32k32_full", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (64, 64), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (64, 64), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d64_q32k32_causal", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (64, 64), "float16", "window", False, False, ""): (
+    Key("backward_kv", (64, 64), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d64_q32k32_window", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (64, 64), "float16", None, False, True, ""): (
+    Key("backward_kv", (64, 64), "float16", None, False, True, ""): (
         Variant("backward_kv_float16_d64_q32k32_dropout", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (64, 64), "float16", "masked", False, False, ""): (
+    Key("backward_kv", (64, 64), "float16", "masked", False, False, ""): (
         Variant("backward_kv_float16_d64_q32k32_masked", "backward_kv_float16_d64.metal", 32, 128, 32),
     ),
-    ("backward_rows", (64, 64), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (64, 64), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d64", "backward_rows_bfloat16_d64.metal", 64, 256, 1),
     ),
-    ("backward_q", (64, 64), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (64, 64), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d64_q64k32_full", "backward_q_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", (64, 64), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (64, 64), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d64_q64k32_causal", "backward_q_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", (64, 64), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (64, 64), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d64_q64k32_window", "backward_q_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("backward_q", (64, 64), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (64, 64), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d64_q32k32_dropout", "backward_q_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_q", (64, 64), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (64, 64), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d64_q64k32_masked", "backward_q_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("backward_mask", (64, 64), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (64, 64), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d64_q64k32", "backward_mask_bfloat16_d64.metal", 64, 128, 32),
     ),
-    ("backward_kv", (64, 64), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (64, 64), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d64_q32k32_full", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (64, 64), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (64, 64), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d64_q32k32_causal", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (64, 64), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (64, 64), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d64_q32k32_window", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (64, 64), "bfloat16", None, False, True, ""): (
+    Key("backward_kv", (64, 64), "bfloat16", None, False, True, ""): (
         Variant("backward_kv_bfloat16_d64_q32k32_dropout", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (64, 64), "bfloat16", "masked", False, False, ""): (
+    Key("backward_kv", (64, 64), "bfloat16", "masked", False, False, ""): (
         Variant("backward_kv_bfloat16_d64_q32k32_masked", "backward_kv_bfloat16_d64.metal", 32, 128, 32),
     ),
-    ("backward_rows", (64, 64), "float32", None, True, False, ""): (
+    Key("backward_rows", (64, 64), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d64", "backward_rows_float32_d64.metal", 64, 256, 1),
     ),
-    ("backward_q", (64, 64), "float32", "full", False, False, ""): (
+    Key("backward_q", (64, 64), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d64_q32k32_full", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_q", (64, 64), "float32", "causal", False, False, ""): (
+    Key("backward_q", (64, 64), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d64_q32k32_causal", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_q", (64, 64), "float32", "window", False, False, ""): (
+    Key("backward_q", (64, 64), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d64_q32k32_window", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_q", (64, 64), "float32", None, False, True, ""): (
+    Key("backward_q", (64, 64), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d64_q32k32_dropout", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_q", (64, 64), "float32", "masked", False, False, ""): (
+    Key("backward_q", (64, 64), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d64_q32k32_masked", "backward_q_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_mask", (64, 64), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (64, 64), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d64_q32k32", "backward_mask_float32_d64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (64, 64), "float32", "full", False, False, ""): (
+    Key("backward_kv", (64, 64), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d64_q16k32_full", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_kv", (64, 64), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (64, 64), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d64_q16k32_causal", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_kv", (64, 64), "float32", "window", False, False, ""): (
+    Key("backward_kv", (64, 64), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d64_q16k32_window", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_kv", (64, 64), "float32", None, False, True, ""): (
+    Key("backward_kv", (64, 64), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d64_q16k32_dropout", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_kv", (64, 64), "float32", "masked", False, False, ""): (
+    Key("backward_kv", (64, 64), "float32", "masked", False, False, ""): (
         Variant("backward_kv_float32_d64_q16k32_masked", "backward_kv_float32_d64.metal", 16, 128, 32),
     ),
-    ("backward_rows", (72, 72), "float16", None, True, False, ""): (
+    Key("backward_rows", (72, 72), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d72", "backward_rows_float16_d72.metal", 64, 256, 1),
     ),
-    ("backward_q", (72, 72), "float16", "full", False, False, ""): (
+    Key("backward_q", (72, 72), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d72_q32k32_full", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", (72, 72), "float16", "causal", False, False, ""): (
+    Key("backward_q", (72, 72), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d72_q32k32_causal", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", (72, 72), "float16", "window", False, False, ""): (
+    Key("backward_q", (72, 72), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d72_q32k32_window", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", (72, 72), "float16", None, False, True, ""): (
+    Key("backward_q", (72, 72), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d72_q32k32_dropout", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", (72, 72), "float16", "masked", False, False, ""): (
+    Key("backward_q", (72, 72), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d72_q32k32_masked", "backward_q_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_mask", (72, 72), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (72, 72), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d72_q32k32", "backward_mask_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", (72, 72), "float16", "full", False, False, ""): (
+    Key("backward_kv", (72, 72), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d72_q32k32_full", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", (72, 72), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (72, 72), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d72_q32k32_causal", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", (72, 72), "float16", "window", False, False, ""): (
+    Key("backward_kv", (72, 72), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d72_q32k32_window", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_k", (72, 72), "float16", None, False, True, ""): (
+    Key("backward_k", (72, 72), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d72_q32k32_dropout", "backward_k_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_v", (72, 72), "float16", None, False, True, ""): (
+    Key("backward_v", (72, 72), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d72_q32k32_dropout", "backward_v_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", (72, 72), "float16", "masked", False, False, ""): (
+    Key("backward_kv", (72, 72), "float16", "masked", False, False, ""): (
         Variant("backward_kv_float16_d72_q32k32_masked", "backward_kv_float16_d72.metal", 32, 128, 32),
     ),
-    ("backward_rows", (72, 72), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (72, 72), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d72", "backward_rows_bfloat16_d72.metal", 64, 256, 1),
     ),
-    ("backward_q", (72, 72), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (72, 72), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d72_q32k32_full", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", (72, 72), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (72, 72), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d72_q32k32_causal", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", (72, 72), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (72, 72), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d72_q32k32_window", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", (72, 72), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (72, 72), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d72_q32k32_dropout", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_q", (72, 72), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (72, 72), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d72_q32k32_masked", "backward_q_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_mask", (72, 72), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (72, 72), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d72_q32k32", "backward_mask_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", (72, 72), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (72, 72), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d72_q32k32_full", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", (72, 72), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (72, 72), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d72_q32k32_causal", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", (72, 72), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (72, 72), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d72_q32k32_window", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_k", (72, 72), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (72, 72), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d72_q32k32_dropout", "backward_k_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_v", (72, 72), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (72, 72), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d72_q32k32_dropout", "backward_v_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_kv", (72, 72), "bfloat16", "masked", False, False, ""): (
+    Key("backward_kv", (72, 72), "bfloat16", "masked", False, False, ""): (
         Variant("backward_kv_bfloat16_d72_q32k32_masked", "backward_kv_bfloat16_d72.metal", 32, 128, 32),
     ),
-    ("backward_rows", (72, 72), "float32", None, True, False, ""): (
+    Key("backward_rows", (72, 72), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d72", "backward_rows_float32_d72.metal", 64, 256, 1),
     ),
-    ("backward_q", (72, 72), "float32", "full", False, False, ""): (
+    Key("backward_q", (72, 72), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d72_q32k16_full", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_q", (72, 72), "float32", "causal", False, False, ""): (
+    Key("backward_q", (72, 72), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d72_q32k16_causal", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_q", (72, 72), "float32", "window", False, False, ""): (
+    Key("backward_q", (72, 72), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d72_q32k16_window", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_q", (72, 72), "float32", None, False, True, ""): (
+    Key("backward_q", (72, 72), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d72_q32k16_dropout", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_q", (72, 72), "float32", "masked", False, False, ""): (
+    Key("backward_q", (72, 72), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d72_q32k16_masked", "backward_q_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_mask", (72, 72), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (72, 72), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d72_q32k16", "backward_mask_float32_d72.metal", 32, 128, 16),
     ),
-    ("backward_kv", (72, 72), "float32", "full", False, False, ""): (
+    Key("backward_kv", (72, 72), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d72_q16k32_full", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_kv", (72, 72), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (72, 72), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d72_q16k32_causal", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_kv", (72, 72), "float32", "window", False, False, ""): (
+    Key("backward_kv", (72, 72), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d72_q16k32_window", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_kv", (72, 72), "float32", None, False, True, ""): (
+    Key("backward_kv", (72, 72), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d72_q16k32_dropout", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_kv", (72, 72), "float32", "masked", False, False, ""): (
+    Key("backward_kv", (72, 72), "float32", "masked", False, False, ""): (
         Variant("backward_kv_float32_d72_q16k32_masked", "backward_kv_float32_d72.metal", 16, 128, 32),
     ),
-    ("backward_rows", (80, 80), "float16", None, True, False, ""): (
+    Key("backward_rows", (80, 80), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d80", "backward_rows_float16_d80.metal", 64, 256, 1),
     ),
-    ("backward_q", (80, 80), "float16", "full", False, False, ""): (
+    Key("backward_q", (80, 80), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d80_q32k32_full", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", (80, 80), "float16", "causal", False, False, ""): (
+    Key("backward_q", (80, 80), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d80_q32k32_causal", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", (80, 80), "float16", "window", False, False, ""): (
+    Key("backward_q", (80, 80), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d80_q32k32_window", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", (80, 80), "float16", None, False, True, ""): (
+    Key("backward_q", (80, 80), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d80_q32k32_dropout", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", (80, 80), "float16", "masked", False, False, ""): (
+    Key("backward_q", (80, 80), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d80_q32k32_masked", "backward_q_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_mask", (80, 80), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (80, 80), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d80_q32k32", "backward_mask_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", (80, 80), "float16", "full", False, False, ""): (
+    Key("backward_kv", (80, 80), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d80_q32k32_full", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", (80, 80), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (80, 80), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d80_q32k32_causal", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", (80, 80), "float16", "window", False, False, ""): (
+    Key("backward_kv", (80, 80), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d80_q32k32_window", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_k", (80, 80), "float16", None, False, True, ""): (
+    Key("backward_k", (80, 80), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d80_q32k32_dropout", "backward_k_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_v", (80, 80), "float16", None, False, True, ""): (
+    Key("backward_v", (80, 80), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d80_q32k32_dropout", "backward_v_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", (80, 80), "float16", "masked", False, False, ""): (
+    Key("backward_kv", (80, 80), "float16", "masked", False, False, ""): (
         Variant("backward_kv_float16_d80_q32k32_masked", "backward_kv_float16_d80.metal", 32, 128, 32),
     ),
-    ("backward_rows", (80, 80), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (80, 80), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d80", "backward_rows_bfloat16_d80.metal", 64, 256, 1),
     ),
-    ("backward_q", (80, 80), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (80, 80), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d80_q32k32_full", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", (80, 80), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (80, 80), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d80_q32k32_causal", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", (80, 80), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (80, 80), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d80_q32k32_window", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", (80, 80), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (80, 80), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d80_q32k32_dropout", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_q", (80, 80), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (80, 80), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d80_q32k32_masked", "backward_q_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_mask", (80, 80), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (80, 80), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d80_q32k32", "backward_mask_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", (80, 80), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (80, 80), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d80_q32k32_full", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", (80, 80), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (80, 80), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d80_q32k32_causal", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", (80, 80), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (80, 80), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d80_q32k32_window", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_k", (80, 80), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (80, 80), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d80_q32k32_dropout", "backward_k_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_v", (80, 80), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (80, 80), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d80_q32k32_dropout", "backward_v_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_kv", (80, 80), "bfloat16", "masked", False, False, ""): (
+    Key("backward_kv", (80, 80), "bfloat16", "masked", False, False, ""): (
         Variant("backward_kv_bfloat16_d80_q32k32_masked", "backward_kv_bfloat16_d80.metal", 32, 128, 32),
     ),
-    ("backward_rows", (80, 80), "float32", None, True, False, ""): (
+    Key("backward_rows", (80, 80), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d80", "backward_rows_float32_d80.metal", 64, 256, 1),
     ),
-    ("backward_q", (80, 80), "float32", "full", False, False, ""): (
+    Key("backward_q", (80, 80), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d80_q32k16_full", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_q", (80, 80), "float32", "causal", False, False, ""): (
+    Key("backward_q", (80, 80), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d80_q32k16_causal", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_q", (80, 80), "float32", "window", False, False, ""): (
+    Key("backward_q", (80, 80), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d80_q32k16_window", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_q", (80, 80), "float32", None, False, True, ""): (
+    Key("backward_q", (80, 80), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d80_q32k16_dropout", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_q", (80, 80), "float32", "masked", False, False, ""): (
+    Key("backward_q", (80, 80), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d80_q32k16_masked", "backward_q_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_mask", (80, 80), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (80, 80), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d80_q32k16", "backward_mask_float32_d80.metal", 32, 128, 16),
     ),
-    ("backward_kv", (80, 80), "float32", "full", False, False, ""): (
+    Key("backward_kv", (80, 80), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d80_q16k32_full", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_kv", (80, 80), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (80, 80), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d80_q16k32_causal", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_kv", (80, 80), "float32", "window", False, False, ""): (
+    Key("backward_kv", (80, 80), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d80_q16k32_window", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_kv", (80, 80), "float32", None, False, True, ""): (
+    Key("backward_kv", (80, 80), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d80_q16k32_dropout", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_kv", (80, 80), "float32", "masked", False, False, ""): (
+    Key("backward_kv", (80, 80), "float32", "masked", False, False, ""): (
         Variant("backward_kv_float32_d80_q16k32_masked", "backward_kv_float32_d80.metal", 16, 128, 32),
     ),
-    ("backward_rows", (88, 88), "float16", None, True, False, ""): (
+    Key("backward_rows", (88, 88), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d88", "backward_rows_float16_d88.metal", 64, 256, 1),
     ),
-    ("backward_q", (88, 88), "float16", "full", False, False, ""): (
+    Key("backward_q", (88, 88), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d88_q32k32_full", "backward_q_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_q", (88, 88), "float16", "causal", False, False, ""): (
+    Key("backward_q", (88, 88), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d88_q32k32_causal", "backward_q_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_q", (88, 88), "float16", "window", False, False, ""): (
+    Key("backward_q", (88, 88), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d88_q32k32_window", "backward_q_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_q", (88, 88), "float16", None, False, True, ""): (
+    Key("backward_q", (88, 88), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d88_q32k32_dropout", "backward_q_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_q", (88, 88), "float16", "masked", False, False, ""): (
+    Key("backward_q", (88, 88), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d88_q32k32_masked", "backward_q_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_mask", (88, 88), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (88, 88), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d88_q32k32", "backward_mask_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_kv", (88, 88), "float16", "full", False, False, ""): (
+    Key("backward_kv", (88, 88), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d88_q32k32_full", "backward_kv_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_kv", (88, 88), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (88, 88), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d88_q32k32_causal", "backward_kv_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_kv", (88, 88), "float16", "window", False, False, ""): (
+    Key("backward_kv", (88, 88), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d88_q32k32_window", "backward_kv_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_k", (88, 88), "float16", None, False, True, ""): (
+    Key("backward_k", (88, 88), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d88_q32k32_dropout", "backward_k_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_v", (88, 88), "float16", None, False, True, ""): (
+    Key("backward_v", (88, 88), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d88_q32k32_dropout", "backward_v_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_kv", (88, 88), "float16", "masked", False, False, ""): (
+    Key("backward_kv", (88, 88), "float16", "masked", False, False, ""): (
         Variant("backward_kv_float16_d88_q32k32_masked", "backward_kv_float16_d88.metal", 32, 128, 32),
     ),
-    ("backward_rows", (88, 88), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (88, 88), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d88", "backward_rows_bfloat16_d88.metal", 64, 256, 1),
     ),
-    ("backward_q", (88, 88), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (88, 88), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d88_q32k32_full", "backward_q_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_q", (88, 88), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (88, 88), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d88_q32k32_causal", "backward_q_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_q", (88, 88), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (88, 88), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d88_q32k32_window", "backward_q_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_q", (88, 88), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (88, 88), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d88_q32k32_dropout", "backward_q_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_q", (88, 88), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (88, 88), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d88_q32k32_masked", "backward_q_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_mask", (88, 88), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (88, 88), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d88_q32k32", "backward_mask_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_kv", (88, 88), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (88, 88), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d88_q32k32_full", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_kv", (88, 88), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (88, 88), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d88_q32k32_causal", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_kv", (88, 88), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (88, 88), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d88_q32k32_window", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_k", (88, 88), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (88, 88), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d88_q32k32_dropout", "backward_k_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_v", (88, 88), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (88, 88), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d88_q32k32_dropout", "backward_v_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_kv", (88, 88), "bfloat16", "masked", False, False, ""): (
+    Key("backward_kv", (88, 88), "bfloat16", "masked", False, False, ""): (
         Variant("backward_kv_bfloat16_d88_q32k32_masked", "backward_kv_bfloat16_d88.metal", 32, 128, 32),
     ),
-    ("backward_rows", (88, 88), "float32", None, True, False, ""): (
+    Key("backward_rows", (88, 88), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d88", "backward_rows_float32_d88.metal", 64, 256, 1),
     ),
-    ("backward_q", (88, 88), "float32", "full", False, False, ""): (
+    Key("backward_q", (88, 88), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d88_q32k16_full", "backward_q_float32_d88.metal", 32, 128, 16),
     ),
-    ("backward_q", (88, 88), "float32", "causal", False, False, ""): (
+    Key("backward_q", (88, 88), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d88_q32k16_causal", "backward_q_float32_d88.metal", 32, 128, 16),
     ),
-    ("backward_q", (88, 88), "float32", "window", False, False, ""): (
+    Key("backward_q", (88, 88), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d88_q32k16_window", "backward_q_float32_d88.metal", 32, 128, 16),
     ),
-    ("backward_q", (88, 88), "float32", None, False, True, ""): (
+    Key("backward_q", (88, 88), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d88_q32k16_dropout", "backward_q_float32_d88.metal", 32, 128, 16),
     ),
-    ("backward_q", (88, 88), "float32", "masked", False, False, ""): (
+    Key("backward_q", (88, 88), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d88_q32k16_masked", "backward_q_float32_d88.metal", 32, 128, 16),
     ),
-    ("backward_mask", (88, 88), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (88, 88), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d88_q32k16", "backward_mask_float32_d88.metal", 32, 128, 16),
     ),
-    ("backward_kv", (88, 88), "float32", "full", False, False, ""): (
+    Key("backward_kv", (88, 88), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d88_q16k32_full", "backward_kv_float32_d88.metal", 16, 128, 32),
     ),
-    ("backward_kv", (88, 88), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (88, 88), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d88_q16k32_causal", "backward_kv_float32_d88.metal", 16, 128, 32),
     ),
-    ("backward_kv", (88, 88), "float32", "window", False, False, ""): (
+    Key("backward_kv", (88, 88), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d88_q16k32_window", "backward_kv_float32_d88.metal", 16, 128, 32),
     ),
-    ("backward_k", (88, 88), "float32", None, False, True, ""): (
+    Key("backward_k", (88, 88), "float32", None, False, True, ""): (
         Variant("backward_k_float32_d88_q16k32_dropout", "backward_k_float32_d88.metal", 16, 128, 32),
     ),
-    ("backward_v", (88, 88), "float32", None, False, True, ""): (
+    Key("backward_v", (88, 88), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d88_q16k32_dropout", "backward_v_float32_d88.metal", 16, 128, 32),
     ),
-    ("backward_kv", (88, 88), "float32", "masked", False, False, ""): (
+    Key("backward_kv", (88, 88), "float32", "masked", False, False, ""): (
         Variant("backward_kv_float32_d88_q16k32_masked", "backward_kv_float32_d88.metal", 16, 128, 32),
     ),
-    ("backward_rows", (96, 96), "float16", None, True, False, ""): (
+    Key("backward_rows", (96, 96), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d96", "backward_rows_float16_d96.metal", 64, 256, 1),
     ),
-    ("backward_q", (96, 96), "float16", "full", False, False, ""): (
+    Key("backward_q", (96, 96), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d96_q32k32_full", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 96), "float16", "causal", False, False, ""): (
+    Key("backward_q", (96, 96), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d96_q32k32_causal", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 96), "float16", "window", False, False, ""): (
+    Key("backward_q", (96, 96), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d96_q32k32_window", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 96), "float16", None, False, True, ""): (
+    Key("backward_q", (96, 96), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d96_q32k32_dropout", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 96), "float16", "masked", False, False, ""): (
+    Key("backward_q", (96, 96), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d96_q32k32_masked", "backward_q_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_mask", (96, 96), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (96, 96), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d96_q32k32", "backward_mask_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 96), "float16", "full", False, False, ""): (
+    Key("backward_kv", (96, 96), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d96_q32k32_full", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 96), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (96, 96), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d96_q32k32_causal", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 96), "float16", "window", False, False, ""): (
+    Key("backward_kv", (96, 96), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d96_q32k32_window", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_k", (96, 96), "float16", None, False, True, ""): (
+    Key("backward_k", (96, 96), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d96_q32k32_dropout", "backward_k_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_v", (96, 96), "float16", None, False, True, ""): (
+    Key("backward_v", (96, 96), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d96_q32k32_dropout", "backward_v_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 96), "float16", "masked", False, False, ""): (
+    Key("backward_kv", (96, 96), "float16", "masked", False, False, ""): (
         Variant("backward_kv_float16_d96_q32k32_masked", "backward_kv_float16_d96.metal", 32, 128, 32),
     ),
-    ("backward_rows", (96, 96), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (96, 96), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d96", "backward_rows_bfloat16_d96.metal", 64, 256, 1),
     ),
-    ("backward_q", (96, 96), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (96, 96), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d96_q32k32_full", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 96), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (96, 96), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d96_q32k32_causal", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 96), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (96, 96), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d96_q32k32_window", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 96), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (96, 96), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d96_q32k32_dropout", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 96), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (96, 96), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d96_q32k32_masked", "backward_q_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_mask", (96, 96), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (96, 96), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d96_q32k32", "backward_mask_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 96), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (96, 96), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d96_q32k32_full", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 96), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (96, 96), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d96_q32k32_causal", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 96), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (96, 96), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d96_q32k32_window", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_k", (96, 96), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (96, 96), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d96_q32k32_dropout", "backward_k_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_v", (96, 96), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (96, 96), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d96_q32k32_dropout", "backward_v_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 96), "bfloat16", "masked", False, False, ""): (
+    Key("backward_kv", (96, 96), "bfloat16", "masked", False, False, ""): (
         Variant("backward_kv_bfloat16_d96_q32k32_masked", "backward_kv_bfloat16_d96.metal", 32, 128, 32),
     ),
-    ("backward_rows", (96, 96), "float32", None, True, False, ""): (
+    Key("backward_rows", (96, 96), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d96", "backward_rows_float32_d96.metal", 64, 256, 1),
     ),
-    ("backward_q", (96, 96), "float32", "full", False, False, ""): (
+    Key("backward_q", (96, 96), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d96_q32k16_full", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_q", (96, 96), "float32", "causal", False, False, ""): (
+    Key("backward_q", (96, 96), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d96_q32k16_causal", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_q", (96, 96), "float32", "window", False, False, ""): (
+    Key("backward_q", (96, 96), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d96_q32k16_window", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_q", (96, 96), "float32", None, False, True, ""): (
+    Key("backward_q", (96, 96), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d96_q32k16_dropout", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_q", (96, 96), "float32", "masked", False, False, ""): (
+    Key("backward_q", (96, 96), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d96_q32k16_masked", "backward_q_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_mask", (96, 96), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (96, 96), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d96_q32k16", "backward_mask_float32_d96.metal", 32, 128, 16),
     ),
-    ("backward_kv", (96, 96), "float32", "full", False, False, ""): (
+    Key("backward_kv", (96, 96), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d96_q16k32_full", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_kv", (96, 96), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (96, 96), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d96_q16k32_causal", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_kv", (96, 96), "float32", "window", False, False, ""): (
+    Key("backward_kv", (96, 96), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d96_q16k32_window", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_k", (96, 96), "float32", None, False, True, ""): (
+    Key("backward_k", (96, 96), "float32", None, False, True, ""): (
         Variant("backward_k_float32_d96_q16k32_dropout", "backward_k_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_v", (96, 96), "float32", None, False, True, ""): (
+    Key("backward_v", (96, 96), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d96_q16k32_dropout", "backward_v_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_kv", (96, 96), "float32", "masked", False, False, ""): (
+    Key("backward_kv", (96, 96), "float32", "masked", False, False, ""): (
         Variant("backward_kv_float32_d96_q16k32_masked", "backward_kv_float32_d96.metal", 16, 128, 32),
     ),
-    ("backward_rows", (104, 104), "float16", None, True, False, ""): (
+    Key("backward_rows", (104, 104), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d104", "backward_rows_float16_d104.metal", 64, 256, 1),
     ),
-    ("backward_q", (104, 104), "float16", "full", False, False, ""): (
+    Key("backward_q", (104, 104), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d104_q32k32_full", "backward_q_float16_d104.metal", 32, 128, 32),
     ),
-    ("backward_q", (104, 104), "float16", "causal", False, False, ""): (
+    Key("backward_q", (104, 104), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d104_q32k32_causal", "backward_q_float16_d104.metal", 32, 128, 32),
     ),
-    ("backward_q", (104, 104), "float16", "window", False, False, ""): (
+    Key("backward_q", (104, 104), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d104_q32k32_window", "backward_q_float16_d104.metal", 32, 128, 32),
     ),
-    ("backward_q", (104, 104), "float16", None, False, True, ""): (
+    Key("backward_q", (104, 104), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d104_q32k32_dropout", "backward_q_float16_d104.metal", 32, 128, 32),
     ),
-    ("backward_q", (104, 104), "float16", "masked", False, False, ""): (
+    Key("backward_q", (104, 104), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d104_q32k32_masked", "backward_q_float16_d104.metal", 32, 128, 32),
     ),
-    ("backward_mask", (104, 104), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (104, 104), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d104_q32k32", "backward_mask_float16_d104.metal", 32, 128, 32),
     ),
-    ("backward_kv", (104, 104), "float16", "full", False, False, ""): (
+    Key("backward_kv", (104, 104), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d104_q16k32_full", "backward_kv_float16_d104.metal", 16, 128, 32),
     ),
-    ("backward_kv", (104, 104), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (104, 104), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d104_q16k32_causal", "backward_kv_float16_d104.metal", 16, 128, 32),
     ),
-    ("backward_kv", (104, 104), "float16", "window", False, False, ""): (
+    Key("backward_kv", (104, 104), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d104_q16k32_window", "backward_kv_float16_d104.metal", 16, 128, 32),
     ),
-    ("backward_k", (104, 104), "float16", None, False, True, ""): (
+    Key("backward_k", (104, 104), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d104_q16k32_dropout", "backward_k_float16_d104.metal", 16, 128, 32),
     ),
-    ("backward_v", (104, 104), "float16", None, False, True, ""): (
+    Key("backward_v", (104, 104), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d104_q16k32_dropout", "backward_v_float16_d104.metal", 16, 128, 32),
     ),
-    ("backward_kv", (104, 104), "float16", "masked", False, False, ""): (
+    Key("backward_kv", (104, 104), "float16", "masked", False, False, ""): (
         Variant("backward_kv_float16_d104_q16k32_masked", "backward_kv_float16_d104.metal", 16, 128, 32),
     ),
-    ("backward_rows", (104, 104), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (104, 104), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d104", "backward_rows_bfloat16_d104.metal", 64, 256, 1),
     ),
-    ("backward_q", (104, 104), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (104, 104), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d104_q32k32_full", "backward_q_bfloat16_d104.metal", 32, 128, 32),
     ),
-    ("backward_q", (104, 104), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (104, 104), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d104_q32k32_causal", "backward_q_bfloat16_d104.metal", 32, 128, 32),
     ),
-    ("backward_q", (104, 104), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (104, 104), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d104_q32k32_window", "backward_q_bfloat16_d104.metal", 32, 128, 32),
     ),
-    ("backward_q", (104, 104), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (104, 104), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d104_q32k32_dropout", "backward_q_bfloat16_d104.metal", 32, 128, 32),
     ),
-    ("backward_q", (104, 104), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (104, 104), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d104_q32k32_masked", "backward_q_bfloat16_d104.metal", 32, 128, 32),
     ),
-    ("backward_mask", (104, 104), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (104, 104), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d104_q32k32", "backward_mask_bfloat16_d104.metal", 32, 128, 32),
     ),
-    ("backward_kv", (104, 104), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (104, 104), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d104_q16k32_full", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
     ),
-    ("backward_kv", (104, 104), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (104, 104), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d104_q16k32_causal", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
     ),
-    ("backward_kv", (104, 104), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (104, 104), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d104_q16k32_window", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
     ),
-    ("backward_k", (104, 104), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (104, 104), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d104_q16k32_dropout", "backward_k_bfloat16_d104.metal", 16, 128, 32),
     ),
-    ("backward_v", (104, 104), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (104, 104), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d104_q16k32_dropout", "backward_v_bfloat16_d104.metal", 16, 128, 32),
     ),
-    ("backward_kv", (104, 104), "bfloat16", "masked", False, False, ""): (
+    Key("backward_kv", (104, 104), "bfloat16", "masked", False, False, ""): (
         Variant("backward_kv_bfloat16_d104_q16k32_masked", "backward_kv_bfloat16_d104.metal", 16, 128, 32),
     ),
-    ("backward_rows", (104, 104), "float32", None, True, False, ""): (
+    Key("backward_rows", (104, 104), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d104", "backward_rows_float32_d104.metal", 64, 256, 1),
     ),
-    ("backward_q", (104, 104), "float32", "full", False, False, ""): (
+    Key("backward_q", (104, 104), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d104_q32k16_full", "backward_q_float32_d104.metal", 32, 128, 16),
     ),
-    ("backward_q", (104, 104), "float32", "causal", False, False, ""): (
+    Key("backward_q", (104, 104), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d104_q32k16_causal", "backward_q_float32_d104.metal", 32, 128, 16),
     ),
-    ("backward_q", (104, 104), "float32", "window", False, False, ""): (
+    Key("backward_q", (104, 104), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d104_q32k16_window", "backward_q_float32_d104.metal", 32, 128, 16),
     ),
-    ("backward_q", (104, 104), "float32", None, False, True, ""): (
+    Key("backward_q", (104, 104), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d104_q32k16_dropout", "backward_q_float32_d104.metal", 32, 128, 16),
     ),
-    ("backward_q", (104, 104), "float32", "masked", False, False, ""): (
+    Key("backward_q", (104, 104), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d104_q32k16_masked", "backward_q_float32_d104.metal", 32, 128, 16),
     ),
-    ("backward_mask", (104, 104), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (104, 104), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d104_q32k16", "backward_mask_float32_d104.metal", 32, 128, 16),
     ),
-    ("backward_kv", (104, 104), "float32", "full", False, False, ""): (
+    Key("backward_kv", (104, 104), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d104_q8k32_full", "backward_kv_float32_d104.metal", 8, 128, 32),
     ),
-    ("backward_kv", (104, 104), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (104, 104), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d104_q8k32_causal", "backward_kv_float32_d104.metal", 8, 128, 32),
     ),
-    ("backward_kv", (104, 104), "float32", "window", False, False, ""): (
+    Key("backward_kv", (104, 104), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d104_q8k32_window", "backward_kv_float32_d104.metal", 8, 128, 32),
     ),
-    ("backward_k", (104, 104), "float32", None, False, True, ""): (
+    Key("backward_k", (104, 104), "float32", None, False, True, ""): (
         Variant("backward_k_float32_d104_q8k32_dropout", "backward_k_float32_d104.metal", 8, 128, 32),
     ),
-    ("backward_v", (104, 104), "float32", None, False, True, ""): (
+    Key("backward_v", (104, 104), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d104_q8k32_dropout", "backward_v_float32_d104.metal", 8, 128, 32),
     ),
-    ("backward_kv", (104, 104), "float32", "masked", False, False, ""): (
+    Key("backward_kv", (104, 104), "float32", "masked", False, False, ""): (
         Variant("backward_kv_float32_d104_q8k32_masked", "backward_kv_float32_d104.metal", 8, 128, 32),
     ),
-    ("backward_rows", (112, 112), "float16", None, True, False, ""): (
+    Key("backward_rows", (112, 112), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d112", "backward_rows_float16_d112.metal", 64, 256, 1),
     ),
-    ("backward_q", (112, 112), "float16", "full", False, False, ""): (
+    Key("backward_q", (112, 112), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d112_q32k32_full", "backward_q_float16_d112.metal", 32, 128, 32),
     ),
-    ("backward_q", (112, 112), "float16", "causal", False, False, ""): (
+    Key("backward_q", (112, 112), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d112_q32k32_causal", "backward_q_float16_d112.metal", 32, 128, 32),
     ),
-    ("backward_q", (112, 112), "float16", "window", False, False, ""): (
+    Key("backward_q", (112, 112), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d112_q32k32_window", "backward_q_float16_d112.metal", 32, 128, 32),
     ),
-    ("backward_q", (112, 112), "float16", None, False, True, ""): (
+    Key("backward_q", (112, 112), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d112_q32k32_dropout", "backward_q_float16_d112.metal", 32, 128, 32),
     ),
-    ("backward_q", (112, 112), "float16", "masked", False, False, ""): (
+    Key("backward_q", (112, 112), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d112_q32k32_masked", "backward_q_float16_d112.metal", 32, 128, 32),
     ),
-    ("backward_mask", (112, 112), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (112, 112), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d112_q32k32", "backward_mask_float16_d112.metal", 32, 128, 32),
     ),
-    ("backward_kv", (112, 112), "float16", "full", False, False, ""): (
+    Key("backward_kv", (112, 112), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d112_q16k32_full", "backward_kv_float16_d112.metal", 16, 128, 32),
     ),
-    ("backward_kv", (112, 112), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (112, 112), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d112_q16k32_causal", "backward_kv_float16_d112.metal", 16, 128, 32),
     ),
-    ("backward_kv", (112, 112), "float16", "window", False, False, ""): (
+    Key("backward_kv", (112, 112), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d112_q16k32_window", "backward_kv_float16_d112.metal", 16, 128, 32),
     ),
-    ("backward_k", (112, 112), "float16", None, False, True, ""): (
+    Key("backward_k", (112, 112), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d112_q16k32_dropout", "backward_k_float16_d112.metal", 16, 128, 32),
     ),
-    ("backward_v", (112, 112), "float16", None, False, True, ""): (
+    Key("backward_v", (112, 112), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d112_q16k32_dropout", "backward_v_float16_d112.metal", 16, 128, 32),
     ),
-    ("backward_kv", (112, 112), "float16", "masked", False, False, ""): (
+    Key("backward_kv", (112, 112), "float16", "masked", False, False, ""): (
         Variant("backward_kv_float16_d112_q16k32_masked", "backward_kv_float16_d112.metal", 16, 128, 32),
     ),
-    ("backward_rows", (112, 112), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (112, 112), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d112", "backward_rows_bfloat16_d112.metal", 64, 256, 1),
     ),
-    ("backward_q", (112, 112), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (112, 112), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d112_q32k32_full", "backward_q_bfloat16_d112.metal", 32, 128, 32),
     ),
-    ("backward_q", (112, 112), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (112, 112), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d112_q32k32_causal", "backward_q_bfloat16_d112.metal", 32, 128, 32),
     ),
-    ("backward_q", (112, 112), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (112, 112), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d112_q32k32_window", "backward_q_bfloat16_d112.metal", 32, 128, 32),
     ),
-    ("backward_q", (112, 112), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (112, 112), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d112_q32k32_dropout", "backward_q_bfloat16_d112.metal", 32, 128, 32),
     ),
-    ("backward_q", (112, 112), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (112, 112), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d112_q32k32_masked", "backward_q_bfloat16_d112.metal", 32, 128, 32),
     ),
-    ("backward_mask", (112, 112), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (112, 112), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d112_q32k32", "backward_mask_bfloat16_d112.metal", 32, 128, 32),
     ),
-    ("backward_kv", (112, 112), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (112, 112), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d112_q16k32_full", "backward_kv_bfloat16_d112.metal", 16, 128, 32),
     ),
-    ("backward_kv", (112, 112), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (112, 112), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d112_q16k32_causal", "backward_kv_bfloat16_d112.metal", 16, 128, 32),
     ),
-    ("backward_kv", (112, 112), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (112, 112), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d112_q16k32_window", "backward_kv_bfloat16_d112.metal", 16, 128, 32),
     ),
-    ("backward_k", (112, 112), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (112, 112), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d112_q16k32_dropout", "backward_k_bfloat16_d112.metal", 16, 128, 32),
     ),
-    ("backward_v", (112, 112), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (112, 112), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d112_q16k32_dropout", "backward_v_bfloat16_d112.metal", 16, 128, 32),
     ),
-    ("backward_kv", (112, 112), "bfloat16", "masked", False, False, ""): (
+    Key("backward_kv", (112, 112), "bfloat16", "masked", False, False, ""): (
         Variant("backward_kv_bfloat16_d112_q16k32_masked", "backward_kv_bfloat16_d112.metal", 16, 128, 32),
     ),
-    ("backward_rows", (112, 112), "float32", None, True, False, ""): (
+    Key("backward_rows", (112, 112), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d112", "backward_rows_float32_d112.metal", 64, 256, 1),
     ),
-    ("backward_q", (112, 112), "float32", "full", False, False, ""): (
+    Key("backward_q", (112, 112), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d112_q32k16_full", "backward_q_float32_d112.metal", 32, 128, 16),
     ),
-    ("backward_q", (112, 112), "float32", "causal", False, False, ""): (
+    Key("backward_q", (112, 112), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d112_q32k16_causal", "backward_q_float32_d112.metal", 32, 128, 16),
     ),
-    ("backward_q", (112, 112), "float32", "window", False, False, ""): (
+    Key("backward_q", (112, 112), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d112_q32k16_window", "backward_q_float32_d112.metal", 32, 128, 16),
     ),
-    ("backward_q", (112, 112), "float32", None, False, True, ""): (
+    Key("backward_q", (112, 112), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d112_q32k16_dropout", "backward_q_float32_d112.metal", 32, 128, 16),
     ),
-    ("backward_q", (112, 112), "float32", "masked", False, False, ""): (
+    Key("backward_q", (112, 112), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d112_q32k16_masked", "backward_q_float32_d112.metal", 32, 128, 16),
     ),
-    ("backward_mask", (112, 112), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (112, 112), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d112_q32k16", "backward_mask_float32_d112.metal", 32, 128, 16),
     ),
-    ("backward_kv", (112, 112), "float32", "full", False, False, ""): (
+    Key("backward_kv", (112, 112), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d112_q8k32_full", "backward_kv_float32_d112.metal", 8, 128, 32),
     ),
-    ("backward_kv", (112, 112), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (112, 112), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d112_q8k32_causal", "backward_kv_float32_d112.metal", 8, 128, 32),
     ),
-    ("backward_kv", (112, 112), "float32", "window", False, False, ""): (
+    Key("backward_kv", (112, 112), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d112_q8k32_window", "backward_kv_float32_d112.metal", 8, 128, 32),
     ),
-    ("backward_k", (112, 112), "float32", None, False, True, ""): (
+    Key("backward_k", (112, 112), "float32", None, False, True, ""): (
         Variant("backward_k_float32_d112_q8k32_dropout", "backward_k_float32_d112.metal", 8, 128, 32),
     ),
-    ("backward_v", (112, 112), "float32", None, False, True, ""): (
+    Key("backward_v", (112, 112), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d112_q8k32_dropout", "backward_v_float32_d112.metal", 8, 128, 32),
     ),
-    ("backward_kv", (112, 112), "float32", "masked", False, False, ""): (
+    Key("backward_kv", (112, 112), "float32", "masked", False, False, ""): (
         Variant("backward_kv_float32_d112_q8k32_masked", "backward_kv_float32_d112.metal", 8, 128, 32),
     ),
-    ("backward_rows", (128, 128), "float16", None, True, False, ""): (
+    Key("backward_rows", (128, 128), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d128", "backward_rows_float16_d128.metal", 64, 256, 1),
     ),
-    ("backward_q", (128, 128), "float16", "full", False, False, ""): (
+    Key("backward_q", (128, 128), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d128_q32k32_full", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", (128, 128), "float16", "causal", False, False, ""): (
+    Key("backward_q", (128, 128), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d128_q32k32_causal", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", (128, 128), "float16", "window", False, False, ""): (
+    Key("backward_q", (128, 128), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d128_q32k32_window", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", (128, 128), "float16", None, False, True, ""): (
+    Key("backward_q", (128, 128), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d128_q32k32_dropout", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", (128, 128), "float16", "masked", False, False, ""): (
+    Key("backward_q", (128, 128), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d128_q32k32_masked", "backward_q_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_mask", (128, 128), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (128, 128), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d128_q32k32", "backward_mask_float16_d128.metal", 32, 128, 32),
     ),
-    ("backward_kv", (128, 128), "float16", "full", False, False, ""): (
+    Key("backward_kv", (128, 128), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d128_q16k32_full", "backward_kv_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", (128, 128), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (128, 128), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d128_q16k32_causal", "backward_kv_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", (128, 128), "float16", "window", False, False, ""): (
+    Key("backward_kv", (128, 128), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d128_q16k32_window", "backward_kv_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_k", (128, 128), "float16", None, False, True, ""): (
+    Key("backward_k", (128, 128), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d128_q16k32_dropout", "backward_k_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_v", (128, 128), "float16", None, False, True, ""): (
+    Key("backward_v", (128, 128), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d128_q16k32_dropout", "backward_v_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_k", (128, 128), "float16", "masked", False, False, ""): (
+    Key("backward_k", (128, 128), "float16", "masked", False, False, ""): (
         Variant("backward_k_float16_d128_q16k32_masked", "backward_k_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_v", (128, 128), "float16", "masked", False, False, ""): (
+    Key("backward_v", (128, 128), "float16", "masked", False, False, ""): (
         Variant("backward_v_float16_d128_q16k32_masked", "backward_v_float16_d128.metal", 16, 128, 32),
     ),
-    ("backward_rows", (128, 128), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (128, 128), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d128", "backward_rows_bfloat16_d128.metal", 64, 256, 1),
     ),
-    ("backward_q", (128, 128), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (128, 128), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d128_q32k32_full", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", (128, 128), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (128, 128), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d128_q32k32_causal", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", (128, 128), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (128, 128), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d128_q32k32_window", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", (128, 128), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (128, 128), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d128_q32k32_dropout", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_q", (128, 128), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (128, 128), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d128_q32k32_masked", "backward_q_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_mask", (128, 128), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (128, 128), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d128_q32k32", "backward_mask_bfloat16_d128.metal", 32, 128, 32),
     ),
-    ("backward_kv", (128, 128), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (128, 128), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d128_q16k32_full", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", (128, 128), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (128, 128), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d128_q16k32_causal", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_kv", (128, 128), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (128, 128), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d128_q16k32_window", "backward_kv_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_k", (128, 128), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (128, 128), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d128_q16k32_dropout", "backward_k_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_v", (128, 128), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (128, 128), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d128_q16k32_dropout", "backward_v_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_k", (128, 128), "bfloat16", "masked", False, False, ""): (
+    Key("backward_k", (128, 128), "bfloat16", "masked", False, False, ""): (
         Variant("backward_k_bfloat16_d128_q16k32_masked", "backward_k_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_v", (128, 128), "bfloat16", "masked", False, False, ""): (
+    Key("backward_v", (128, 128), "bfloat16", "masked", False, False, ""): (
         Variant("backward_v_bfloat16_d128_q16k32_masked", "backward_v_bfloat16_d128.metal", 16, 128, 32),
     ),
-    ("backward_rows", (128, 128), "float32", None, True, False, ""): (
+    Key("backward_rows", (128, 128), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d128", "backward_rows_float32_d128.metal", 64, 256, 1),
     ),
-    ("backward_q", (128, 128), "float32", "full", False, False, ""): (
+    Key("backward_q", (128, 128), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d128_q32k16_full", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_q", (128, 128), "float32", "causal", False, False, ""): (
+    Key("backward_q", (128, 128), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d128_q32k16_causal", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_q", (128, 128), "float32", "window", False, False, ""): (
+    Key("backward_q", (128, 128), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d128_q32k16_window", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_q", (128, 128), "float32", None, False, True, ""): (
+    Key("backward_q", (128, 128), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d128_q32k16_dropout", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_q", (128, 128), "float32", "masked", False, False, ""): (
+    Key("backward_q", (128, 128), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d128_q32k16_masked", "backward_q_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_mask", (128, 128), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (128, 128), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d128_q32k16", "backward_mask_float32_d128.metal", 32, 128, 16),
     ),
-    ("backward_kv", (128, 128), "float32", "full", False, False, ""): (
+    Key("backward_kv", (128, 128), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d128_q8k32_full", "backward_kv_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_kv", (128, 128), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (128, 128), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d128_q8k32_causal", "backward_kv_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_kv", (128, 128), "float32", "window", False, False, ""): (
+    Key("backward_kv", (128, 128), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d128_q8k32_window", "backward_kv_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_k", (128, 128), "float32", None, False, True, ""): (
+    Key("backward_k", (128, 128), "float32", None, False, True, ""): (
         Variant("backward_k_float32_d128_q8k32_dropout", "backward_k_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_v", (128, 128), "float32", None, False, True, ""): (
+    Key("backward_v", (128, 128), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d128_q8k32_dropout", "backward_v_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_k", (128, 128), "float32", "masked", False, False, ""): (
+    Key("backward_k", (128, 128), "float32", "masked", False, False, ""): (
         Variant("backward_k_float32_d128_q8k32_masked", "backward_k_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_v", (128, 128), "float32", "masked", False, False, ""): (
+    Key("backward_v", (128, 128), "float32", "masked", False, False, ""): (
         Variant("backward_v_float32_d128_q8k32_masked", "backward_v_float32_d128.metal", 8, 128, 32),
     ),
-    ("backward_rows", (160, 160), "float16", None, True, False, ""): (
+    Key("backward_rows", (160, 160), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d160", "backward_rows_float16_d160.metal", 64, 256, 1),
     ),
-    ("backward_q", (160, 160), "float16", "full", False, False, ""): (
+    Key("backward_q", (160, 160), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d160_q32k16_full", "backward_q_float16_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "float16", "causal", False, False, ""): (
+    Key("backward_q", (160, 160), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d160_q32k16_causal", "backward_q_float16_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "float16", "window", False, False, ""): (
+    Key("backward_q", (160, 160), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d160_q32k16_window", "backward_q_float16_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "float16", None, False, True, ""): (
+    Key("backward_q", (160, 160), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d160_q32k16_dropout", "backward_q_float16_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "float16", "masked", False, False, ""): (
+    Key("backward_q", (160, 160), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d160_q32k16_masked", "backward_q_float16_d160.metal", 32, 128, 16),
     ),
-    ("backward_mask", (160, 160), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (160, 160), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d160_q32k16", "backward_mask_float16_d160.metal", 32, 128, 16),
     ),
-    ("backward_k", (160, 160), "float16", "full", False, False, ""): (
+    Key("backward_k", (160, 160), "float16", "full", False, False, ""): (
         Variant("backward_k_float16_d160_q16k32_full", "backward_k_float16_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "float16", "full", False, False, ""): (
+    Key("backward_v", (160, 160), "float16", "full", False, False, ""): (
         Variant("backward_v_float16_d160_q16k32_full", "backward_v_float16_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "float16", "causal", False, False, ""): (
+    Key("backward_k", (160, 160), "float16", "causal", False, False, ""): (
         Variant("backward_k_float16_d160_q16k32_causal", "backward_k_float16_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "float16", "causal", False, False, ""): (
+    Key("backward_v", (160, 160), "float16", "causal", False, False, ""): (
         Variant("backward_v_float16_d160_q16k32_causal", "backward_v_float16_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "float16", "window", False, False, ""): (
+    Key("backward_k", (160, 160), "float16", "window", False, False, ""): (
         Variant("backward_k_float16_d160_q16k32_window", "backward_k_float16_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "float16", "window", False, False, ""): (
+    Key("backward_v", (160, 160), "float16", "window", False, False, ""): (
         Variant("backward_v_float16_d160_q16k32_window", "backward_v_float16_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "float16", None, False, True, ""): (
+    Key("backward_k", (160, 160), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d160_q16k32_dropout", "backward_k_float16_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "float16", None, False, True, ""): (
+    Key("backward_v", (160, 160), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d160_q16k32_dropout", "backward_v_float16_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "float16", "masked", False, False, ""): (
+    Key("backward_k", (160, 160), "float16", "masked", False, False, ""): (
         Variant("backward_k_float16_d160_q16k32_masked", "backward_k_float16_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "float16", "masked", False, False, ""): (
+    Key("backward_v", (160, 160), "float16", "masked", False, False, ""): (
         Variant("backward_v_float16_d160_q16k32_masked", "backward_v_float16_d160.metal", 16, 128, 32),
     ),
-    ("backward_rows", (160, 160), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (160, 160), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d160", "backward_rows_bfloat16_d160.metal", 64, 256, 1),
     ),
-    ("backward_q", (160, 160), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (160, 160), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d160_q32k16_full", "backward_q_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (160, 160), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d160_q32k16_causal", "backward_q_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (160, 160), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d160_q32k16_window", "backward_q_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (160, 160), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d160_q32k16_dropout", "backward_q_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (160, 160), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d160_q32k16_masked", "backward_q_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("backward_mask", (160, 160), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (160, 160), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d160_q32k16", "backward_mask_bfloat16_d160.metal", 32, 128, 16),
     ),
-    ("backward_k", (160, 160), "bfloat16", "full", False, False, ""): (
+    Key("backward_k", (160, 160), "bfloat16", "full", False, False, ""): (
         Variant("backward_k_bfloat16_d160_q16k32_full", "backward_k_bfloat16_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "bfloat16", "full", False, False, ""): (
+    Key("backward_v", (160, 160), "bfloat16", "full", False, False, ""): (
         Variant("backward_v_bfloat16_d160_q16k32_full", "backward_v_bfloat16_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "bfloat16", "causal", False, False, ""): (
+    Key("backward_k", (160, 160), "bfloat16", "causal", False, False, ""): (
         Variant("backward_k_bfloat16_d160_q16k32_causal", "backward_k_bfloat16_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "bfloat16", "causal", False, False, ""): (
+    Key("backward_v", (160, 160), "bfloat16", "causal", False, False, ""): (
         Variant("backward_v_bfloat16_d160_q16k32_causal", "backward_v_bfloat16_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "bfloat16", "window", False, False, ""): (
+    Key("backward_k", (160, 160), "bfloat16", "window", False, False, ""): (
         Variant("backward_k_bfloat16_d160_q16k32_window", "backward_k_bfloat16_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "bfloat16", "window", False, False, ""): (
+    Key("backward_v", (160, 160), "bfloat16", "window", False, False, ""): (
         Variant("backward_v_bfloat16_d160_q16k32_window", "backward_v_bfloat16_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (160, 160), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d160_q16k32_dropout", "backward_k_bfloat16_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (160, 160), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d160_q16k32_dropout", "backward_v_bfloat16_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "bfloat16", "masked", False, False, ""): (
+    Key("backward_k", (160, 160), "bfloat16", "masked", False, False, ""): (
         Variant("backward_k_bfloat16_d160_q16k32_masked", "backward_k_bfloat16_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "bfloat16", "masked", False, False, ""): (
+    Key("backward_v", (160, 160), "bfloat16", "masked", False, False, ""): (
         Variant("backward_v_bfloat16_d160_q16k32_masked", "backward_v_bfloat16_d160.metal", 16, 128, 32),
     ),
-    ("backward_rows", (160, 160), "float32", None, True, False, ""): (
+    Key("backward_rows", (160, 160), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d160", "backward_rows_float32_d160.metal", 64, 256, 1),
     ),
-    ("backward_q", (160, 160), "float32", "full", False, False, ""): (
+    Key("backward_q", (160, 160), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d160_q32k16_full", "backward_q_float32_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "float32", "causal", False, False, ""): (
+    Key("backward_q", (160, 160), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d160_q32k16_causal", "backward_q_float32_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "float32", "window", False, False, ""): (
+    Key("backward_q", (160, 160), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d160_q32k16_window", "backward_q_float32_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "float32", None, False, True, ""): (
+    Key("backward_q", (160, 160), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d160_q32k16_dropout", "backward_q_float32_d160.metal", 32, 128, 16),
     ),
-    ("backward_q", (160, 160), "float32", "masked", False, False, ""): (
+    Key("backward_q", (160, 160), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d160_q32k16_masked", "backward_q_float32_d160.metal", 32, 128, 16),
     ),
-    ("backward_mask", (160, 160), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (160, 160), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d160_q32k16", "backward_mask_float32_d160.metal", 32, 128, 16),
     ),
-    ("backward_k", (160, 160), "float32", "full", False, False, ""): (
+    Key("backward_k", (160, 160), "float32", "full", False, False, ""): (
         Variant("backward_k_float32_d160_q16k32_full", "backward_k_float32_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "float32", "full", False, False, ""): (
+    Key("backward_v", (160, 160), "float32", "full", False, False, ""): (
         Variant("backward_v_float32_d160_q16k32_full", "backward_v_float32_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "float32", "causal", False, False, ""): (
+    Key("backward_k", (160, 160), "float32", "causal", False, False, ""): (
         Variant("backward_k_float32_d160_q16k32_causal", "backward_k_float32_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "float32", "causal", False, False, ""): (
+    Key("backward_v", (160, 160), "float32", "causal", False, False, ""): (
         Variant("backward_v_float32_d160_q16k32_causal", "backward_v_float32_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "float32", "window", False, False, ""): (
+    Key("backward_k", (160, 160), "float32", "window", False, False, ""): (
         Variant("backward_k_float32_d160_q16k32_window", "backward_k_float32_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "float32", "window", False, False, ""): (
+    Key("backward_v", (160, 160), "float32", "window", False, False, ""): (
         Variant("backward_v_float32_d160_q16k32_window", "backward_v_float32_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "float32", None, False, True, ""): (
+    Key("backward_k", (160, 160), "float32", None, False, True, ""): (
         Variant("backward_k_float32_d160_q16k32_dropout", "backward_k_float32_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "float32", None, False, True, ""): (
+    Key("backward_v", (160, 160), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d160_q16k32_dropout", "backward_v_float32_d160.metal", 16, 128, 32),
     ),
-    ("backward_k", (160, 160), "float32", "masked", False, False, ""): (
+    Key("backward_k", (160, 160), "float32", "masked", False, False, ""): (
         Variant("backward_k_float32_d160_q16k32_masked", "backward_k_float32_d160.metal", 16, 128, 32),
     ),
-    ("backward_v", (160, 160), "float32", "masked", False, False, ""): (
+    Key("backward_v", (160, 160), "float32", "masked", False, False, ""): (
         Variant("backward_v_float32_d160_q16k32_masked", "backward_v_float32_d160.metal", 16, 128, 32),
     ),
-    ("backward_rows", (192, 192), "float16", None, True, False, ""): (
+    Key("backward_rows", (192, 192), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d192", "backward_rows_float16_d192.metal", 64, 256, 1),
     ),
-    ("backward_q", (192, 192), "float16", "full", False, False, ""): (
+    Key("backward_q", (192, 192), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d192_q32k16_full", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "float16", "causal", False, False, ""): (
+    Key("backward_q", (192, 192), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d192_q32k16_causal", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "float16", "window", False, False, ""): (
+    Key("backward_q", (192, 192), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d192_q32k16_window", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "float16", None, False, True, ""): (
+    Key("backward_q", (192, 192), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d192_q32k16_dropout", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "float16", "masked", False, False, ""): (
+    Key("backward_q", (192, 192), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d192_q32k16_masked", "backward_q_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_mask", (192, 192), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (192, 192), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d192_q32k16", "backward_mask_float16_d192.metal", 32, 128, 16),
     ),
-    ("backward_k", (192, 192), "float16", "full", False, False, ""): (
+    Key("backward_k", (192, 192), "float16", "full", False, False, ""): (
         Variant("backward_k_float16_d192_q16k32_full", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "float16", "full", False, False, ""): (
+    Key("backward_v", (192, 192), "float16", "full", False, False, ""): (
         Variant("backward_v_float16_d192_q16k32_full", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "float16", "causal", False, False, ""): (
+    Key("backward_k", (192, 192), "float16", "causal", False, False, ""): (
         Variant("backward_k_float16_d192_q16k32_causal", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "float16", "causal", False, False, ""): (
+    Key("backward_v", (192, 192), "float16", "causal", False, False, ""): (
         Variant("backward_v_float16_d192_q16k32_causal", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "float16", "window", False, False, ""): (
+    Key("backward_k", (192, 192), "float16", "window", False, False, ""): (
         Variant("backward_k_float16_d192_q16k32_window", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "float16", "window", False, False, ""): (
+    Key("backward_v", (192, 192), "float16", "window", False, False, ""): (
         Variant("backward_v_float16_d192_q16k32_window", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "float16", None, False, True, ""): (
+    Key("backward_k", (192, 192), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d192_q16k32_dropout", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "float16", None, False, True, ""): (
+    Key("backward_v", (192, 192), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d192_q16k32_dropout", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "float16", "masked", False, False, ""): (
+    Key("backward_k", (192, 192), "float16", "masked", False, False, ""): (
         Variant("backward_k_float16_d192_q16k32_masked", "backward_k_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "float16", "masked", False, False, ""): (
+    Key("backward_v", (192, 192), "float16", "masked", False, False, ""): (
         Variant("backward_v_float16_d192_q16k32_masked", "backward_v_float16_d192.metal", 16, 128, 32),
     ),
-    ("backward_rows", (192, 192), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (192, 192), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d192", "backward_rows_bfloat16_d192.metal", 64, 256, 1),
     ),
-    ("backward_q", (192, 192), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (192, 192), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d192_q32k16_full", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (192, 192), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d192_q32k16_causal", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (192, 192), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d192_q32k16_window", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (192, 192), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d192_q32k16_dropout", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (192, 192), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d192_q32k16_masked", "backward_q_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_mask", (192, 192), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (192, 192), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d192_q32k16", "backward_mask_bfloat16_d192.metal", 32, 128, 16),
     ),
-    ("backward_k", (192, 192), "bfloat16", "full", False, False, ""): (
+    Key("backward_k", (192, 192), "bfloat16", "full", False, False, ""): (
         Variant("backward_k_bfloat16_d192_q16k32_full", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "bfloat16", "full", False, False, ""): (
+    Key("backward_v", (192, 192), "bfloat16", "full", False, False, ""): (
         Variant("backward_v_bfloat16_d192_q16k32_full", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "bfloat16", "causal", False, False, ""): (
+    Key("backward_k", (192, 192), "bfloat16", "causal", False, False, ""): (
         Variant("backward_k_bfloat16_d192_q16k32_causal", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "bfloat16", "causal", False, False, ""): (
+    Key("backward_v", (192, 192), "bfloat16", "causal", False, False, ""): (
         Variant("backward_v_bfloat16_d192_q16k32_causal", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "bfloat16", "window", False, False, ""): (
+    Key("backward_k", (192, 192), "bfloat16", "window", False, False, ""): (
         Variant("backward_k_bfloat16_d192_q16k32_window", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "bfloat16", "window", False, False, ""): (
+    Key("backward_v", (192, 192), "bfloat16", "window", False, False, ""): (
         Variant("backward_v_bfloat16_d192_q16k32_window", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (192, 192), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d192_q16k32_dropout", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (192, 192), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d192_q16k32_dropout", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "bfloat16", "masked", False, False, ""): (
+    Key("backward_k", (192, 192), "bfloat16", "masked", False, False, ""): (
         Variant("backward_k_bfloat16_d192_q16k32_masked", "backward_k_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "bfloat16", "masked", False, False, ""): (
+    Key("backward_v", (192, 192), "bfloat16", "masked", False, False, ""): (
         Variant("backward_v_bfloat16_d192_q16k32_masked", "backward_v_bfloat16_d192.metal", 16, 128, 32),
     ),
-    ("backward_rows", (192, 192), "float32", None, True, False, ""): (
+    Key("backward_rows", (192, 192), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d192", "backward_rows_float32_d192.metal", 64, 256, 1),
     ),
-    ("backward_q", (192, 192), "float32", "full", False, False, ""): (
+    Key("backward_q", (192, 192), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d192_q32k16_full", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "float32", "causal", False, False, ""): (
+    Key("backward_q", (192, 192), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d192_q32k16_causal", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "float32", "window", False, False, ""): (
+    Key("backward_q", (192, 192), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d192_q32k16_window", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "float32", None, False, True, ""): (
+    Key("backward_q", (192, 192), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d192_q32k16_dropout", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 192), "float32", "masked", False, False, ""): (
+    Key("backward_q", (192, 192), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d192_q32k16_masked", "backward_q_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_mask", (192, 192), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (192, 192), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d192_q32k16", "backward_mask_float32_d192.metal", 32, 128, 16),
     ),
-    ("backward_k", (192, 192), "float32", "full", False, False, ""): (
+    Key("backward_k", (192, 192), "float32", "full", False, False, ""): (
         Variant("backward_k_float32_d192_q16k32_full", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "float32", "full", False, False, ""): (
+    Key("backward_v", (192, 192), "float32", "full", False, False, ""): (
         Variant("backward_v_float32_d192_q16k32_full", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "float32", "causal", False, False, ""): (
+    Key("backward_k", (192, 192), "float32", "causal", False, False, ""): (
         Variant("backward_k_float32_d192_q16k32_causal", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "float32", "causal", False, False, ""): (
+    Key("backward_v", (192, 192), "float32", "causal", False, False, ""): (
         Variant("backward_v_float32_d192_q16k32_causal", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "float32", "window", False, False, ""): (
+    Key("backward_k", (192, 192), "float32", "window", False, False, ""): (
         Variant("backward_k_float32_d192_q16k32_window", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "float32", "window", False, False, ""): (
+    Key("backward_v", (192, 192), "float32", "window", False, False, ""): (
         Variant("backward_v_float32_d192_q16k32_window", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "float32", None, False, True, ""): (
+    Key("backward_k", (192, 192), "float32", None, False, True, ""): (
         Variant("backward_k_float32_d192_q16k32_dropout", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "float32", None, False, True, ""): (
+    Key("backward_v", (192, 192), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d192_q16k32_dropout", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 192), "float32", "masked", False, False, ""): (
+    Key("backward_k", (192, 192), "float32", "masked", False, False, ""): (
         Variant("backward_k_float32_d192_q16k32_masked", "backward_k_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 192), "float32", "masked", False, False, ""): (
+    Key("backward_v", (192, 192), "float32", "masked", False, False, ""): (
         Variant("backward_v_float32_d192_q16k32_masked", "backward_v_float32_d192.metal", 16, 128, 32),
     ),
-    ("backward_rows", (256, 256), "float16", None, True, False, ""): (
+    Key("backward_rows", (256, 256), "float16", None, True, False, ""): (
         Variant("backward_rows_float16_d256", "backward_rows_float16_d256.metal", 64, 256, 1),
     ),
-    ("backward_q", (256, 256), "float16", "full", False, False, ""): (
+    Key("backward_q", (256, 256), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d256_q32k16_full", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", (256, 256), "float16", "causal", False, False, ""): (
+    Key("backward_q", (256, 256), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d256_q32k16_causal", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", (256, 256), "float16", "window", False, False, ""): (
+    Key("backward_q", (256, 256), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d256_q32k16_window", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", (256, 256), "float16", None, False, True, ""): (
+    Key("backward_q", (256, 256), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d256_q32k16_dropout", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", (256, 256), "float16", "masked", False, False, ""): (
+    Key("backward_q", (256, 256), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d256_q32k16_masked", "backward_q_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_mask", (256, 256), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (256, 256), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d256_q32k16", "backward_mask_float16_d256.metal", 32, 128, 16),
     ),
-    ("backward_k", (256, 256), "float16", "full", False, False, ""): (
+    Key("backward_k", (256, 256), "float16", "full", False, False, ""): (
         Variant("backward_k_float16_d256_q16k32_full", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", (256, 256), "float16", "full", False, False, ""): (
+    Key("backward_v", (256, 256), "float16", "full", False, False, ""): (
         Variant("backward_v_float16_d256_q16k32_full", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", (256, 256), "float16", "causal", False, False, ""): (
+    Key("backward_k", (256, 256), "float16", "causal", False, False, ""): (
         Variant("backward_k_float16_d256_q16k32_causal", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", (256, 256), "float16", "causal", False, False, ""): (
+    Key("backward_v", (256, 256), "float16", "causal", False, False, ""): (
         Variant("backward_v_float16_d256_q16k32_causal", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", (256, 256), "float16", "window", False, False, ""): (
+    Key("backward_k", (256, 256), "float16", "window", False, False, ""): (
         Variant("backward_k_float16_d256_q16k32_window", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", (256, 256), "float16", "window", False, False, ""): (
+    Key("backward_v", (256, 256), "float16", "window", False, False, ""): (
         Variant("backward_v_float16_d256_q16k32_window", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", (256, 256), "float16", None, False, True, ""): (
+    Key("backward_k", (256, 256), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d256_q16k32_dropout", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", (256, 256), "float16", None, False, True, ""): (
+    Key("backward_v", (256, 256), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d256_q16k32_dropout", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", (256, 256), "float16", "masked", False, False, ""): (
+    Key("backward_k", (256, 256), "float16", "masked", False, False, ""): (
         Variant("backward_k_float16_d256_q16k32_masked", "backward_k_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", (256, 256), "float16", "masked", False, False, ""): (
+    Key("backward_v", (256, 256), "float16", "masked", False, False, ""): (
         Variant("backward_v_float16_d256_q16k32_masked", "backward_v_float16_d256.metal", 16, 128, 32),
     ),
-    ("backward_rows", (256, 256), "bfloat16", None, True, False, ""): (
+    Key("backward_rows", (256, 256), "bfloat16", None, True, False, ""): (
         Variant("backward_rows_bfloat16_d256", "backward_rows_bfloat16_d256.metal", 64, 256, 1),
     ),
-    ("backward_q", (256, 256), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (256, 256), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d256_q32k16_full", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", (256, 256), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (256, 256), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d256_q32k16_causal", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", (256, 256), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (256, 256), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d256_q32k16_window", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", (256, 256), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (256, 256), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d256_q32k16_dropout", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_q", (256, 256), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (256, 256), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d256_q32k16_masked", "backward_q_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_mask", (256, 256), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (256, 256), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d256_q32k16", "backward_mask_bfloat16_d256.metal", 32, 128, 16),
     ),
-    ("backward_k", (256, 256), "bfloat16", "full", False, False, ""): (
+    Key("backward_k", (256, 256), "bfloat16", "full", False, False, ""): (
         Variant("backward_k_bfloat16_d256_q16k32_full", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", (256, 256), "bfloat16", "full", False, False, ""): (
+    Key("backward_v", (256, 256), "bfloat16", "full", False, False, ""): (
         Variant("backward_v_bfloat16_d256_q16k32_full", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", (256, 256), "bfloat16", "causal", False, False, ""): (
+    Key("backward_k", (256, 256), "bfloat16", "causal", False, False, ""): (
         Variant("backward_k_bfloat16_d256_q16k32_causal", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", (256, 256), "bfloat16", "causal", False, False, ""): (
+    Key("backward_v", (256, 256), "bfloat16", "causal", False, False, ""): (
         Variant("backward_v_bfloat16_d256_q16k32_causal", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", (256, 256), "bfloat16", "window", False, False, ""): (
+    Key("backward_k", (256, 256), "bfloat16", "window", False, False, ""): (
         Variant("backward_k_bfloat16_d256_q16k32_window", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", (256, 256), "bfloat16", "window", False, False, ""): (
+    Key("backward_v", (256, 256), "bfloat16", "window", False, False, ""): (
         Variant("backward_v_bfloat16_d256_q16k32_window", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", (256, 256), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (256, 256), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d256_q16k32_dropout", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", (256, 256), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (256, 256), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d256_q16k32_dropout", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_k", (256, 256), "bfloat16", "masked", False, False, ""): (
+    Key("backward_k", (256, 256), "bfloat16", "masked", False, False, ""): (
         Variant("backward_k_bfloat16_d256_q16k32_masked", "backward_k_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_v", (256, 256), "bfloat16", "masked", False, False, ""): (
+    Key("backward_v", (256, 256), "bfloat16", "masked", False, False, ""): (
         Variant("backward_v_bfloat16_d256_q16k32_masked", "backward_v_bfloat16_d256.metal", 16, 128, 32),
     ),
-    ("backward_rows", (256, 256), "float32", None, True, False, ""): (
+    Key("backward_rows", (256, 256), "float32", None, True, False, ""): (
         Variant("backward_rows_float32_d256", "backward_rows_float32_d256.metal", 64, 256, 1),
     ),
-    ("backward_q", (256, 256), "float32", "full", False, False, ""): (
+    Key("backward_q", (256, 256), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d256_q32k8_full", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_q", (256, 256), "float32", "causal", False, False, ""): (
+    Key("backward_q", (256, 256), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d256_q32k8_causal", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_q", (256, 256), "float32", "window", False, False, ""): (
+    Key("backward_q", (256, 256), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d256_q32k8_window", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_q", (256, 256), "float32", None, False, True, ""): (
+    Key("backward_q", (256, 256), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d256_q32k8_dropout", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_q", (256, 256), "float32", "masked", False, False, ""): (
+    Key("backward_q", (256, 256), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d256_q32k8_masked", "backward_q_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_mask", (256, 256), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (256, 256), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d256_q32k8", "backward_mask_float32_d256.metal", 32, 128, 8),
     ),
-    ("backward_k", (256, 256), "float32", "full", False, False, ""): (
+    Key("backward_k", (256, 256), "float32", "full", False, False, ""): (
         Variant("backward_k_float32_d256_q8k32_full", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", (256, 256), "float32", "full", False, False, ""): (
+    Key("backward_v", (256, 256), "float32", "full", False, False, ""): (
         Variant("backward_v_float32_d256_q8k32_full", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_k", (256, 256), "float32", "causal", False, False, ""): (
+    Key("backward_k", (256, 256), "float32", "causal", False, False, ""): (
         Variant("backward_k_float32_d256_q8k32_causal", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", (256, 256), "float32", "causal", False, False, ""): (
+    Key("backward_v", (256, 256), "float32", "causal", False, False, ""): (
         Variant("backward_v_float32_d256_q8k32_causal", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_k", (256, 256), "float32", "window", False, False, ""): (
+    Key("backward_k", (256, 256), "float32", "window", False, False, ""): (
         Variant("backward_k_float32_d256_q8k32_window", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", (256, 256), "float32", "window", False, False, ""): (
+    Key("backward_v", (256, 256), "float32", "window", False, False, ""): (
         Variant("backward_v_float32_d256_q8k32_window", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_k", (256, 256), "float32", None, False, True, ""): (
+    Key("backward_k", (256, 256), "float32", None, False, True, ""): (
         Variant("backward_k_float32_d256_q8k32_dropout", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", (256, 256), "float32", None, False, True, ""): (
+    Key("backward_v", (256, 256), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d256_q8k32_dropout", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_k", (256, 256), "float32", "masked", False, False, ""): (
+    Key("backward_k", (256, 256), "float32", "masked", False, False, ""): (
         Variant("backward_k_float32_d256_q8k32_masked", "backward_k_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_v", (256, 256), "float32", "masked", False, False, ""): (
+    Key("backward_v", (256, 256), "float32", "masked", False, False, ""): (
         Variant("backward_v_float32_d256_q8k32_masked", "backward_v_float32_d256.metal", 8, 128, 32),
     ),
-    ("backward_q", (96, 64), "float16", "full", False, False, ""): (
+    Key("backward_q", (96, 64), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d96v64_q32k32_full", "backward_q_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 64), "float16", "causal", False, False, ""): (
+    Key("backward_q", (96, 64), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d96v64_q32k32_causal", "backward_q_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 64), "float16", "window", False, False, ""): (
+    Key("backward_q", (96, 64), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d96v64_q32k32_window", "backward_q_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 64), "float16", None, False, True, ""): (
+    Key("backward_q", (96, 64), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d96v64_q32k32_dropout", "backward_q_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 64), "float16", "masked", False, False, ""): (
+    Key("backward_q", (96, 64), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d96v64_q32k32_masked", "backward_q_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_mask", (96, 64), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (96, 64), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d96v64_q32k32", "backward_mask_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 64), "float16", "full", False, False, ""): (
+    Key("backward_kv", (96, 64), "float16", "full", False, False, ""): (
         Variant("backward_kv_float16_d96v64_q32k32_full", "backward_kv_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 64), "float16", "causal", False, False, ""): (
+    Key("backward_kv", (96, 64), "float16", "causal", False, False, ""): (
         Variant("backward_kv_float16_d96v64_q32k32_causal", "backward_kv_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 64), "float16", "window", False, False, ""): (
+    Key("backward_kv", (96, 64), "float16", "window", False, False, ""): (
         Variant("backward_kv_float16_d96v64_q32k32_window", "backward_kv_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_k", (96, 64), "float16", None, False, True, ""): (
+    Key("backward_k", (96, 64), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d96v64_q32k32_dropout", "backward_k_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_v", (96, 64), "float16", None, False, True, ""): (
+    Key("backward_v", (96, 64), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d96v64_q32k32_dropout", "backward_v_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 64), "float16", "masked", False, False, ""): (
+    Key("backward_kv", (96, 64), "float16", "masked", False, False, ""): (
         Variant("backward_kv_float16_d96v64_q32k32_masked", "backward_kv_float16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 64), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (96, 64), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d96v64_q32k32_full", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 64), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (96, 64), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d96v64_q32k32_causal", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 64), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (96, 64), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d96v64_q32k32_window", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 64), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (96, 64), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d96v64_q32k32_dropout", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 64), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (96, 64), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d96v64_q32k32_masked", "backward_q_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_mask", (96, 64), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (96, 64), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d96v64_q32k32", "backward_mask_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 64), "bfloat16", "full", False, False, ""): (
+    Key("backward_kv", (96, 64), "bfloat16", "full", False, False, ""): (
         Variant("backward_kv_bfloat16_d96v64_q32k32_full", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 64), "bfloat16", "causal", False, False, ""): (
+    Key("backward_kv", (96, 64), "bfloat16", "causal", False, False, ""): (
         Variant("backward_kv_bfloat16_d96v64_q32k32_causal", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 64), "bfloat16", "window", False, False, ""): (
+    Key("backward_kv", (96, 64), "bfloat16", "window", False, False, ""): (
         Variant("backward_kv_bfloat16_d96v64_q32k32_window", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_k", (96, 64), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (96, 64), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d96v64_q32k32_dropout", "backward_k_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_v", (96, 64), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (96, 64), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d96v64_q32k32_dropout", "backward_v_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_kv", (96, 64), "bfloat16", "masked", False, False, ""): (
+    Key("backward_kv", (96, 64), "bfloat16", "masked", False, False, ""): (
         Variant("backward_kv_bfloat16_d96v64_q32k32_masked", "backward_kv_bfloat16_d96v64.metal", 32, 128, 32),
     ),
-    ("backward_q", (96, 64), "float32", "full", False, False, ""): (
+    Key("backward_q", (96, 64), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d96v64_q32k16_full", "backward_q_float32_d96v64.metal", 32, 128, 16),
     ),
-    ("backward_q", (96, 64), "float32", "causal", False, False, ""): (
+    Key("backward_q", (96, 64), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d96v64_q32k16_causal", "backward_q_float32_d96v64.metal", 32, 128, 16),
     ),
-    ("backward_q", (96, 64), "float32", "window", False, False, ""): (
+    Key("backward_q", (96, 64), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d96v64_q32k16_window", "backward_q_float32_d96v64.metal", 32, 128, 16),
     ),
-    ("backward_q", (96, 64), "float32", None, False, True, ""): (
+    Key("backward_q", (96, 64), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d96v64_q32k16_dropout", "backward_q_float32_d96v64.metal", 32, 128, 16),
     ),
-    ("backward_q", (96, 64), "float32", "masked", False, False, ""): (
+    Key("backward_q", (96, 64), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d96v64_q32k16_masked", "backward_q_float32_d96v64.metal", 32, 128, 16),
     ),
-    ("backward_mask", (96, 64), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (96, 64), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d96v64_q32k16", "backward_mask_float32_d96v64.metal", 32, 128, 16),
     ),
-    ("backward_kv", (96, 64), "float32", "full", False, False, ""): (
+    Key("backward_kv", (96, 64), "float32", "full", False, False, ""): (
         Variant("backward_kv_float32_d96v64_q16k32_full", "backward_kv_float32_d96v64.metal", 16, 128, 32),
     ),
-    ("backward_kv", (96, 64), "float32", "causal", False, False, ""): (
+    Key("backward_kv", (96, 64), "float32", "causal", False, False, ""): (
         Variant("backward_kv_float32_d96v64_q16k32_causal", "backward_kv_float32_d96v64.metal", 16, 128, 32),
     ),
-    ("backward_kv", (96, 64), "float32", "window", False, False, ""): (
+    Key("backward_kv", (96, 64), "float32", "window", False, False, ""): (
         Variant("backward_kv_float32_d96v64_q16k32_window", "backward_kv_float32_d96v64.metal", 16, 128, 32),
     ),
-    ("backward_kv", (96, 64), "float32", None, False, True, ""): (
+    Key("backward_kv", (96, 64), "float32", None, False, True, ""): (
         Variant("backward_kv_float32_d96v64_q16k32_dropout", "backward_kv_float32_d96v64.metal", 16, 128, 32),
     ),
-    ("backward_kv", (96, 64), "float32", "masked", False, False, ""): (
+    Key("backward_kv", (96, 64), "float32", "masked", False, False, ""): (
         Variant("backward_kv_float32_d96v64_q16k32_masked", "backward_kv_float32_d96v64.metal", 16, 128, 32),
     ),
-    ("backward_q", (192, 128), "float16", "full", False, False, ""): (
+    Key("backward_q", (192, 128), "float16", "full", False, False, ""): (
         Variant("backward_q_float16_d192v128_q32k16_full", "backward_q_float16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "float16", "causal", False, False, ""): (
+    Key("backward_q", (192, 128), "float16", "causal", False, False, ""): (
         Variant("backward_q_float16_d192v128_q32k16_causal", "backward_q_float16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "float16", "window", False, False, ""): (
+    Key("backward_q", (192, 128), "float16", "window", False, False, ""): (
         Variant("backward_q_float16_d192v128_q32k16_window", "backward_q_float16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "float16", None, False, True, ""): (
+    Key("backward_q", (192, 128), "float16", None, False, True, ""): (
         Variant("backward_q_float16_d192v128_q32k16_dropout", "backward_q_float16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "float16", "masked", False, False, ""): (
+    Key("backward_q", (192, 128), "float16", "masked", False, False, ""): (
         Variant("backward_q_float16_d192v128_q32k16_masked", "backward_q_float16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_mask", (192, 128), "float16", "masked", False, False, ""): (
+    Key("backward_mask", (192, 128), "float16", "masked", False, False, ""): (
         Variant("backward_mask_float16_d192v128_q32k16", "backward_mask_float16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_k", (192, 128), "float16", "full", False, False, ""): (
+    Key("backward_k", (192, 128), "float16", "full", False, False, ""): (
         Variant("backward_k_float16_d192v128_q16k32_full", "backward_k_float16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "float16", "full", False, False, ""): (
+    Key("backward_v", (192, 128), "float16", "full", False, False, ""): (
         Variant("backward_v_float16_d192v128_q16k32_full", "backward_v_float16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "float16", "causal", False, False, ""): (
+    Key("backward_k", (192, 128), "float16", "causal", False, False, ""): (
         Variant("backward_k_float16_d192v128_q16k32_causal", "backward_k_float16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "float16", "causal", False, False, ""): (
+    Key("backward_v", (192, 128), "float16", "causal", False, False, ""): (
         Variant("backward_v_float16_d192v128_q16k32_causal", "backward_v_float16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "float16", "window", False, False, ""): (
+    Key("backward_k", (192, 128), "float16", "window", False, False, ""): (
         Variant("backward_k_float16_d192v128_q16k32_window", "backward_k_float16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "float16", "window", False, False, ""): (
+    Key("backward_v", (192, 128), "float16", "window", False, False, ""): (
         Variant("backward_v_float16_d192v128_q16k32_window", "backward_v_float16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "float16", None, False, True, ""): (
+    Key("backward_k", (192, 128), "float16", None, False, True, ""): (
         Variant("backward_k_float16_d192v128_q16k32_dropout", "backward_k_float16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "float16", None, False, True, ""): (
+    Key("backward_v", (192, 128), "float16", None, False, True, ""): (
         Variant("backward_v_float16_d192v128_q16k32_dropout", "backward_v_float16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "float16", "masked", False, False, ""): (
+    Key("backward_k", (192, 128), "float16", "masked", False, False, ""): (
         Variant("backward_k_float16_d192v128_q16k32_masked", "backward_k_float16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "float16", "masked", False, False, ""): (
+    Key("backward_v", (192, 128), "float16", "masked", False, False, ""): (
         Variant("backward_v_float16_d192v128_q16k32_masked", "backward_v_float16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_q", (192, 128), "bfloat16", "full", False, False, ""): (
+    Key("backward_q", (192, 128), "bfloat16", "full", False, False, ""): (
         Variant("backward_q_bfloat16_d192v128_q32k16_full", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "bfloat16", "causal", False, False, ""): (
+    Key("backward_q", (192, 128), "bfloat16", "causal", False, False, ""): (
         Variant("backward_q_bfloat16_d192v128_q32k16_causal", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "bfloat16", "window", False, False, ""): (
+    Key("backward_q", (192, 128), "bfloat16", "window", False, False, ""): (
         Variant("backward_q_bfloat16_d192v128_q32k16_window", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "bfloat16", None, False, True, ""): (
+    Key("backward_q", (192, 128), "bfloat16", None, False, True, ""): (
         Variant("backward_q_bfloat16_d192v128_q32k16_dropout", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "bfloat16", "masked", False, False, ""): (
+    Key("backward_q", (192, 128), "bfloat16", "masked", False, False, ""): (
         Variant("backward_q_bfloat16_d192v128_q32k16_masked", "backward_q_bfloat16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_mask", (192, 128), "bfloat16", "masked", False, False, ""): (
+    Key("backward_mask", (192, 128), "bfloat16", "masked", False, False, ""): (
         Variant("backward_mask_bfloat16_d192v128_q32k16", "backward_mask_bfloat16_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_k", (192, 128), "bfloat16", "full", False, False, ""): (
+    Key("backward_k", (192, 128), "bfloat16", "full", False, False, ""): (
         Variant("backward_k_bfloat16_d192v128_q16k32_full", "backward_k_bfloat16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "bfloat16", "full", False, False, ""): (
+    Key("backward_v", (192, 128), "bfloat16", "full", False, False, ""): (
         Variant("backward_v_bfloat16_d192v128_q16k32_full", "backward_v_bfloat16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "bfloat16", "causal", False, False, ""): (
+    Key("backward_k", (192, 128), "bfloat16", "causal", False, False, ""): (
         Variant("backward_k_bfloat16_d192v128_q16k32_causal", "backward_k_bfloat16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "bfloat16", "causal", False, False, ""): (
+    Key("backward_v", (192, 128), "bfloat16", "causal", False, False, ""): (
         Variant("backward_v_bfloat16_d192v128_q16k32_causal", "backward_v_bfloat16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "bfloat16", "window", False, False, ""): (
+    Key("backward_k", (192, 128), "bfloat16", "window", False, False, ""): (
         Variant("backward_k_bfloat16_d192v128_q16k32_window", "backward_k_bfloat16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "bfloat16", "window", False, False, ""): (
+    Key("backward_v", (192, 128), "bfloat16", "window", False, False, ""): (
         Variant("backward_v_bfloat16_d192v128_q16k32_window", "backward_v_bfloat16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "bfloat16", None, False, True, ""): (
+    Key("backward_k", (192, 128), "bfloat16", None, False, True, ""): (
         Variant("backward_k_bfloat16_d192v128_q16k32_dropout", "backward_k_bfloat16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "bfloat16", None, False, True, ""): (
+    Key("backward_v", (192, 128), "bfloat16", None, False, True, ""): (
         Variant("backward_v_bfloat16_d192v128_q16k32_dropout", "backward_v_bfloat16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "bfloat16", "masked", False, False, ""): (
+    Key("backward_k", (192, 128), "bfloat16", "masked", False, False, ""): (
         Variant("backward_k_bfloat16_d192v128_q16k32_masked", "backward_k_bfloat16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "bfloat16", "masked", False, False, ""): (
+    Key("backward_v", (192, 128), "bfloat16", "masked", False, False, ""): (
         Variant("backward_v_bfloat16_d192v128_q16k32_masked", "backward_v_bfloat16_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_q", (192, 128), "float32", "full", False, False, ""): (
+    Key("backward_q", (192, 128), "float32", "full", False, False, ""): (
         Variant("backward_q_float32_d192v128_q32k16_full", "backward_q_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "float32", "causal", False, False, ""): (
+    Key("backward_q", (192, 128), "float32", "causal", False, False, ""): (
         Variant("backward_q_float32_d192v128_q32k16_causal", "backward_q_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "float32", "window", False, False, ""): (
+    Key("backward_q", (192, 128), "float32", "window", False, False, ""): (
         Variant("backward_q_float32_d192v128_q32k16_window", "backward_q_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "float32", None, False, True, ""): (
+    Key("backward_q", (192, 128), "float32", None, False, True, ""): (
         Variant("backward_q_float32_d192v128_q32k16_dropout", "backward_q_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_q", (192, 128), "float32", "masked", False, False, ""): (
+    Key("backward_q", (192, 128), "float32", "masked", False, False, ""): (
         Variant("backward_q_float32_d192v128_q32k16_masked", "backward_q_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_mask", (192, 128), "float32", "masked", False, False, ""): (
+    Key("backward_mask", (192, 128), "float32", "masked", False, False, ""): (
         Variant("backward_mask_float32_d192v128_q32k16", "backward_mask_float32_d192v128.metal", 32, 128, 16),
     ),
-    ("backward_k", (192, 128), "float32", "full", False, False, ""): (
+    Key("backward_k", (192, 128), "float32", "full", False, False, ""): (
         Variant("backward_k_float32_d192v128_q16k32_full", "backward_k_float32_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "float32", "full", False, False, ""): (
+    Key("backward_v", (192, 128), "float32", "full", False, False, ""): (
         Variant("backward_v_float32_d192v128_q16k32_full", "backward_v_float32_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "float32", "causal", False, False, ""): (
+    Key("backward_k", (192, 128), "float32", "causal", False, False, ""): (
         Variant("backward_k_float32_d192v128_q16k32_causal", "backward_k_float32_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "float32", "causal", False, False, ""): (
+    Key("backward_v", (192, 128), "float32", "causal", False, False, ""): (
         Variant("backward_v_float32_d192v128_q16k32_causal", "backward_v_float32_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "float32", "window", False, False, ""): (
+    Key("backward_k", (192, 128), "float32", "window", False, False, ""): (
         Variant("backward_k_float32_d192v128_q16k32_window", "backward_k_float32_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "float32", "window", False, False, ""): (
+    Key("backward_v", (192, 128), "float32", "window", False, False, ""): (
         Variant("backward_v_float32_d192v128_q16k32_window", "backward_v_float32_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "float32", None, False, True, ""): (
+    Key("backward_k", (192, 128), "float32", None, False, True, ""): (
         Variant("backward_k_float32_d192v128_q16k32_dropout", "backward_k_float32_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "float32", None, False, True, ""): (
+    Key("backward_v", (192, 128), "float32", None, False, True, ""): (
         Variant("backward_v_float32_d192v128_q16k32_dropout", "backward_v_float32_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_k", (192, 128), "float32", "masked", False, False, ""): (
+    Key("backward_k", (192, 128), "float32", "masked", False, False, ""): (
         Variant("backward_k_float32_d192v128_q16k32_masked", "backward_k_float32_d192v128.metal", 16, 128, 32),
     ),
-    ("backward_v", (192, 128), "float32", "masked", False, False, ""): (
+    Key("backward_v", (192, 128), "float32", "masked", False, False, ""): (
         Variant("backward_v_float32_d192v128_q16k32_masked", "backward_v_float32_d192v128.metal", 16, 128, 32),
     ),
 }
@@ -3914,7 +3925,7 @@ SIGNATURES = {
             ("mask_head_stride", "q"),  # attn_mask: bytes from one head to the next
             ("mask_row_stride", "q"),  # attn_mask: bytes from one row to the next
             ("mask_key_stride", "q"),  # attn_mask: bytes from one key to the next
-            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+            ("mask_type", "i"),  # elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
             ("mask_heads", "i"),  # heads that the mask has, 1 if it is the same for all
             ("mask_rows", "i"),  # query rows that it has, 1 if it is the same for all
             ("mask_keys", "i"),  # keys that it has, 1 if it is the same for all
@@ -3995,11 +4006,11 @@ SIGNATURES = {
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("wants_lse", "i"),  # 1: lse is written
-            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+            ("mask_type", "i"),  # elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
             ("least_queries", "i"),  # packed: shorter sequences are left to decode
             ("has_sinks", "i"),  # 1: sinks are given
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
-            ("kv_type", "i"),  # the elements of K and V: their place in KV_TYPES
+            ("kv_type", "i"),  # elements of K and V: 0 own, 1 float16, 2 bfloat16
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -4072,7 +4083,7 @@ SIGNATURES = {
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("wants_lse", "i"),  # 1: lse is written
-            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+            ("mask_type", "i"),  # elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
             ("has_sinks", "i"),  # 1: sinks are given
             ("kv_heads", "i"),  # number of KV heads
             ("most_queries", "i"),  # packed: longer sequences are left to prefill
@@ -4218,7 +4229,7 @@ SIGNATURES = {
             ("window_right", "i"),  # keys seen after the diagonal
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
-            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+            ("mask_type", "i"),  # elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -4310,7 +4321,7 @@ SIGNATURES = {
             ("wants_v", "i"),  # 1: the gradient of v is wanted
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
-            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+            ("mask_type", "i"),  # elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -4393,7 +4404,7 @@ SIGNATURES = {
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
-            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+            ("mask_type", "i"),  # elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -4476,7 +4487,7 @@ SIGNATURES = {
             ("has_alibi", "i"),  # 1: alibi_slopes are given
             ("splits", "i"),  # number of splits of the query blocks; 1: no partial gradients
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
-            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+            ("mask_type", "i"),  # elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T
@@ -4562,7 +4573,7 @@ SIGNATURES = {
             ("splits", "i"),  # number of splits of the terms; 1: no partial gradients
             ("has_dropout", "i"),  # 1: weights are dropped
             ("keep_below", "i"),  # dropout: bits of a uint; a weight is kept if its random number is less
-            ("mask_type", "i"),  # attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
+            ("mask_type", "i"),  # elements of attn_mask: 0 none, 1 bool, 2 float16, 3 bfloat16, 4 float32
         ),
         floats=(
             "softmax_scale",  # multiplies Q K^T

@@ -11,6 +11,7 @@ from typing import Any, Optional, Tuple
 import torch
 from torch import Tensor
 
+from .autograd import may_need_gradients
 from .checks import HEAD_DIM_STEP, HEAD_DIMS
 from .interface import flash_attn_func
 
@@ -37,7 +38,8 @@ def flash_attn_forward(
     Args:
         module: the layer; its `is_causal` counts where the argument is None.
         query: (batch, heads, q_len, head_dim).
-        key, value: (batch, kv_heads, k_len, head_dim).
+        key, value: (batch, kv_heads, k_len, head_dim); in 16 bits also where query has 32, as a
+            GGUF model's cache.
         attention_mask: what broadcasts to (batch, heads, q_len, k_len), bool or a bias.  It holds
             the window and causality.  None: all keys, or causal if the module is.
         position_bias: a bias beside the mask, of the same shape.
@@ -56,11 +58,12 @@ def flash_attn_forward(
             position_bias = None if position_bias is None else position_bias[..., :q_len]
         if sliding_window is not None:
             window = (sliding_window - 1, sliding_window - 1)
+    if key.dtype != query.dtype and may_need_gradients(query, key, value):
+        key, value = key.to(query.dtype), value.to(query.dtype)  # through which gradients flow
     out = flash_attn_func(
         query.transpose(1, 2),
-        # A GGUF model has its cache in float16 and its queries in float32.
-        key.to(query.dtype).transpose(1, 2),
-        value.to(query.dtype).transpose(1, 2),
+        key.transpose(1, 2),
+        value.transpose(1, 2),
         dropout_p=dropout,
         softmax_scale=scaling,
         causal=causal,

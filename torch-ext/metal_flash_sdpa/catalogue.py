@@ -5,21 +5,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import FrozenSet, Mapping, Optional, Sequence, Tuple
 
-from ._variants import LATENT, SIGNATURES, VARIANTS, Signature, Variant
+from ._variants import LATENT, SIGNATURES, VARIANTS, Key, Signature, Variant, Widths
 
 # Not resolved: in the cache of `kernels` each file is a link to a blob that lies elsewhere.
 _PACKAGE = Path(__file__).absolute().parent
 # A built package carries its shaders; a checkout has them in generated/.
 _FOLDERS = (_PACKAGE / "shaders", _PACKAGE.parent.parent / "generated")
 
-Widths = Tuple[int, int]  # the columns of a head: of Q and K, and of V and O
-
 # Of a kernel that works for every head_dim and dtype.
 ANY_WIDTHS, ANY_DTYPE = (0, 0), "any"
-
-# family, widths, dtype, mask (None: any), sinks, dropout, dtype of K and V if they are converted
-Key = Tuple[str, Widths, str, Optional[str], bool, bool, str]
-
 
 OFF = "METAL_FLASH_SDPA_OFF"  # environment variable: families and kernels that must not run
 
@@ -98,13 +92,14 @@ class Catalogue:
 
         Raises ValueError if there is none, KernelOffError if all are kept off.
         """
-        tiles = self.variants.get((family, widths, dtype, mask, sinks, dropout, kv_dtype))
+        tiles = self.variants.get(Key(family, widths, dtype, mask, sinks, dropout, kv_dtype))
         if tiles is None:
             qk, v = widths
             given = f"{qk}" if qk == v else f"{qk}, {v} of v,"
+            supported = "supported with dropout" if dropout else "supported"
             raise ValueError(
-                f"head_dim is {given} and dtype {dtype}: supported{' with dropout' * dropout} are "
-                f"head dims {list(self.head_dims)} in {', '.join(self.dtypes)}"
+                f"head_dim is {given} and dtype {dtype}: {supported} are head dims "
+                f"{list(self.head_dims)} in {', '.join(self.dtypes)}"
             )
         if off := kept_off():
             tiles = _without(off, family, tiles)

@@ -70,8 +70,8 @@ def check_qkv(q_axes: Sequence[str], kv_axes: Sequence[str], **tensors: Any) -> 
             f"{v_name} has shape {_shape(v)} and {k_name} {_shape(k)}: must be the same but for "
             "head_dim"
         )
-    # index makes numbers of them where torch.compile traces lengths of any size: what it takes for
-    # each of them among so many head dims grows beyond minutes.
+    # Under torch.compile a size may be a symbol.  `index` makes a number of it: each head_dim has a
+    # graph of its own.  To compare a symbol with all supported widths would take torch minutes.
     head_dim, of_value = index(q_shape[-1]), index(v_shape[-1])
     heads, kv_heads = q_shape[-2], k_shape[-2]
     is_latent = (head_dim, of_value) in LATENT

@@ -257,8 +257,8 @@ def conclusion(device: str, findings: Sequence[Finding]) -> List[str]:
             *(f"  {name}" for name in suspects),
             "Keep them off, until this is repaired, with",
             f"  export {OFF}={','.join(suspects)}",
-            "Calls that need one of them are then refused by name.  Please open an issue with what",
-            "--report FILE writes.",
+            "Calls that need one of them are then refused by name, or, with replace_sdpa(), go to",
+            "torch's own attention.  Please open an issue with what --report FILE writes.",
         ]
     if not all(finding.is_right for finding in findings):
         return [

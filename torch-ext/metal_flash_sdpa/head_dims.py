@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ._variants import LATENT
-from .catalogue import BUILT_IN, Widths
+from ._variants import LATENT, Widths
+from .catalogue import BUILT_IN
 from .checks import is_view
 
 WIDTHS = sorted(BUILT_IN.widths, key=sum)  # fewest columns first

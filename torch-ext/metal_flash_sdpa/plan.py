@@ -10,8 +10,8 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple, Union
 
-from ._variants import KV_TYPES, LATENT, Variant
-from .catalogue import ANY_DTYPE, ANY_WIDTHS, BUILT_IN, Catalogue, Widths
+from ._variants import KV_TYPES, LATENT, Key, Variant, Widths
+from .catalogue import ANY_DTYPE, ANY_WIDTHS, BUILT_IN, Catalogue
 from .splits import Gpu, choose, choose_blocks
 
 # Lengths and windows stay below this, so that no sum of two of them overflows int32 in a kernel.
@@ -591,7 +591,7 @@ def plan_backward(request: Request, backward: Backward, catalogue: Catalogue = B
     mask = None if dropout else "masked" if request.mask_type else mode
     batches = 1 if request.packed else request.batch
     wanted = {"k": backward.wants_k, "v": backward.wants_v}
-    together = ("backward_kv", widths, dtype, mask, False, dropout, "") in catalogue.variants
+    together = Key("backward_kv", widths, dtype, mask, dropout=dropout) in catalogue.variants
     of_keys = ["backward_kv"] if together else [f"backward_{x}" for x in wanted if wanted[x]]
     splits = 1
     for family in of_keys:

@@ -1,4 +1,4 @@
-"""The snippets of docs/integrations.md for flash_attn, transformers, ComfyUI and the doctor run."""
+"""The snippets of docs/integrations.md run as they are printed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from metal_flash_sdpa import flash_attn_qkvpacked_func
+from metal_flash_sdpa import flash_attn_qkvpacked_func, varlen
 from metal_flash_sdpa.catalogue import BUILT_IN, OFF
+from torch.nn import attention as slots
 
 from ci.build import ROOT
 from codegen.project import project
+from tests.package.sdpa_calls import torchs_own
 from tests.package.test_as_flash_attn import TOP
 from verify.tiny_models import make, tokens
 
@@ -31,6 +33,29 @@ def run(heading: str, **given: Any) -> dict[str, Any]:
     names = dict(given)
     exec(snippet, names)
     return names
+
+
+def test_scaled_dot_product_attention(
+    capsys: pytest.CaptureFixture[str], launched: list[str]
+) -> None:
+    names = run("scaled_dot_product_attention")
+    assert launched
+    q, k, v = (names[name].float() for name in "qkv")
+    want = torchs_own(q, k, v, is_causal=True)
+    assert (names["out"] - want).abs().max() < 2e-3  # float16's unit at 2 is 2e-3
+    printed = capsys.readouterr().out.splitlines()
+    (said,) = re.findall(r"^```\n(metal-flash-sdpa: .*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    assert printed == said.replace(" jit ", " emulator ").splitlines()
+
+
+def test_varlen_attn(launched: list[str]) -> None:
+    try:
+        names = run("varlen_attn")
+    finally:
+        slots.restore_flash_attention_impl()
+        varlen.register()
+    assert {"prefill", "backward"} <= {kernel.split("_")[0] for kernel in launched}
+    assert names["q"].grad.isfinite().all()
 
 
 def test_flash_attn_by_import() -> None:
