@@ -33,16 +33,9 @@ from benchmarks.timing import machine, measure
 from codegen import tiles
 from codegen.matrix import ELEMENT_BYTES, TILES, Variant, differentiating, files
 from codegen.render import environment, shader
-from codegen.tiles import (
-    KINDS,
-    MAX_REGISTERS,
-    MAX_THREADGROUP_BYTES,
-    Cell,
-    Tile,
-    TileError,
-    Tiles,
-    Widths,
-)
+from codegen.tile_shapes import MAX_REGISTERS, MAX_THREADGROUP_BYTES, Tile, TileError
+from codegen.tiles import KINDS, Cell, Tiles
+from codegen.widths import Widths
 
 # What is tried.  More simdgroups use one block of keys, but leave less room for other threadgroups.
 SIMDGROUPS = (2, 4, 8)

@@ -165,11 +165,11 @@ def of_apple(reports: Sequence[Report]) -> Iterable[str]:
 
 def of_registers(reports: Sequence[Report]) -> Iterable[str]:
     yield wrapped(
-        "Estimate: what the kernel's source holds at once, from its tile (codegen/tiles.py); "
+        "Estimate: what the kernel's source holds at once, from its tile (codegen/tile_shapes.py); "
         "widened: if a bfloat16 element takes a whole register, as it probably does on M1 and M2. "
         "AMD: what LLVM's allocator for an AMD GPU (gfx1030) takes where it may, and how many it "
         "spills if it has the 128 registers of a thread of an Apple GPU. A tile in doubt has a "
-        "smaller one in codegen/tiles.py. None of this is of Apple's compiler."
+        "smaller one in codegen/doubts.py. None of this is of Apple's compiler."
     )
     yield table(
         ("kernel", "tile in doubt", "estimate", "widened", "AMD registers", "AMD spills"),

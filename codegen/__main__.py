@@ -13,7 +13,7 @@ import sys
 from codegen.matrix import MatrixError, Variant, matrix
 from codegen.project import ProjectError
 from codegen.render import RenderError, compare, outputs, write
-from codegen.tiles import TileError
+from codegen.tile_shapes import TileError
 
 
 def print_matrix(variants: tuple[Variant, ...]) -> None:

@@ -6,20 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from codegen.arguments import KV_TYPES
-from codegen.tiles import (
-    FIELDS,
-    FRAGMENT,
-    MAX_REGISTERS,
-    Cell,
-    DecodeTile,
-    Tile,
-    TileError,
-    Tiles,
-    Widths,
-    read,
-    read_widths,
-    sizes,
-)
+from codegen.tile_shapes import FRAGMENT, MAX_REGISTERS, DecodeTile, Tile, TileError
+from codegen.tiles import FIELDS, Cell, Tiles, read, sizes
+from codegen.widths import Widths, read_widths
 
 # Tiles that may spill, by the estimate (also where 16-bit elements take a whole register, and with
 # the registers of dropout and of a mask tensor) or by the second opinion (docs/evidence.md), each

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, product
 
-from codegen import doubts, tiles
+from codegen import doubts, tile_shapes, tiles
 from codegen.arguments import KV_TYPES, converted
-from codegen.tiles import (
+from codegen.tile_shapes import (
     BackwardKVTile,
     BackwardMaskTile,
     DividedDecodeTile,
@@ -20,9 +20,8 @@ from codegen.tiles import (
     RowBlockTile,
     RowTile,
     Tile,
-    Widths,
-    plain,
 )
+from codegen.widths import Widths, plain
 
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 MASKS = ("full", "causal", "window")
@@ -58,13 +57,13 @@ class Variant:
     def __post_init__(self) -> None:
         if self.dtype == ANY_DTYPE:
             return
-        step = tiles.FRAGMENT * self.tile.slices
+        step = tile_shapes.FRAGMENT * self.tile.slices
         if min(self.widths[:2]) <= 0 or any(columns % step for columns in self.widths[:2]):
             raise MatrixError(f"{self.name}: head_dim = {self.widths} must be a multiple of {step}")
-        if self.threadgroup_bytes > tiles.MAX_THREADGROUP_BYTES:
+        if self.threadgroup_bytes > tile_shapes.MAX_THREADGROUP_BYTES:
             raise MatrixError(
                 f"{self.name}: {self.threadgroup_bytes} bytes of threadgroup memory, "
-                f"the limit is {tiles.MAX_THREADGROUP_BYTES}"
+                f"the limit is {tile_shapes.MAX_THREADGROUP_BYTES}"
             )
 
     @property

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from codegen import arguments, targets
 from codegen.matrix import MASKS, Variant, files
 from codegen.project import project
-from codegen.tiles import Widths
+from codegen.widths import Widths
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"

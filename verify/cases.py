@@ -99,9 +99,9 @@ def of_family(variant: Variant) -> Iterator[Case]:
             yield in_mode(replace(case, gradients=wanted), variant.mask, sinks=False)
     else:
         assert variant.mask is not None
-        common = (*everywhere(variant), *cached(variant), *of_tile(variant, variant.mask))
-        common += (*converted(variant),)
-        for case in (*common, *(of_sinks() if variant.sinks else ())):
+        common = (*everywhere(variant), *cached(variant), *converted(variant))
+        of_mode = (*of_tile(variant, variant.mask), *(of_sinks() if variant.sinks else ()))
+        for case in (*common, *of_mode):
             yield in_mode(case, variant.mask, variant.sinks)
 
 
@@ -125,9 +125,8 @@ def kind(variant: Variant) -> Kind:
 @cache
 def firsts() -> dict[Kind, str]:
     """The first kernel of each kind, of the smallest head_dim."""
-    descending = sorted(manifest(), key=lambda v: v.widths, reverse=True)
-    firsts = {kind(v): v.widths for v in descending}
-    return {kind(v): v.name for v in reversed(manifest()) if v.widths == firsts[kind(v)]}
+    ascending = sorted(manifest(), key=lambda v: v.widths)  # else in the manifest's order
+    return {kind(v): v.name for v in reversed(ascending)}
 
 
 def is_first_of_its_tile(variant: Variant) -> bool:

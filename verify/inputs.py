@@ -12,7 +12,7 @@ from metal_flash_sdpa.call import dropout
 from metal_flash_sdpa.plan import Append, Backward, Request, lse_shape
 from torch import Tensor
 
-from codegen.tiles import Widths
+from codegen.widths import Widths
 from verify import masks
 from verify.arena import MARGIN, Arena, moved, offsets
 from verify.cache import Cache

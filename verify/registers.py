@@ -1,6 +1,6 @@
 """Estimates every attention kernel's registers, beside the second opinion; for docs/evidence.md.
 
-The estimate is the tile table's (codegen/tiles.py), for bfloat16 once more with each element in a
+The estimate is that of codegen/tile_shapes.py, for bfloat16 once more with each element in a
 whole register.  The second opinion is LLVM's allocator for an AMD GPU
 (emulator/opencl/lowering.py).  Neither is Apple's compiler.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import emulator
 from codegen.matrix import Variant, matrix
-from codegen.tiles import MAX_REGISTERS
+from codegen.tile_shapes import MAX_REGISTERS
 from verify import evidence
 
 ROOT = Path(__file__).resolve().parent.parent

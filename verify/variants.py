@@ -10,7 +10,7 @@ from pathlib import Path
 from metal_flash_sdpa.catalogue import ANY_DTYPE
 from metal_flash_sdpa.plan import BACKWARD_FAMILIES, SIMD_WIDTH
 
-from codegen.tiles import Widths, plain
+from codegen.widths import Widths, plain
 
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
 

@@ -21,14 +21,14 @@ from benchmarks.report.training import WIDE, Trained, on_training
 from benchmarks.target import Target, missed
 from benchmarks.timing.call_overhead import Timed
 from codegen.matrix import TILES
-from codegen.tiles import (
+from codegen.tile_shapes import (
     FLOAT_BYTES,
     FRAGMENT,
     MAX_REGISTERS,
     PrefillTile,
-    Widths,
     fragment_registers,
 )
+from codegen.widths import Widths
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = Path("docs/performance.md")

@@ -30,7 +30,8 @@ from benchmarks.tune import (
 )
 from codegen import tiles
 from codegen.matrix import DOUBTED, TILES, Variant
-from codegen.tiles import BackwardKVTile, BackwardQTile, DecodeTile, PrefillTile, Tile, plain
+from codegen.tile_shapes import BackwardKVTile, BackwardQTile, DecodeTile, PrefillTile, Tile
+from codegen.widths import plain
 
 PREFILL = Place("prefill", plain(64), 2)
 CURRENT = TILES[PREFILL.cell][0]

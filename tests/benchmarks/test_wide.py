@@ -9,7 +9,7 @@ import pytest
 from benchmarks.counting.ours import ANY_GPU, BUILT, ours_counted, plan_of
 from benchmarks.counting.work import family
 from benchmarks.shapes import Shape
-from codegen.tiles import FLOAT_BYTES, FRAGMENT
+from codegen.tile_shapes import FLOAT_BYTES, FRAGMENT
 
 WIDE = Shape(1, 1, head_dim=512, keys=64, queries=32)
 LATENT = (

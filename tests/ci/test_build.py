@@ -29,7 +29,7 @@ from ci.build import (
 )
 from codegen.matrix import files, matrix
 from codegen.project import project
-from codegen.tiles import plain
+from codegen.widths import plain
 from verify import cases as table
 from verify.case import Case
 from verify.inputs import prepare

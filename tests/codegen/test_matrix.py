@@ -19,15 +19,9 @@ from codegen.matrix import (
     files,
     matrix,
 )
-from codegen.tiles import (
-    MAX_REGISTERS,
-    OTHER_REGISTERS,
-    PrefillTile,
-    TileError,
-    Widths,
-    parse,
-    plain,
-)
+from codegen.tile_shapes import MAX_REGISTERS, OTHER_REGISTERS, PrefillTile, TileError
+from codegen.tiles import parse
+from codegen.widths import Widths, plain
 
 SMALL = PrefillTile(simdgroups=4, rows=8, block=16)
 FIELDS = "simdgroups rows block"

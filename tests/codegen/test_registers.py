@@ -11,16 +11,9 @@ import emulator
 from codegen import doubts
 from codegen.doubts import Doubt, decide
 from codegen.matrix import DOUBTED, IN_DOUBT, MASKED, Variant, matrix
-from codegen.tiles import (
-    MAX_REGISTERS,
-    OTHER_REGISTERS,
-    TABLE,
-    DecodeTile,
-    TileError,
-    parse,
-    plain,
-    sizes,
-)
+from codegen.tile_shapes import MAX_REGISTERS, OTHER_REGISTERS, DecodeTile, TileError
+from codegen.tiles import TABLE, parse, sizes
+from codegen.widths import plain
 
 GENERATED = Path(__file__).parents[2] / "generated"
 # bfloat16 is as wide as float16.

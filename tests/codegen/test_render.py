@@ -21,7 +21,8 @@ from codegen.render import (
     shader,
     write,
 )
-from codegen.tiles import PrefillTile, plain
+from codegen.tile_shapes import PrefillTile
+from codegen.widths import plain
 
 FILES = outputs(matrix())
 ONE = f"generated/{matrix()[0].file}"

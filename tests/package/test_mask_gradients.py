@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.library import opcheck
 from torch.utils import checkpoint as checkpoints
 
-from codegen.tiles import plain
+from codegen.widths import plain
 from tests.package.test_masks import BATCH, HEADS, draw
 from tests.package.test_plan import BASE
 from verify import dropout

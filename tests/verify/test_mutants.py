@@ -18,7 +18,7 @@ from rich.console import Console
 
 import emulator
 from codegen import matrix, render
-from codegen.tiles import FRAGMENT, PrefillTile
+from codegen.tile_shapes import FRAGMENT, PrefillTile
 from emulator.cuda import gpu
 from verify import devices, isolated
 from verify.case import Case

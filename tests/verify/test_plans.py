@@ -11,7 +11,7 @@ from metal_flash_sdpa import launchers
 from metal_flash_sdpa.launchers import emulator as launcher
 from metal_flash_sdpa.plan import DECODE_QUERIES, Plan, plan
 
-from codegen.tiles import plain
+from codegen.widths import plain
 from verify.case import Case, Mask, Shape
 from verify.inputs import Inputs, prepare
 from verify.run import judge

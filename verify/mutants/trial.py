@@ -16,7 +16,7 @@ from metal_flash_sdpa.plan import LaunchPlan
 
 import emulator
 from codegen import matrix, render
-from codegen.tiles import Widths, plain
+from codegen.widths import Widths, plain
 from emulator.cuda import gpu
 from verify import devices, isolated
 from verify.case import Case

@@ -13,7 +13,7 @@ import torch
 from metal_flash_sdpa.plan import plan_prefill
 from torch import Tensor
 
-from codegen.tiles import plain
+from codegen.widths import plain
 from verify.case import Case, Mask, Scores, Shape
 from verify.cases import SINKS
 from verify.inputs import prepare
