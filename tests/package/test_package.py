@@ -9,6 +9,7 @@ from pathlib import Path
 
 import metal_flash_sdpa
 import pytest
+from metal_flash_sdpa import _ops
 
 PACKAGE = Path(metal_flash_sdpa.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -59,3 +60,13 @@ def test_it_is_imported_in_no_time() -> None:
         if taken[-1] <= IMPORT_SECONDS:
             return
     pytest.fail(f"{min(taken):.2f} s: must be at most {IMPORT_SECONDS}")
+
+
+def test_other_sources_have_ops_of_their_own(tmp_path: Path) -> None:
+    """torch.compile keeps graphs on disk, which call ops by name."""
+    for version, source in (("old", "x = 1"), ("same", "x = 1"), ("new", "x = 2")):
+        (tmp_path / version / "launchers").mkdir(parents=True)
+        (tmp_path / version / "launchers/jit.py").write_text(source)
+    digests = [_ops.digest(tmp_path / version) for version in ("old", "same", "new")]
+    assert digests[0] == digests[1] != digests[2]
+    assert _ops._OPS_NAME.endswith(_ops.digest(PACKAGE))

@@ -1,8 +1,24 @@
-"""The namespace of this checkout's torch ops; a build has an _ops.py of its own in its place."""
+"""The namespace of this checkout's torch ops; a build has an _ops.py of its own in its place.
+
+A digest of the sources is part of it.  torch.compile keeps graphs on disk, and one that other
+sources made may call an op that now has other arguments.
+"""
+
+import hashlib
+from pathlib import Path
 
 import torch
 
-_OPS_NAME = "_metal_flash_sdpa_checkout"
+
+def digest(package: Path) -> str:
+    """What tells apart the sources of a package from those of other versions of it."""
+    content = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content.update(path.read_bytes())
+    return content.hexdigest()[:16]
+
+
+_OPS_NAME = f"_metal_flash_sdpa_checkout_{digest(Path(__file__).parent)}"
 
 ops = getattr(torch.ops, _OPS_NAME)
 

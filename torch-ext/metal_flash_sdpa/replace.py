@@ -5,11 +5,9 @@ places where it looks, this registers a function that hands a call to the kernel
 serve it, to what stood there before: torch's own, with nothing changed.
 """
 
-import hashlib
 import os
 import warnings
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 from threading import RLock
 from types import TracebackType
 from typing import Any, Callable, Dict, Optional, Type, Union
@@ -18,7 +16,7 @@ import torch
 import torch.compiler.config
 from torch import Tensor
 
-from . import sdpa
+from . import _ops, sdpa
 from .sdpa import Call
 
 REPLACE = "METAL_FLASH_SDPA_REPLACE"  # environment variable: 1, 0, or a type of device
@@ -164,18 +162,9 @@ class _State:
     def _tag(self) -> str:
         """Keeps apart on disk what torch.compile makes of the same code with and without this.
 
-        And with another version of this package, whose ops may have other names and arguments.
+        And with another version of this package: each has a namespace of its own.
         """
-        return f"[metal_flash_sdpa {_digest(Path(__file__).parent)} on {self.device}]"
-
-
-@lru_cache(maxsize=None)
-def _digest(package: Path) -> str:
-    """What tells apart the sources of a package from those of other versions of it."""
-    content = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        content.update(path.read_bytes())
-    return content.hexdigest()[:16]
+        return f"[{_ops._OPS_NAME} on {self.device}]"
 
 
 _states: Dict[str, _State] = {}
